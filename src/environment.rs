@@ -1,0 +1,84 @@
+//! The process environment as a value: read once in `main`, passed down, so that
+//! no room reads global state and a test can say exactly what is set.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// A snapshot of the environment variables.
+#[derive(Clone, Default)]
+pub struct Environment {
+    variables: BTreeMap<String, String>,
+}
+
+impl Environment {
+    /// The environment of this process. Variables that are not UTF-8 are left out.
+    pub fn of_process() -> Self {
+        let variables = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        Self { variables }
+    }
+
+    /// The value of `name`, or `None` if it is unset or empty: an empty variable means
+    /// "not given" everywhere, because CI systems set inputs that nobody filled in to "".
+    pub fn var(&self, name: &str) -> Option<&str> {
+        self.variables
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
+    }
+
+    /// Every variable whose name starts with `prefix`, with the prefix cut off.
+    pub fn with_prefix<'a>(
+        &'a self,
+        prefix: &'a str,
+    ) -> impl Iterator<Item = (&'a str, &'a str)> + 'a {
+        self.variables.iter().filter_map(move |(name, value)| {
+            let rest = name.strip_prefix(prefix)?;
+            (!value.is_empty()).then_some((rest, value.as_str()))
+        })
+    }
+
+    /// The home directory of the user, if one is set.
+    pub fn home(&self) -> Option<PathBuf> {
+        self.var("HOME")
+            .or_else(|| self.var("USERPROFILE"))
+            .map(PathBuf::from)
+    }
+}
+
+impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Environment {
+    fn from_iter<T: IntoIterator<Item = (N, V)>>(pairs: T) -> Self {
+        let variables = pairs
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect();
+        Self { variables }
+    }
+}
+
+/// Prints the names only: a value may be a secret.
+impl std::fmt::Debug for Environment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.variables.keys()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_variable_is_not_given() {
+        let environment: Environment = [("A", ""), ("B", "b")].into_iter().collect();
+        assert_eq!(environment.var("A"), None);
+        assert_eq!(environment.var("B"), Some("b"));
+        assert_eq!(environment.var("C"), None);
+    }
+
+    #[test]
+    fn debug_never_shows_a_value() {
+        let environment: Environment = [("TOKEN", "hunter2")].into_iter().collect();
+        assert_eq!(format!("{environment:?}"), r#"["TOKEN"]"#);
+    }
+}
