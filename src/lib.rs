@@ -6,7 +6,9 @@
 //! | room | knows |
 //! | --- | --- |
 //! | [`environment`] | the process environment, as a value |
+//! | [`spec`] | OCI and Docker data; no I/O, knows nobody |
 //! | [`auth`] | credentials, where they come from, challenges |
 
 pub mod auth;
 pub mod environment;
+pub mod spec;

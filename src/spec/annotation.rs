@@ -1,0 +1,132 @@
+//! Annotation rules as people write them: `[LEVEL[platform],…:]key=value`, buildx's syntax.
+
+use std::str::FromStr;
+
+use super::{Platform, PlatformError};
+
+/// One `key=value` and where it goes. The levels and their syntax are buildx's
+/// (<https://docs.docker.com/build/metadata/annotations/#specify-annotation-level>).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnnotationRule {
+    /// Where it goes; empty if no level was named.
+    pub levels: Vec<AnnotationLevel>,
+    /// The key.
+    pub key: String,
+    /// The value, which may be empty and may contain `=`.
+    pub value: String,
+}
+
+/// A place where annotations can stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AnnotationLevel {
+    /// The index itself.
+    Index,
+    /// The entries of the index, all or those of one platform.
+    ManifestDescriptor(Option<Platform>),
+    /// The image manifests, which cannot be changed once they are pushed.
+    Manifest(Option<Platform>),
+    /// The descriptor of the index in an OCI layout.
+    IndexDescriptor,
+}
+
+/// Why a text is not an annotation rule.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AnnotationRuleError {
+    /// No `=`.
+    #[error("invalid annotation {0:?}: expected [LEVEL:]KEY=VALUE")]
+    Format(String),
+    /// A word before the colon that is no level.
+    #[error(
+        "unknown annotation level {0:?}: expected index, manifest-descriptor, manifest or index-descriptor"
+    )]
+    Level(String),
+    /// A platform in brackets that is none.
+    #[error("{0}")]
+    Platform(#[from] PlatformError),
+}
+
+impl FromStr for AnnotationRule {
+    type Err = AnnotationRuleError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = || AnnotationRuleError::Format(text.chars().take(200).collect());
+        let (left, value) = text.split_once('=').ok_or_else(wrong)?;
+        let (levels, key) = match left.split_once(':') {
+            Some((levels, key)) => {
+                let levels = levels
+                    .split(',')
+                    .map(parse_level)
+                    .collect::<Result<_, _>>()?;
+                (levels, key)
+            }
+            None => (Vec::new(), left),
+        };
+        if key.trim().is_empty() {
+            return Err(wrong());
+        }
+        Ok(Self {
+            levels,
+            key: key.trim().to_owned(),
+            value: value.to_owned(),
+        })
+    }
+}
+
+fn parse_level(text: &str) -> Result<AnnotationLevel, AnnotationRuleError> {
+    let unknown = || AnnotationRuleError::Level(text.chars().take(100).collect());
+    let (name, platform) = match text.trim().split_once('[') {
+        Some((name, rest)) => {
+            let platform: Platform = rest.strip_suffix(']').ok_or_else(unknown)?.parse()?;
+            (name, Some(platform))
+        }
+        None => (text.trim(), None),
+    };
+    match (name, platform) {
+        ("index", None) => Ok(AnnotationLevel::Index),
+        ("index-descriptor", None) => Ok(AnnotationLevel::IndexDescriptor),
+        ("manifest-descriptor", platform) => Ok(AnnotationLevel::ManifestDescriptor(platform)),
+        ("manifest", platform) => Ok(AnnotationLevel::Manifest(platform)),
+        _ => Err(unknown()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(text: &str) -> AnnotationRule {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn levels_are_optional_and_may_be_several() {
+        assert_eq!(rule("a=b=c").levels, []);
+        assert_eq!(rule("a=b=c").value, "b=c");
+        assert_eq!(rule("a=").value, "");
+        let amd64 = "linux/amd64".parse().unwrap();
+        assert_eq!(
+            rule("index,manifest-descriptor[linux/amd64]:a=b").levels,
+            [
+                AnnotationLevel::Index,
+                AnnotationLevel::ManifestDescriptor(Some(amd64))
+            ]
+        );
+        // A colon in the value is not a level.
+        assert_eq!(rule("url=https://a.b/c").value, "https://a.b/c");
+    }
+
+    #[test]
+    fn what_is_no_rule_is_refused() {
+        for text in [
+            "",
+            "a",
+            "=b",
+            "index:=b",
+            "nope:a=b",
+            "index[linux/amd64]:a=b",
+            "manifest[linux:a=b",
+        ] {
+            assert!(text.parse::<AnnotationRule>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,390 @@
+//! Manifests and indexes: the exact bytes, and what they say. Checks that no honest document
+//! fails: one kind only (CVE-2021-41190), bounded depth and number of entries.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::descriptor::null_is_default;
+use super::{Annotations, Descriptor, Digest, JsonError, MediaType, json};
+
+/// The most entries that an index may have.
+pub const MAX_INDEX_ENTRIES: usize = 10_000;
+
+/// A manifest or index as somebody published it: its bytes are passed on as they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manifest {
+    /// The media type: from the body, or where it says none, from whoever served it.
+    pub media_type: MediaType,
+    /// The digest of `bytes`.
+    pub digest: Digest,
+    /// The exact bytes.
+    pub bytes: Bytes,
+    /// What they say.
+    pub document: Document,
+}
+
+/// What a manifest says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "one a manifest, never in a list")]
+pub enum Document {
+    /// One image, or an artifact with the form of an image.
+    Image(ImageManifest),
+    /// Several.
+    Index(Index),
+}
+
+/// An image manifest, OCI or Docker schema 2. Only read, never written: its bytes are kept.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageManifest {
+    /// The image config, or an artifact's.
+    pub config: Descriptor,
+    /// The layers, lowest first.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub layers: Vec<Descriptor>,
+    /// The manifest that this one refers to.
+    #[serde(default)]
+    pub subject: Option<Descriptor>,
+    /// What kind of artifact this is.
+    #[serde(default)]
+    pub artifact_type: Option<String>,
+    /// What is said about the image.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub annotations: Annotations,
+}
+
+/// An image index or manifest list. Serialised in the order of the OCI struct.
+/// <https://github.com/opencontainers/image-spec/blob/v1.1.0/image-index.md>.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Index {
+    /// Always 2.
+    pub schema_version: u32,
+    /// The media type of this document.
+    #[serde(default, skip_serializing_if = "MediaType::is_empty")]
+    pub media_type: MediaType,
+    /// What kind of artifact this is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact_type: Option<String>,
+    /// The entries, in the order in which clients look for their platform.
+    #[serde(deserialize_with = "null_is_default")]
+    pub manifests: Vec<Descriptor>,
+    /// The manifest that this one refers to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Descriptor>,
+    /// What is said about the whole.
+    #[serde(
+        default,
+        skip_serializing_if = "Annotations::is_empty",
+        deserialize_with = "null_is_default"
+    )]
+    pub annotations: Annotations,
+    /// Fields unknown here, passed on as they came.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// Why bytes are not a manifest that can be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// Not JSON, or a field has the wrong type.
+    #[error("not a manifest: {0}")]
+    Json(#[from] JsonError),
+    /// Both an index and an image: two readers could see two different things (CVE-2021-41190).
+    #[error(
+        "refused: the document has both \"manifests\" and \"{0}\", so that two readers could see two different images (CVE-2021-41190)"
+    )]
+    Ambiguous(&'static str),
+    /// Neither an index nor an image.
+    #[error("neither an image manifest nor an index: no \"manifests\" and no \"config\"")]
+    Neither,
+    /// The body says another type than the registry or the descriptor.
+    #[error("refused: the document says it is {inside:?}, but it was served as {outside:?}")]
+    TypeMismatch {
+        /// `mediaType` in the body.
+        inside: MediaType,
+        /// The type announced.
+        outside: MediaType,
+    },
+    /// Docker's schema 1.
+    #[error(
+        "Docker schema 1 images are not supported: rebuild or re-push the image with a current tool"
+    )]
+    Schema1,
+    /// An index with too many entries.
+    #[error("an index with {0} entries; at most {MAX_INDEX_ENTRIES} are read")]
+    TooManyEntries(usize),
+    /// `schemaVersion` is not 2.
+    #[error("unsupported schemaVersion {0}")]
+    SchemaVersion(u64),
+}
+
+/// The fields that tell what a document is.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Probe {
+    #[serde(default)]
+    schema_version: Option<u64>,
+    #[serde(default)]
+    media_type: MediaType,
+    manifests: Option<serde::de::IgnoredAny>,
+    config: Option<serde::de::IgnoredAny>,
+    layers: Option<serde::de::IgnoredAny>,
+    fs_layers: Option<serde::de::IgnoredAny>,
+}
+
+impl Manifest {
+    /// Reads what was served as `announced` (empty: unknown). The digest is computed with SHA-256;
+    /// a caller who asked by a digest has compared that already.
+    pub fn parse(bytes: Bytes, announced: &MediaType) -> Result<Self, ManifestError> {
+        let digest = Digest::sha256(&bytes);
+        Self::parse_as(bytes, announced, digest)
+    }
+
+    /// As [`Manifest::parse`], under the digest by which the content was asked for and verified.
+    pub fn parse_as(
+        bytes: Bytes,
+        announced: &MediaType,
+        digest: Digest,
+    ) -> Result<Self, ManifestError> {
+        let probe: Probe = json::parse(&bytes)?;
+        let is_index = probe.manifests.is_some();
+        if probe.fs_layers.is_some() || announced.is_schema1() || probe.schema_version == Some(1) {
+            return Err(ManifestError::Schema1);
+        }
+        if let Some(version) = probe.schema_version.filter(|version| *version != 2) {
+            return Err(ManifestError::SchemaVersion(version));
+        }
+        match (is_index, probe.config.is_some(), probe.layers.is_some()) {
+            (true, true, _) => return Err(ManifestError::Ambiguous("config")),
+            (true, _, true) => return Err(ManifestError::Ambiguous("layers")),
+            (false, false, _) => return Err(ManifestError::Neither),
+            _ => {}
+        }
+        let media_type = agreed_type(&probe.media_type, announced, is_index)?;
+        let document = if is_index {
+            let index: Index = json::parse(&bytes)?;
+            if index.manifests.len() > MAX_INDEX_ENTRIES {
+                return Err(ManifestError::TooManyEntries(index.manifests.len()));
+            }
+            Document::Index(index)
+        } else {
+            Document::Image(json::parse(&bytes)?)
+        };
+        Ok(Self {
+            media_type,
+            digest,
+            bytes,
+            document,
+        })
+    }
+
+    /// A descriptor that points here.
+    pub fn descriptor(&self) -> Descriptor {
+        Descriptor::new(
+            self.media_type.clone(),
+            self.digest.clone(),
+            self.bytes.len() as u64,
+        )
+    }
+
+    /// The image manifest, if it is one.
+    pub fn image(&self) -> Option<&ImageManifest> {
+        match &self.document {
+            Document::Image(image) => Some(image),
+            Document::Index(_) => None,
+        }
+    }
+
+    /// The index, if it is one.
+    pub fn index(&self) -> Option<&Index> {
+        match &self.document {
+            Document::Index(index) => Some(index),
+            Document::Image(_) => None,
+        }
+    }
+
+    /// The manifest that this one refers to.
+    pub fn subject(&self) -> Option<&Descriptor> {
+        match &self.document {
+            Document::Image(image) => image.subject.as_ref(),
+            Document::Index(index) => index.subject.as_ref(),
+        }
+    }
+}
+
+/// The one type of a document. Generic answers (`application/json`, `text/plain`) say nothing.
+fn agreed_type(
+    inside: &MediaType,
+    outside: &MediaType,
+    is_index: bool,
+) -> Result<MediaType, ManifestError> {
+    let outside_says_something = outside.is_index()
+        || outside.manifest_family().is_some()
+        || outside.as_str().contains("/vnd.");
+    let mismatch = || ManifestError::TypeMismatch {
+        inside: inside.clone(),
+        outside: outside.clone(),
+    };
+    let agreed = match (inside.is_empty(), outside_says_something) {
+        (false, true) if inside != outside => return Err(mismatch()),
+        (false, _) => inside.clone(),
+        (true, true) => outside.clone(),
+        (true, false) if is_index => MediaType::new(MediaType::OCI_INDEX),
+        (true, false) => MediaType::new(MediaType::OCI_MANIFEST),
+    };
+    let type_is_index = agreed.is_index();
+    let type_is_image = agreed.manifest_family().is_some();
+    if (type_is_index && !is_index) || (type_is_image && is_index) {
+        return Err(ManifestError::TypeMismatch {
+            inside: MediaType::new(if is_index {
+                MediaType::OCI_INDEX
+            } else {
+                MediaType::OCI_MANIFEST
+            }),
+            outside: agreed,
+        });
+    }
+    Ok(agreed)
+}
+
+impl ImageManifest {
+    /// Every blob that the manifest needs: the config first, then the layers, without foreign
+    /// layers (their `urls` are never fetched) and without repetition.
+    pub fn blobs(&self) -> Vec<&Descriptor> {
+        let mut seen = std::collections::HashSet::new();
+        std::iter::once(&self.config)
+            .chain(&self.layers)
+            .filter(|blob| !blob.is_foreign() && seen.insert(&blob.digest))
+            .collect()
+    }
+}
+
+impl Index {
+    /// An index of `manifests` with nothing else.
+    pub fn new(media_type: &str, manifests: Vec<Descriptor>) -> Self {
+        Self {
+            schema_version: 2,
+            media_type: MediaType::new(media_type),
+            artifact_type: None,
+            manifests,
+            subject: None,
+            annotations: Annotations::new(),
+            extra: Map::new(),
+        }
+    }
+}
+
+/// The convention by which BuildKit puts attestations beside the images they are about.
+/// <https://github.com/moby/buildkit/blob/master/docs/attestations/attestation-storage.md>.
+pub mod attestation {
+    use super::{Descriptor, Digest};
+
+    /// The annotation that marks an entry as an attestation.
+    pub const TYPE: &str = "vnd.docker.reference.type";
+    /// Its value.
+    pub const ATTESTATION_MANIFEST: &str = "attestation-manifest";
+    /// The annotation that names the image it is about.
+    pub const DIGEST: &str = "vnd.docker.reference.digest";
+
+    /// Whether this entry of an index is an attestation.
+    pub fn is_attestation(entry: &Descriptor) -> bool {
+        entry.annotations.get(TYPE).map(String::as_str) == Some(ATTESTATION_MANIFEST)
+    }
+
+    /// The image that an attestation is about, if the entry names one.
+    pub fn subject(entry: &Descriptor) -> Option<Digest> {
+        entry.annotations.get(DIGEST)?.parse().ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONFIG: &str = r#"{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","size":0}"#;
+
+    fn parse(json: &str, announced: &str) -> Result<Manifest, ManifestError> {
+        Manifest::parse(
+            Bytes::copy_from_slice(json.as_bytes()),
+            &MediaType::new(announced),
+        )
+    }
+
+    #[test]
+    fn the_type_is_taken_from_body_then_header_then_form() {
+        let bare = format!(r#"{{"schemaVersion":2,"config":{CONFIG},"layers":[]}}"#);
+        assert_eq!(
+            parse(&bare, "").unwrap().media_type.as_str(),
+            MediaType::OCI_MANIFEST
+        );
+        assert_eq!(
+            parse(&bare, "application/json")
+                .unwrap()
+                .media_type
+                .as_str(),
+            MediaType::OCI_MANIFEST
+        );
+        assert_eq!(
+            parse(&bare, MediaType::DOCKER_MANIFEST)
+                .unwrap()
+                .media_type
+                .as_str(),
+            MediaType::DOCKER_MANIFEST
+        );
+        assert!(matches!(
+            parse(&bare, MediaType::OCI_INDEX),
+            Err(ManifestError::TypeMismatch { .. })
+        ));
+    }
+
+    #[test]
+    fn what_could_be_read_in_two_ways_is_refused() {
+        let both = format!(r#"{{"schemaVersion":2,"config":{CONFIG},"manifests":[]}}"#);
+        assert!(matches!(
+            parse(&both, ""),
+            Err(ManifestError::Ambiguous("config"))
+        ));
+        let layers = r#"{"schemaVersion":2,"layers":[],"manifests":[]}"#;
+        assert!(matches!(
+            parse(layers, ""),
+            Err(ManifestError::Ambiguous("layers"))
+        ));
+        let typed = format!(
+            r#"{{"schemaVersion":2,"mediaType":"{}","config":{CONFIG},"layers":[]}}"#,
+            MediaType::OCI_MANIFEST
+        );
+        assert!(matches!(
+            parse(&typed, MediaType::DOCKER_MANIFEST),
+            Err(ManifestError::TypeMismatch { .. })
+        ));
+    }
+
+    #[test]
+    fn what_is_no_manifest_is_refused() {
+        for json in [
+            "",
+            "null",
+            "[]",
+            "{}",
+            "<html>",
+            r#"{"manifests":{}}"#,
+            r#"{"schemaVersion":3,"manifests":[]}"#,
+        ] {
+            assert!(parse(json, "").is_err(), "{json}");
+        }
+        assert!(matches!(
+            parse(r#"{"schemaVersion":1,"fsLayers":[]}"#, ""),
+            Err(ManifestError::Schema1)
+        ));
+    }
+
+    #[test]
+    fn an_index_survives_reading_and_writing() {
+        let text = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","size":7,"annotations":{"a":"b"},"platform":{"architecture":"arm","os":"linux","os.version":"1","os.features":["x"],"variant":"v7","features":["sse4"]},"artifactType":"t","unknown":1}],"annotations":{"k":"v"},"more":{"z":1,"a":2}}"#;
+        let manifest = parse(text, "").unwrap();
+        let written = serde_json::to_string(manifest.index().unwrap()).unwrap();
+        assert_eq!(written, text);
+    }
+}

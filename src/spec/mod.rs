@@ -1,0 +1,22 @@
+//! OCI and Docker data: what a digest, a reference, a platform, a descriptor, a manifest
+//! and an index are, and how they are written as JSON. No I/O, no async; knows no other room.
+
+mod annotation;
+mod descriptor;
+mod digest;
+mod json;
+mod manifest;
+mod media_type;
+mod platform;
+mod reference;
+
+pub use annotation::{AnnotationLevel, AnnotationRule, AnnotationRuleError};
+pub use descriptor::{Annotations, Descriptor, ImageConfig};
+pub use digest::{Algorithm, Digest, DigestError, Hasher};
+pub use json::{JsonError, JsonStyle, compact_for_go, indent, parse, write};
+pub use manifest::{
+    Document, ImageManifest, Index, MAX_INDEX_ENTRIES, Manifest, ManifestError, attestation,
+};
+pub use media_type::{Family, MediaType};
+pub use platform::{Platform, PlatformError};
+pub use reference::{Reference, ReferenceError, RegistryHost, Repository, Tag};

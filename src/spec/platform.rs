@@ -1,0 +1,408 @@
+//! Platforms: what they are in JSON, how people write them, when two are the same.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// The platform of an image: the `platform` of a descriptor, or what an image config says.
+/// <https://github.com/opencontainers/image-spec/blob/v1.1.0/image-index.md>.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Platform {
+    /// `GOARCH`: `amd64`, `arm64`, `arm`.
+    #[serde(default)]
+    pub architecture: String,
+    /// `GOOS`: `linux`, `windows`.
+    #[serde(default)]
+    pub os: String,
+    /// The version of the operating system, which Windows images carry.
+    #[serde(
+        default,
+        rename = "os.version",
+        skip_serializing_if = "String::is_empty"
+    )]
+    pub os_version: String,
+    /// Features of the operating system that the image needs, such as `win32k`.
+    #[serde(
+        default,
+        rename = "os.features",
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "null_is_empty"
+    )]
+    pub os_features: Vec<String>,
+    /// The variant of the processor: `v7`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub variant: String,
+    /// Fields unknown here, passed on as they came.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+fn null_is_empty<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Vec<String>, D::Error> {
+    Ok(Option::deserialize(value)?.unwrap_or_default())
+}
+
+/// Why a text is not a platform.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlatformError {
+    /// Not `os/arch[/variant]`.
+    #[error(
+        "invalid platform {0:?}: expected os/arch[/variant], for example linux/amd64 or linux/arm/v7"
+    )]
+    Format(String),
+    /// A word that is not the name of an operating system.
+    #[error("unknown operating system {name:?}{}", did_you_mean(*nearest))]
+    Os {
+        /// What was given.
+        name: String,
+        /// The nearest known name.
+        nearest: Option<&'static str>,
+    },
+    /// A word that is not the name of an architecture.
+    #[error("unknown architecture {name:?}{}", did_you_mean(*nearest))]
+    Architecture {
+        /// What was given.
+        name: String,
+        /// The nearest known name.
+        nearest: Option<&'static str>,
+    },
+}
+
+fn did_you_mean(nearest: Option<&'static str>) -> String {
+    nearest.map_or_else(String::new, |name| format!(" (did you mean {name:?}?)"))
+}
+
+/// `GOOS` values of Go's toolchain (`go tool dist list`, internal/syslist).
+const OPERATING_SYSTEMS: &[&str] = &[
+    "aix",
+    "android",
+    "darwin",
+    "dragonfly",
+    "freebsd",
+    "hurd",
+    "illumos",
+    "ios",
+    "js",
+    "linux",
+    "nacl",
+    "netbsd",
+    "openbsd",
+    "plan9",
+    "solaris",
+    "wasip1",
+    "wasi",
+    "windows",
+    "zos",
+];
+
+/// `GOARCH` values of Go's toolchain (internal/syslist), and `wasm32`'s common names.
+const ARCHITECTURES: &[&str] = &[
+    "386",
+    "amd64",
+    "amd64p32",
+    "arm",
+    "armbe",
+    "arm64",
+    "arm64be",
+    "loong64",
+    "mips",
+    "mipsle",
+    "mips64",
+    "mips64le",
+    "mips64p32",
+    "mips64p32le",
+    "ppc",
+    "ppc64",
+    "ppc64le",
+    "riscv",
+    "riscv64",
+    "s390",
+    "s390x",
+    "sparc",
+    "sparc64",
+    "wasm",
+];
+
+impl Platform {
+    /// Whether operating system or architecture is missing or the placeholder `unknown`
+    /// that attestation manifests carry.
+    pub fn is_unknown(&self) -> bool {
+        let unknown = |text: &str| text.is_empty() || text == "unknown";
+        unknown(&self.os) || unknown(&self.architecture)
+    }
+
+    /// The platform in the form in which two are compared: as containerd normalises it
+    /// (<https://github.com/containerd/platforms/blob/main/database.go>): `x86_64` is `amd64`,
+    /// `aarch64` and `arm64/v8` are `arm64`, `arm` without variant is `arm/v7`, `macos` is `darwin`.
+    #[must_use]
+    pub fn normalised(&self) -> Self {
+        let mut platform = self.clone();
+        platform.os = normalised_os(&self.os);
+        let (architecture, variant) = normalised_architecture(&self.architecture, &self.variant);
+        platform.architecture = architecture;
+        platform.variant = variant;
+        platform
+    }
+
+    /// Whether an image of platform `self` is what somebody who asked for `wanted` means:
+    /// the normalised names are equal, and so are version and features where `wanted` names them.
+    pub fn satisfies(&self, wanted: &Self) -> bool {
+        let (have, want) = (self.normalised(), wanted.normalised());
+        have.os == want.os
+            && have.architecture == want.architecture
+            && have.variant == want.variant
+            && (want.os_version.is_empty() || have.os_version == want.os_version)
+            && (want.os_features.is_empty() || have.sorted_features() == want.sorted_features())
+    }
+
+    /// What makes two entries of an index the same platform: os, architecture, variant,
+    /// os.version and os.features, normalised. Two entries with equal keys are a conflict.
+    pub fn key(&self) -> String {
+        let mut normal = self.normalised();
+        normal.os_features = normal.sorted_features();
+        normal.to_string()
+    }
+
+    fn sorted_features(&self) -> Vec<String> {
+        let mut features = self.os_features.clone();
+        features.sort();
+        features.dedup();
+        features
+    }
+
+    /// The name of an operating system as it is written in an index: an alias is understood,
+    /// an unknown name is an error that names the nearest.
+    pub fn known_os(name: &str) -> Result<String, PlatformError> {
+        let os = normalised_os(name);
+        if OPERATING_SYSTEMS.contains(&os.as_str()) {
+            Ok(os)
+        } else {
+            Err(PlatformError::Os {
+                name: name.to_owned(),
+                nearest: nearest(&os, OPERATING_SYSTEMS),
+            })
+        }
+    }
+
+    /// The name of an architecture as it is written in an index, and the variant that an alias
+    /// implies (`armhf` is `arm`, variant `v7`): an unknown name is an error that names the nearest.
+    pub fn known_architecture(name: &str) -> Result<(String, String), PlatformError> {
+        if ARCHITECTURES.contains(&name) {
+            return Ok((name.to_owned(), String::new()));
+        }
+        let (architecture, variant) = normalised_architecture(name, "");
+        if ARCHITECTURES.contains(&architecture.as_str()) {
+            Ok((architecture, variant))
+        } else {
+            Err(PlatformError::Architecture {
+                name: name.to_owned(),
+                nearest: nearest(&architecture, ARCHITECTURES),
+            })
+        }
+    }
+}
+
+fn normalised_os(os: &str) -> String {
+    let os = os.to_ascii_lowercase();
+    if os == "macos" {
+        "darwin".to_owned()
+    } else {
+        os
+    }
+}
+
+#[expect(
+    clippy::match_same_arms,
+    reason = "a line for each family of processors reads best"
+)]
+fn normalised_architecture(architecture: &str, variant: &str) -> (String, String) {
+    let (architecture, variant) = (
+        architecture.to_ascii_lowercase(),
+        variant.to_ascii_lowercase(),
+    );
+    let (architecture, variant) = match (architecture.as_str(), variant.as_str()) {
+        ("i386" | "i486" | "i586" | "i686" | "x86", _) => ("386", ""),
+        ("x86_64" | "x86-64" | "amd64", "v1") => ("amd64", ""),
+        ("x86_64" | "x86-64", variant) => ("amd64", variant),
+        ("aarch64" | "arm64", "8" | "v8" | "v8.0") => ("arm64", ""),
+        ("aarch64", variant) => ("arm64", variant),
+        ("armhf", _) | ("arm", "" | "7") => ("arm", "v7"),
+        ("armel", _) | ("arm", "6") => ("arm", "v6"),
+        ("armv7" | "armv7l" | "armv7hf", _) => ("arm", "v7"),
+        ("armv6" | "armv6l", _) => ("arm", "v6"),
+        ("armv5" | "armv5l", _) | ("arm", "5") => ("arm", "v5"),
+        ("armv8" | "armv8l", _) => ("arm64", ""),
+        ("arm", "8") => ("arm", "v8"),
+        ("powerpc64le" | "ppc64el", variant) => ("ppc64le", variant),
+        ("mips64el", variant) => ("mips64le", variant),
+        ("mipsel", variant) => ("mipsle", variant),
+        ("loongarch64", variant) => ("loong64", variant),
+        ("wasm32", variant) => ("wasm", variant),
+        other => other,
+    };
+    (architecture.to_owned(), variant.to_owned())
+}
+
+/// The candidate with the smallest edit distance, if it is near enough to be what was meant.
+fn nearest(name: &str, candidates: &[&'static str]) -> Option<&'static str> {
+    let allowed = 1 + name.len() / 3;
+    candidates
+        .iter()
+        .map(|candidate| (edit_distance(name, candidate), *candidate))
+        .filter(|(distance, _)| *distance <= allowed)
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+fn edit_distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(32).collect(), b.chars().collect());
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, to) in b.iter().enumerate() {
+            let substituted = diagonal + usize::from(from != to);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+/// `os/arch[/variant]`, or with version and features in brackets as containerd writes them:
+/// `windows(10.0.17763+win32k)/amd64`.
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.os)?;
+        if !self.os_version.is_empty() || !self.os_features.is_empty() {
+            write!(f, "({}", self.os_version)?;
+            for feature in &self.os_features {
+                write!(f, "+{feature}")?;
+            }
+            f.write_str(")")?;
+        }
+        write!(f, "/{}", self.architecture)?;
+        if !self.variant.is_empty() {
+            write!(f, "/{}", self.variant)?;
+        }
+        Ok(())
+    }
+}
+
+/// Parses what [`Platform`] displays. Names are normalised, unknown ones are errors.
+impl FromStr for Platform {
+    type Err = PlatformError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = || PlatformError::Format(text.chars().take(100).collect());
+        // A version may hold a slash in theory, never a closing bracket: cut at the bracket first.
+        let (os, options, rest) = if let Some((os, tail)) = text.split_once('(') {
+            let (options, rest) = tail.split_once(")/").ok_or_else(wrong)?;
+            (os, options, rest)
+        } else {
+            let (os, rest) = text.split_once('/').ok_or_else(wrong)?;
+            (os, "", rest)
+        };
+        let (architecture, variant) = match rest.split_once('/') {
+            Some((_, "")) => return Err(wrong()),
+            Some((architecture, variant)) => (architecture, variant),
+            None => (rest, ""),
+        };
+        let is_word = |word: &str| {
+            word.bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+        };
+        if os.is_empty()
+            || architecture.is_empty()
+            || ![os, architecture, variant].iter().all(|word| is_word(word))
+        {
+            return Err(wrong());
+        }
+        let mut options = options.split('+');
+        let os_version = options.next().unwrap_or_default().to_owned();
+        let (architecture, implied) = Self::known_architecture(architecture)?;
+        let variant = if variant.is_empty() {
+            implied
+        } else {
+            variant.to_owned()
+        };
+        let platform = Self {
+            architecture,
+            os: Self::known_os(os)?,
+            os_version,
+            os_features: options.map(str::to_owned).collect(),
+            variant,
+            extra: Map::new(),
+        };
+        Ok(platform.normalised())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_and_programs_write_the_same_platform() {
+        for (text, shown) in [
+            ("linux/amd64", "linux/amd64"),
+            ("linux/x86_64", "linux/amd64"),
+            ("Linux/aarch64", "linux/arm64"),
+            ("linux/arm64/v8", "linux/arm64"),
+            ("linux/arm", "linux/arm/v7"),
+            ("linux/armhf", "linux/arm/v7"),
+            ("linux/arm/v6", "linux/arm/v6"),
+            ("linux/amd64/v3", "linux/amd64/v3"),
+            ("linux/i386", "linux/386"),
+            ("macos/arm64", "darwin/arm64"),
+            ("linux/loong64", "linux/loong64"),
+            ("wasip1/wasm", "wasip1/wasm"),
+            (
+                "windows(10.0.17763+win32k)/amd64",
+                "windows(10.0.17763+win32k)/amd64",
+            ),
+        ] {
+            let platform: Platform = text.parse().unwrap();
+            assert_eq!(platform.to_string(), shown);
+            assert_eq!(shown.parse::<Platform>().unwrap(), platform);
+        }
+    }
+
+    #[test]
+    fn unknown_names_are_errors_with_the_nearest() {
+        for (text, message) in [
+            (
+                "linux",
+                "invalid platform \"linux\": expected os/arch[/variant], for example linux/amd64 or linux/arm/v7",
+            ),
+            (
+                "linux/",
+                "invalid platform \"linux/\": expected os/arch[/variant], for example linux/amd64 or linux/arm/v7",
+            ),
+            (
+                "linux/amd46",
+                "unknown architecture \"amd46\" (did you mean \"amd64\"?)",
+            ),
+            (
+                "linx/amd64",
+                "unknown operating system \"linx\" (did you mean \"linux\"?)",
+            ),
+            (
+                "linux/zzzzzzzzzzzz",
+                "unknown architecture \"zzzzzzzzzzzz\"",
+            ),
+        ] {
+            assert_eq!(text.parse::<Platform>().unwrap_err().to_string(), message);
+        }
+    }
+
+    #[test]
+    fn version_matters_only_where_it_is_asked_for() {
+        let image: Platform = "windows(10.0.17763)/amd64".parse().unwrap();
+        assert!(image.satisfies(&"windows/amd64".parse().unwrap()));
+        assert!(!image.satisfies(&"windows(10.0.20348)/amd64".parse().unwrap()));
+        let other: Platform = "windows(10.0.20348)/amd64".parse().unwrap();
+        assert_ne!(image.key(), other.key());
+    }
+}

@@ -1,0 +1,499 @@
+//! References in Docker's familiar form: `nginx`, `ghcr.io/o/app:1.2`, `app@sha256:…`.
+//! Grammar and messages follow <https://github.com/distribution/reference>.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Digest, DigestError};
+
+const DOCKER_HUB: &str = "docker.io";
+
+/// A registry as references name it: `docker.io`, `localhost:5000`, `[::1]:5000`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RegistryHost(String);
+
+/// A repository in a registry: where images live, without tag and digest.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Repository {
+    registry: RegistryHost,
+    path: String,
+}
+
+/// A tag: `[A-Za-z0-9_][A-Za-z0-9._-]{0,127}`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Tag(String);
+
+/// A repository with a tag, a digest, both or neither. Displayed in the full form
+/// (`docker.io/library/nginx:latest`), which parses back to the same value.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Reference {
+    repository: Repository,
+    tag: Option<Tag>,
+    digest: Option<Digest>,
+}
+
+/// Why a text is not a reference. The words are Docker's, which scripts may match.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReferenceError {
+    /// The text does not have the form of a reference.
+    #[error("invalid reference format")]
+    Format,
+    /// A repository with capitals.
+    #[error("invalid reference format: repository name ({0}) must be lowercase")]
+    Uppercase(String),
+    /// A bare image id.
+    #[error("invalid repository name ({0}), cannot specify 64-byte hexadecimal strings")]
+    ImageId(String),
+    /// More than 255 characters of name.
+    #[error("repository name must not be more than 255 characters")]
+    TooLong,
+    /// The digest part is wrong.
+    #[error("invalid reference format: {0}")]
+    Digest(#[from] DigestError),
+    /// A tag was given where it does not fit the grammar.
+    #[error(
+        "invalid tag {0:?}: a tag has 1 to 128 characters of A-Z a-z 0-9 . _ - and does not start with . or -"
+    )]
+    Tag(String),
+}
+
+impl RegistryHost {
+    /// The host as references name it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether this is Docker Hub.
+    pub fn is_docker_hub(&self) -> bool {
+        self.0 == DOCKER_HUB
+    }
+
+    /// The host (and port) that answers requests: Docker Hub's registry has a name of its own.
+    pub fn endpoint(&self) -> &str {
+        if self.is_docker_hub() {
+            "registry-1.docker.io"
+        } else {
+            &self.0
+        }
+    }
+
+    /// Whether the registry is on this machine by its name: `localhost`, 127.0.0.0/8, `[::1]`.
+    /// Such a registry is tried over plain HTTP without a flag.
+    pub fn is_loopback(&self) -> bool {
+        let host = match self.0.strip_prefix('[') {
+            Some(rest) => rest.split(']').next().unwrap_or_default(),
+            None => self.0.split(':').next().unwrap_or_default(),
+        };
+        host.eq_ignore_ascii_case("localhost")
+            || host
+                .parse::<std::net::IpAddr>()
+                .is_ok_and(|address| address.is_loopback())
+    }
+}
+
+impl Repository {
+    /// The registry.
+    pub fn registry(&self) -> &RegistryHost {
+        &self.registry
+    }
+
+    /// The path inside the registry: `library/nginx`.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The reference of a digest in this repository.
+    pub fn with_digest(&self, digest: Digest) -> Reference {
+        Reference {
+            repository: self.clone(),
+            tag: None,
+            digest: Some(digest),
+        }
+    }
+
+    /// The reference of a tag in this repository.
+    pub fn with_tag(&self, tag: Tag) -> Reference {
+        Reference {
+            repository: self.clone(),
+            tag: Some(tag),
+            digest: None,
+        }
+    }
+}
+
+impl Reference {
+    /// Parses and, if there is neither tag nor digest, adds `:latest`, as every Docker command does.
+    pub fn parse_or_latest(text: &str) -> Result<Self, ReferenceError> {
+        let mut reference: Self = text.parse()?;
+        if reference.tag.is_none() && reference.digest.is_none() {
+            reference.tag = Some(Tag("latest".to_owned()));
+        }
+        Ok(reference)
+    }
+
+    /// The repository.
+    pub fn repository(&self) -> &Repository {
+        &self.repository
+    }
+
+    /// The registry.
+    pub fn registry(&self) -> &RegistryHost {
+        &self.repository.registry
+    }
+
+    /// The tag, if one is named.
+    pub fn tag(&self) -> Option<&Tag> {
+        self.tag.as_ref()
+    }
+
+    /// The digest, if one is named.
+    pub fn digest(&self) -> Option<&Digest> {
+        self.digest.as_ref()
+    }
+
+    /// Whether `text` names no registry host, so that Docker Hub was meant by default.
+    pub fn is_hostless(text: &str) -> bool {
+        split_domain(text).0.is_none()
+    }
+}
+
+impl FromStr for Reference {
+    type Err = ReferenceError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if is_image_id(text) {
+            return Err(ReferenceError::ImageId(text.to_owned()));
+        }
+        let (domain, remainder) = normalised_parts(text);
+        let before_colon = remainder.split(':').next().unwrap_or_default();
+        if before_colon.to_lowercase() != before_colon {
+            let shown = before_colon.chars().take(255).collect();
+            return Err(ReferenceError::Uppercase(shown));
+        }
+        let (rest, digest) = match remainder.split_once('@') {
+            Some((rest, digest)) => (rest, Some(parse_digest_part(digest)?)),
+            None => (remainder.as_str(), None),
+        };
+        let (path, tag) = match rest.rsplit_once(':') {
+            Some((path, tag)) => (path, Some(tag.parse().map_err(|_| ReferenceError::Format)?)),
+            None => (rest, None),
+        };
+        let repository = Repository::new(&domain, path)?;
+        Ok(Self {
+            repository,
+            tag,
+            digest,
+        })
+    }
+}
+
+impl Repository {
+    fn new(domain: &str, path: &str) -> Result<Self, ReferenceError> {
+        if !is_domain(domain) || !is_path(path) {
+            return Err(ReferenceError::Format);
+        }
+        if domain.len() + 1 + path.len() > 255 {
+            return Err(ReferenceError::TooLong);
+        }
+        Ok(Self {
+            registry: RegistryHost(domain.to_owned()),
+            path: path.to_owned(),
+        })
+    }
+}
+
+/// Parses a repository in the familiar form; a tag or digest behind it is an error.
+impl FromStr for Repository {
+    type Err = ReferenceError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let reference: Reference = text.parse()?;
+        if reference.tag.is_some() || reference.digest.is_some() {
+            return Err(ReferenceError::Format);
+        }
+        Ok(reference.repository)
+    }
+}
+
+impl FromStr for Tag {
+    type Err = ReferenceError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        let mut bytes = text.bytes();
+        let valid = text.len() <= 128
+            && bytes.next().is_some_and(is_word)
+            && bytes.all(|byte| is_word(byte) || byte == b'.' || byte == b'-');
+        if valid {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(ReferenceError::Tag(text.chars().take(140).collect()))
+        }
+    }
+}
+
+impl FromStr for RegistryHost {
+    type Err = ReferenceError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text = if text == "index.docker.io" {
+            DOCKER_HUB
+        } else {
+            text
+        };
+        if is_domain(text) && text.len() <= 255 {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(ReferenceError::Format)
+        }
+    }
+}
+
+impl Tag {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The domain that `name` starts with, if it names one, and what follows. The first component
+/// is a domain if it contains `.` or `:`, is `localhost`, or has a capital, which no repository has.
+fn split_domain(name: &str) -> (Option<&str>, &str) {
+    match name.split_once('/') {
+        Some((first, rest))
+            if first.contains(['.', ':'])
+                || first == "localhost"
+                || first.to_lowercase() != first =>
+        {
+            (Some(first), rest)
+        }
+        _ => (None, name),
+    }
+}
+
+fn normalised_parts(name: &str) -> (String, String) {
+    let (domain, rest) = match split_domain(name) {
+        (Some("index.docker.io") | None, rest) => (DOCKER_HUB, rest),
+        (Some(domain), rest) => (domain, rest),
+    };
+    if domain == DOCKER_HUB && !rest.contains('/') {
+        (domain.to_owned(), format!("library/{rest}"))
+    } else {
+        (domain.to_owned(), rest.to_owned())
+    }
+}
+
+/// Docker's grammar wants at least 32 hex digits before it looks at the algorithm.
+fn parse_digest_part(text: &str) -> Result<Digest, ReferenceError> {
+    let (_, hex) = text.split_once(':').ok_or(ReferenceError::Format)?;
+    if hex.len() < 32 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(ReferenceError::Format);
+    }
+    Ok(text.parse()?)
+}
+
+fn is_image_id(text: &str) -> bool {
+    text.len() == 64
+        && text
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn is_domain(text: &str) -> bool {
+    let (host, port) = if let Some(rest) = text.strip_prefix('[') {
+        match rest.split_once(']') {
+            Some((address, port)) => {
+                let valid = !address.is_empty()
+                    && address
+                        .bytes()
+                        .all(|byte| byte.is_ascii_hexdigit() || byte == b':');
+                return valid && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port));
+            }
+            None => return false,
+        }
+    } else {
+        match text.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (text, None),
+        }
+    };
+    host.split('.').all(is_domain_component) && port.is_none_or(is_port)
+}
+
+fn is_port(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 5 && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn is_domain_component(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.first().is_some_and(u8::is_ascii_alphanumeric)
+        && bytes.last().is_some_and(u8::is_ascii_alphanumeric)
+        && bytes
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
+}
+
+fn is_path(text: &str) -> bool {
+    text.split('/').all(is_path_component)
+}
+
+/// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`, by hand: the separators between runs of letters and digits.
+fn is_path_component(text: &str) -> bool {
+    let is_alphanumeric = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let bytes = text.as_bytes();
+    let edges_fit = bytes.first().is_some_and(|byte| is_alphanumeric(*byte))
+        && bytes.last().is_some_and(|byte| is_alphanumeric(*byte));
+    edges_fit
+        && text
+            .split(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
+            .all(|separator| {
+                matches!(separator, "" | "." | "_" | "__") || separator.bytes().all(|b| b == b'-')
+            })
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.repository)?;
+        if let Some(tag) = &self.tag {
+            write!(f, ":{tag}")?;
+        }
+        if let Some(digest) = &self.digest {
+            write!(f, "@{digest}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Repository {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.registry, self.path)
+    }
+}
+
+impl fmt::Display for RegistryHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+macro_rules! through_text {
+    ($($name:ty),*) => {$(
+        impl TryFrom<String> for $name {
+            type Error = ReferenceError;
+
+            fn try_from(text: String) -> Result<Self, Self::Error> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(value: $name) -> Self {
+                value.to_string()
+            }
+        }
+    )*};
+}
+
+through_text!(Reference, RegistryHost, Tag);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    #[test]
+    fn familiar_names_become_full() {
+        for (text, full) in [
+            ("nginx", "docker.io/library/nginx:latest"),
+            ("nginx:1", "docker.io/library/nginx:1"),
+            ("o/app", "docker.io/o/app:latest"),
+            ("index.docker.io/nginx", "docker.io/library/nginx:latest"),
+            ("docker.io/nginx", "docker.io/library/nginx:latest"),
+            ("localhost/a", "localhost/a:latest"),
+            ("localhost:5000/a/b__c:T", "localhost:5000/a/b__c:T"),
+            ("Upper/a", "Upper/a:latest"),
+            ("[::1]:5000/a", "[::1]:5000/a:latest"),
+            ("a.b/c--d.e_f", "a.b/c--d.e_f:latest"),
+            ("localhost:5000", "docker.io/library/localhost:5000"),
+        ] {
+            let reference = Reference::parse_or_latest(text).unwrap();
+            assert_eq!(reference.to_string(), full);
+            assert_eq!(full.parse::<Reference>().unwrap(), reference);
+        }
+    }
+
+    #[test]
+    fn tag_and_digest_are_kept_whole() {
+        let text = format!("ghcr.io/o/app:1@{DIGEST}");
+        let reference = Reference::parse_or_latest(&text).unwrap();
+        assert_eq!(reference.to_string(), text);
+        assert_eq!(reference.tag().unwrap().as_str(), "1");
+        let bare = Reference::parse_or_latest(&format!("app@{DIGEST}")).unwrap();
+        assert_eq!(bare.tag(), None);
+    }
+
+    #[test]
+    fn messages_are_dockers() {
+        let hex = &DIGEST[7..];
+        for (text, message) in [
+            ("", "invalid reference format"),
+            ("-a", "invalid reference format"),
+            ("a:b:c", "invalid reference format"),
+            ("a//b", "invalid reference format"),
+            ("a..b", "invalid reference format"),
+            ("a___b", "invalid reference format"),
+            ("a/../b", "invalid reference format"),
+            ("a:\u{e4}", "invalid reference format"),
+            ("https://ghcr.io/o/app", "invalid reference format"),
+            ("a@sha256:abc", "invalid reference format"),
+            (
+                "Foo",
+                "invalid reference format: repository name (library/Foo) must be lowercase",
+            ),
+        ] {
+            let error = Reference::parse_or_latest(text).unwrap_err();
+            assert_eq!(error.to_string(), message, "{text}");
+        }
+        let error = Reference::parse_or_latest(hex).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("invalid repository name ({hex}), cannot specify 64-byte hexadecimal strings")
+        );
+        let long = "a".repeat(250);
+        assert_eq!(
+            Reference::parse_or_latest(&long).unwrap_err(),
+            ReferenceError::TooLong
+        );
+    }
+
+    #[test]
+    fn loopback_is_known_by_name() {
+        for (host, loopback) in [
+            ("localhost", true),
+            ("localhost:5000", true),
+            ("127.0.0.3:5000", true),
+            ("[::1]:5000", true),
+            ("ghcr.io", false),
+            ("localhost.evil.example", false),
+            ("127.0.0.1.evil.example:80", false),
+        ] {
+            assert_eq!(
+                RegistryHost(host.to_owned()).is_loopback(),
+                loopback,
+                "{host}"
+            );
+        }
+    }
+}
