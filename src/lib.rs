@@ -5,10 +5,12 @@
 //!
 //! | room | knows |
 //! | --- | --- |
-//! | [`environment`] | the process environment, as a value |
-//! | [`spec`] | OCI and Docker data; no I/O, knows nobody |
+//! | [`content`] | the interface of a place that holds content, registry or layout |
 //! | [`auth`] | credentials, where they come from, challenges |
+//! | [`spec`] | OCI and Docker data; no I/O, knows nobody |
+//! | [`environment`] | the process environment, as a value |
 
 pub mod auth;
+pub mod content;
 pub mod environment;
 pub mod spec;
