@@ -5,12 +5,16 @@
 //!
 //! | room | knows |
 //! | --- | --- |
+//! | [`transport`] | the one HTTP client: TLS, connections, redirects, limits, retry |
 //! | [`content`] | the interface of a place that holds content, registry or layout |
 //! | [`auth`] | credentials, where they come from, challenges |
+//! | [`progress`] | what happens on the way, told to whoever shows it |
 //! | [`spec`] | OCI and Docker data; no I/O, knows nobody |
 //! | [`environment`] | the process environment, as a value |
 
 pub mod auth;
 pub mod content;
 pub mod environment;
+pub mod progress;
 pub mod spec;
+pub mod transport;

@@ -1,0 +1,215 @@
+//! What can go wrong on the way, in words that are safe to print.
+
+use std::error::Error;
+use std::io;
+
+use super::redirect::RedirectRefused;
+
+/// Why a request has no usable answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TransportError {
+    /// Nobody listens, or the name is unknown.
+    #[error("cannot connect to {host}: {cause}")]
+    Connect {
+        /// Host and port.
+        host: String,
+        /// What the system said.
+        cause: String,
+        /// Whether the name could not be resolved.
+        dns: bool,
+    },
+    /// The other side speaks no TLS at all.
+    #[error("{host} does not speak TLS")]
+    NotTls {
+        /// Host and port.
+        host: String,
+    },
+    /// A certificate that is not trusted, or a handshake that cannot succeed.
+    #[error("TLS error with {host}: {cause}")]
+    Tls {
+        /// Host and port.
+        host: String,
+        /// What is wrong.
+        cause: String,
+    },
+    /// Nothing was heard for too long.
+    #[error("no answer from {host} for {seconds} s")]
+    Timeout {
+        /// Host and port.
+        host: String,
+        /// The limit.
+        seconds: u64,
+    },
+    /// The connection broke, or what came over it was no HTTP.
+    #[error("the connection to {host} broke: {cause}")]
+    Broken {
+        /// Host and port.
+        host: String,
+        /// What happened.
+        cause: String,
+    },
+    /// A body or head over its limit.
+    #[error("{host} sent more than {limit} bytes of {what}")]
+    TooLarge {
+        /// Host and port.
+        host: String,
+        /// What was too large.
+        what: &'static str,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// A redirect that must not be followed.
+    #[error(transparent)]
+    Redirect(#[from] RedirectRefused),
+    /// The content that was to be sent could not be read.
+    #[error("{0}")]
+    Source(String),
+    /// The retry budget of the run is used up, or the other side asked for too long a pause.
+    #[error("{cause} ({given_up})")]
+    GaveUp {
+        /// The last failure.
+        cause: String,
+        /// Why no further try is made.
+        given_up: String,
+    },
+}
+
+impl TransportError {
+    /// Whether the same request may succeed a moment later.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Timeout { .. } | Self::Broken { .. } => true,
+            Self::Connect { dns, .. } => !dns,
+            Self::NotTls { .. }
+            | Self::Tls { .. }
+            | Self::TooLarge { .. }
+            | Self::Redirect(_)
+            | Self::Source(_)
+            | Self::GaveUp { .. } => false,
+        }
+    }
+
+    /// What `error` of a request to `host` means. Walks the whole chain, since the outer layers
+    /// say no more than "error sending request".
+    pub(super) fn from_reqwest(error: &reqwest::Error, host: &str) -> Self {
+        let host = host.to_owned();
+        let mut causes = Vec::new();
+        let mut next: Option<&(dyn Error + 'static)> = Some(error);
+        while let Some(link) = next {
+            if let Some(failed) = link.downcast_ref::<SourceFailed>() {
+                return Self::Source(failed.0.clone());
+            }
+            if let Some(tls) = find_tls(link) {
+                return match tls {
+                    rustls::Error::InvalidMessage(_) => Self::NotTls { host },
+                    other => Self::Tls {
+                        host,
+                        cause: clean(&describe_tls(other), 300),
+                    },
+                };
+            }
+            causes.push(link);
+            next = link.source();
+        }
+        let root = causes.last().map_or_else(String::new, ToString::to_string);
+        let cause = clean(&root, 200);
+        if error.is_connect() {
+            if is_broken_handshake(&causes) {
+                return Self::Broken { host, cause };
+            }
+            let dns = causes
+                .iter()
+                .any(|link| link.to_string().contains("dns error"));
+            return Self::Connect { host, cause, dns };
+        }
+        Self::Broken { host, cause }
+    }
+}
+
+/// The error of a request body whose source failed: carried through the HTTP stack, so that it is
+/// told apart from a connection that broke.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct SourceFailed(pub(super) String);
+
+fn find_tls<'a>(link: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    if let Some(tls) = link.downcast_ref::<rustls::Error>() {
+        return Some(tls);
+    }
+    // An `io::Error` hides what it wraps from `source()`.
+    link.downcast_ref::<io::Error>()?
+        .get_ref()?
+        .downcast_ref::<rustls::Error>()
+}
+
+/// A connection that was accepted and then closed: the other side may be starting or stopping.
+fn is_broken_handshake(causes: &[&(dyn Error + 'static)]) -> bool {
+    causes.iter().any(|link| {
+        link.downcast_ref::<io::Error>().is_some_and(|error| {
+            matches!(
+                error.kind(),
+                io::ErrorKind::ConnectionReset
+                    | io::ErrorKind::UnexpectedEof
+                    | io::ErrorKind::BrokenPipe
+                    | io::ErrorKind::ConnectionAborted
+            )
+        })
+    })
+}
+
+fn describe_tls(error: &rustls::Error) -> String {
+    use rustls::CertificateError as Certificate;
+    match error {
+        rustls::Error::InvalidCertificate(Certificate::UnknownIssuer) => {
+            "the certificate is signed by an authority that is not trusted here".to_owned()
+        }
+        rustls::Error::InvalidCertificate(
+            Certificate::Expired | Certificate::ExpiredContext { .. },
+        ) => "the certificate has expired".to_owned(),
+        rustls::Error::InvalidCertificate(
+            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. },
+        ) => "the certificate is for another host name".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// Text of a peer made safe to print: control characters (line breaks, terminal escapes) become
+/// spaces, and no more than `limit` characters are kept.
+pub fn clean(text: &str, limit: usize) -> String {
+    let flat: String = text
+        .chars()
+        .map(|c| {
+            if c.is_control() || is_format(c) {
+                ' '
+            } else {
+                c
+            }
+        })
+        .take(limit)
+        .collect();
+    let flat = flat.split_whitespace().collect::<Vec<_>>().join(" ");
+    if text.chars().count() > limit {
+        format!("{flat}…")
+    } else {
+        flat
+    }
+}
+
+/// Invisible characters that reorder or hide text.
+fn is_format(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_peer_says_cannot_move_the_cursor() {
+        assert_eq!(
+            clean("a\r\n::error::b\u{1b}[31m\u{202e}c", 100),
+            "a ::error::b [31m c"
+        );
+        assert_eq!(clean("abcdef", 3), "abc…");
+    }
+}

@@ -1,0 +1,147 @@
+//! How many requests to one host are under way at once. A host that says "too many" gets fewer: halved
+//! at each such answer, one more for each full round of successes.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// The gate before one host.
+pub(super) struct Limiter {
+    most: usize,
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+struct State {
+    allowed: usize,
+    under_way: usize,
+    successes: usize,
+    not_before: Option<Instant>,
+}
+
+/// The right to have one request under way; given back when dropped.
+pub(super) struct Permit(Arc<Limiter>);
+
+impl Limiter {
+    pub(super) fn new(most: usize) -> Arc<Self> {
+        let most = most.max(1);
+        Arc::new(Self {
+            most,
+            state: Mutex::new(State {
+                allowed: most,
+                under_way: 0,
+                successes: 0,
+                not_before: None,
+            }),
+            changed: Notify::new(),
+        })
+    }
+
+    /// Waits for a place.
+    pub(super) async fn enter(self: &Arc<Self>) -> Permit {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            // Registered before the look, so that no change between look and wait is missed.
+            changed.as_mut().enable();
+            match self.try_enter() {
+                Ok(()) => return Permit(Arc::clone(self)),
+                Err(Some(until)) => tokio::time::sleep_until(until).await,
+                Err(None) => changed.await,
+            }
+        }
+    }
+
+    fn try_enter(&self) -> Result<(), Option<Instant>> {
+        let mut state = self.lock();
+        if let Some(until) = state.not_before {
+            if until > Instant::now() {
+                return Err(Some(until));
+            }
+            state.not_before = None;
+        }
+        if state.under_way < state.allowed {
+            state.under_way += 1;
+            Ok(())
+        } else {
+            Err(None)
+        }
+    }
+
+    /// The host said "too many requests": fewer from now on, and none before `pause` has passed.
+    pub(super) fn slow_down(&self, pause: Duration) {
+        let mut state = self.lock();
+        state.allowed = (state.allowed / 2).max(1);
+        state.successes = 0;
+        let until = Instant::now() + pause;
+        state.not_before = Some(state.not_before.map_or(until, |before| before.max(until)));
+    }
+
+    /// The host answered as it should.
+    pub(super) fn succeeded(&self) {
+        let mut state = self.lock();
+        if state.allowed >= self.most {
+            return;
+        }
+        state.successes += 1;
+        if state.successes >= state.allowed {
+            state.successes = 0;
+            state.allowed += 1;
+            drop(state);
+            self.changed.notify_one();
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.lock().under_way -= 1;
+        self.0.changed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn never_more_than_allowed() {
+        let limiter = Limiter::new(2);
+        let first = limiter.enter().await;
+        let _second = limiter.enter().await;
+        let third = tokio::spawn({
+            let limiter = Arc::clone(&limiter);
+            async move { drop(limiter.enter().await) }
+        });
+        tokio::task::yield_now().await;
+        assert!(!third.is_finished());
+        drop(first);
+        third.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn too_many_means_fewer_and_later() {
+        let limiter = Limiter::new(8);
+        limiter.slow_down(Duration::from_secs(5));
+        let before = Instant::now();
+        let permits = [
+            limiter.enter().await,
+            limiter.enter().await,
+            limiter.enter().await,
+            limiter.enter().await,
+        ];
+        assert!(before.elapsed() >= Duration::from_secs(5));
+        assert!(limiter.try_enter().is_err());
+        for _ in 0..4 {
+            limiter.succeeded();
+        }
+        assert!(limiter.try_enter().is_ok());
+        drop(permits);
+    }
+}

@@ -1,0 +1,351 @@
+//! Who is trusted: the bundled roots, those of the system, and what the user adds for one registry.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+};
+
+use crate::environment::Environment;
+
+/// The most that a certificate file may hold, in bytes.
+const MAX_PEM: u64 = 8 << 20;
+
+/// How one registry is trusted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsProfile {
+    /// No certificate check at all (`--insecure`).
+    pub insecure: bool,
+    /// A further authority (`--ca-cert`).
+    pub ca_cert: Option<PathBuf>,
+    /// Where certs.d directories stand; `<dir>/<host:port>/` is looked at.
+    pub certs_d: Vec<PathBuf>,
+    /// `SSL_CERT_FILE` and `SSL_CERT_DIR`: in place of the system's store.
+    pub system_file: Option<PathBuf>,
+    /// See `system_file`.
+    pub system_dir: Option<PathBuf>,
+}
+
+/// A file that was named and cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("cannot use the certificates of {}: {cause}", path.display())]
+pub struct TlsError {
+    /// The file.
+    pub path: PathBuf,
+    /// Why not.
+    pub cause: String,
+}
+
+impl TlsProfile {
+    /// What the environment says of trust, with Docker's and containers' directories of certificates.
+    pub fn of_environment(environment: &Environment) -> Self {
+        let path = |name| environment.var(name).map(PathBuf::from);
+        let mut certs_d = vec![
+            PathBuf::from("/etc/docker/certs.d"),
+            PathBuf::from("/etc/containers/certs.d"),
+        ];
+        if let Some(home) = environment.home() {
+            certs_d.insert(0, home.join(".docker/certs.d"));
+            certs_d.insert(1, home.join(".config/containers/certs.d"));
+        }
+        Self {
+            certs_d,
+            system_file: path("SSL_CERT_FILE"),
+            system_dir: path("SSL_CERT_DIR"),
+            ..Self::default()
+        }
+    }
+
+    /// Whether the user said something that only makes sense for a registry with TLS: then a registry on
+    /// loopback is spoken to over TLS first.
+    pub fn expects_tls(&self, host: &str) -> bool {
+        self.insecure
+            || self.ca_cert.is_some()
+            || self.system_file.is_some()
+            || self.certs_d.iter().any(|dir| dir.join(host).is_dir())
+    }
+
+    /// The configuration for `host`, and warnings about files that were passed over.
+    pub(super) fn config(&self, host: &str) -> Result<(ClientConfig, Vec<String>), TlsError> {
+        let mut warnings = Vec::new();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut extra = Vec::new();
+        let mut client = None;
+        if let Some(path) = &self.ca_cert {
+            extra.extend(read_certificates(path)?);
+        }
+        for dir in &self.certs_d {
+            match HostDirectory::read(&dir.join(host)) {
+                Ok(Some(found)) => {
+                    extra.extend(found.authorities);
+                    client = client.or(found.client);
+                }
+                Ok(None) => {}
+                Err(error) => warnings.push(error.to_string()),
+            }
+        }
+        let verifier: Arc<dyn ServerCertVerifier> = if self.insecure {
+            Arc::new(TrustAnyone(Arc::clone(&provider)))
+        } else {
+            Arc::new(TrustRoots::new(self, extra, Arc::clone(&provider)))
+        };
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("ring supports the default versions of TLS")
+            .dangerous()
+            .with_custom_certificate_verifier(verifier);
+        let mut config = match client {
+            Some((path, chain, key)) => {
+                builder
+                    .with_client_auth_cert(chain, key)
+                    .map_err(|error| TlsError {
+                        path,
+                        cause: error.to_string(),
+                    })?
+            }
+            None => builder.with_no_client_auth(),
+        };
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok((config, warnings))
+    }
+}
+
+type ClientIdentity = (
+    PathBuf,
+    Vec<CertificateDer<'static>>,
+    PrivateKeyDer<'static>,
+);
+
+/// What a directory `certs.d/<host:port>/` holds: `*.crt` are authorities, `*.cert` with `*.key` beside it
+/// is who we are. <https://docs.docker.com/engine/security/certificates/>.
+struct HostDirectory {
+    authorities: Vec<CertificateDer<'static>>,
+    client: Option<ClientIdentity>,
+}
+
+impl HostDirectory {
+    fn read(dir: &Path) -> Result<Option<Self>, TlsError> {
+        let failed = |error: &std::io::Error| TlsError {
+            path: dir.to_owned(),
+            cause: error.to_string(),
+        };
+        let entries = match std::fs::read_dir(dir) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(&error)),
+        };
+        let mut paths: Vec<PathBuf> = entries
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect::<Result<_, _>>()
+            .map_err(|error| failed(&error))?;
+        paths.sort();
+        let mut found = Self {
+            authorities: Vec::new(),
+            client: None,
+        };
+        for path in paths {
+            match path.extension().and_then(|extension| extension.to_str()) {
+                Some("crt") => found.authorities.extend(read_certificates(&path)?),
+                Some("cert") if found.client.is_none() => {
+                    let key = read_key(&path.with_extension("key"))?;
+                    found.client = Some((path.clone(), read_certificates(&path)?, key));
+                }
+                _ => {}
+            }
+        }
+        Ok(Some(found))
+    }
+}
+
+fn read_pem(path: &Path) -> Result<Vec<u8>, TlsError> {
+    let failed = |cause: String| TlsError {
+        path: path.to_owned(),
+        cause,
+    };
+    let size = std::fs::metadata(path)
+        .map_err(|error| failed(error.to_string()))?
+        .len();
+    if size > MAX_PEM {
+        return Err(failed(format!("larger than {MAX_PEM} bytes")));
+    }
+    std::fs::read(path).map_err(|error| failed(error.to_string()))
+}
+
+fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let failed = |cause: String| TlsError {
+        path: path.to_owned(),
+        cause,
+    };
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&read_pem(path)?)
+        .collect::<Result<_, _>>()
+        .map_err(|error| failed(error.to_string()))?;
+    if certificates.is_empty() {
+        return Err(failed("no PEM certificate in it".to_owned()));
+    }
+    Ok(certificates)
+}
+
+fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    PrivateKeyDer::from_pem_slice(&read_pem(path)?).map_err(|error| TlsError {
+        path: path.to_owned(),
+        cause: error.to_string(),
+    })
+}
+
+/// Trusts the bundled roots and what the user named; the system's store is read only when those do not
+/// know the authority, since reading it costs more than all the rest of a start.
+#[derive(Debug)]
+struct TrustRoots {
+    first: Arc<WebPkiServerVerifier>,
+    system: OnceLock<Option<Arc<WebPkiServerVerifier>>>,
+    extra: Vec<CertificateDer<'static>>,
+    file: Option<PathBuf>,
+    dir: Option<PathBuf>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl TrustRoots {
+    fn new(
+        profile: &TlsProfile,
+        extra: Vec<CertificateDer<'static>>,
+        provider: Arc<CryptoProvider>,
+    ) -> Self {
+        let mut roots = RootCertStore::empty();
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        roots.add_parsable_certificates(extra.iter().cloned());
+        let first = verifier(roots, &provider).expect("the bundled roots are not empty");
+        Self {
+            first,
+            system: OnceLock::new(),
+            extra,
+            file: profile.system_file.clone(),
+            dir: profile.system_dir.clone(),
+            provider,
+        }
+    }
+
+    fn system(&self) -> Option<&Arc<WebPkiServerVerifier>> {
+        self.system
+            .get_or_init(|| {
+                let (file, dir) = (self.file.as_deref(), self.dir.as_deref());
+                let found = if file.is_some() || dir.is_some() {
+                    rustls_native_certs::load_certs_from_paths(file, dir)
+                } else {
+                    rustls_native_certs::load_native_certs()
+                };
+                let mut roots = RootCertStore::empty();
+                roots.add_parsable_certificates(found.certs);
+                roots.add_parsable_certificates(self.extra.iter().cloned());
+                verifier(roots, &self.provider)
+            })
+            .as_ref()
+    }
+}
+
+fn verifier(
+    roots: RootCertStore,
+    provider: &Arc<CryptoProvider>,
+) -> Option<Arc<WebPkiServerVerifier>> {
+    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
+        .build()
+        .ok()
+}
+
+impl ServerCertVerifier for TrustRoots {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let ask = |verifier: &Arc<WebPkiServerVerifier>| {
+            verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+        };
+        match ask(&self.first) {
+            Err(unknown @ rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+                self.system().map_or(Err(unknown), ask)
+            }
+            decided => decided,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.first.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.first.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.first.supported_verify_schemes()
+    }
+}
+
+/// `--insecure`: whoever answers is believed. Signatures are still checked, so that a broken connection is
+/// noticed as one.
+#[derive(Debug)]
+struct TrustAnyone(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for TrustAnyone {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(
+            message,
+            cert,
+            dss,
+            &self.0.signature_verification_algorithms,
+        )
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(
+            message,
+            cert,
+            dss,
+            &self.0.signature_verification_algorithms,
+        )
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
