@@ -1,0 +1,422 @@
+//! The JSON of Docker's `config.json` and Podman's `auth.json`: which entry or helper is
+//! meant for a registry and repository. Knows the document only; runs nothing.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use base64::Engine;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use super::file::read_bounded;
+use super::host::{ConfigKey, RegistryHost};
+use super::{Credential, EntryProblem, KeychainError, Location, Secret};
+
+/// The largest document that is read, in bytes. Real ones have a few kilobytes.
+pub(super) const MAX_CONFIG: u64 = 1024 * 1024;
+
+/// Padding may be missing: some tools leave it off.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// What the documents say about credentials; the rest of them is ignored.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Config {
+    #[serde(default)]
+    auths: Option<BTreeMap<String, Option<Entry>>>,
+    #[serde(default, rename = "credHelpers")]
+    helpers: Option<BTreeMap<String, String>>,
+    // Docker Desktop wrote "credSstore" for a while, and Go does not mind the letter case.
+    // https://github.com/google/containerregistry/issues/144
+    #[serde(default, rename = "credsStore", alias = "credSstore")]
+    store: Option<String>,
+}
+
+/// One entry of `auths`.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Entry {
+    auth: Option<Secret>,
+    username: Option<String>,
+    password: Option<Secret>,
+    identitytoken: Option<Secret>,
+    registrytoken: Option<Secret>,
+}
+
+/// A helper that a document names for a registry.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct HelperChoice<'a> {
+    /// The name after `docker-credential-`.
+    pub(super) name: &'a str,
+    /// What to ask it for, in this order.
+    pub(super) servers: Vec<&'a str>,
+}
+
+impl Config {
+    /// Reads the file at `path`; `None` if there is none.
+    pub(super) async fn read(path: &Path) -> Result<Option<Self>, KeychainError> {
+        match read_bounded(path, MAX_CONFIG).await? {
+            Some(text) => Self::parse(&text, &Location::File(path.into())).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Reads a document. One that is empty says nothing, as in Docker.
+    pub(super) fn parse(text: &[u8], location: &Location) -> Result<Self, KeychainError> {
+        if text.len() as u64 > MAX_CONFIG {
+            return Err(KeychainError::TooLarge {
+                location: location.clone(),
+                limit: MAX_CONFIG,
+            });
+        }
+        // Editors on Windows put a byte order mark in front.
+        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+        if text.trim_ascii().is_empty() {
+            return Ok(Self::default());
+        }
+        serde_json::from_slice(text).map_err(|error| KeychainError::NotJson {
+            location: location.clone(),
+            line: error.line(),
+            column: error.column(),
+            problem: problem_of(&error),
+        })
+    }
+
+    /// The entries for a registry and repository with their keys, the one that fits
+    /// closest first; `limited` chooses between those limited to a namespace or
+    /// repository and those of the whole host.
+    pub(super) fn entries<'a>(
+        &'a self,
+        host: &RegistryHost,
+        repository: &str,
+        limited: bool,
+    ) -> Vec<(&'a str, &'a Entry)> {
+        let mut found: Vec<_> = self
+            .auths
+            .iter()
+            .flatten()
+            .filter_map(|(key, entry)| {
+                let fit = ConfigKey::parse(key)?.fit(host, repository)?;
+                (limited == (fit > 0)).then_some((fit, key.as_str(), entry.as_ref()?))
+            })
+            .collect();
+        // Stable, so the order of keys decides between equals: every run finds the same.
+        found.sort_by_key(|(fit, key, _)| {
+            let exact = *key == host.docker_key();
+            (std::cmp::Reverse(*fit), !exact, key.contains("://"))
+        });
+        found
+            .into_iter()
+            .map(|(_, key, entry)| (key, entry))
+            .collect()
+    }
+
+    /// The helper for a registry: its own from `credHelpers`, else `credsStore`. An
+    /// empty name in `credHelpers` means "no helper for this one", as in Docker.
+    pub(super) fn helper<'a>(&'a self, host: &'a RegistryHost) -> Option<HelperChoice<'a>> {
+        let usual = host.docker_key();
+        let own = self
+            .helpers
+            .iter()
+            .flatten()
+            .filter(|(key, _)| ConfigKey::parse(key).is_some_and(|key| key.fit(host, "").is_some()))
+            .min_by_key(|(key, _)| (*key != usual, key.contains("://")));
+        let (name, servers) = match own {
+            // Podman asks its helpers for the key as it is written.
+            Some((key, name)) if key != usual => (name, vec![usual, key]),
+            Some((_, name)) => (name, vec![usual]),
+            None => (self.store.as_ref()?, vec![usual]),
+        };
+        (!name.is_empty()).then_some(HelperChoice { name, servers })
+    }
+}
+
+impl Entry {
+    /// The credential of the entry; `None` for an empty one, which Docker leaves behind
+    /// where the credential itself is in a helper.
+    pub(super) fn credential(&self) -> Result<Option<Credential>, EntryProblem> {
+        if let Some(token) = given(self.registrytoken.as_ref()) {
+            return Ok(Some(Credential::Bearer(token)));
+        }
+        let (username, password) = match given(self.auth.as_ref()) {
+            Some(auth) => {
+                let (username, password) = decode_auth(&auth)?;
+                (username, Some(password))
+            }
+            None => (
+                self.username.clone().unwrap_or_default(),
+                given(self.password.as_ref()),
+            ),
+        };
+        let username = Some(username).filter(|name| !name.is_empty());
+        if let Some(token) = given(self.identitytoken.as_ref()) {
+            return Ok(Some(Credential::IdentityToken { username, token }));
+        }
+        match (username, password) {
+            (_, None) => Ok(None),
+            (None, Some(_)) => Err(EntryProblem::NoUsername),
+            (Some(username), Some(password)) => Ok(Some(Credential::Basic { username, password })),
+        }
+    }
+}
+
+/// An empty secret is none.
+fn given(secret: Option<&Secret>) -> Option<Secret> {
+    secret.filter(|secret| !secret.reveal().is_empty()).cloned()
+}
+
+/// User name and password from base64 of `user:password`; the password may hold colons.
+fn decode_auth(auth: &Secret) -> Result<(String, Secret), EntryProblem> {
+    // Go ignores line breaks inside base64; some `base64` programs make them.
+    let compact: Zeroizing<String> =
+        Zeroizing::new(auth.reveal().split_ascii_whitespace().collect());
+    let decoded = BASE64
+        .decode(compact.as_bytes())
+        .map(Zeroizing::new)
+        .map_err(|_| EntryProblem::NotBase64)?;
+    let text = std::str::from_utf8(&decoded).map_err(|_| EntryProblem::NotText)?;
+    let (username, password) = text.split_once(':').ok_or(EntryProblem::NoColon)?;
+    // Docker takes NULs off, too: old versions padded with them.
+    Ok((
+        username.to_owned(),
+        Secret::new(password.trim_matches('\0')),
+    ))
+}
+
+/// The kind of a JSON error, without a word of the text: serde's own message quotes it.
+fn problem_of(error: &serde_json::Error) -> &'static str {
+    match error.classify() {
+        serde_json::error::Category::Eof => "the text ends too early",
+        serde_json::error::Category::Data => "a value of the wrong type",
+        serde_json::error::Category::Io | serde_json::error::Category::Syntax => {
+            "a syntax error in the JSON"
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn location() -> Location {
+        Location::Variable("TEST".into())
+    }
+
+    fn parse(text: &str) -> Config {
+        Config::parse(text.as_bytes(), &location()).expect("valid configuration")
+    }
+
+    fn keys<'a>(config: &'a Config, host: &str, repository: &str, limited: bool) -> Vec<&'a str> {
+        config
+            .entries(&RegistryHost::new(host), repository, limited)
+            .into_iter()
+            .map(|(key, _)| key)
+            .collect()
+    }
+
+    fn credential(entry: &str) -> Result<Option<Credential>, EntryProblem> {
+        serde_json::from_str::<Entry>(entry)
+            .expect("valid entry")
+            .credential()
+    }
+
+    fn basic(username: &str, password: &str) -> Credential {
+        Credential::Basic {
+            username: username.into(),
+            password: Secret::new(password),
+        }
+    }
+
+    #[test]
+    fn the_closest_key_comes_first() {
+        let config = parse(
+            r#"{"auths": {"https://ghcr.io": {}, "ghcr.io": {}, "ghcr.io/team": {},
+                "ghcr.io/team/app": {}, "ghcr.io/other": {}, "quay.io": {}}}"#,
+        );
+        assert_eq!(
+            keys(&config, "ghcr.io", "team/app", true),
+            ["ghcr.io/team/app", "ghcr.io/team"]
+        );
+        assert_eq!(
+            keys(&config, "ghcr.io", "team/app", false),
+            ["ghcr.io", "https://ghcr.io"]
+        );
+    }
+
+    #[test]
+    fn dockers_own_key_wins_over_other_spellings_of_docker_hub() {
+        let config = parse(
+            r#"{"auths": {"docker.io": {}, "https://registry-1.docker.io": {},
+                "https://index.docker.io/v1/": {}, "index.docker.io": {}}}"#,
+        );
+        assert_eq!(
+            keys(&config, "docker.io", "library/nginx", false),
+            [
+                "https://index.docker.io/v1/",
+                "docker.io",
+                "index.docker.io",
+                "https://registry-1.docker.io"
+            ]
+        );
+    }
+
+    #[test]
+    fn every_form_of_an_entry_is_read() {
+        for (entry, expected) in [
+            // joe:secret
+            (r#"{"auth": "am9lOnNlY3JldA=="}"#, basic("joe", "secret")),
+            (r#"{"auth": "am9lOnNlY3JldA"}"#, basic("joe", "secret")),
+            (
+                r#"{"auth": "am9lOn\nNlY3JldA==\n"}"#,
+                basic("joe", "secret"),
+            ),
+            // joe:a:b:c
+            (r#"{"auth": "am9lOmE6Yjpj"}"#, basic("joe", "a:b:c")),
+            (
+                r#"{"username": "joe", "password": "secret", "email": "x"}"#,
+                basic("joe", "secret"),
+            ),
+            (
+                r#"{"auth": "am9lOg==", "identitytoken": "refresh"}"#,
+                Credential::IdentityToken {
+                    username: Some("joe".into()),
+                    token: Secret::new("refresh"),
+                },
+            ),
+            (
+                r#"{"identitytoken": "refresh"}"#,
+                Credential::IdentityToken {
+                    username: None,
+                    token: Secret::new("refresh"),
+                },
+            ),
+            (
+                r#"{"auth": "am9lOnNlY3JldA==", "registrytoken": "ready"}"#,
+                Credential::Bearer(Secret::new("ready")),
+            ),
+        ] {
+            assert_eq!(credential(entry), Ok(Some(expected)), "{entry}");
+        }
+    }
+
+    #[test]
+    fn an_empty_entry_is_no_credential() {
+        for entry in [
+            "{}",
+            r#"{"auth": "", "identitytoken": ""}"#,
+            r#"{"email": "joe@example.com"}"#,
+            r#"{"username": "joe"}"#,
+        ] {
+            assert_eq!(credential(entry), Ok(None), "{entry}");
+        }
+    }
+
+    #[test]
+    fn a_broken_entry_says_what_is_wrong() {
+        for (entry, problem) in [
+            (r#"{"auth": "%%%"}"#, EntryProblem::NotBase64),
+            // joesecret
+            (r#"{"auth": "am9lc2VjcmV0"}"#, EntryProblem::NoColon),
+            // :secret
+            (r#"{"auth": "OnNlY3JldA=="}"#, EntryProblem::NoUsername),
+            (r#"{"password": "secret"}"#, EntryProblem::NoUsername),
+            (r#"{"auth": "//4="}"#, EntryProblem::NotText),
+        ] {
+            assert_eq!(credential(entry), Err(problem), "{entry}");
+        }
+    }
+
+    #[test]
+    fn a_broken_document_is_named_with_the_position_and_never_quoted() {
+        for (text, expected) in [
+            (
+                "{\"auths\":\n {\"ghcr.io\": {\"auth\": 4711}}}",
+                "TEST is not a valid Docker configuration: line 2, column 26: a value of the wrong type",
+            ),
+            (
+                "{\"auths\": {\"ghcr.io\": hunter2}}",
+                "TEST is not a valid Docker configuration: line 1, column 23: a syntax error in the JSON",
+            ),
+            (
+                "{\"auths\": {\"ghcr.io\": {\"auth\": \"hunter2",
+                "TEST is not a valid Docker configuration: line 1, column 39: the text ends too early",
+            ),
+            (
+                "\"hunter2\"",
+                "TEST is not a valid Docker configuration: line 1, column 9: a value of the wrong type",
+            ),
+        ] {
+            let error = Config::parse(text.as_bytes(), &location()).expect_err(text);
+            assert_eq!(error.to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn what_says_nothing_is_fine() {
+        for text in [
+            "",
+            " \n",
+            "{}",
+            r#"{"auths": null, "credHelpers": null, "credsStore": null}"#,
+            r#"{"auths": {"ghcr.io": null}}"#,
+            "\u{feff}{}",
+        ] {
+            let config = parse(text);
+            assert!(keys(&config, "ghcr.io", "a", false).is_empty());
+            assert_eq!(config.helper(&RegistryHost::new("ghcr.io")), None);
+        }
+    }
+
+    #[test]
+    fn the_size_has_a_limit() {
+        let limit = usize::try_from(MAX_CONFIG).expect("fits");
+        let at_limit = format!("{{}}{}", " ".repeat(limit - 2));
+        assert!(Config::parse(at_limit.as_bytes(), &location()).is_ok());
+        let over = format!("{at_limit} ");
+        let error = Config::parse(over.as_bytes(), &location()).expect_err("over the limit");
+        assert_eq!(error.to_string(), "TEST is larger than 1048576 bytes");
+    }
+
+    #[test]
+    fn a_helper_of_its_own_goes_before_the_store() {
+        let config = parse(
+            r#"{"credsStore": "desktop", "credHelpers": {"https://index.docker.io/v1/": "hub",
+                "123.dkr.ecr.eu-west-1.amazonaws.com": "ecr-login", "quay.io": ""}}"#,
+        );
+        let helper = |host: &str| {
+            let host = RegistryHost::new(host);
+            config.helper(&host).map(|choice| {
+                let servers: Vec<String> = choice.servers.iter().map(ToString::to_string).collect();
+                (choice.name.to_owned(), servers)
+            })
+        };
+        let expected = |name: &str, server: &str| Some((name.to_owned(), vec![server.to_owned()]));
+        assert_eq!(
+            helper("docker.io"),
+            expected("hub", "https://index.docker.io/v1/")
+        );
+        assert_eq!(helper("ghcr.io"), expected("desktop", "ghcr.io"));
+        assert_eq!(helper("quay.io"), None);
+    }
+
+    #[test]
+    fn a_helper_key_in_another_spelling_is_asked_both_ways() {
+        let config = parse(r#"{"credHelpers": {"docker.io": "x"}}"#);
+        let host = RegistryHost::new("docker.io");
+        let choice = config.helper(&host).expect("a helper");
+        assert_eq!(choice.servers, ["https://index.docker.io/v1/", "docker.io"]);
+    }
+
+    #[test]
+    fn the_old_misspelling_of_the_store_is_understood() {
+        let config = parse(r#"{"credSstore": "desktop"}"#);
+        let host = RegistryHost::new("ghcr.io");
+        assert_eq!(
+            config.helper(&host).map(|choice| choice.name),
+            Some("desktop")
+        );
+    }
+}

@@ -1,0 +1,155 @@
+//! A credential as a registry or its token server takes it, and the candidate: a
+//! credential together with where it was found.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::{Origin, Secret};
+
+/// The user name that stands for "the secret is an identity token" in the protocol of
+/// credential helpers, and that token servers accept in front of one.
+///
+/// <https://docs.docker.com/reference/cli/docker/login/#credential-helper-protocol>
+pub(super) const TOKEN_USERNAME: &str = "<token>";
+
+/// What is shown to a registry or to its token server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credential {
+    /// A user name and a password (or an access token in the place of one).
+    Basic {
+        /// The user.
+        username: String,
+        /// The password.
+        password: Secret,
+    },
+    /// A refresh token: it is exchanged at the token server by an OAuth2 POST.
+    IdentityToken {
+        /// The user, where the source tells one; needed only when the token server
+        /// knows no POST and the token has to go into Basic.
+        username: Option<String>,
+        /// The refresh token.
+        token: Secret,
+    },
+    /// A registry token that is ready to be sent as it is; no token server is asked.
+    Bearer(Secret),
+    /// No credential: what anyone may do.
+    Anonymous,
+}
+
+impl Credential {
+    /// The kind in one or two words, for people.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Basic { .. } => "password",
+            Self::IdentityToken { .. } => "identity token",
+            Self::Bearer(_) => "registry token",
+            Self::Anonymous => "anonymous",
+        }
+    }
+
+    /// The user name, if the credential has one.
+    pub fn username(&self) -> Option<&str> {
+        match self {
+            Self::Basic { username, .. } => Some(username),
+            Self::IdentityToken { username, .. } => username.as_deref(),
+            Self::Bearer(_) | Self::Anonymous => None,
+        }
+    }
+
+    /// The secret part, if there is one.
+    pub fn secret(&self) -> Option<&Secret> {
+        match self {
+            Self::Basic { password, .. } => Some(password),
+            Self::IdentityToken { token, .. } | Self::Bearer(token) => Some(token),
+            Self::Anonymous => None,
+        }
+    }
+
+    /// The value of an `Authorization: Basic` header, "Basic" included. `None` for a
+    /// ready registry token, which never belongs into Basic, and for anonymous access.
+    ///
+    /// An identity token stands in the place of the password: the way of token servers
+    /// that refuse the OAuth2 POST.
+    pub fn basic_authorization(&self) -> Option<Secret> {
+        let (username, password) = match self {
+            Self::Basic { username, password } => (username.as_str(), password),
+            Self::IdentityToken { username, token } => {
+                (username.as_deref().unwrap_or(TOKEN_USERNAME), token)
+            }
+            Self::Bearer(_) | Self::Anonymous => return None,
+        };
+        let pair = Secret::new(format!("{username}:{}", password.reveal()));
+        Some(Secret::new(format!(
+            "Basic {}",
+            STANDARD.encode(pair.reveal())
+        )))
+    }
+}
+
+/// A credential and the place it was found at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// What to show to the registry.
+    pub credential: Credential,
+    /// Where it comes from, for messages.
+    pub origin: Origin,
+}
+
+/// `text` without one newline (`\n` or `\r\n`) at its end: what `docker login
+/// --password-stdin` takes off, too.
+pub(super) fn without_newline(text: &str) -> &str {
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    text.strip_suffix('\r').unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_never_shows_a_secret() {
+        for credential in [
+            Credential::Basic {
+                username: "joe".into(),
+                password: Secret::new("hunter2"),
+            },
+            Credential::IdentityToken {
+                username: None,
+                token: Secret::new("hunter2"),
+            },
+            Credential::Bearer(Secret::new("hunter2")),
+        ] {
+            let shown = format!("{credential:?}");
+            assert!(!shown.contains("hunter2"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn basic_is_the_base64_of_user_colon_password() {
+        let credential = Credential::Basic {
+            username: "Aladdin".into(),
+            password: Secret::new("open sesame"),
+        };
+        // The example of RFC 7617, section 2.
+        let header = credential.basic_authorization().expect("has a password");
+        assert_eq!(header.reveal(), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+    }
+
+    #[test]
+    fn a_ready_token_never_becomes_basic() {
+        assert_eq!(
+            Credential::Bearer(Secret::new("t")).basic_authorization(),
+            None
+        );
+        assert_eq!(Credential::Anonymous.basic_authorization(), None);
+    }
+
+    #[test]
+    fn one_newline_is_taken_off() {
+        assert_eq!(without_newline("pass\n"), "pass");
+        assert_eq!(without_newline("pass\r\n"), "pass");
+        assert_eq!(without_newline("pass\n\n"), "pass\n");
+        assert_eq!(without_newline("pass "), "pass ");
+        assert_eq!(without_newline(""), "");
+    }
+}

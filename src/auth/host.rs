@@ -1,0 +1,195 @@
+//! Which key of a configuration belongs to which registry and repository. A key for one
+//! host never matches another; the port is part of the host.
+
+/// How Docker itself spells the key of Docker Hub, for historical reasons.
+///
+/// <https://github.com/docker/cli/blob/master/cli/config/configfile/file.go> (`authConfigKey`)
+pub(super) const HUB_KEY: &str = "https://index.docker.io/v1/";
+
+/// The names under which Docker Hub has been known.
+const HUB_NAMES: [&str; 4] = [
+    "docker.io",
+    "index.docker.io",
+    "registry-1.docker.io",
+    "registry.hub.docker.com",
+];
+
+/// A registry: host name and, where it is given, port. In lower case, and Docker Hub in
+/// all its spellings is `docker.io`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct RegistryHost(String);
+
+impl RegistryHost {
+    /// `text` is `host` or `host:port`, in any letter case.
+    pub(super) fn new(text: &str) -> Self {
+        let name = text.to_ascii_lowercase();
+        if HUB_NAMES.contains(&name.as_str()) {
+            Self(HUB_NAMES[0].into())
+        } else {
+            Self(name)
+        }
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(super) fn is_hub(&self) -> bool {
+        self.0 == HUB_NAMES[0]
+    }
+
+    /// The key that Docker writes for this registry and asks credential helpers for.
+    pub(super) fn docker_key(&self) -> &str {
+        if self.is_hub() { HUB_KEY } else { &self.0 }
+    }
+
+    /// Every name that a directory for this registry can have, the usual one first.
+    /// buildx and docker/login-action call Docker Hub `registry-1.docker.io`.
+    pub(super) fn spellings(&self) -> Vec<&str> {
+        if self.is_hub() {
+            let mut names = HUB_NAMES.to_vec();
+            names.sort_by_key(|name| *name != "registry-1.docker.io");
+            names
+        } else {
+            vec![&self.0]
+        }
+    }
+}
+
+/// A key of `auths` or `credHelpers`, or the value of a variable that names a registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ConfigKey {
+    host: RegistryHost,
+    /// The namespace or repository that the key is limited to; empty for the whole host.
+    path: String,
+}
+
+impl ConfigKey {
+    /// Reads a key; `None` if it names no registry (such a key matches nothing).
+    ///
+    /// Written as a URL, what follows the host was never more than the path of an API
+    /// (`docker login` took any URL for years, and matched the host only). Without a
+    /// scheme it is a namespace, as in Podman's `auth.json`, except for the API paths
+    /// `v1` and `v2`.
+    ///
+    /// <https://github.com/containers/image/blob/main/docs/containers-auth.json.5.md>
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let (rest, is_url) = match text.split_once("://") {
+            Some((scheme, rest)) => {
+                let known = ["http", "https"];
+                let known = known.iter().any(|name| scheme.eq_ignore_ascii_case(name));
+                (known.then_some(rest)?, true)
+            }
+            None => (text, false),
+        };
+        let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let path = path.trim_matches('/');
+        // `user@host` must not be taken for a host, and whatever else is no host neither.
+        if host.is_empty() || host.contains(['@', '?', '#', ' ', '\\', ',']) {
+            return None;
+        }
+        let for_host = is_url || path == "v1" || path == "v2";
+        Some(Self {
+            host: RegistryHost::new(host),
+            path: if for_host { "" } else { path }.into(),
+        })
+    }
+
+    /// How closely the key fits: the number of path components it is limited to, 0 for
+    /// a key of the whole host; `None` if it does not fit. Components are compared
+    /// whole: `team` does not fit `teammate/app`.
+    pub(super) fn fit(&self, host: &RegistryHost, repository: &str) -> Option<usize> {
+        if self.host != *host {
+            return None;
+        }
+        if self.path.is_empty() {
+            return Some(0);
+        }
+        let rest = repository.strip_prefix(&self.path)?;
+        (rest.is_empty() || rest.starts_with('/')).then(|| self.path.split('/').count())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fit(key: &str, host: &str, repository: &str) -> Option<usize> {
+        ConfigKey::parse(key)?.fit(&RegistryHost::new(host), repository)
+    }
+
+    #[test]
+    fn docker_hub_has_several_spellings() {
+        for key in [
+            "https://index.docker.io/v1/",
+            "https://index.docker.io/v2/",
+            "index.docker.io/v1/",
+            "index.docker.io",
+            "docker.io",
+            "https://docker.io",
+            "registry-1.docker.io",
+            "https://registry-1.docker.io/v2/",
+            "registry.hub.docker.com",
+            "HTTPS://Index.Docker.IO/v1/",
+        ] {
+            for host in ["docker.io", "index.docker.io", "registry-1.docker.io"] {
+                assert_eq!(fit(key, host, "library/nginx"), Some(0), "{key} {host}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_never_fits_another_host() {
+        for (key, host) in [
+            ("ghcr.io", "ghcr.io.evil.example"),
+            ("ghcr.io", "evil-ghcr.io"),
+            ("evil.example/ghcr.io", "ghcr.io"),
+            ("https://evil.example/ghcr.io", "ghcr.io"),
+            ("https://ghcr.io@evil.example", "ghcr.io"),
+            ("https://user:pass@ghcr.io", "ghcr.io"),
+            ("localhost", "localhost:5000"),
+            ("localhost:5000", "localhost"),
+            ("localhost:5000", "localhost:5001"),
+            ("localhost:5000", "127.0.0.1:5000"),
+            ("http://localhost:5000", "localhost:500"),
+            ("docker.io.evil.example", "docker.io"),
+            ("ssh://ghcr.io", "ghcr.io"),
+            ("auth.docker.io", "docker.io"),
+            ("", "ghcr.io"),
+            ("https://", "ghcr.io"),
+            ("*", "ghcr.io"),
+        ] {
+            assert_eq!(fit(key, host, "team/app"), None, "{key} {host}");
+        }
+    }
+
+    #[test]
+    fn scheme_case_and_api_path_do_not_matter() {
+        for key in [
+            "GHCR.io",
+            "https://ghcr.io",
+            "http://ghcr.io/",
+            "https://ghcr.io/v2/",
+            "https://ghcr.io/some/api",
+            "ghcr.io/",
+            "ghcr.io/v1/",
+        ] {
+            assert_eq!(fit(key, "Ghcr.IO", "team/app"), Some(0), "{key}");
+        }
+    }
+
+    #[test]
+    fn a_namespace_fits_whole_components_only() {
+        assert_eq!(fit("ghcr.io/team", "ghcr.io", "team/app"), Some(1));
+        assert_eq!(fit("ghcr.io/team/app", "ghcr.io", "team/app"), Some(2));
+        assert_eq!(fit("ghcr.io/team/", "ghcr.io", "team/app"), Some(1));
+        assert_eq!(fit("ghcr.io/team", "ghcr.io", "teammate/app"), None);
+        assert_eq!(fit("ghcr.io/team/app/x", "ghcr.io", "team/app"), None);
+        assert_eq!(fit("ghcr.io/other", "ghcr.io", "team/app"), None);
+        assert_eq!(
+            fit("docker.io/library/nginx", "docker.io", "library/nginx"),
+            Some(2)
+        );
+    }
+}

@@ -1,0 +1,49 @@
+//! Answers that are worked out once and remembered, also when several tasks ask at the
+//! same time.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::OnceCell;
+
+/// One cell for each question.
+pub(super) struct Memo<K, V> {
+    cells: Mutex<HashMap<K, Arc<OnceCell<V>>>>,
+}
+
+impl<K: Eq + Hash, V: Clone> Memo<K, V> {
+    pub(super) fn new() -> Self {
+        Self {
+            cells: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// The remembered answer, or the result of `work`, which runs at most once for a
+    /// `key` unless it is cancelled.
+    pub(super) async fn once<F>(&self, key: K, work: F) -> V
+    where
+        F: Future<Output = V>,
+    {
+        let cell = {
+            let mut cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(cells.entry(key).or_default())
+        };
+        cell.get_or_init(|| work).await.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_question_is_worked_on_once() {
+        let memo = Memo::new();
+        let asked = std::sync::atomic::AtomicUsize::new(0);
+        let work = || async { asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) };
+        let (first, second) = tokio::join!(memo.once("a", work()), memo.once("a", work()));
+        assert_eq!((first, second), (0, 0));
+        assert_eq!(memo.once("b", work()).await, 1);
+    }
+}

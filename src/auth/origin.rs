@@ -1,0 +1,63 @@
+//! Where a credential was found, in words that a message can carry.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// A document with credentials: a file, or an environment variable that holds the same
+/// JSON.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Location {
+    /// A file.
+    File(PathBuf),
+    /// A variable, by its name.
+    Variable(String),
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Variable(name) => f.write_str(name),
+        }
+    }
+}
+
+/// Where a credential comes from. Its `Display` fits after "credentials from".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Environment variables, by name.
+    Variables(Vec<String>),
+    /// An entry in `auths` of a document.
+    Entry {
+        /// The document.
+        location: Location,
+        /// The key of the entry, as it is written there.
+        key: String,
+    },
+    /// The answer of a credential helper.
+    Helper {
+        /// The program, such as `docker-credential-ecr-login`.
+        program: String,
+        /// What it was asked for.
+        server: String,
+        /// The document that names the helper.
+        location: Location,
+    },
+    /// No credential at all.
+    Anonymous,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Variables(names) => f.write_str(&names.join(" and ")),
+            Self::Entry { location, key } => write!(f, "{location} (key {key})"),
+            Self::Helper {
+                program,
+                server,
+                location,
+            } => write!(f, "{program} (asked for {server}, named in {location})"),
+            Self::Anonymous => f.write_str("nowhere (anonymous access)"),
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! What a token allows: a repository and the actions on it.
+//!
+//! <https://distribution.github.io/distribution/spec/auth/scope/>
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::str::FromStr;
+
+/// `repository:team/app:pull,push`. Actions are kept in order and once each, so equal
+/// scopes are written alike.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Scope {
+    repository: String,
+    actions: BTreeSet<String>,
+}
+
+impl Scope {
+    /// Any actions on a repository.
+    pub fn new<A: Into<String>>(
+        repository: impl Into<String>,
+        actions: impl IntoIterator<Item = A>,
+    ) -> Self {
+        Self {
+            repository: repository.into(),
+            actions: actions.into_iter().map(Into::into).collect(),
+        }
+    }
+
+    /// Reading from a repository.
+    pub fn pull(repository: impl Into<String>) -> Self {
+        Self::new(repository, ["pull"])
+    }
+
+    /// Writing to a repository, which includes reading.
+    pub fn push(repository: impl Into<String>) -> Self {
+        Self::new(repository, ["pull", "push"])
+    }
+
+    /// The repository, without the host.
+    pub fn repository(&self) -> &str {
+        &self.repository
+    }
+
+    /// The actions in order.
+    pub fn actions(&self) -> impl Iterator<Item = &str> {
+        self.actions.iter().map(String::as_str)
+    }
+
+    /// Whether `action` is among the actions; `*` is all of them.
+    pub fn allows(&self, action: &str) -> bool {
+        self.actions.contains(action) || self.actions.contains("*")
+    }
+
+    /// Whether a token for `self` is enough where one for `other` is asked for.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.repository == other.repository && other.actions().all(|action| self.allows(action))
+    }
+
+    /// Whether a token for all of `scopes` is enough where one for `wanted` is asked for.
+    pub fn any_covers(scopes: &[Self], wanted: &Self) -> bool {
+        scopes.iter().any(|scope| scope.covers(wanted))
+    }
+
+    /// One scope for each repository, with the actions of all, ordered by repository.
+    pub fn normalise(scopes: impl IntoIterator<Item = Self>) -> Vec<Self> {
+        let mut merged: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for scope in scopes {
+            merged
+                .entry(scope.repository)
+                .or_default()
+                .extend(scope.actions);
+        }
+        merged
+            .into_iter()
+            .map(|(repository, actions)| Self {
+                repository,
+                actions,
+            })
+            .collect()
+    }
+
+    /// The repository scopes in the `scope` of a challenge, which may hold several with
+    /// spaces between them. Scopes of other kinds (`registry:catalog:*`, ECR Public's
+    /// `aws`) are left out.
+    pub fn parse_list(text: &str) -> Vec<Self> {
+        Self::normalise(
+            text.split_ascii_whitespace()
+                .filter_map(|scope| scope.parse().ok()),
+        )
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "repository:{}:", self.repository)?;
+        for (index, action) in self.actions().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            write!(f, "{comma}{action}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Why a text is no repository scope.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a scope of the form `repository:NAME:ACTION[,ACTION...]`")]
+pub struct ScopeError;
+
+impl FromStr for Scope {
+    type Err = ScopeError;
+
+    /// The name may hold a colon (a host with a port), so the actions are what follows
+    /// the last one.
+    fn from_str(text: &str) -> Result<Self, ScopeError> {
+        let rest = text.strip_prefix("repository:").ok_or(ScopeError)?;
+        let (repository, actions) = rest.rsplit_once(':').ok_or(ScopeError)?;
+        if repository.is_empty() {
+            return Err(ScopeError);
+        }
+        let actions = actions.split(',').filter(|action| !action.is_empty());
+        Ok(Self::new(repository, actions))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scope(text: &str) -> Scope {
+        text.parse().expect(text)
+    }
+
+    #[test]
+    fn it_is_written_in_one_way() {
+        for (text, written) in [
+            ("repository:a/b:pull,push", "repository:a/b:pull,push"),
+            ("repository:a/b:push,pull,push", "repository:a/b:pull,push"),
+            ("repository:a/b:,pull,", "repository:a/b:pull"),
+            ("repository:h:5000/a:pull", "repository:h:5000/a:pull"),
+            ("repository:a/b:", "repository:a/b:"),
+        ] {
+            assert_eq!(scope(text).to_string(), written);
+        }
+        assert_eq!(Scope::push("a").to_string(), "repository:a:pull,push");
+    }
+
+    #[test]
+    fn other_texts_are_refused() {
+        for text in [
+            "",
+            "repository",
+            "repository:",
+            "repository:a",
+            "repository::pull",
+            "registry:catalog:*",
+            "aws",
+            "repository(plugin):a:pull",
+        ] {
+            assert_eq!(text.parse::<Scope>(), Err(ScopeError), "{text}");
+        }
+    }
+
+    #[test]
+    fn covering_is_by_repository_and_actions() {
+        for (held, wanted, covers) in [
+            ("repository:a:pull,push", "repository:a:pull", true),
+            ("repository:a:pull", "repository:a:pull,push", false),
+            ("repository:a:*", "repository:a:delete,pull", true),
+            ("repository:a:pull,push", "repository:a/b:pull", false),
+            ("repository:a:pull", "repository:a:", true),
+        ] {
+            assert_eq!(
+                scope(held).covers(&scope(wanted)),
+                covers,
+                "{held} {wanted}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_list_is_merged_by_repository() {
+        let list = "repository:b:pull registry:catalog:* repository:a:push  repository:b:push aws";
+        let written: Vec<_> = Scope::parse_list(list)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(written, ["repository:a:push", "repository:b:pull,push"]);
+        assert!(Scope::any_covers(
+            &Scope::parse_list(list),
+            &Scope::push("b")
+        ));
+        assert!(!Scope::any_covers(
+            &Scope::parse_list(list),
+            &Scope::push("a")
+        ));
+    }
+}

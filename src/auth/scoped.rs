@@ -1,0 +1,229 @@
+//! The files that docker/login-action (input `scope`) and buildx keep for single
+//! repositories and actions:
+//! `<base>/<registry>[/<repository>][@<action>[,<action>...]]/config.json`.
+//!
+//! <https://docs.docker.com/build/building/registry-auth/>
+
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::host::RegistryHost;
+use super::{KeychainError, Scope};
+
+/// How many entries of a directory are looked at.
+const MAX_ENTRIES: usize = 10_000;
+
+/// The files for a registry and scope, in buildx's order: those of the repository before
+/// those of the whole registry, those of more actions before those of fewer. A file with
+/// actions counts only if `scope` asks for all of them; a repository has to be named
+/// whole.
+pub(super) async fn files(
+    base: &Path,
+    host: &RegistryHost,
+    scope: &Scope,
+) -> Result<Vec<PathBuf>, KeychainError> {
+    let mut found = Vec::new();
+    let spellings = host.spellings();
+    for directory in list(base).await? {
+        let name = directory.name.to_ascii_lowercase();
+        let Some(spelling) = spellings.iter().position(|host| *host == name) else {
+            continue;
+        };
+        found.push((false, spelling, directory.clone()));
+        if directory.actions.is_none() {
+            let of_repository = of_repository(&directory.path, scope.repository()).await?;
+            found.extend(
+                of_repository
+                    .into_iter()
+                    .map(|directory| (true, spelling, directory)),
+            );
+        }
+    }
+    found.retain(|(_, _, directory)| directory.serves(scope));
+    found.sort_by_key(|(of_repository, spelling, directory)| {
+        let actions = directory.actions.as_ref().map_or(0, BTreeSet::len);
+        (Reverse(*of_repository), Reverse(actions), *spelling)
+    });
+    let mut files = Vec::new();
+    for (_, _, directory) in found {
+        let file = directory.path.join("config.json");
+        // One that cannot be looked at is kept: reading it will say why.
+        if tokio::fs::try_exists(&file).await.unwrap_or(true) {
+            files.push(file);
+        }
+    }
+    Ok(files)
+}
+
+/// The directories of a repository below the one of its registry.
+async fn of_repository(registry: &Path, repository: &str) -> Result<Vec<Directory>, KeychainError> {
+    let plain =
+        |component: &str| !matches!(component, "" | "." | "..") && !component.contains('\\');
+    if !repository.split('/').all(plain) {
+        return Ok(Vec::new());
+    }
+    let (parent, last) = match repository.rsplit_once('/') {
+        Some((parents, last)) => (registry.join(parents), last),
+        None => (registry.to_owned(), repository),
+    };
+    let mut directories = list(&parent).await?;
+    directories.retain(|directory| directory.name == last);
+    Ok(directories)
+}
+
+/// A directory `name[@action,...]`.
+#[derive(Debug, Clone)]
+struct Directory {
+    path: PathBuf,
+    name: String,
+    /// `None` if it is for every action.
+    actions: Option<BTreeSet<String>>,
+}
+
+impl Directory {
+    fn new(parent: &Path, file_name: &str) -> Self {
+        let (name, actions) = file_name.split_once('@').unwrap_or((file_name, ""));
+        let actions: BTreeSet<String> = actions
+            .split(',')
+            .map(str::trim)
+            .filter(|action| !action.is_empty())
+            .map(str::to_owned)
+            .collect();
+        Self {
+            path: parent.join(file_name),
+            name: name.to_owned(),
+            actions: (!actions.is_empty()).then_some(actions),
+        }
+    }
+
+    fn serves(&self, scope: &Scope) -> bool {
+        self.actions
+            .iter()
+            .flatten()
+            .all(|action| scope.allows(action))
+    }
+}
+
+/// The entries of a directory, sorted by name; none if there is no such directory.
+async fn list(path: &Path) -> Result<Vec<Directory>, KeychainError> {
+    use std::io::ErrorKind::{NotADirectory, NotFound};
+    let unreadable = |error| KeychainError::Unreadable {
+        path: path.into(),
+        cause: Arc::new(error),
+    };
+    let mut entries = match tokio::fs::read_dir(path).await {
+        Ok(entries) => entries,
+        Err(error) if matches!(error.kind(), NotFound | NotADirectory) => return Ok(Vec::new()),
+        Err(error) => return Err(unreadable(error)),
+    };
+    let mut found = Vec::new();
+    while found.len() < MAX_ENTRIES
+        && let Some(entry) = entries.next_entry().await.map_err(unreadable)?
+    {
+        if let Some(name) = entry.file_name().to_str() {
+            found.push(Directory::new(path, name));
+        }
+    }
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn found(present: &[&str], host: &str, scope: &Scope) -> Vec<String> {
+        let base = tempfile::tempdir().expect("a directory");
+        for name in present {
+            let directory = base.path().join(name);
+            std::fs::create_dir_all(&directory).expect("created");
+            std::fs::write(directory.join("config.json"), "{}").expect("written");
+        }
+        files(base.path(), &RegistryHost::new(host), scope)
+            .await
+            .expect("readable")
+            .into_iter()
+            .map(|path| {
+                let path = path.strip_prefix(base.path()).expect("below the base");
+                path.display().to_string()
+            })
+            .collect()
+    }
+
+    const PRESENT: [&str; 10] = [
+        "ghcr.io",
+        "ghcr.io@push",
+        "ghcr.io@pull,push",
+        "ghcr.io/team/app",
+        "ghcr.io/team/app@pull",
+        "ghcr.io/team/app@push, pull",
+        "ghcr.io/team/application",
+        "ghcr.io.example/team/app",
+        "ghcr.io:5000/team/app",
+        "ghcr.io/team@pull",
+    ];
+
+    #[tokio::test]
+    async fn a_push_finds_the_repository_first_and_the_most_actions_first() {
+        assert_eq!(
+            found(&PRESENT, "ghcr.io", &Scope::push("team/app")).await,
+            [
+                "ghcr.io/team/app@push, pull/config.json",
+                "ghcr.io/team/app@pull/config.json",
+                "ghcr.io/team/app/config.json",
+                "ghcr.io@pull,push/config.json",
+                "ghcr.io@push/config.json",
+                "ghcr.io/config.json",
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_pull_does_not_find_what_is_for_pushes() {
+        assert_eq!(
+            found(&PRESENT, "ghcr.io", &Scope::pull("team/app")).await,
+            [
+                "ghcr.io/team/app@pull/config.json",
+                "ghcr.io/team/app/config.json",
+                "ghcr.io/config.json",
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn docker_hub_is_called_registry_1() {
+        let present = ["registry-1.docker.io/library/nginx", "docker.io@pull"];
+        assert_eq!(
+            found(&present, "docker.io", &Scope::pull("library/nginx")).await,
+            [
+                "registry-1.docker.io/library/nginx/config.json",
+                "docker.io@pull/config.json",
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_hostile_repository_leads_nowhere() {
+        let present = ["ghcr.io", "ghcr.io/a", "quay.io/a"];
+        for repository in ["../quay.io/a", "..", "a/../a", "/a", ""] {
+            let files = found(&present, "ghcr.io", &Scope::pull(repository)).await;
+            assert_eq!(files, ["ghcr.io/config.json"], "{repository}");
+        }
+    }
+
+    #[tokio::test]
+    async fn no_directory_is_no_error() {
+        let scope = Scope::pull("a");
+        assert!(found(&[], "ghcr.io", &scope).await.is_empty());
+        let nowhere = Path::new("/nonexistent/polyarch");
+        let host = RegistryHost::new("ghcr.io");
+        assert!(
+            files(nowhere, &host, &scope)
+                .await
+                .expect("no error")
+                .is_empty()
+        );
+    }
+}

@@ -1,0 +1,226 @@
+//! Credentials that are given to polyarch itself: `POLYARCH_REGISTRY`, `…_USERNAME`,
+//! `…_PASSWORD`, `…_PASSWORD_FILE`, `…_TOKEN`, more of them with a number (`…_2`), and
+//! the same as `PLUGIN_…`, the way Woodpecker and Drone hand settings over.
+//!
+//! Variables of one prefix and number belong together and are never mixed with others:
+//! the password of one registry must not reach another.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use super::credential::without_newline;
+use super::file::read_bounded;
+use super::host::{ConfigKey, RegistryHost};
+use super::{Candidate, Credential, KeychainError, Origin, Secret};
+use crate::environment::Environment;
+
+/// The prefixes, the first before the second where both fit equally well.
+const PREFIXES: [&str; 2] = ["POLYARCH_", "PLUGIN_"];
+
+const REGISTRY: &str = "REGISTRY";
+const USERNAME: &str = "USERNAME";
+const PASSWORD: &str = "PASSWORD";
+const PASSWORD_FILE: &str = "PASSWORD_FILE";
+const TOKEN: &str = "TOKEN";
+const FIELDS: [&str; 5] = [REGISTRY, USERNAME, PASSWORD, PASSWORD_FILE, TOKEN];
+
+/// The largest password file in bytes. The longest "passwords" are JSON keys of service
+/// accounts, a few kilobytes.
+const MAX_PASSWORD: u64 = 64 * 1024;
+
+/// Whether the variable holds a secret that is meant for polyarch alone.
+pub(super) fn is_secret_variable(name: &str) -> bool {
+    PREFIXES.iter().any(|prefix| {
+        name.strip_prefix(prefix)
+            .is_some_and(|rest| rest.starts_with(PASSWORD) || rest.starts_with(TOKEN))
+    })
+}
+
+/// The credential for a registry and repository, if one is given. With several that fit,
+/// the registry that names a namespace or repository wins, then the lower number.
+///
+/// A user name, password or token without its registry is an error for every registry:
+/// nobody can know where it was meant to go.
+pub(super) async fn find(
+    environment: &Environment,
+    host: &RegistryHost,
+    repository: &str,
+) -> Result<Option<Candidate>, KeychainError> {
+    let mut best: Option<(usize, Group)> = None;
+    for group in groups(environment) {
+        let Some(key) = group.registry()? else {
+            continue;
+        };
+        let Some(fit) = key.fit(host, repository) else {
+            continue;
+        };
+        // Only a better fit takes the place: the groups come in their order.
+        if group.has_credential()
+            && best
+                .as_ref()
+                .is_none_or(|(fit_so_far, _)| fit > *fit_so_far)
+        {
+            best = Some((fit, group));
+        }
+    }
+    match best {
+        Some((_, group)) => group.candidate().await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The variables of one prefix and number.
+struct Group<'a> {
+    environment: &'a Environment,
+    prefix: &'static str,
+    /// "" or "_2" and so on.
+    suffix: String,
+}
+
+/// Every group of which at least one variable is set, the one without a number first,
+/// then by number.
+fn groups(environment: &Environment) -> Vec<Group<'_>> {
+    let mut found = BTreeSet::new();
+    for (rank, prefix) in PREFIXES.iter().enumerate() {
+        for (rest, _) in environment.with_prefix(prefix) {
+            let suffix = FIELDS.iter().find_map(|field| {
+                let suffix = rest.strip_prefix(field)?;
+                Some((number_of(suffix)?, suffix))
+            });
+            if let Some((number, suffix)) = suffix {
+                found.insert((number, rank, suffix));
+            }
+        }
+    }
+    found
+        .into_iter()
+        .map(|(_, rank, suffix)| Group {
+            environment,
+            prefix: PREFIXES[rank],
+            suffix: suffix.to_owned(),
+        })
+        .collect()
+}
+
+/// The number of "_2"; 0 for none; `None` if it is the end of another name.
+fn number_of(suffix: &str) -> Option<u32> {
+    if suffix.is_empty() {
+        return Some(0);
+    }
+    let digits = suffix.strip_prefix('_')?;
+    let all = digits.bytes().all(|byte| byte.is_ascii_digit());
+    all.then(|| digits.parse().ok()).flatten()
+}
+
+impl Group<'_> {
+    fn name(&self, field: &str) -> String {
+        format!("{}{field}{}", self.prefix, self.suffix)
+    }
+
+    fn value(&self, field: &str) -> Option<&str> {
+        self.environment.var(&self.name(field))
+    }
+
+    /// The first variable of the group, other than the registry, that is set.
+    fn any_given(&self) -> Option<&'static str> {
+        FIELDS
+            .into_iter()
+            .filter(|field| *field != REGISTRY)
+            .find(|field| self.value(field).is_some())
+    }
+
+    /// A registry alone is no credential: the action's input has a default, say.
+    fn has_credential(&self) -> bool {
+        self.any_given().is_some()
+    }
+
+    /// The registry that the group is for; `None` if it is of no concern.
+    fn registry(&self) -> Result<Option<ConfigKey>, KeychainError> {
+        match (self.value(REGISTRY), self.any_given()) {
+            (Some(registry), _) => {
+                ConfigKey::parse(registry)
+                    .map(Some)
+                    .ok_or_else(|| KeychainError::NotARegistry {
+                        variable: self.name(REGISTRY),
+                    })
+            }
+            (None, Some(given)) => Err(self.missing(given, REGISTRY)),
+            (None, None) => Ok(None),
+        }
+    }
+
+    fn missing(&self, given: &str, missing: &str) -> KeychainError {
+        KeychainError::MissingVariable {
+            given: self.name(given),
+            missing: self.name(missing),
+        }
+    }
+
+    async fn candidate(&self) -> Result<Candidate, KeychainError> {
+        let secret_field = self.secret_field()?;
+        if secret_field == TOKEN {
+            let token = without_newline(self.value(TOKEN).unwrap_or_default());
+            return Ok(Candidate {
+                credential: Credential::Bearer(Secret::new(token)),
+                origin: Origin::Variables(vec![self.name(TOKEN)]),
+            });
+        }
+        let username = self
+            .value(USERNAME)
+            .ok_or_else(|| self.missing(secret_field, USERNAME))?;
+        let password = if secret_field == PASSWORD {
+            Secret::new(without_newline(self.value(PASSWORD).unwrap_or_default()))
+        } else {
+            self.password_from_file().await?
+        };
+        Ok(Candidate {
+            credential: Credential::Basic {
+                username: username.to_owned(),
+                password,
+            },
+            origin: Origin::Variables(vec![self.name(USERNAME), self.name(secret_field)]),
+        })
+    }
+
+    /// Which of the three variables for a secret is set: exactly one has to be.
+    fn secret_field(&self) -> Result<&'static str, KeychainError> {
+        let mut given = [PASSWORD, PASSWORD_FILE, TOKEN]
+            .into_iter()
+            .filter(|field| self.value(field).is_some());
+        let first = given
+            .next()
+            .ok_or_else(|| self.missing(USERNAME, PASSWORD))?;
+        match given.next() {
+            Some(second) => Err(KeychainError::ConflictingVariables {
+                first: self.name(first),
+                second: self.name(second),
+            }),
+            None => Ok(first),
+        }
+    }
+
+    async fn password_from_file(&self) -> Result<Secret, KeychainError> {
+        let path = PathBuf::from(self.value(PASSWORD_FILE).unwrap_or_default());
+        let unreadable = |kind: std::io::ErrorKind| KeychainError::Unreadable {
+            path: path.clone(),
+            cause: std::sync::Arc::new(kind.into()),
+        };
+        // A file that someone names has to be there.
+        let text = read_bounded(&path, MAX_PASSWORD)
+            .await?
+            .ok_or_else(|| unreadable(std::io::ErrorKind::NotFound))?;
+        let text =
+            std::str::from_utf8(&text).map_err(|_| unreadable(std::io::ErrorKind::InvalidData))?;
+        let password = without_newline(text);
+        if password.is_empty() {
+            return Err(KeychainError::EmptyFile {
+                path,
+                variable: self.name(PASSWORD_FILE),
+            });
+        }
+        Ok(Secret::new(password))
+    }
+}
+
+#[cfg(test)]
+mod tests;

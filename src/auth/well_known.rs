@@ -1,0 +1,136 @@
+//! Token servers of large registries, so that a token can be fetched before the registry
+//! has asked for one. Every line was confirmed by headers that the registry sent; what
+//! could not be confirmed is left out (a challenge costs one round trip, a wrong guess
+//! one request).
+
+use url::Url;
+
+use super::Realm;
+use super::host::RegistryHost;
+
+/// Where a registry's tokens come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WellKnownRealm {
+    /// The token server.
+    pub realm: Realm,
+    /// The name under which it knows the registry.
+    pub service: String,
+}
+
+/// Registries with a token server of their own: host, realm, service.
+const FIXED: [(&str, &str, &str); 6] = [
+    (
+        "docker.io",
+        "https://auth.docker.io/token",
+        "registry.docker.io",
+    ),
+    ("ghcr.io", "https://ghcr.io/token", "ghcr.io"),
+    ("quay.io", "https://quay.io/v2/auth", "quay.io"),
+    (
+        "registry.gitlab.com",
+        "https://gitlab.com/jwt/auth",
+        "container_registry",
+    ),
+    (
+        "public.ecr.aws",
+        "https://public.ecr.aws/token/",
+        "public.ecr.aws",
+    ),
+    ("gcr.io", "https://gcr.io/v2/token", "gcr.io"),
+];
+
+/// Families of registries that are their own token servers: end of the host, path.
+const FAMILIES: [(&str, &str); 2] = [
+    // Google Artifact Registry: <region>-docker.pkg.dev
+    ("-docker.pkg.dev", "/v2/token"),
+    // Azure: <name>.azurecr.io
+    (".azurecr.io", "/oauth2/token"),
+];
+
+/// The token server of the registry `host`, if it is a known one at its usual port.
+pub fn well_known_realm(host: &str) -> Option<WellKnownRealm> {
+    let host = RegistryHost::new(host);
+    let host = host.as_str();
+    if let Some((_, realm, service)) = FIXED.into_iter().find(|(known, _, _)| *known == host) {
+        return Some(WellKnownRealm {
+            realm: Realm::trusted(Url::parse(realm).ok()?),
+            service: service.to_owned(),
+        });
+    }
+    let (name, path) = FAMILIES
+        .into_iter()
+        .find_map(|(end, path)| Some((host.strip_suffix(end)?, path)))?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    if name.is_empty() || !name.bytes().all(plain) {
+        return None;
+    }
+    Some(WellKnownRealm {
+        realm: Realm::trusted(Url::parse(&format!("https://{host}{path}")).ok()?),
+        service: host.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known(host: &str) -> Option<(String, String)> {
+        let known = well_known_realm(host)?;
+        Some((known.realm.to_string(), known.service))
+    }
+
+    #[test]
+    fn known_registries_have_their_realm() {
+        for (host, realm, service) in [
+            (
+                "docker.io",
+                "https://auth.docker.io/token",
+                "registry.docker.io",
+            ),
+            (
+                "registry-1.docker.io",
+                "https://auth.docker.io/token",
+                "registry.docker.io",
+            ),
+            ("GHCR.io", "https://ghcr.io/token", "ghcr.io"),
+            (
+                "europe-west1-docker.pkg.dev",
+                "https://europe-west1-docker.pkg.dev/v2/token",
+                "europe-west1-docker.pkg.dev",
+            ),
+            (
+                "myteam.azurecr.io",
+                "https://myteam.azurecr.io/oauth2/token",
+                "myteam.azurecr.io",
+            ),
+        ] {
+            assert_eq!(known(host), Some((realm.into(), service.into())), "{host}");
+        }
+    }
+
+    #[test]
+    fn lookalikes_are_unknown() {
+        for host in [
+            "ghcr.io:5000",
+            "ghcr.io.example",
+            "xghcr.io",
+            "-docker.pkg.dev",
+            ".azurecr.io",
+            "a/b.azurecr.io",
+            "evil.example#.azurecr.io",
+            "myteam.azurecr.io.example",
+            "localhost:5000",
+            "",
+        ] {
+            assert_eq!(known(host), None, "{host}");
+        }
+    }
+
+    #[test]
+    fn every_realm_of_the_table_passes_the_checks_of_a_challenge() {
+        for (host, realm, _) in FIXED {
+            let registry = Url::parse(&format!("https://{host}")).expect("a URL");
+            assert!(Realm::check(realm, &registry).is_ok(), "{realm}");
+        }
+    }
+}
