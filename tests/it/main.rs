@@ -1,1 +1,6 @@
 //! The integration tests that need nothing but Rust.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod registry;

@@ -1,0 +1,273 @@
+//! Bodies: what is sent (some content, perhaps spoilt, perhaps ending badly) and
+//! what arrives (counted, perhaps cut off on purpose).
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+
+use super::{
+    content::Content,
+    link::{Link, Parting},
+};
+
+/// A response or a body that ends early, on purpose. Over HTTP/2 the stream is reset,
+/// with the code of the inner error if there is one.
+#[derive(Debug, thiserror::Error)]
+#[error("broken off by the script")]
+pub struct Broken(#[source] pub Option<h2::Error>);
+
+/// How a response body ends.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Ending {
+    /// As HTTP wants it.
+    #[default]
+    Complete,
+    /// The connection is closed (HTTP/1.1) or the stream ended (HTTP/2), whatever
+    /// length was promised.
+    Cut,
+    /// TCP reset (HTTP/1.1), `RST_STREAM` (HTTP/2).
+    Reset,
+    /// Nothing more comes, and nothing ends.
+    Stall,
+}
+
+/// A response body.
+pub struct Body {
+    /// Where its bytes come from.
+    pub content: Content,
+    /// The next byte to send.
+    pub at: u64,
+    /// One past the last byte to send; `None` if there is no end.
+    pub end: Option<u64>,
+    /// Whether the first byte that is sent is made wrong.
+    pub corrupt: bool,
+    /// How it ends.
+    pub ending: Ending,
+    link: Option<Arc<Link>>,
+    pause: Option<Pin<Box<tokio::time::Sleep>>>,
+    under_way: Option<UnderWay>,
+}
+
+impl Body {
+    /// All of `content`.
+    pub fn new(content: impl Into<Content>) -> Self {
+        let content = content.into();
+        Self {
+            end: content.len(),
+            content,
+            at: 0,
+            corrupt: false,
+            ending: Ending::Complete,
+            link: None,
+            pause: None,
+            under_way: None,
+        }
+    }
+
+    /// Nothing.
+    pub fn empty() -> Self {
+        Self::new(Bytes::new())
+    }
+
+    /// How many bytes will be sent; `None` if there is no end.
+    pub fn len(&self) -> Option<u64> {
+        self.end.map(|end| end.saturating_sub(self.at))
+    }
+
+    /// Sends at most `length` bytes.
+    pub fn shorten(&mut self, length: u64) {
+        let end = self.at.saturating_add(length);
+        self.end = Some(self.end.map_or(end, |old| old.min(end)));
+    }
+
+    /// Gives the body what it needs while hyper sends it: the connection to end it
+    /// badly, and the mark that a request is under way.
+    pub fn bind(&mut self, link: Arc<Link>, under_way: UnderWay) {
+        self.link = Some(link);
+        self.under_way = Some(under_way);
+    }
+
+    fn poll_ending(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        if self.ending == Ending::Complete {
+            return Poll::Ready(None);
+        }
+        // hyper flushes what it has while a body keeps it waiting; without the
+        // pause a bad ending would take the bytes before it along.
+        let pause = self
+            .pause
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(Duration::from_millis(5))));
+        if pause.as_mut().poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        let http2 = self.link.as_ref().is_some_and(|link| link.http2);
+        match self.ending {
+            Ending::Complete => Poll::Ready(None),
+            Ending::Cut if http2 => Poll::Ready(None),
+            Ending::Reset if http2 => Poll::Ready(Some(Err(Broken(None)))),
+            Ending::Stall => Poll::Pending,
+            Ending::Cut => self.part(Parting::Raw(Bytes::new())),
+            Ending::Reset => self.part(Parting::Reset),
+        }
+    }
+
+    fn part<T>(&mut self, parting: Parting) -> Poll<T> {
+        if let Some(link) = self.link.take() {
+            link.part(parting);
+        }
+        Poll::Pending
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let left = self.len().unwrap_or(u64::MAX);
+        let chunk = self.content.chunk(self.at).filter(|_| left > 0);
+        let Some(mut chunk) = chunk else {
+            return self.poll_ending(cx);
+        };
+        chunk.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+        self.at += chunk.len() as u64;
+        if std::mem::take(&mut self.corrupt) {
+            let mut wrong = BytesMut::from(chunk);
+            wrong[0] ^= 0x20;
+            chunk = wrong.freeze();
+        }
+        Poll::Ready(Some(Ok(Frame::data(chunk))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.len() == Some(0) && self.ending == Ending::Complete
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.len() {
+            Some(len) if self.ending == Ending::Complete => SizeHint::with_exact(len),
+            _ => SizeHint::default(),
+        }
+    }
+}
+
+/// Counts requests that are not yet answered to the last byte.
+#[derive(Default)]
+pub struct Gauge {
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
+impl Gauge {
+    /// One more, until the answer is dropped.
+    pub fn enter(self: &Arc<Self>) -> UnderWay {
+        let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(now, Ordering::SeqCst);
+        UnderWay(Arc::clone(self))
+    }
+
+    /// The most there ever were at once.
+    pub fn most(&self) -> usize {
+        self.most.load(Ordering::SeqCst)
+    }
+
+    /// Forgets the most.
+    pub fn reset(&self) {
+        self.most
+            .store(self.now.load(Ordering::SeqCst), Ordering::SeqCst);
+    }
+}
+
+/// A request that is being answered.
+pub struct UnderWay(Arc<Gauge>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.now.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// A request body.
+pub struct Inbox {
+    body: Incoming,
+    received: Arc<AtomicU64>,
+    limit: Option<u64>,
+}
+
+/// The request body broke off, by the client or by the script.
+#[derive(Debug)]
+pub struct Interrupted;
+
+impl Inbox {
+    /// Reads `body` and counts into `received`.
+    pub fn new(body: Incoming, received: Arc<AtomicU64>) -> Self {
+        Self {
+            body,
+            received,
+            limit: None,
+        }
+    }
+
+    /// Breaks off after `limit` bytes.
+    pub fn break_after(&mut self, limit: u64) {
+        self.limit = Some(limit);
+    }
+
+    /// The next bytes; `None` at the end.
+    pub async fn next(&mut self) -> Option<Result<Bytes, Interrupted>> {
+        loop {
+            if self.limit == Some(0) {
+                return Some(Err(Interrupted));
+            }
+            let Ok(frame) = self.body.frame().await? else {
+                return Some(Err(Interrupted));
+            };
+            let Ok(mut data) = frame.into_data() else {
+                continue;
+            };
+            if let Some(limit) = &mut self.limit {
+                data.truncate(usize::try_from(*limit).unwrap_or(usize::MAX));
+                *limit -= data.len() as u64;
+            }
+            self.received
+                .fetch_add(data.len() as u64, Ordering::Relaxed);
+            return Some(Ok(data));
+        }
+    }
+
+    /// All of it, unless it has more than `most` bytes (`Ok(None)`).
+    pub async fn collect(&mut self, most: usize) -> Result<Option<Bytes>, Interrupted> {
+        let mut all = BytesMut::new();
+        while let Some(data) = self.next().await {
+            all.extend_from_slice(&data?);
+            if all.len() > most {
+                return Ok(None);
+            }
+        }
+        Ok(Some(all.freeze()))
+    }
+
+    /// Reads on a little after an early answer, as Go's servers do: closing at once
+    /// would reset the connection before the client has seen the answer.
+    pub async fn drain(&mut self) {
+        let mut left = 256 * 1024;
+        while let Some(Ok(data)) = self.next().await {
+            left -= data.len().min(left);
+            if left == 0 {
+                return;
+            }
+        }
+    }
+}

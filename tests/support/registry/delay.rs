@@ -1,0 +1,232 @@
+//! A delay line: a TCP proxy behind which a server seems to be far away. Every chunk
+//! of bytes arrives exactly half a round trip later, in order, with no limit on
+//! bandwidth. Connecting costs the round trip that the handshake of a far server
+//! would: the client's first bytes wait for it.
+
+use std::{
+    cmp::Reverse,
+    collections::BinaryHeap,
+    net::{IpAddr, SocketAddr},
+    sync::{
+        Arc, Condvar, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use bytes::{Bytes, BytesMut};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{ReadHalf, WriteHalf},
+    },
+    sync::mpsc,
+    task::{AbortHandle, JoinSet},
+};
+
+/// A proxy in front of one server. Ends, with all its connections, when dropped.
+pub struct DelayLine {
+    /// Where clients connect to.
+    pub address: SocketAddr,
+    round_trip: Arc<AtomicU64>,
+    task: AbortHandle,
+}
+
+impl DelayLine {
+    /// Puts one on `ip` in front of `target`.
+    pub async fn start(ip: IpAddr, target: SocketAddr, round_trip: Duration) -> Self {
+        let listener = TcpListener::bind((ip, 0)).await.expect("a free port");
+        let address = listener.local_addr().expect("a bound socket");
+        let round_trip = Arc::new(AtomicU64::new(nanoseconds(round_trip)));
+        let task = tokio::spawn(serve(listener, target, Arc::clone(&round_trip)));
+        Self {
+            address,
+            round_trip,
+            task: task.abort_handle(),
+        }
+    }
+
+    /// Moves the server nearer or farther, for connections from now on.
+    pub fn set(&self, round_trip: Duration) {
+        self.round_trip
+            .store(nanoseconds(round_trip), Ordering::SeqCst);
+    }
+}
+
+impl Drop for DelayLine {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+async fn serve(listener: TcpListener, target: SocketAddr, round_trip: Arc<AtomicU64>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                let Ok((client, _)) = accepted else { continue };
+                let round_trip = Duration::from_nanos(round_trip.load(Ordering::SeqCst));
+                connections.spawn(relay(client, target, round_trip));
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn relay(mut client: TcpStream, target: SocketAddr, round_trip: Duration) {
+    // A far server could hear nothing of the client before its handshake is done.
+    let established = Instant::now() + round_trip;
+    let one_way = round_trip / 2;
+    let Ok(mut server) = TcpStream::connect(target).await else {
+        let _ = client.set_zero_linger();
+        return;
+    };
+    let _ = (client.set_nodelay(true), server.set_nodelay(true));
+    let (from_client, to_client) = client.split();
+    let (from_server, to_server) = server.split();
+    let both = tokio::try_join!(
+        carry(from_client, to_server, established, one_way),
+        carry(from_server, to_client, established, one_way),
+    );
+    if both.is_err() {
+        // One side was reset: so is the other.
+        let _ = (client.set_zero_linger(), server.set_zero_linger());
+    }
+}
+
+/// Carries bytes one way until the end, or until either side is reset (`Err`).
+async fn carry(
+    mut from: ReadHalf<'_>,
+    mut to: WriteHalf<'_>,
+    established: Instant,
+    one_way: Duration,
+) -> Result<(), ()> {
+    let (send, mut arrive) = mpsc::unbounded_channel();
+    let read = async move {
+        loop {
+            let mut buffer = BytesMut::with_capacity(64 * 1024);
+            let freight = match from.read_buf(&mut buffer).await {
+                Ok(0) => Freight::End,
+                Ok(_) => Freight::Data(buffer.freeze()),
+                Err(_) => Freight::Reset,
+            };
+            let last = !matches!(freight, Freight::Data(_));
+            let due = Instant::now().max(established) + one_way;
+            Pacer::get().post(due, freight, send.clone());
+            if last {
+                return Ok(());
+            }
+        }
+    };
+    let write = async move {
+        while let Some(freight) = arrive.recv().await {
+            match freight {
+                Freight::Data(bytes) => to.write_all(&bytes).await.map_err(drop)?,
+                Freight::End => return to.shutdown().await.map_err(drop),
+                Freight::Reset => return Err(()),
+            }
+        }
+        Ok(())
+    };
+    tokio::try_join!(read, write).map(drop)
+}
+
+enum Freight {
+    Data(Bytes),
+    End,
+    Reset,
+}
+
+/// Hands each parcel on when it is due. A thread of its own: the timers of tokio are
+/// whole milliseconds, which would be seen in a slope.
+struct Pacer {
+    parcels: Mutex<BinaryHeap<Reverse<Parcel>>>,
+    posted: Condvar,
+    count: AtomicU64,
+}
+
+struct Parcel {
+    due: Instant,
+    number: u64,
+    freight: Freight,
+    to: mpsc::UnboundedSender<Freight>,
+}
+
+impl Pacer {
+    fn get() -> &'static Self {
+        static PACER: OnceLock<&'static Pacer> = OnceLock::new();
+        PACER.get_or_init(|| {
+            let pacer: &'static Pacer = Box::leak(Box::new(Pacer {
+                parcels: Mutex::default(),
+                posted: Condvar::new(),
+                count: AtomicU64::new(0),
+            }));
+            std::thread::spawn(|| pacer.run());
+            pacer
+        })
+    }
+
+    fn post(&self, due: Instant, freight: Freight, to: mpsc::UnboundedSender<Freight>) {
+        let number = self.count.fetch_add(1, Ordering::SeqCst);
+        let parcel = Parcel {
+            due,
+            number,
+            freight,
+            to,
+        };
+        let mut parcels = self.parcels.lock().unwrap_or_else(PoisonError::into_inner);
+        parcels.push(Reverse(parcel));
+        self.posted.notify_one();
+    }
+
+    fn run(&self) {
+        let mut parcels = self.parcels.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let now = Instant::now();
+            let wait = parcels
+                .peek()
+                .map(|Reverse(next)| next.due.saturating_duration_since(now));
+            parcels = match wait {
+                Some(Duration::ZERO) => {
+                    if let Some(Reverse(parcel)) = parcels.pop() {
+                        let _ = parcel.to.send(parcel.freight);
+                    }
+                    parcels
+                }
+                Some(wait) => {
+                    let woken = self.posted.wait_timeout(parcels, wait);
+                    woken.unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => {
+                    let woken = self.posted.wait(parcels);
+                    woken.unwrap_or_else(PoisonError::into_inner)
+                }
+            };
+        }
+    }
+}
+
+impl PartialEq for Parcel {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Parcel {}
+
+impl PartialOrd for Parcel {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Parcel {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.due, self.number).cmp(&(other.due, other.number))
+    }
+}

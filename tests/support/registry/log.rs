@@ -1,0 +1,183 @@
+//! The request log: everything that arrived, as it arrived. Secrets are kept as
+//! they came, since tests look for them where they must not be.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode, Version, request::Parts};
+
+use super::{Role, route::Class};
+
+/// One request and the status it was answered with.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// Counts from 1 in the order of arrival.
+    pub number: u64,
+    /// Since the registry started.
+    pub at: Duration,
+    /// The connection it came on; see [`super::link::Link`].
+    pub connection: u64,
+    /// Which of the registry's hosts it came to.
+    pub role: Role,
+    /// The protocol it came in.
+    pub version: Version,
+    /// Its method.
+    pub method: Method,
+    /// What it asks for.
+    pub class: Class,
+    /// The path, as it was sent.
+    pub path: String,
+    /// The query, as it was sent; empty if there was none.
+    pub query: String,
+    /// The headers, secrets included.
+    pub headers: HeaderMap,
+    /// The form that was posted to the token endpoint.
+    pub form: Option<Bytes>,
+    /// How many bytes of its body were read.
+    pub body: u64,
+    /// The answer; `None` until there is one, and for ever after a reset or stall.
+    pub status: Option<StatusCode>,
+}
+
+impl Recorded {
+    /// The header `name` as text; empty if it was not sent.
+    pub fn header(&self, name: &str) -> &str {
+        let value = self.headers.get(name);
+        value.and_then(|value| value.to_str().ok()).unwrap_or("")
+    }
+
+    /// Whether the client showed any credentials.
+    pub fn authorised(&self) -> bool {
+        self.headers.contains_key(http::header::AUTHORIZATION)
+    }
+
+    /// Whether `secret` stands anywhere in it: path, query, headers, form, and what
+    /// Basic credentials decode to.
+    pub fn carries(&self, secret: &str) -> bool {
+        let form = self.form.as_deref().unwrap_or_default();
+        let basic = self.header("authorization").split_once(' ');
+        let basic = basic.and_then(|(_, text)| STANDARD.decode(text.trim()).ok());
+        let headers = self.headers.values().map(http::HeaderValue::as_bytes);
+        headers
+            .chain([self.path.as_bytes(), self.query.as_bytes(), form])
+            .chain(basic.as_deref())
+            .any(|text| contains(text, secret.as_bytes()))
+    }
+
+    /// Whether it tries to change something.
+    pub fn writes(&self) -> bool {
+        self.class != Class::Token && self.method != Method::GET && self.method != Method::HEAD
+    }
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len().max(1)).any(|window| window == part)
+}
+
+/// All requests.
+pub struct Log {
+    start: Instant,
+    lines: Mutex<Lines>,
+}
+
+#[derive(Default)]
+struct Lines {
+    next: u64,
+    lines: Vec<Line>,
+}
+
+struct Line {
+    recorded: Recorded,
+    body: Arc<AtomicU64>,
+}
+
+impl Log {
+    /// An empty log.
+    pub fn new() -> Self {
+        Self {
+            start: Instant::now(),
+            lines: Mutex::default(),
+        }
+    }
+
+    /// Writes a request down. Returns its number, and where to count its body.
+    pub fn open(
+        &self,
+        connection: u64,
+        role: Role,
+        class: Class,
+        parts: &Parts,
+    ) -> (u64, Arc<AtomicU64>) {
+        let body = Arc::new(AtomicU64::new(0));
+        let mut lines = self.lines();
+        lines.next += 1;
+        let number = lines.next;
+        lines.lines.push(Line {
+            recorded: Recorded {
+                number,
+                at: self.start.elapsed(),
+                connection,
+                role,
+                version: parts.version,
+                method: parts.method.clone(),
+                class,
+                path: parts.uri.path().to_owned(),
+                query: parts.uri.query().unwrap_or_default().to_owned(),
+                headers: parts.headers.clone(),
+                form: None,
+                body: 0,
+                status: None,
+            },
+            body: Arc::clone(&body),
+        });
+        (number, body)
+    }
+
+    /// Writes down how request `number` was answered.
+    pub fn close(&self, number: u64, status: StatusCode) {
+        self.amend(number, |line| line.status = Some(status));
+    }
+
+    /// Writes down the form of request `number`.
+    pub fn form(&self, number: u64, form: Bytes) {
+        self.amend(number, |line| line.form = Some(form));
+    }
+
+    /// Everything so far.
+    pub fn requests(&self) -> Vec<Recorded> {
+        let lines = self.lines();
+        let recorded = lines.lines.iter().map(|line| Recorded {
+            body: line.body.load(Ordering::Relaxed),
+            ..line.recorded.clone()
+        });
+        recorded.collect()
+    }
+
+    /// Forgets everything; numbers go on.
+    pub fn clear(&self) {
+        self.lines().lines.clear();
+    }
+
+    fn amend(&self, number: u64, change: impl FnOnce(&mut Recorded)) {
+        let mut lines = self.lines();
+        let found = lines
+            .lines
+            .iter_mut()
+            .rev()
+            .find(|line| line.recorded.number == number);
+        if let Some(line) = found {
+            change(&mut line.recorded);
+        }
+    }
+
+    fn lines(&self) -> MutexGuard<'_, Lines> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,337 @@
+//! How a registry is asked to be, before it starts.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
+
+use super::{
+    Registry,
+    accounts::{Accounts, Bearer},
+    script::Rule,
+};
+
+/// How a host is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// HTTP/1.1 in plain text.
+    Http,
+    /// TLS, HTTP/1.1 only.
+    TlsHttp1,
+    /// TLS, HTTP/2 preferred.
+    TlsHttp2,
+}
+
+/// One host of a registry: its own, or that of its tokens, blobs or uploads.
+#[derive(Clone, Debug)]
+pub struct Site {
+    pub(super) scheme: Scheme,
+    pub(super) ip: IpAddr,
+    pub(super) name: Option<String>,
+}
+
+impl Site {
+    /// On 127.0.0.1, spoken to as `scheme` says.
+    pub fn new(scheme: Scheme) -> Self {
+        Self {
+            scheme,
+            ip: Ipv4Addr::LOCALHOST.into(),
+            name: None,
+        }
+    }
+
+    /// On another address of the loopback network, such as 127.0.0.2.
+    #[must_use]
+    pub fn ip(mut self, ip: &str) -> Self {
+        self.ip = ip.parse().expect("an IP address");
+        self
+    }
+
+    /// Calls itself by a name (`localhost`, `auth.test`) in place of its address.
+    #[must_use]
+    pub fn name(mut self, name: &str) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+}
+
+/// Who may do what.
+#[derive(Clone, Debug)]
+pub enum Auth {
+    /// Everybody everything.
+    None,
+    /// A password with each request.
+    Basic(Accounts),
+    /// Tokens of a token server.
+    Bearer(Box<Bearer>),
+}
+
+/// Which manifest answers carry `Docker-Content-Digest`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DigestHeader {
+    /// All.
+    Always,
+    /// All but those to HEAD.
+    NotOnHead,
+    /// None.
+    Never,
+}
+
+/// How uploads in several requests are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chunks {
+    /// In order, as the specification says.
+    Accepted,
+    /// One PATCH with everything is taken, chunks are answered with 416 (Google).
+    WholeOnly,
+    /// Every PATCH is answered with 405: only monolithic uploads.
+    Refused,
+}
+
+/// How a registry behaves.
+#[allow(clippy::struct_excessive_bools, reason = "each is a toggle of its own")]
+pub struct Options {
+    pub(super) site: Site,
+    pub(super) client_certificates: bool,
+    pub(super) latency: Option<Duration>,
+    pub(super) auth: Auth,
+    pub(super) challenges: Option<Vec<String>>,
+    pub(super) lax: bool,
+    pub(super) mounts: bool,
+    pub(super) chunks: Chunks,
+    pub(super) chunk_minimum: Option<u64>,
+    pub(super) patch_status: u16,
+    pub(super) discard_uploads: bool,
+    pub(super) ranges: bool,
+    pub(super) page: Option<usize>,
+    pub(super) referrers: bool,
+    pub(super) tag_parameters: bool,
+    pub(super) absolute_locations: bool,
+    pub(super) location_query: bool,
+    pub(super) manifest_location: bool,
+    pub(super) uploads_site: Option<Site>,
+    pub(super) blobs_site: Option<Site>,
+    pub(super) digest_header: DigestHeader,
+    pub(super) immutable_tags: bool,
+    pub(super) media_types: Option<Vec<String>>,
+    pub(super) media_type_required: bool,
+    pub(super) rate_limit: Option<usize>,
+    pub(super) rules: Vec<Rule>,
+}
+
+/// Describes a registry, and starts it.
+#[must_use]
+pub struct Builder {
+    options: Options,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            options: Options {
+                site: Site::new(Scheme::Http),
+                client_certificates: false,
+                latency: None,
+                auth: Auth::None,
+                challenges: None,
+                lax: false,
+                mounts: true,
+                chunks: Chunks::Accepted,
+                chunk_minimum: None,
+                patch_status: 202,
+                discard_uploads: false,
+                ranges: true,
+                page: None,
+                referrers: true,
+                tag_parameters: false,
+                absolute_locations: false,
+                location_query: false,
+                manifest_location: true,
+                uploads_site: None,
+                blobs_site: None,
+                digest_header: DigestHeader::Always,
+                immutable_tags: false,
+                media_types: None,
+                media_type_required: false,
+                rate_limit: None,
+                rules: Vec::new(),
+            },
+        }
+    }
+}
+
+impl Builder {
+    /// Starts it as tasks of the current runtime.
+    pub async fn start(self) -> Registry {
+        Registry::start(self.options).await
+    }
+
+    /// Starts it on threads of its own, for tests that are not async.
+    pub fn start_in_background(self) -> Registry {
+        Registry::start_in_background(self.options)
+    }
+
+    /// TLS with HTTP/2. Without this or [`Self::tls_http1`]: plain HTTP/1.1.
+    pub fn tls(self) -> Self {
+        self.with(|options| options.site.scheme = Scheme::TlsHttp2)
+    }
+
+    /// TLS with HTTP/1.1 only.
+    pub fn tls_http1(self) -> Self {
+        self.with(|options| options.site.scheme = Scheme::TlsHttp1)
+    }
+
+    /// Spoken to as `scheme` says.
+    pub fn scheme(self, scheme: Scheme) -> Self {
+        self.with(|options| options.site.scheme = scheme)
+    }
+
+    /// Listens on another loopback address.
+    pub fn ip(self, ip: &str) -> Self {
+        self.with(|options| options.site = options.site.clone().ip(ip))
+    }
+
+    /// Calls itself by `name`, such as `localhost`.
+    pub fn name(self, name: &str) -> Self {
+        self.with(|options| options.site = options.site.clone().name(name))
+    }
+
+    /// Lets only clients in that show a certificate of [`super::tls::client_identity`].
+    pub fn client_certificates(self) -> Self {
+        self.with(|options| options.client_certificates = true)
+    }
+
+    /// Puts a delay line in front of each of its hosts; see [`super::delay`].
+    pub fn latency(self, round_trip: Duration) -> Self {
+        self.with(|options| options.latency = Some(round_trip))
+    }
+
+    /// Wants a password.
+    pub fn basic(self, accounts: Accounts) -> Self {
+        self.with(|options| options.auth = Auth::Basic(accounts))
+    }
+
+    /// Wants a token.
+    pub fn bearer(self, bearer: Bearer) -> Self {
+        self.with(|options| options.auth = Auth::Bearer(Box::new(bearer)))
+    }
+
+    /// The `WWW-Authenticate` headers of a 401 in place of the usual one; `{realm}`,
+    /// `{service}` and `{scope}` are filled in.
+    pub fn challenges<const N: usize>(self, headers: [&str; N]) -> Self {
+        let headers = headers.map(str::to_owned).to_vec();
+        self.with(|options| options.challenges = Some(headers))
+    }
+
+    /// Takes manifests whose blobs and children it does not have.
+    pub fn lax(self) -> Self {
+        self.with(|options| options.lax = true)
+    }
+
+    /// Answers each mount with 202, as if it did not know the parameter.
+    pub fn without_mounts(self) -> Self {
+        self.with(|options| options.mounts = false)
+    }
+
+    /// How uploads in several requests are taken.
+    pub fn chunks(self, chunks: Chunks) -> Self {
+        self.with(|options| options.chunks = chunks)
+    }
+
+    /// Announces and enforces `OCI-Chunk-Min-Length`.
+    pub fn chunk_minimum(self, bytes: u64) -> Self {
+        self.with(|options| options.chunk_minimum = Some(bytes))
+    }
+
+    /// Answers PATCH with this status in place of 202 (ECR: 201).
+    pub fn patch_status(self, status: u16) -> Self {
+        self.with(|options| options.patch_status = status)
+    }
+
+    /// Hashes uploads (SHA-256) without keeping them: HEAD finds them, GET does not.
+    pub fn discard_uploads(self) -> Self {
+        self.with(|options| options.discard_uploads = true)
+    }
+
+    /// Ignores `Range` on blobs: always 200 with everything.
+    pub fn without_ranges(self) -> Self {
+        self.with(|options| options.ranges = false)
+    }
+
+    /// Lists at most so many tags at once, whatever `n` says.
+    pub fn page(self, tags: usize) -> Self {
+        self.with(|options| options.page = Some(tags))
+    }
+
+    /// Has no referrers API: 404, and no `OCI-Subject`.
+    pub fn without_referrers(self) -> Self {
+        self.with(|options| options.referrers = false)
+    }
+
+    /// Knows `PUT manifests/<digest>?tag=a&tag=b` and answers `OCI-Tag`.
+    pub fn tag_parameters(self) -> Self {
+        self.with(|options| options.tag_parameters = true)
+    }
+
+    /// `Location` is a whole URL in place of a path.
+    pub fn absolute_locations(self) -> Self {
+        self.with(|options| options.absolute_locations = true)
+    }
+
+    /// The `Location` of an upload has a query that changes with each answer and must
+    /// come back unharmed.
+    pub fn location_query(self) -> Self {
+        self.with(|options| options.location_query = true)
+    }
+
+    /// No `Location` after a manifest PUT (ECR).
+    pub fn without_manifest_location(self) -> Self {
+        self.with(|options| options.manifest_location = false)
+    }
+
+    /// Uploads continue at another host, which wants no credentials.
+    pub fn uploads_at(self, site: Site) -> Self {
+        self.with(|options| options.uploads_site = Some(site))
+    }
+
+    /// GET of a blob is redirected (307) to another host, which refuses credentials.
+    pub fn blobs_at(self, site: Site) -> Self {
+        self.with(|options| options.blobs_site = Some(site))
+    }
+
+    /// Which manifest answers carry `Docker-Content-Digest`.
+    pub fn digest_header(self, when: DigestHeader) -> Self {
+        self.with(|options| options.digest_header = when)
+    }
+
+    /// A tag that exists is refused, even for the digest it has (ECR).
+    pub fn immutable_tags(self) -> Self {
+        self.with(|options| options.immutable_tags = true)
+    }
+
+    /// Takes manifests of these media types only.
+    pub fn media_types<const N: usize>(self, types: [&str; N]) -> Self {
+        let types = types.map(str::to_owned).to_vec();
+        self.with(|options| options.media_types = Some(types))
+    }
+
+    /// Refuses manifests without `mediaType` in the document (ECR).
+    pub fn media_type_required(self) -> Self {
+        self.with(|options| options.media_type_required = true)
+    }
+
+    /// Answers 429 to what exceeds so many requests within a second.
+    pub fn rate_limit(self, per_second: usize) -> Self {
+        self.with(|options| options.rate_limit = Some(per_second))
+    }
+
+    /// Adds a rule to the script of faults.
+    pub fn rule(self, rule: Rule) -> Self {
+        self.with(|options| options.rules.push(rule))
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Options)) -> Self {
+        change(&mut self.options);
+        self
+    }
+}

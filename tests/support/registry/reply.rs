@@ -1,0 +1,74 @@
+//! Answers in the words of the distribution specification.
+
+use http::{HeaderValue, Response, StatusCode, header};
+use serde_json::{Value, json};
+
+use super::body::Body;
+
+/// What a handler answers.
+pub type Reply = Response<Body>;
+
+/// `status` without a body.
+pub fn status(status: StatusCode) -> Reply {
+    let mut reply = Response::new(Body::empty());
+    *reply.status_mut() = status;
+    reply
+}
+
+/// 200 with a JSON document.
+pub fn json(media_type: &str, document: &Value) -> Reply {
+    let mut reply = Response::new(Body::new(document.to_string()));
+    set(&mut reply, header::CONTENT_TYPE.as_str(), media_type);
+    reply
+}
+
+/// An error of the specification: its code tells the status.
+pub fn error(code: &str, message: &str) -> Reply {
+    error_with(status_of(code), code, message)
+}
+
+/// An error with a status of its own.
+pub fn error_with(status: StatusCode, code: &str, message: &str) -> Reply {
+    errors(status, &[json!({"code": code, "message": message})])
+}
+
+/// Several errors in one answer.
+pub fn errors(status: StatusCode, errors: &[Value]) -> Reply {
+    let mut reply = json("application/json", &json!({"errors": errors}));
+    *reply.status_mut() = status;
+    reply
+}
+
+/// Sets a header, in place of what was there.
+pub fn set(reply: &mut Reply, name: &str, value: &str) {
+    let name = name.parse::<header::HeaderName>();
+    let value = HeaderValue::from_bytes(value.as_bytes());
+    if let (Ok(name), Ok(value)) = (name, value) {
+        reply.headers_mut().insert(name, value);
+    }
+}
+
+/// Adds a header beside what is there.
+pub fn add(reply: &mut Reply, name: &str, value: &str) {
+    let name = name.parse::<header::HeaderName>();
+    let value = HeaderValue::from_bytes(value.as_bytes());
+    if let (Ok(name), Ok(value)) = (name, value) {
+        reply.headers_mut().append(name, value);
+    }
+}
+
+/// The status that belongs to an error code
+/// (distribution-spec 1.1, "Error Codes", and the "Endpoints" table).
+fn status_of(code: &str) -> StatusCode {
+    match code {
+        "BLOB_UNKNOWN" | "MANIFEST_UNKNOWN" | "NAME_UNKNOWN" | "BLOB_UPLOAD_UNKNOWN" => {
+            StatusCode::NOT_FOUND
+        }
+        "UNAUTHORIZED" => StatusCode::UNAUTHORIZED,
+        "DENIED" => StatusCode::FORBIDDEN,
+        "UNSUPPORTED" => StatusCode::METHOD_NOT_ALLOWED,
+        "TOOMANYREQUESTS" => StatusCode::TOO_MANY_REQUESTS,
+        "SIZE_INVALID" => StatusCode::PAYLOAD_TOO_LARGE,
+        _ => StatusCode::BAD_REQUEST,
+    }
+}

@@ -1,0 +1,255 @@
+//! Listening, accepting and leaving, and what all hosts of a registry share.
+
+use std::{
+    collections::VecDeque,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use hyper::{
+    server::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
+use tokio_rustls::TlsAcceptor;
+
+use super::{
+    Role,
+    body::Gauge,
+    link::{self, Link, Parting, Tap, Wire},
+    log::Log,
+    options::Options,
+    script::Script,
+    store::{Store, Upload},
+    token::{Clock, Tokens},
+    visit,
+};
+
+/// What all hosts of one registry have in common.
+pub struct Shared {
+    /// How it was asked to be.
+    pub options: Options,
+    /// What arrived.
+    pub log: Log,
+    /// What is to go wrong.
+    pub script: Script,
+    /// The time that tokens live by.
+    pub clock: Clock,
+    /// How many requests there are at once.
+    pub gauge: Arc<Gauge>,
+    /// The base URL of each host, once all listen.
+    pub urls: OnceLock<Vec<(Role, String)>>,
+    /// What happens to the next connections.
+    pub greetings: Mutex<VecDeque<Greeting>>,
+    connections: AtomicU64,
+    store: Mutex<Store>,
+    tokens: Mutex<Tokens>,
+    recent: Mutex<VecDeque<Instant>>,
+}
+
+/// What happens to a connection in place of being served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Greeting {
+    /// TCP reset as soon as it is accepted.
+    Reset,
+    /// Closed as soon as it is accepted.
+    Close,
+    /// Held open without a word: no TLS handshake, no answer.
+    Silence,
+}
+
+impl Shared {
+    /// A registry that holds nothing yet.
+    pub fn new(mut options: Options) -> Self {
+        Self {
+            script: Script::new(std::mem::take(&mut options.rules)),
+            options,
+            log: Log::new(),
+            clock: Clock::new(),
+            gauge: Arc::default(),
+            urls: OnceLock::new(),
+            greetings: Mutex::default(),
+            connections: AtomicU64::new(0),
+            store: Mutex::default(),
+            tokens: Mutex::default(),
+            recent: Mutex::default(),
+        }
+    }
+
+    /// What it holds.
+    pub fn store(&self) -> MutexGuard<'_, Store> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The tokens it trusts.
+    pub fn tokens(&self) -> MutexGuard<'_, Tokens> {
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something with an upload, if there is such.
+    pub fn with_upload<T>(&self, id: &str, act: impl FnOnce(&mut Upload) -> T) -> Option<T> {
+        self.store().uploads.get_mut(id).map(act)
+    }
+
+    /// The base URL of the host with this role; the registry's own if it has none.
+    pub fn url(&self, role: Role) -> String {
+        let urls = self.urls.get().map_or(&[][..], Vec::as_slice);
+        let of = |role| urls.iter().find(|(own, _)| *own == role);
+        let found = of(role).or_else(|| of(Role::Registry));
+        found.map(|(_, url)| url.clone()).unwrap_or_default()
+    }
+
+    /// What `Location` says for `path` on the host with this role.
+    pub fn location(&self, role: Role, path: &str) -> String {
+        let elsewhere = self.url(role) != self.url(Role::Registry);
+        if elsewhere || self.options.absolute_locations {
+            format!("{}{path}", self.url(role))
+        } else {
+            path.to_owned()
+        }
+    }
+
+    /// Whether one more request now is within the rate limit.
+    pub fn within_limit(&self) -> bool {
+        let Some(limit) = self.options.rate_limit else {
+            return true;
+        };
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        while recent
+            .front()
+            .is_some_and(|time| time.elapsed() >= Duration::from_secs(1))
+        {
+            recent.pop_front();
+        }
+        let within = recent.len() < limit;
+        if within {
+            recent.push_back(Instant::now());
+        }
+        within
+    }
+}
+
+/// One host of a registry, listening.
+pub struct Host {
+    /// What it is for.
+    pub role: Role,
+    /// Where it listens.
+    pub address: SocketAddr,
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+}
+
+impl Host {
+    /// Binds a free port of `ip`.
+    pub async fn bind(role: Role, ip: std::net::IpAddr, tls: Option<TlsAcceptor>) -> Self {
+        let listener = TcpListener::bind((ip, 0)).await.expect("a free port");
+        Self {
+            role,
+            address: listener.local_addr().expect("a bound socket"),
+            listener,
+            tls,
+        }
+    }
+
+    /// Serves until dropped; every connection ends with it.
+    pub async fn serve(self, shared: Arc<Shared>) {
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                accepted = self.listener.accept() => {
+                    let Ok((tcp, _)) = accepted else { continue };
+                    let id = shared.connections.fetch_add(1, Ordering::SeqCst) + 1;
+                    let (shared, tls) = (Arc::clone(&shared), self.tls.clone());
+                    connections.spawn(accept(tcp, tls, shared, self.role, id));
+                }
+                Some(_) = connections.join_next() => {}
+            }
+        }
+    }
+}
+
+async fn accept(
+    tcp: TcpStream,
+    tls: Option<TlsAcceptor>,
+    shared: Arc<Shared>,
+    role: Role,
+    id: u64,
+) {
+    let _ = tcp.set_nodelay(true);
+    let greeting = shared
+        .greetings
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .pop_front();
+    match greeting {
+        Some(Greeting::Reset) => {
+            let _ = tcp.set_zero_linger();
+            return;
+        }
+        Some(Greeting::Close) => return,
+        Some(Greeting::Silence) => std::future::pending().await,
+        None => {}
+    }
+    let wire = match tls {
+        None => Wire::Plain(tcp),
+        Some(tls) => match tls.accept(tcp).await {
+            Ok(stream) => Wire::Tls(Box::new(stream)),
+            Err(_) => return,
+        },
+    };
+    let http2 = matches!(&wire, Wire::Tls(tls) if tls.get_ref().1.alpn_protocol() == Some(b"h2"));
+    converse(wire, shared, role, Link::new(id, http2)).await;
+}
+
+/// Serves one connection to its end.
+async fn converse(wire: Wire, shared: Arc<Shared>, role: Role, link: Arc<Link>) {
+    let wire = Arc::new(Mutex::new(wire));
+    let io = TokioIo::new(Tap(Arc::clone(&wire)));
+    let known = Arc::clone(&link);
+    let service = service_fn(move |request| {
+        let (shared, link) = (Arc::clone(&shared), Arc::clone(&known));
+        async move { visit::answer(&shared, role, &link, request).await }
+    });
+    let parting = if link.http2 {
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        let builder = builder.timer(TokioTimer::new());
+        let builder = builder.max_header_list_size(1024 * 1024);
+        let connection = builder.serve_connection(io, service);
+        drive(connection, http2::Connection::graceful_shutdown, &link).await
+    } else {
+        let mut builder = http1::Builder::new();
+        let connection = builder
+            .timer(TokioTimer::new())
+            .serve_connection(io, service);
+        drive(connection, http1::Connection::graceful_shutdown, &link).await
+    };
+    if let Some(parting) = parting {
+        link::leave(wire, parting).await;
+    }
+}
+
+/// Polls a connection of hyper's until it ends, or somebody wants it to.
+async fn drive<C: Future>(
+    connection: C,
+    graceful: impl Fn(std::pin::Pin<&mut C>),
+    link: &Link,
+) -> Option<Parting> {
+    let mut connection = std::pin::pin!(connection);
+    loop {
+        tokio::select! {
+            _ = connection.as_mut() => return None,
+            parting = link.parted() => match parting {
+                Parting::Graceful => graceful(connection.as_mut()),
+                parting => return Some(parting),
+            },
+        }
+    }
+}

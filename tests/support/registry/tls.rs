@@ -1,0 +1,113 @@
+//! The certificate authority of this test process, and what it signed.
+
+use std::sync::{Arc, OnceLock};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, KeyUsagePurpose,
+};
+use rustls::{
+    RootCertStore, ServerConfig,
+    crypto::ring,
+    pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
+    server::WebPkiClientVerifier,
+};
+use tokio_rustls::TlsAcceptor;
+
+/// The names that every certificate here is valid for, beside 127.0.0.1 to 127.0.0.9.
+pub const NAMES: [&str; 4] = ["localhost", "registry.test", "auth.test", "cdn.test"];
+
+/// A certificate and its key, in PEM.
+pub struct Identity {
+    /// The certificate.
+    pub certificate: String,
+    /// The private key (PKCS#8).
+    pub key: String,
+}
+
+/// The authority's certificate in PEM, for a client's trust store.
+pub fn ca_pem() -> String {
+    authority().pem()
+}
+
+/// The authority as a trust store.
+pub fn roots() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(authority().der().clone())
+        .expect("rcgen writes certificates that rustls reads");
+    roots
+}
+
+/// A client certificate that a server with `client_certificates` lets in.
+pub fn client_identity() -> Identity {
+    let key = KeyPair::generate().expect("the system has random numbers");
+    let mut params = CertificateParams::default();
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "polyarch test client");
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let certificate = params
+        .signed_by(&key, authority())
+        .expect("valid parameters");
+    Identity {
+        certificate: certificate.pem(),
+        key: key.serialize_pem(),
+    }
+}
+
+/// A TLS server with a fresh certificate; `http2` offers it before HTTP/1.1.
+pub fn acceptor(http2: bool, client_certificates: bool) -> TlsAcceptor {
+    let key = KeyPair::generate().expect("the system has random numbers");
+    let names: Vec<String> = NAMES
+        .iter()
+        .map(ToString::to_string)
+        .chain((1..10).map(|last| format!("127.0.0.{last}")))
+        .collect();
+    let mut params = CertificateParams::new(names).expect("valid names");
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "polyarch test registry");
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.use_authority_key_identifier_extension = true;
+    let certificate = params
+        .signed_by(&key, authority())
+        .expect("valid parameters");
+
+    let provider = Arc::new(ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .expect("ring knows TLS 1.2 and 1.3");
+    let builder = if client_certificates {
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots()), provider).build();
+        builder.with_client_cert_verifier(verifier.expect("the authority is a root"))
+    } else {
+        builder.with_no_client_auth()
+    };
+    let mut config = builder
+        .with_single_cert(
+            vec![certificate.der().clone()],
+            PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der())),
+        )
+        .expect("the key belongs to the certificate");
+    if http2 {
+        config.alpn_protocols.push(b"h2".to_vec());
+    }
+    config.alpn_protocols.push(b"http/1.1".to_vec());
+    TlsAcceptor::from(Arc::new(config))
+}
+
+fn authority() -> &'static CertifiedIssuer<'static, KeyPair> {
+    static AUTHORITY: OnceLock<CertifiedIssuer<'static, KeyPair>> = OnceLock::new();
+    AUTHORITY.get_or_init(|| {
+        let mut params = CertificateParams::default();
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "polyarch test authority");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let key = KeyPair::generate().expect("the system has random numbers");
+        CertifiedIssuer::self_signed(params, key).expect("valid parameters")
+    })
+}

@@ -1,0 +1,265 @@
+//! The token server: opaque tokens in a table, each with what it allows and until
+//! when (the token documents of the distribution project: `token.md`, `oauth.md`).
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use http::{Method, StatusCode, request::Parts};
+use serde_json::{Value, json};
+
+use super::{
+    accounts::{Bearer, TokenField},
+    auth,
+    body::{Inbox, Interrupted},
+    options::Auth,
+    reply::{self, Reply},
+    route,
+    server::Shared,
+};
+
+/// What POST forms may have.
+const FORM_LIMIT: usize = 64 * 1024;
+
+/// A clock that tests can turn forward.
+pub struct Clock {
+    start: Instant,
+    ahead: Mutex<Duration>,
+}
+
+impl Clock {
+    /// Starts at zero.
+    pub fn new() -> Self {
+        Self {
+            start: Instant::now(),
+            ahead: Mutex::default(),
+        }
+    }
+
+    /// The time since the start.
+    pub fn now(&self) -> Duration {
+        self.start.elapsed() + *self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Turns it forward.
+    pub fn advance(&self, by: Duration) {
+        *self.ahead.lock().unwrap_or_else(PoisonError::into_inner) += by;
+    }
+}
+
+/// What a token is worth for a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Enough.
+    Good,
+    /// This server never issued it.
+    Unknown,
+    /// Too old, or used too often.
+    Expired,
+    /// Good, but not for this.
+    TooNarrow,
+}
+
+/// All tokens that were issued.
+#[derive(Default)]
+pub struct Tokens {
+    issued: HashMap<String, Token>,
+    /// Refresh tokens that were handed out, and their users.
+    refresh: HashMap<String, String>,
+}
+
+struct Token {
+    access: Vec<(String, String)>,
+    expires: Duration,
+    uses: Option<u64>,
+}
+
+impl Tokens {
+    /// What `token` is worth for `wanted` (repository, action).
+    pub fn verdict(&mut self, now: Duration, token: &str, wanted: &[(&str, &str)]) -> Verdict {
+        let Some(token) = self.issued.get_mut(token) else {
+            return Verdict::Unknown;
+        };
+        if now >= token.expires || token.uses == Some(0) {
+            return Verdict::Expired;
+        }
+        if let Some(uses) = &mut token.uses {
+            *uses -= 1;
+        }
+        let has = |(repo, action): &(&str, &str)| {
+            let mut access = token.access.iter();
+            access.any(|(own_repo, own_action)| own_repo == repo && own_action == action)
+        };
+        if wanted.iter().all(has) {
+            Verdict::Good
+        } else {
+            Verdict::TooNarrow
+        }
+    }
+
+    /// Makes every token that was issued so far useless.
+    pub fn expire(&mut self) {
+        for token in self.issued.values_mut() {
+            token.expires = Duration::ZERO;
+        }
+    }
+
+    /// All access tokens that were ever issued.
+    pub fn all(&self) -> Vec<String> {
+        self.issued.keys().cloned().collect()
+    }
+}
+
+/// Answers a request for a token; `number` is its number in the log.
+pub async fn serve(
+    shared: &Shared,
+    parts: &Parts,
+    number: u64,
+    body: &mut Inbox,
+) -> Result<Reply, Interrupted> {
+    let Auth::Bearer(bearer) = &shared.options.auth else {
+        return Ok(reply::status(StatusCode::NOT_FOUND));
+    };
+    match parts.method {
+        Method::GET => Ok(by_password(shared, bearer, parts)),
+        Method::POST => {
+            let Some(form) = body.collect(FORM_LIMIT).await? else {
+                return Ok(reply::status(StatusCode::PAYLOAD_TOO_LARGE));
+            };
+            shared.log.form(number, form.clone());
+            Ok(by_form(shared, bearer, &form))
+        }
+        _ => Ok(reply::status(StatusCode::METHOD_NOT_ALLOWED)),
+    }
+}
+
+/// GET with Basic credentials or none.
+fn by_password(shared: &Shared, bearer: &Bearer, parts: &Parts) -> Reply {
+    let user = match auth::basic(&parts.headers) {
+        Some(Ok((user, password))) if bearer.accounts.knows(&user, &password) => Some(user),
+        None if bearer.anonymous => None,
+        _ => return refused(),
+    };
+    let query = route::query(&parts.uri);
+    if let Some(refusal) = wrong_service(bearer, &query) {
+        return refusal;
+    }
+    let (token, scope) = issue(shared, bearer, user.as_deref(), &query);
+    let mut answer = json!({"issued_at": "2024-01-01T00:00:00Z"});
+    if bearer.field != TokenField::AccessToken {
+        answer["token"] = token.clone().into();
+    }
+    if bearer.field != TokenField::Token {
+        answer["access_token"] = token.into();
+    }
+    let offline = value(&query, "offline_token") == Some("true");
+    if let (Some(user), true) = (user, offline) {
+        answer["refresh_token"] = refresh_token(shared, &user).into();
+    }
+    done(bearer, answer, &scope)
+}
+
+/// POST with a refresh (identity) token or a password.
+fn by_form(shared: &Shared, bearer: &Bearer, form: &[u8]) -> Reply {
+    if let Some(status) = bearer.post_status {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::NOT_FOUND);
+        return reply::error_with(status, "UNSUPPORTED", "no POST here");
+    }
+    let form: Vec<(String, String)> = url::form_urlencoded::parse(form).into_owned().collect();
+    let field = |name| value(&form, name).unwrap_or_default().to_owned();
+    let user = match field("grant_type").as_str() {
+        "refresh_token" => {
+            let shown = field("refresh_token");
+            let known = bearer.identity_tokens.iter().find(|(own, _)| *own == shown);
+            let known = known.map(|(_, user)| user.clone());
+            known.or_else(|| shared.tokens().refresh.get(&shown).cloned())
+        }
+        "password" => {
+            Some(field("username")).filter(|user| bearer.accounts.knows(user, &field("password")))
+        }
+        _ => return reply::error_with(StatusCode::BAD_REQUEST, "unsupported_grant_type", "?"),
+    };
+    let Some(user) = user else {
+        return refused();
+    };
+    if let Some(refusal) = wrong_service(bearer, &form) {
+        return refusal;
+    }
+    let (token, scope) = issue(shared, bearer, Some(&user), &form);
+    let mut answer = json!({"access_token": token, "issued_at": "2024-01-01T00:00:00Z"});
+    if field("access_type") == "offline" {
+        answer["refresh_token"] = refresh_token(shared, &user).into();
+    }
+    done(bearer, answer, &scope)
+}
+
+/// A token for what is both asked for and allowed, and its scope in words.
+fn issue(
+    shared: &Shared,
+    bearer: &Bearer,
+    user: Option<&str>,
+    parameters: &[(String, String)],
+) -> (String, String) {
+    let scopes = parameters.iter().filter(|(name, _)| name == "scope");
+    let access: Vec<(String, String)> = scopes
+        .flat_map(|(_, value)| value.split(' '))
+        .filter_map(parse_scope)
+        .flat_map(|(repo, actions)| {
+            let actions = actions.into_iter();
+            actions.map(move |action| (repo.clone(), action))
+        })
+        .filter(|(repo, action)| bearer.accounts.allows(user, repo, action))
+        .collect();
+    let scope: Vec<String> = access
+        .iter()
+        .map(|(repo, action)| format!("repository:{repo}:{action}"))
+        .collect();
+    let token = format!("tok-{:032x}", fastrand::u128(..));
+    let entry = Token {
+        access,
+        expires: shared.clock.now() + bearer.actual_lifetime(),
+        uses: bearer.uses,
+    };
+    shared.tokens().issued.insert(token.clone(), entry);
+    (token, scope.join(" "))
+}
+
+/// `repository:<name>:<action>,<action>`; the name may hold a colon (a host's port).
+fn parse_scope(text: &str) -> Option<(String, Vec<String>)> {
+    let (name, actions) = text.strip_prefix("repository:")?.rsplit_once(':')?;
+    Some((name.into(), actions.split(',').map(str::to_owned).collect()))
+}
+
+fn refresh_token(shared: &Shared, user: &str) -> String {
+    let token = format!("ref-{:032x}", fastrand::u128(..));
+    shared.tokens().refresh.insert(token.clone(), user.into());
+    token
+}
+
+fn wrong_service(bearer: &Bearer, parameters: &[(String, String)]) -> Option<Reply> {
+    let asked = value(parameters, "service")?;
+    (asked != bearer.service)
+        .then(|| reply::error_with(StatusCode::BAD_REQUEST, "UNSUPPORTED", "unknown service"))
+}
+
+fn value<'a>(parameters: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    let found = parameters.iter().find(|(key, _)| key == name);
+    found.map(|(_, value)| value.as_str())
+}
+
+fn done(bearer: &Bearer, mut answer: Value, scope: &str) -> Reply {
+    if let Some(seconds) = bearer.expires_in {
+        answer["expires_in"] = seconds.into();
+    }
+    answer["scope"] = scope.into();
+    reply::json("application/json", &answer)
+}
+
+fn refused() -> Reply {
+    reply::error(
+        "UNAUTHORIZED",
+        "authentication required: incorrect username or password",
+    )
+}
