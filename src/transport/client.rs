@@ -15,7 +15,7 @@ use super::dial::{Dialer, Protocol};
 use super::error::{TransportError, clean};
 use super::limiter::Limiter;
 use super::redirect::{MAX_HOPS, RedirectRefused, check_hop, may_carry_authorization};
-use super::retry::{Budget, RetryAfter};
+use super::retry::{Budget, Retries, RetryAfter};
 use super::tls::{TlsError, TlsProfile};
 use crate::progress::{Event, Observed};
 
@@ -85,7 +85,7 @@ pub struct Transport(Arc<Inner>);
 
 struct Inner {
     settings: TransportSettings,
-    budget: Budget,
+    budget: Arc<Budget>,
     observed: Observed,
     lanes: Mutex<HashMap<Origin, Arc<Lane>>>,
 }
@@ -101,7 +101,7 @@ struct Lane {
 impl Transport {
     /// A client with no connection yet.
     pub fn new(settings: TransportSettings, observed: Observed) -> Self {
-        let budget = Budget::new(settings.retry_for);
+        let budget = Arc::new(Budget::new(settings.retry_for));
         Self(Arc::new(Inner {
             settings,
             budget,
@@ -110,9 +110,9 @@ impl Transport {
         }))
     }
 
-    /// The waiting that this run allows itself.
-    pub fn budget(&self) -> &Budget {
-        &self.0.budget
+    /// The tries of one request, within the budget of the run.
+    pub fn retries(&self) -> Retries {
+        Retries::new(Arc::clone(&self.0.budget), Arc::clone(&self.0.observed))
     }
 
     /// Who is told what happens.

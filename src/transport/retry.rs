@@ -1,6 +1,6 @@
 //! When a request is tried again, after how long, and when enough is enough.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, StatusCode, header};
@@ -92,20 +92,25 @@ impl RetryAfter {
 }
 
 /// The tries of one request.
-pub struct Retries<'a> {
-    budget: &'a Budget,
-    observed: &'a Observed,
+pub struct Retries {
+    budget: Arc<Budget>,
+    observed: Observed,
     failures: u32,
 }
 
-impl<'a> Retries<'a> {
+impl Retries {
     /// No try yet.
-    pub fn new(budget: &'a Budget, observed: &'a Observed) -> Self {
+    pub fn new(budget: Arc<Budget>, observed: Observed) -> Self {
         Self {
             budget,
             observed,
             failures: 0,
         }
+    }
+
+    /// Progress was made: the pauses start small again.
+    pub fn reset(&mut self) {
+        self.failures = 0;
     }
 
     /// Waits before the next try: exponential with full jitter, or what the other side asked for. An error is
@@ -165,7 +170,6 @@ fn jitter(up_to: Duration) -> Duration {
 mod tests {
     use super::*;
     use crate::progress::Silent;
-    use std::sync::Arc;
 
     fn header(value: &str) -> Option<RetryAfter> {
         let mut headers = HeaderMap::new();
@@ -200,9 +204,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_long_request_to_wait_ends_the_run_and_says_so() {
-        let budget = Budget::new(Duration::from_secs(120));
+        let budget = Arc::new(Budget::new(Duration::from_secs(120)));
         let observed: Observed = Arc::new(Silent);
-        let mut retries = Retries::new(&budget, &observed);
+        let mut retries = Retries::new(budget, observed);
         let asked = Some(RetryAfter(Duration::from_secs(1_000_000_000)));
         let why = retries.pause("read", "429", asked).await.unwrap_err();
         assert!(why.contains("1000000000 s"), "{why}");
@@ -210,9 +214,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn tries_are_bounded() {
-        let budget = Budget::new(Duration::from_secs(3600));
+        let budget = Arc::new(Budget::new(Duration::from_secs(3600)));
         let observed: Observed = Arc::new(Silent);
-        let mut retries = Retries::new(&budget, &observed);
+        let mut retries = Retries::new(budget, observed);
         for _ in 1..MOST_TRIES {
             retries.pause("read", "503", None).await.unwrap();
         }
