@@ -108,6 +108,11 @@ impl Retries {
         }
     }
 
+    /// How often this request has failed since the last progress.
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
     /// Progress was made: the pauses start small again.
     pub fn reset(&mut self) {
         self.failures = 0;

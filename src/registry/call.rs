@@ -1,0 +1,132 @@
+//! One request in the terms of the distribution API, and its answer.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use url::Url;
+
+use super::registries::Access;
+use crate::content::StoreError;
+use crate::spec::{MediaType, Repository};
+
+/// The media types of manifests that are asked for, best first.
+const MANIFEST_TYPES: &str = "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json";
+
+/// The most bytes of an error body that are read.
+pub(super) const MAX_ERROR_BODY: usize = 8 << 10;
+
+/// A request that can be sent as often as it needs.
+#[derive(Clone)]
+pub(super) struct Call {
+    /// What is being done, to what: fits after "failed to".
+    pub(super) doing: String,
+    pub(super) method: Method,
+    pub(super) target: CallTarget,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+    /// What it needs the permission for.
+    pub(super) access: Access,
+    pub(super) repository: Repository,
+}
+
+/// Where a call goes.
+#[derive(Clone)]
+pub(super) enum CallTarget {
+    /// Behind `/v2/<repository>/` of the registry.
+    Path(String),
+    /// An address that the registry named (an upload's `Location`).
+    Location(Url),
+}
+
+impl Call {
+    pub(super) fn new(
+        repository: &Repository,
+        method: Method,
+        path: String,
+        doing: String,
+    ) -> Self {
+        let access = if matches!(method, Method::GET | Method::HEAD) {
+            Access::Pull
+        } else {
+            Access::Push
+        };
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            header::ACCEPT_ENCODING,
+            HeaderValue::from_static("identity"),
+        );
+        Self {
+            doing,
+            method,
+            target: CallTarget::Path(path),
+            headers,
+            body: Bytes::new(),
+            access,
+            repository: repository.clone(),
+        }
+    }
+
+    /// A call to an address that the registry named.
+    pub(super) fn to_location(
+        repository: &Repository,
+        method: Method,
+        location: Url,
+        doing: String,
+    ) -> Self {
+        let mut call = Self::new(repository, method, String::new(), doing);
+        call.target = CallTarget::Location(location);
+        call.access = Access::Push;
+        call
+    }
+
+    pub(super) fn accepting_manifests(self) -> Self {
+        self.header(header::ACCEPT, HeaderValue::from_static(MANIFEST_TYPES))
+    }
+
+    pub(super) fn header(mut self, name: header::HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    pub(super) fn with_body(mut self, media_type: &MediaType, body: Bytes) -> Self {
+        if let Ok(value) = HeaderValue::from_str(media_type.as_str()) {
+            self.headers.insert(header::CONTENT_TYPE, value);
+        }
+        self.body = body;
+        self
+    }
+
+    /// Whether an answer can only be to what this call did itself.
+    pub(super) fn is_read(&self) -> bool {
+        matches!(self.method, Method::GET | Method::HEAD)
+    }
+}
+
+/// An answer whose body has been read.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    /// Where it came from, after redirects.
+    pub(super) url: Url,
+    /// It came from another origin than it was asked from.
+    pub(super) elsewhere: bool,
+    /// The whole body of a success, the beginning of an error's.
+    pub(super) body: Bytes,
+}
+
+impl Answer {
+    pub(super) fn header(&self, name: impl header::AsHeaderName) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    pub(super) fn media_type(&self) -> MediaType {
+        MediaType::new(self.header(header::CONTENT_TYPE).unwrap_or_default())
+    }
+
+    /// The address in `Location`, which may be relative and carry a query.
+    pub(super) fn location(&self) -> Option<Url> {
+        self.url.join(self.header(header::LOCATION)?).ok()
+    }
+}
+
+/// What comes of a call: an answer, or the error that the reader of the log sees.
+pub(super) type Outcome<T> = Result<T, StoreError>;

@@ -1,0 +1,222 @@
+//! What an answer that is no success means to the reader of a log: kind, cause, what to try.
+//! Error bodies: <https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#error-codes>.
+
+use http::StatusCode;
+use serde::Deserialize;
+
+use super::call::{Answer, Call};
+use super::registries::Access;
+use crate::auth::{Candidate, Credential};
+use crate::content::{FailureKind, StoreError};
+use crate::spec::{MediaType, RegistryHost};
+use crate::transport::{TransportError, clean};
+
+/// The most characters of what a registry says that are shown.
+const MAX_SHOWN: usize = 300;
+
+#[derive(Deserialize)]
+struct ErrorBody {
+    #[serde(default)]
+    errors: Vec<ErrorEntry>,
+}
+
+#[derive(Deserialize)]
+struct ErrorEntry {
+    #[serde(default)]
+    code: serde_json::Value,
+    #[serde(default)]
+    message: serde_json::Value,
+}
+
+/// The error of an answer, taken apart.
+pub(super) struct Said {
+    /// The first error code, in capitals; empty if there is none.
+    pub(super) code: String,
+    /// Code and message, or the text of a body that is no JSON; may be empty.
+    text: String,
+}
+
+impl Said {
+    pub(super) fn of(answer: &Answer) -> Self {
+        if let Ok(body) = crate::spec::parse::<ErrorBody>(&answer.body)
+            && let Some(first) = body.errors.first()
+        {
+            let code = clean(first.code.as_str().unwrap_or_default(), 60).to_uppercase();
+            let message = clean(first.message.as_str().unwrap_or_default(), MAX_SHOWN);
+            let text = match (code.is_empty(), message.is_empty()) {
+                (false, false) => format!("{code}: {message}"),
+                (false, true) => code.clone(),
+                (true, _) => message,
+            };
+            return Self { code, text };
+        }
+        Self {
+            code: String::new(),
+            text: text_of(&answer.body),
+        }
+    }
+}
+
+/// What a person would read in a body that is not the API's JSON: plain text, or HTML without its tags.
+fn text_of(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    let mut shown = String::new();
+    let mut in_tag = false;
+    for c in text.chars() {
+        match c {
+            '<' => in_tag = true,
+            '>' if in_tag => {
+                in_tag = false;
+                shown.push(' ');
+            }
+            _ if !in_tag => shown.push(c),
+            _ => {}
+        }
+    }
+    clean(&shown, MAX_SHOWN)
+}
+
+/// The error for an answer that was not the one hoped for.
+pub(super) fn refused(
+    call: &Call,
+    answer: &Answer,
+    candidate: &Candidate,
+    used_token: bool,
+) -> StoreError {
+    let said = Said::of(answer);
+    let registry = call.repository.registry();
+    let status = describe_status(answer.status);
+    let cause = if said.text.is_empty() {
+        format!("{registry} answered {status}")
+    } else {
+        format!("{registry} answered {status} ({})", said.text)
+    };
+    let error = |kind| StoreError::new(kind, call.doing.clone(), cause.clone());
+    match (answer.status.as_u16(), said.code.as_str()) {
+        (401, _) if candidate.credential == Credential::Anonymous => {
+            no_credentials(error(FailureKind::Unauthorized), registry)
+        }
+        // The token server took the credentials, and the registry still refuses: the name is known, the
+        // permission is missing.
+        (401, _) if used_token => denied(error(FailureKind::Denied), call, candidate),
+        (401, _) => wrong_credentials(error(FailureKind::Unauthorized), registry, candidate),
+        (403, _) | (_, "DENIED") if candidate.credential == Credential::Anonymous => {
+            no_credentials(error(FailureKind::Denied), registry)
+        }
+        (403, _) | (_, "DENIED") => denied(error(FailureKind::Denied), call, candidate),
+        (404, _) if call.is_read() => not_found(error(FailureKind::NotFound), registry),
+        (404, _) => error(FailureKind::NotFound),
+        (429, _) => error(FailureKind::Unavailable)
+            .hint("the registry limits how often it may be asked: log in, use fewer --jobs, or wait"),
+        (415, _) | (_, "MANIFEST_INVALID") => manifest_invalid(error(FailureKind::Other), call),
+        (413, _) => error(FailureKind::Other)
+            .hint("the registry, or a proxy before it, takes no body of this size"),
+        (500.., _) | (408 | 425, _) => error(FailureKind::Unavailable),
+        _ => error(FailureKind::Other),
+    }
+}
+
+fn no_credentials(error: StoreError, registry: &RegistryHost) -> StoreError {
+    error
+        .hint(format!("no credentials for {registry} were found"))
+        .hint(format!(
+            "log in (`docker login {registry}`), or set POLYARCH_REGISTRY={registry}, POLYARCH_USERNAME and POLYARCH_PASSWORD"
+        ))
+        .hint("`polyarch auth REF` shows every place where credentials are looked for")
+}
+
+fn wrong_credentials(
+    error: StoreError,
+    registry: &RegistryHost,
+    candidate: &Candidate,
+) -> StoreError {
+    error
+        .hint(format!(
+            "{registry} did not accept the credentials{} from {}: is the password or token right, and not expired?",
+            named_user(candidate),
+            candidate.origin
+        ))
+        .hint("`polyarch auth REF` shows every place where credentials are looked for")
+}
+
+fn denied(error: StoreError, call: &Call, candidate: &Candidate) -> StoreError {
+    let actions = match call.access {
+        Access::Pull => "pull",
+        Access::Push => "pull,push",
+    };
+    error.hint(format!(
+        "the credentials{} from {} are valid but not allowed repository:{}:{actions}",
+        named_user(candidate),
+        candidate.origin,
+        call.repository.path()
+    ))
+}
+
+fn named_user(candidate: &Candidate) -> String {
+    candidate
+        .credential
+        .username()
+        .map_or_else(String::new, |user| format!(" of {:?}", clean(user, 60)))
+}
+
+fn not_found(error: StoreError, registry: &RegistryHost) -> StoreError {
+    if registry.as_str() == "quay.io" {
+        // https://docs.projectquay.io: untagged manifests are collected after the time machine window.
+        error.hint("Quay removes digests that no tag names after a while: has the tag of this image been moved?")
+    } else {
+        error
+    }
+}
+
+fn manifest_invalid(error: StoreError, call: &Call) -> StoreError {
+    let media_type = call
+        .headers
+        .get(http::header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    match MediaType::new(media_type).index_family() {
+        Some(_) => error.hint(format!(
+            "the registry may not take the media type {media_type}: try --media-type docker or --media-type oci"
+        )),
+        None => error,
+    }
+}
+
+fn describe_status(status: StatusCode) -> String {
+    match status.canonical_reason() {
+        Some(reason) => format!("{} {reason}", status.as_u16()),
+        None => status.as_u16().to_string(),
+    }
+}
+
+/// The error for a request that got no usable answer at all.
+pub(super) fn unreachable(call: &Call, error: &TransportError, allows_insecure: bool) -> StoreError {
+    let registry = call.repository.registry();
+    let told = |kind| StoreError::new(kind, call.doing.clone(), error.to_string());
+    match error {
+        TransportError::NotTls { host } if allows_insecure => {
+            told(FailureKind::Unavailable).hint(format!("{host} answered something that is neither TLS nor HTTP"))
+        }
+        TransportError::NotTls { .. } => told(FailureKind::Other).hint(format!(
+            "{registry} speaks plain HTTP: if that is meant, allow it with --insecure"
+        )),
+        TransportError::Tls { .. } => told(FailureKind::Other)
+            .hint(format!(
+                "trust its certificate with --ca-cert FILE, SSL_CERT_FILE, or /etc/docker/certs.d/{registry}/ca.crt"
+            ))
+            .hint("or do without certificate checks for this call with --insecure"),
+        TransportError::Connect { dns: true, .. } => told(FailureKind::Unavailable)
+            .hint(format!("is the name {registry} right? It could not be resolved")),
+        TransportError::Connect { .. } => {
+            told(FailureKind::Unavailable).hint(format!("is {registry} running and reachable from here?"))
+        }
+        TransportError::Timeout { .. } | TransportError::Broken { .. } | TransportError::GaveUp { .. } => {
+            told(FailureKind::Unavailable)
+        }
+        TransportError::TooLarge { .. } => told(FailureKind::Refused),
+        TransportError::Redirect(_) => told(FailureKind::Refused).hint(format!(
+            "{registry} sends its client somewhere it must not go: talk to whoever runs it"
+        )),
+        TransportError::Source(_) => told(FailureKind::Other),
+    }
+}

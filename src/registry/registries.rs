@@ -1,0 +1,188 @@
+//! All registries of one run: who may be spoken to without certificate checks, which credential goes with
+//! which repository, one token for all that a registry is asked.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::authorizer::Authorizer;
+use super::facts::Facts;
+use super::host::Host;
+use super::repository::RegistryRepository;
+use crate::auth::{Candidate, Keychain, Scope};
+use crate::content::{FailureKind, StoreError};
+use crate::spec::{RegistryHost, Repository};
+use crate::transport::{TlsProfile, Transport};
+
+/// What a run needs a repository for. It decides the scope of the token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Access {
+    /// Reading.
+    Pull,
+    /// Writing too.
+    Push,
+}
+
+/// Which registries are spoken to without certificate checks, and over plain HTTP if they speak no TLS.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Insecure {
+    /// None.
+    #[default]
+    Nobody,
+    /// Every registry that the command names.
+    Named,
+}
+
+/// How the registries of one run are spoken to.
+#[derive(Clone, Debug, Default)]
+pub struct RegistrySettings {
+    /// `--insecure`.
+    pub insecure: Insecure,
+    /// `--ca-cert`.
+    pub ca_cert: Option<PathBuf>,
+    /// What the environment says of trust.
+    pub tls: TlsProfile,
+    /// The most bytes of a manifest.
+    pub max_manifest: u64,
+}
+
+/// The limit of a manifest unless an option raises it: 4 MiB, as the distribution project's.
+pub const DEFAULT_MAX_MANIFEST: u64 = 4 << 20;
+
+/// The registries of one run. Cheap to clone.
+#[derive(Clone)]
+pub struct Registries(Arc<Inner>);
+
+struct Inner {
+    transport: Transport,
+    keychain: Keychain,
+    settings: RegistrySettings,
+    facts: Facts,
+    hosts: Mutex<HashMap<RegistryHost, Arc<Host>>>,
+    authorizers: tokio::sync::Mutex<Vec<Arc<Authorizer>>>,
+}
+
+impl Registries {
+    /// No registry has been spoken to yet.
+    pub fn new(
+        transport: Transport,
+        keychain: Keychain,
+        mut settings: RegistrySettings,
+        facts: Facts,
+    ) -> Self {
+        if settings.max_manifest == 0 {
+            settings.max_manifest = DEFAULT_MAX_MANIFEST;
+        }
+        Self(Arc::new(Inner {
+            transport,
+            keychain,
+            settings,
+            facts,
+            hosts: Mutex::default(),
+            authorizers: tokio::sync::Mutex::default(),
+        }))
+    }
+
+    /// A repository that this run will use. Declare all of them before the first request, so that one token
+    /// can be asked for all.
+    pub async fn repository(
+        &self,
+        repository: &Repository,
+        access: Access,
+    ) -> Result<Arc<RegistryRepository>, StoreError> {
+        let host = self.host(repository.registry())?;
+        let scope = match access {
+            Access::Pull => Scope::pull(repository.path()),
+            Access::Push => Scope::push(repository.path()),
+        };
+        let authorizer = self.authorizer(&host, scope).await?;
+        Ok(Arc::new(RegistryRepository::new(
+            host,
+            authorizer,
+            repository.clone(),
+            self.0.settings.max_manifest,
+        )))
+    }
+
+    /// Every secret that was read on the way, to be masked in logs.
+    pub fn secrets_seen(&self) -> Vec<crate::auth::Secret> {
+        self.0.keychain.secrets_seen()
+    }
+
+    fn host(&self, registry: &RegistryHost) -> Result<Arc<Host>, StoreError> {
+        let mut hosts = self.0.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(host) = hosts.get(registry) {
+            return Ok(Arc::clone(host));
+        }
+        let mut tls = self.0.settings.tls.clone();
+        tls.insecure = self.0.settings.insecure == Insecure::Named;
+        tls.ca_cert.clone_from(&self.0.settings.ca_cert);
+        let host = Host::new(
+            registry.clone(),
+            self.0.transport.clone(),
+            tls,
+            self.0.facts.clone(),
+        )
+        .map_err(|error| {
+            StoreError::new(
+                FailureKind::Other,
+                format!("prepare TLS for {registry}"),
+                error.to_string(),
+            )
+        })?;
+        let host = Arc::new(host);
+        hosts.insert(registry.clone(), Arc::clone(&host));
+        Ok(host)
+    }
+
+    /// The authorizer of the credential that belongs to this repository. Repositories of one registry with the
+    /// same credential share one, and so one token.
+    async fn authorizer(
+        &self,
+        host: &Arc<Host>,
+        scope: Scope,
+    ) -> Result<Arc<Authorizer>, StoreError> {
+        let registry = host.registry();
+        let mut search = self.0.keychain.search(registry.as_str(), &scope);
+        let candidate: Candidate = search
+            .next()
+            .await
+            .map_err(|error| {
+                let mut cause = error.to_string();
+                let mut source = std::error::Error::source(&error);
+                while let Some(link) = source {
+                    cause = format!("{cause}: {link}");
+                    source = link.source();
+                }
+                StoreError::new(
+                    FailureKind::Unauthorized,
+                    format!("find the credentials for {registry}"),
+                    cause,
+                )
+                .hint(format!(
+                    "`polyarch auth {registry}/{}` shows where credentials are looked for",
+                    scope.repository()
+                ))
+            })?
+            .unwrap_or(Candidate {
+                credential: crate::auth::Credential::Anonymous,
+                origin: crate::auth::Origin::Anonymous,
+            });
+        let mut authorizers = self.0.authorizers.lock().await;
+        if let Some(known) = authorizers
+            .iter()
+            .find(|known| known.serves(registry, &candidate))
+        {
+            known.declare(scope);
+            return Ok(Arc::clone(known));
+        }
+        let authorizer = Arc::new(Authorizer::new(
+            Arc::clone(host),
+            candidate,
+            search,
+            scope,
+        ));
+        authorizers.push(Arc::clone(&authorizer));
+        Ok(authorizer)
+    }
+}
