@@ -5,6 +5,7 @@
 //!
 //! | room | knows |
 //! | --- | --- |
+//! | [`registry`] | the distribution API: hosts, authorisation, manifests, blobs |
 //! | [`transport`] | the one HTTP client: TLS, connections, redirects, limits, retry |
 //! | [`content`] | the interface of a place that holds content, registry or layout |
 //! | [`auth`] | credentials, where they come from, challenges |
@@ -16,5 +17,6 @@ pub mod auth;
 pub mod content;
 pub mod environment;
 pub mod progress;
+pub mod registry;
 pub mod spec;
 pub mod transport;

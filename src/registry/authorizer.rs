@@ -13,15 +13,13 @@ use super::facts::Authorization;
 use super::host::Host;
 use super::registries::Access;
 use crate::auth::{
-    Candidate, Challenge, Credential, MAX_TOKEN_ANSWER, Realm, Scheme, Scope, Search, Secret, Token,
-    TokenRequest, parse_challenges, well_known_realm,
+    Candidate, Challenge, Credential, MAX_TOKEN_ANSWER, Realm, Scheme, Scope, Search, Secret,
+    Token, TokenRequest, parse_challenges, well_known_realm,
 };
 use crate::content::{FailureKind, StoreError};
 use crate::progress::Event;
 use crate::spec::RegistryHost;
-use crate::transport::{
-    Body, Request, RetryAfter, Response, TransportError, is_retryable_status,
-};
+use crate::transport::{Body, Request, Response, RetryAfter, TransportError, is_retryable_status};
 
 /// Connections that are opened while a token is on its way, for HTTP/1.1.
 const AHEAD: usize = 4;
@@ -140,7 +138,8 @@ impl Authorizer {
             AuthMethod::Unknown | AuthMethod::Fixed(_) => None,
         };
         if let Some((realm, service)) = renewal {
-            self.fetch(&mut state, realm, service, None, &call.doing).await?;
+            self.fetch(&mut state, realm, service, None, &call.doing)
+                .await?;
         }
         Ok(Grant {
             header: state.header(),
@@ -220,11 +219,7 @@ impl Authorizer {
         if let Some((realm, service)) = self.known_realm(known.as_ref()) {
             self.host.transport.preconnect(self.host.base(), AHEAD);
             // A guess that fails costs no more than its request: the registry's own challenge follows.
-            if self
-                .fetch(state, realm, service, None, "")
-                .await
-                .is_ok()
-            {
+            if self.fetch(state, realm, service, None, "").await.is_ok() {
                 return;
             }
         }
@@ -253,15 +248,24 @@ impl Authorizer {
         asked: Vec<Scope>,
     ) -> Outcome<Verdict> {
         let base = self.host.base().clone();
-        let realm = Realm::check(challenge.realm().unwrap_or_default(), &base).map_err(|error| {
-            StoreError::new(FailureKind::Refused, call.doing.clone(), error.to_string()).hint(format!(
-                "{} names a token server that must not be shown credentials",
-                self.host.registry()
-            ))
-        })?;
+        let realm =
+            Realm::check(challenge.realm().unwrap_or_default(), &base).map_err(|error| {
+                StoreError::new(FailureKind::Refused, call.doing.clone(), error.to_string()).hint(
+                    format!(
+                        "{} names a token server that must not be shown credentials",
+                        self.host.registry()
+                    ),
+                )
+            })?;
         let service = challenge.service().map(str::to_owned);
         let fetched = self
-            .fetch(state, realm.clone(), service.clone(), Some(asked), &call.doing)
+            .fetch(
+                state,
+                realm.clone(),
+                service.clone(),
+                Some(asked),
+                &call.doing,
+            )
             .await;
         match fetched {
             Ok(()) => {
@@ -280,8 +284,7 @@ impl Authorizer {
         }
     }
 
-    /// 403. Registries answer it to a token that was issued a moment too early (GHCR under parallel pushes,
-    /// <https://github.com/docker/build-push-action/issues/981>): one new token, one retry.
+    /// 403. GHCR answers it now and then to a good token under parallel pushes: one new token, one retry.
     async fn consider_denial(&self, state: &mut State, call: &Call) -> Outcome<Verdict> {
         if call.access != Access::Push {
             return Ok(Verdict::Final);
@@ -298,10 +301,7 @@ impl Authorizer {
     }
 
     fn may_switch(&self, state: &State) -> bool {
-        let pushes = self
-            .needed(None)
-            .iter()
-            .any(|scope| scope.allows("push"));
+        let pushes = self.needed(None).iter().any(|scope| scope.allows("push"));
         pushes && !state.switched && state.candidate.credential != Credential::Anonymous
     }
 
@@ -316,12 +316,15 @@ impl Authorizer {
             Ok(Some(next)) if next.credential != Credential::Anonymous => next,
             _ => return Ok(Verdict::Final),
         };
-        self.host.transport.observed().observe(Event::Notice(&format!(
-            "{} refused the credentials from {}; trying those from {}",
-            self.host.registry(),
-            state.candidate.origin,
-            next.origin
-        )));
+        self.host
+            .transport
+            .observed()
+            .observe(Event::Notice(&format!(
+                "{} refused the credentials from {}; trying those from {}",
+                self.host.registry(),
+                state.candidate.origin,
+                next.origin
+            )));
         self.shown().candidate = next.clone();
         state.candidate = next;
         state.generation += 1;
@@ -393,21 +396,23 @@ impl Authorizer {
         };
         if let Credential::IdentityToken { token, .. } = &candidate.credential {
             let form = request.post(token);
-            let mut post = Request::new(Method::POST, form.url.clone());
-            post.headers.insert(
-                header::CONTENT_TYPE,
-                HeaderValue::from_static("application/x-www-form-urlencoded"),
-            );
-            post.body = Body::Bytes(Bytes::copy_from_slice(form.body.reveal().as_bytes()));
+            let post = TokenAsk {
+                url: form.url,
+                authorization: None,
+                form: Some(form.body),
+            };
             match self.token_answer(candidate, realm, post).await {
                 // Azure answers 400, others know no POST at all: then Basic on GET.
                 Err(TokenFailure::Status(400 | 401 | 404 | 405, _)) => {}
                 outcome => return outcome.map_err(|failure| failure.told(realm)),
             }
         }
-        let mut get = Request::new(Method::GET, request.get());
         let basic = candidate.credential.basic_authorization();
-        get.authorization = basic.as_ref().and_then(header_of);
+        let get = TokenAsk {
+            url: request.get(),
+            authorization: basic.as_ref().and_then(header_of),
+            form: None,
+        };
         self.token_answer(candidate, realm, get)
             .await
             .map_err(|failure| failure.told(realm))
@@ -417,33 +422,31 @@ impl Authorizer {
         &self,
         candidate: &Candidate,
         realm: &Realm,
-        request: Request,
+        ask: TokenAsk,
     ) -> Result<Token, TokenFailure> {
         let transport = &self.host.transport;
         let doing = format!("get a token from {}", realm_host(realm));
         let mut retries = transport.retries();
-        let again = || {
-            let mut again = Request::new(request.method.clone(), request.url.clone());
-            again.headers = request.headers.clone();
-            again.authorization.clone_from(&request.authorization);
-            if let Body::Bytes(bytes) = &request.body {
-                again.body = Body::Bytes(bytes.clone());
-            }
-            again
-        };
         loop {
             let received = Instant::now().into_std();
-            let outcome = match transport.send(again()).await {
+            let outcome = match transport.send(ask.request()).await {
                 Ok(response) => self.read_token(candidate, response, received).await,
                 Err(error) => Err(TokenFailure::Transport(error)),
             };
             let (cause, asked) = match &outcome {
-                Err(TokenFailure::Busy(status, asked)) => (format!("the token server answered {status}"), *asked),
-                Err(TokenFailure::Transport(error)) if error.is_retryable() => (error.to_string(), None),
+                Err(TokenFailure::Busy(status, asked)) => {
+                    (format!("the token server answered {status}"), *asked)
+                }
+                Err(TokenFailure::Transport(error)) if error.is_retryable() => {
+                    (error.to_string(), None)
+                }
                 _ => return outcome,
             };
             if let Err(given_up) = retries.pause(&doing, &cause, asked).await {
-                return Err(TokenFailure::Transport(TransportError::GaveUp { cause, given_up }));
+                return Err(TokenFailure::Transport(TransportError::GaveUp {
+                    cause,
+                    given_up,
+                }));
             }
         }
     }
@@ -456,7 +459,10 @@ impl Authorizer {
     ) -> Result<Token, TokenFailure> {
         let status = response.status();
         if is_retryable_status(status) {
-            return Err(TokenFailure::Busy(status, RetryAfter::of(response.headers())));
+            return Err(TokenFailure::Busy(
+                status,
+                RetryAfter::of(response.headers()),
+            ));
         }
         if !status.is_success() {
             return Err(TokenFailure::Status(status.as_u16(), candidate.clone()));
@@ -500,6 +506,30 @@ impl State {
     }
 }
 
+/// A request for a token that can be sent as often as it needs.
+struct TokenAsk {
+    url: Url,
+    authorization: Option<HeaderValue>,
+    form: Option<Secret>,
+}
+
+impl TokenAsk {
+    fn request(&self) -> Request {
+        let Some(form) = &self.form else {
+            let mut get = Request::new(Method::GET, self.url.clone());
+            get.authorization.clone_from(&self.authorization);
+            return get;
+        };
+        let mut post = Request::new(Method::POST, self.url.clone());
+        post.headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/x-www-form-urlencoded"),
+        );
+        post.body = Body::Bytes(Bytes::copy_from_slice(form.reveal().as_bytes()));
+        post
+    }
+}
+
 /// Why there is no token.
 enum TokenFailure {
     /// A status that may pass.
@@ -529,9 +559,11 @@ impl TokenFailure {
                     ))
                 }
             }
-            Self::Status(status, _) => {
-                StoreError::new(FailureKind::Other, doing, format!("{server} answered {status}"))
-            }
+            Self::Status(status, _) => StoreError::new(
+                FailureKind::Other,
+                doing,
+                format!("{server} answered {status}"),
+            ),
             Self::Busy(status, _) => StoreError::new(
                 FailureKind::Unavailable,
                 doing,
@@ -540,8 +572,12 @@ impl TokenFailure {
             Self::Unusable(cause) => StoreError::new(FailureKind::Refused, doing, cause),
             Self::Transport(error) => {
                 let kind = match error {
-                    TransportError::TooLarge { .. } | TransportError::Redirect(_) => FailureKind::Refused,
-                    TransportError::Tls { .. } | TransportError::NotTls { .. } => FailureKind::Other,
+                    TransportError::TooLarge { .. } | TransportError::Redirect(_) => {
+                        FailureKind::Refused
+                    }
+                    TransportError::Tls { .. } | TransportError::NotTls { .. } => {
+                        FailureKind::Other
+                    }
                     _ => FailureKind::Unavailable,
                 };
                 StoreError::new(kind, doing, error.to_string())

@@ -23,7 +23,8 @@ impl RegistryRepository {
             return Ok(bytes.into());
         }
         let call = self.blob_call(Method::GET, blob, "read");
-        let refused = |cause: String| StoreError::new(FailureKind::Refused, call.doing.clone(), cause);
+        let refused =
+            |cause: String| StoreError::new(FailureKind::Refused, call.doing.clone(), cause);
         if blob.size > limit {
             return Err(refused(format!(
                 "its descriptor says {} bytes; at most {limit} are read",
@@ -160,7 +161,10 @@ impl Download {
                 None if self.position == self.size => return Ok(None),
                 None => TransportError::Broken {
                     host: self.host.registry().to_string(),
-                    cause: format!("the blob ended after {} of {} bytes", self.position, self.size),
+                    cause: format!(
+                        "the blob ended after {} of {} bytes",
+                        self.position, self.size
+                    ),
                 },
                 Some(Err(error)) => error,
             };

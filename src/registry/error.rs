@@ -106,12 +106,13 @@ pub(super) fn refused(
         (403, _) | (_, "DENIED") => denied(error(FailureKind::Denied), call, candidate),
         (404, _) if call.is_read() => not_found(error(FailureKind::NotFound), registry),
         (404, _) => error(FailureKind::NotFound),
-        (429, _) => error(FailureKind::Unavailable)
-            .hint("the registry limits how often it may be asked: log in, use fewer --jobs, or wait"),
+        (429, _) => error(FailureKind::Unavailable).hint(
+            "the registry limits how often it may be asked: log in, use fewer --jobs, or wait",
+        ),
         (415, _) | (_, "MANIFEST_INVALID") => manifest_invalid(error(FailureKind::Other), call),
         (413, _) => error(FailureKind::Other)
             .hint("the registry, or a proxy before it, takes no body of this size"),
-        (500.., _) | (408 | 425, _) => error(FailureKind::Unavailable),
+        (500.. | 408 | 425, _) => error(FailureKind::Unavailable),
         _ => error(FailureKind::Other),
     }
 }
@@ -190,7 +191,11 @@ fn describe_status(status: StatusCode) -> String {
 }
 
 /// The error for a request that got no usable answer at all.
-pub(super) fn unreachable(call: &Call, error: &TransportError, allows_insecure: bool) -> StoreError {
+pub(super) fn unreachable(
+    call: &Call,
+    error: &TransportError,
+    allows_insecure: bool,
+) -> StoreError {
     let registry = call.repository.registry();
     let told = |kind| StoreError::new(kind, call.doing.clone(), error.to_string());
     match error {

@@ -37,7 +37,7 @@ impl Host {
     pub(super) fn new(
         registry: RegistryHost,
         transport: Transport,
-        profile: TlsProfile,
+        profile: &TlsProfile,
         facts: Facts,
     ) -> Result<Self, TlsError> {
         let known = facts.of(&registry);
@@ -53,7 +53,7 @@ impl Host {
             Some(false) => Protocol::Http1,
             None => Protocol::Unknown,
         };
-        transport.open_lane(&secure, &profile, registry.as_str(), protocol)?;
+        transport.open_lane(&secure, profile, registry.as_str(), protocol)?;
         Ok(Self {
             tls: AtomicBool::new(!loopback || expects_tls),
             settled: AtomicBool::new(false),
@@ -96,8 +96,8 @@ impl Host {
         let mut retries = self.transport.retries();
         loop {
             let (response, asked_from) = self.head(authorizer, call, &mut retries).await?;
-            let elsewhere = response.was_redirected()
-                && !may_carry_authorization(&asked_from, response.url());
+            let elsewhere =
+                response.was_redirected() && !may_carry_authorization(&asked_from, response.url());
             let status = response.status();
             let headers = response.headers().clone();
             let url = response.url().clone();
@@ -134,16 +134,16 @@ impl Host {
         if response.status().is_success() {
             return Ok(response);
         }
-        Err(self.refusal(authorizer, call, response).await)
+        Err(Self::refusal(authorizer, call, response).await)
     }
 
     /// The error for an answer that is no success.
-    pub(super) fn refused(&self, authorizer: &Authorizer, call: &Call, answer: &Answer) -> StoreError {
+    pub(super) fn refused(authorizer: &Authorizer, call: &Call, answer: &Answer) -> StoreError {
         let (candidate, used_token) = authorizer.used();
         refused(call, answer, &candidate, used_token)
     }
 
-    async fn refusal(&self, authorizer: &Authorizer, call: &Call, response: Response) -> StoreError {
+    async fn refusal(authorizer: &Authorizer, call: &Call, response: Response) -> StoreError {
         let answer = Answer {
             status: response.status(),
             headers: response.headers().clone(),
@@ -151,7 +151,7 @@ impl Host {
             elsewhere: false,
             body: Bytes::from(response.beginning(MAX_ERROR_BODY).await),
         };
-        self.refused(authorizer, call, &answer)
+        Self::refused(authorizer, call, &answer)
     }
 
     /// Sends a call until there is an answer that neither authorisation nor patience will change.
@@ -164,13 +164,14 @@ impl Host {
         let mut verdicts = 0;
         loop {
             let grant = authorizer.grant(call).await?;
-            let url = self.address(call).map_err(|error| unreachable(call, &error, self.allows_plain))?;
+            let url = self
+                .address(call)
+                .map_err(|error| unreachable(call, &error, self.allows_plain))?;
             let mut request = Request::new(call.method.clone(), url.clone());
             request.headers = call.headers.clone();
-            request.authorization = grant
-                .header
-                .clone()
-                .filter(|_| self.may_see_credentials() && may_carry_authorization(self.base(), &url));
+            request.authorization = grant.header.clone().filter(|_| {
+                self.may_see_credentials() && may_carry_authorization(self.base(), &url)
+            });
             if !call.body.is_empty() {
                 request.body = Body::Bytes(call.body.clone());
             }
@@ -263,7 +264,7 @@ impl Host {
         retries: &mut Retries,
     ) -> Outcome<()> {
         let asked = RetryAfter::of(response.headers());
-        let told = self.refusal(authorizer, call, response).await;
+        let told = Self::refusal(authorizer, call, response).await;
         match retries.pause(&call.doing, &told.cause, asked).await {
             Ok(()) => Ok(()),
             Err(given_up) => Err(StoreError {
@@ -313,7 +314,8 @@ impl Host {
             return;
         }
         let is_tls = url.scheme() == "https";
-        self.facts.learn(&self.registry, |facts| facts.tls = Some(is_tls));
+        self.facts
+            .learn(&self.registry, |facts| facts.tls = Some(is_tls));
     }
 
     /// Keeps what this run has found out about the connection.

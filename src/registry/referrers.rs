@@ -14,7 +14,9 @@ impl RegistryRepository {
         let call = self
             .call(Method::GET, format!("referrers/{subject}"), doing)
             .accepting_manifests();
-        let answer = self.exchange(&call, "a list of referrers", self.max_manifest).await?;
+        let answer = self
+            .exchange(&call, "a list of referrers", self.max_manifest)
+            .await?;
         // GHCR redirects this to a web page: an answer from another site is no answer.
         let usable = answer.status == StatusCode::OK
             && !answer.elsewhere
@@ -25,7 +27,10 @@ impl RegistryRepository {
         {
             return Ok(index.manifests.clone());
         }
-        if matches!(answer.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+        if matches!(
+            answer.status,
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
+        ) {
             return Err(self.refused(&call, &answer));
         }
         let fallback = self.read_fallback(subject).await?;
@@ -90,5 +95,6 @@ fn fallback_tag(subject: &Digest) -> Tag {
     let text = format!("{}-{}", subject.algorithm().as_str(), subject.hex());
     // Tags end at 128 characters, so a sha512 digest is cut as the specification says.
     let cut: String = text.chars().take(128).collect();
-    cut.parse().expect("an algorithm, a dash and hex digits are a tag")
+    cut.parse()
+        .expect("an algorithm, a dash and hex digits are a tag")
 }

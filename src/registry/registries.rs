@@ -47,7 +47,7 @@ pub struct RegistrySettings {
 }
 
 /// The limit of a manifest unless an option raises it: 4 MiB, as the distribution project's.
-pub const DEFAULT_MAX_MANIFEST: u64 = 4 << 20;
+const DEFAULT_MAX_MANIFEST: u64 = 4 << 20;
 
 /// The registries of one run. Cheap to clone.
 #[derive(Clone)]
@@ -120,7 +120,7 @@ impl Registries {
         let host = Host::new(
             registry.clone(),
             self.0.transport.clone(),
-            tls,
+            &tls,
             self.0.facts.clone(),
         )
         .map_err(|error| {
@@ -176,12 +176,7 @@ impl Registries {
             known.declare(scope);
             return Ok(Arc::clone(known));
         }
-        let authorizer = Arc::new(Authorizer::new(
-            Arc::clone(host),
-            candidate,
-            search,
-            scope,
-        ));
+        let authorizer = Arc::new(Authorizer::new(Arc::clone(host), candidate, search, scope));
         authorizers.push(Arc::clone(&authorizer));
         Ok(authorizer)
     }

@@ -52,12 +52,19 @@ impl RegistryRepository {
         Call::new(&self.repository, method, path, doing)
     }
 
-    pub(super) async fn exchange(&self, call: &Call, what: &'static str, limit: u64) -> Outcome<Answer> {
-        self.host.exchange(&self.authorizer, call, what, limit).await
+    pub(super) async fn exchange(
+        &self,
+        call: &Call,
+        what: &'static str,
+        limit: u64,
+    ) -> Outcome<Answer> {
+        self.host
+            .exchange(&self.authorizer, call, what, limit)
+            .await
     }
 
     pub(super) fn refused(&self, call: &Call, answer: &Answer) -> StoreError {
-        self.host.refused(&self.authorizer, call, answer)
+        Host::refused(&self.authorizer, call, answer)
     }
 
     fn shown(&self, name: &ManifestName) -> String {
@@ -77,13 +84,18 @@ impl RegistryRepository {
         let call = self.manifest_call(Method::GET, name, format!("read {}", self.shown(name)));
         let mut mismatches = 0;
         loop {
-            let answer = self.exchange(&call, "a manifest", self.max_manifest).await.map_err(|error| {
-                if error.kind == FailureKind::Refused && error.cause.contains("more than") {
-                    error.hint("a manifest that is really this large can be read with --max-manifest")
-                } else {
-                    error
-                }
-            })?;
+            let answer = self
+                .exchange(&call, "a manifest", self.max_manifest)
+                .await
+                .map_err(|error| {
+                    if error.kind == FailureKind::Refused && error.cause.contains("more than") {
+                        error.hint(
+                            "a manifest that is really this large can be read with --max-manifest",
+                        )
+                    } else {
+                        error
+                    }
+                })?;
             if answer.status != StatusCode::OK {
                 return Err(self.refused(&call, &answer));
             }
@@ -150,7 +162,12 @@ impl RegistryRepository {
         }
     }
 
-    async fn write_manifest(&self, manifest: &Manifest, path: String, doing: String) -> Outcome<Answer> {
+    async fn write_manifest(
+        &self,
+        manifest: &Manifest,
+        path: String,
+        doing: String,
+    ) -> Outcome<Answer> {
         let call = self
             .call(Method::PUT, path, doing)
             .with_body(&manifest.media_type, manifest.bytes.clone());
@@ -165,7 +182,10 @@ impl RegistryRepository {
             let code = Said::of(&answer).code;
             let may_appear = matches!(
                 code.as_str(),
-                "MANIFEST_BLOB_UNKNOWN" | "BLOB_UNKNOWN" | "MANIFEST_UNKNOWN" | "BLOB_UPLOAD_UNKNOWN"
+                "MANIFEST_BLOB_UNKNOWN"
+                    | "BLOB_UNKNOWN"
+                    | "MANIFEST_UNKNOWN"
+                    | "BLOB_UPLOAD_UNKNOWN"
             );
             if !may_appear || retries.failures() >= 3 {
                 return Err(refused);
@@ -184,7 +204,10 @@ impl RegistryRepository {
             .header("docker-content-digest")
             .and_then(|text| text.parse::<Digest>().ok())
         {
-            Some(stored) if stored.algorithm() == manifest.digest.algorithm() && stored != manifest.digest => {
+            Some(stored)
+                if stored.algorithm() == manifest.digest.algorithm()
+                    && stored != manifest.digest =>
+            {
                 Err(StoreError::new(
                     FailureKind::Refused,
                     call.doing.clone(),
@@ -216,7 +239,10 @@ impl RegistryRepository {
 
     async fn put_under_tag(&self, manifest: &Manifest, tag: &Tag) -> Outcome<()> {
         let doing = format!("push {}:{tag}", self.repository);
-        match self.write_manifest(manifest, format!("manifests/{tag}"), doing).await {
+        match self
+            .write_manifest(manifest, format!("manifests/{tag}"), doing)
+            .await
+        {
             Ok(answer) => {
                 if let Some(subject) = manifest.subject()
                     && answer.header("oci-subject").is_none()
@@ -253,10 +279,12 @@ impl RegistryRepository {
             .map(str::trim)
             .collect();
         stored.sort_unstable();
-        let all = tags.iter().all(|tag| stored.binary_search(&tag.as_str()).is_ok());
-        self.host
-            .facts
-            .learn(self.repository.registry(), |facts| facts.many_tags = Some(all));
+        let all = tags
+            .iter()
+            .all(|tag| stored.binary_search(&tag.as_str()).is_ok());
+        self.host.facts.learn(self.repository.registry(), |facts| {
+            facts.many_tags = Some(all);
+        });
         Ok(all.then_some(()))
     }
 

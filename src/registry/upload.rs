@@ -121,7 +121,10 @@ impl Upload<'_> {
             "blobs/uploads/".to_owned(),
             self.doing.clone(),
         );
-        let answer = self.repository.exchange(&call, "an answer", 64 << 10).await?;
+        let answer = self
+            .repository
+            .exchange(&call, "an answer", 64 << 10)
+            .await?;
         if answer.status != StatusCode::ACCEPTED {
             return Err(self.repository.refused(&call, &answer));
         }
@@ -176,20 +179,30 @@ impl Upload<'_> {
             self.content.open(offset, length).await?
         };
         let body = Body::Stream { length, content };
+        let outcome = self.send_watched(&call, body, progress).await?;
+        progress(self.content.reached());
+        Ok((call, outcome))
+    }
+
+    /// Sends, and tells how far it is ten times a second.
+    async fn send_watched(
+        &self,
+        call: &Call,
+        body: Body,
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Outcome<Result<Answer, TransportError>> {
         let repository = self.repository;
         let sending = repository
             .host
-            .send_once(&repository.authorizer, &call, body);
+            .send_once(&repository.authorizer, call, body);
         tokio::pin!(sending);
         let mut tick = tokio::time::interval(std::time::Duration::from_millis(100));
-        let outcome = loop {
+        loop {
             tokio::select! {
-                outcome = &mut sending => break outcome?,
+                outcome = &mut sending => return outcome,
                 _ = tick.tick() => progress(self.content.reached()),
             }
-        };
-        progress(self.content.reached());
-        Ok((call, outcome))
+        }
     }
 
     /// What an answer means. The outer error ends the copy, the inner one is worth another try.
@@ -219,9 +232,10 @@ impl Upload<'_> {
                 Ok(Ok(Step::Over))
             }
             // The upload stands elsewhere than we thought, or is gone; or the registry takes no chunks.
-            416 | 404 if offset > 0 || self.content.reached() > 0 => {
-                Ok(Err(broken(self, format!("the registry answered {status} to an upload"))))
-            }
+            416 | 404 if offset > 0 || self.content.reached() > 0 => Ok(Err(broken(
+                self,
+                format!("the registry answered {status} to an upload"),
+            ))),
             400 | 405 | 501 if !closed && offset > 0 => {
                 self.chunk = u64::MAX;
                 Ok(Ok(Step::Over))
@@ -231,9 +245,10 @@ impl Upload<'_> {
                 self,
                 "the registry answered 401 to an upload under way".to_owned(),
             ))),
-            408 | 425 | 429 | 500 | 502 | 503 | 504 => {
-                Ok(Err(broken(self, format!("the registry answered {status} to an upload"))))
-            }
+            408 | 425 | 429 | 500 | 502 | 503 | 504 => Ok(Err(broken(
+                self,
+                format!("the registry answered {status} to an upload"),
+            ))),
             _ => Err(self.repository.refused(call, answer)),
         }
     }
@@ -249,13 +264,18 @@ impl Upload<'_> {
             location.clone(),
             self.doing.clone(),
         );
-        let answer = self.repository.exchange(&call, "an answer", 64 << 10).await?;
+        let answer = self
+            .repository
+            .exchange(&call, "an answer", 64 << 10)
+            .await?;
         if !answer.status.is_success() {
             return Ok(Step::Over);
         }
         let next = answer.location().unwrap_or_else(|| location.clone());
         match range_end(&answer) {
-            Some(reached) if reached > 0 && reached <= self.blob.size => Ok(Step::At(reached, next)),
+            Some(reached) if reached > 0 && reached <= self.blob.size => {
+                Ok(Step::At(reached, next))
+            }
             _ => Ok(Step::Over),
         }
     }
@@ -312,7 +332,11 @@ impl Content {
 
     /// Why the source could not be read to its end, if that is what happened.
     fn failure(&self) -> Option<StoreError> {
-        self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.shared
+            .failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 
     /// The `length` bytes from `offset` on. The last piece of the blob is held back until the digest of the
@@ -347,13 +371,19 @@ impl Content {
             place: self.from.name(),
         };
         Ok(stream::try_unfold(Some(reader), |reader| async move {
-            let Some(mut reader) = reader else { return Ok(None) };
+            let Some(mut reader) = reader else {
+                return Ok(None);
+            };
             match reader.next().await {
                 Ok(Some(piece)) => Ok(Some((piece, Some(reader)))),
                 Ok(None) => Ok(None),
                 Err(error) => {
                     let text = error.to_string();
-                    *reader.shared.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                    *reader
+                        .shared
+                        .failure
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner) = Some(error);
                     Err(text)
                 }
             }
@@ -411,7 +441,11 @@ impl Reader {
     }
 
     fn checkpoint(&self) {
-        let mut checkpoints = self.shared.checkpoints.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut checkpoints = self
+            .shared
+            .checkpoints
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let last = checkpoints.last().map_or(0, |(at, _)| *at);
         if self.position >= last + CHECKPOINT {
             checkpoints.push((self.position, self.hasher.clone()));
