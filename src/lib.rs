@@ -6,16 +6,20 @@
 //! | room | knows |
 //! | --- | --- |
 //! | [`registry`] | the distribution API: hosts, authorisation, manifests, blobs |
+//! | [`layout`] | OCI image layouts on disk, as source and as target |
 //! | [`transport`] | the one HTTP client: TLS, connections, redirects, limits, retry |
 //! | [`content`] | the interface of a place that holds content, registry or layout |
 //! | [`auth`] | credentials, where they come from, challenges |
 //! | [`progress`] | what happens on the way, told to whoever shows it |
+//! | [`disk`] | files: atomic writes, locks, bounded reads |
 //! | [`spec`] | OCI and Docker data; no I/O, knows nobody |
 //! | [`environment`] | the process environment, as a value |
 
 pub mod auth;
 pub mod content;
+pub mod disk;
 pub mod environment;
+pub mod layout;
 pub mod progress;
 pub mod registry;
 pub mod spec;

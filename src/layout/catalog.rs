@@ -1,0 +1,315 @@
+//! What `index.json` says: which names there are, what they point at, and how an entry is added.
+//! Pure: works on the parsed document.
+
+use std::collections::BTreeSet;
+
+use super::failure::Failure;
+use crate::spec::{Descriptor, Digest, Document, Index, Manifest, Reference, Tag, attestation};
+
+/// The name of an entry. By the spec any text; by custom a tag, or (skopeo, podman) a whole reference.
+/// <https://github.com/opencontainers/image-spec/blob/v1.1.0/annotations.md#pre-defined-annotation-keys>.
+const REF_NAME: &str = "org.opencontainers.image.ref.name";
+
+/// containerd's, BuildKit's and Docker's full reference beside it.
+const CONTAINERD_NAME: &str = "io.containerd.image.name";
+
+/// How many names an error lists.
+const NAMES_SHOWN: usize = 10;
+
+/// The entry that a tag names. An entry whose `ref.name` is exactly the tag wins over one whose
+/// full reference has that tag.
+///
+/// Several entries of one name and digest are one (Docker writes an entry for each of an image's
+/// names). Several of different digests are refused: skopeo takes the first, but `docker save a:1
+/// b:1` writes such a layout, and then the first is as wrong as the second.
+pub(super) fn find<'a>(index: &'a Index, tag: &Tag) -> Result<&'a Descriptor, Failure> {
+    let named_by = |matches: fn(&Descriptor, &str) -> bool| {
+        let entries = index.manifests.iter();
+        entries
+            .filter(|entry| matches(entry, tag.as_str()))
+            .collect::<Vec<_>>()
+    };
+    let mut found = named_by(is_named);
+    if found.is_empty() {
+        found = named_by(is_tagged_in_full);
+    }
+    let Some(first) = found.first() else {
+        let cause = format!(
+            "no entry of index.json is named {tag:?}",
+            tag = tag.as_str()
+        );
+        return Err(Failure::not_found(cause).hint(format!("it has {}", list_names(index))));
+    };
+    match found.iter().find(|other| other.digest != first.digest) {
+        None => Ok(first),
+        Some(other) => Err(Failure::refused(format!(
+            "two images are named {:?} in index.json: {} and {}",
+            tag.as_str(),
+            full_name(first),
+            full_name(other),
+        ))
+        .hint("name the one you mean by its digest: …@sha256:…")),
+    }
+}
+
+fn is_named(entry: &Descriptor, tag: &str) -> bool {
+    entry
+        .annotations
+        .get(REF_NAME)
+        .is_some_and(|name| name == tag)
+}
+
+fn is_tagged_in_full(entry: &Descriptor, tag: &str) -> bool {
+    [REF_NAME, CONTAINERD_NAME].iter().any(|key| {
+        let name = entry.annotations.get(*key).map(String::as_str);
+        let reference: Option<Reference> = name.and_then(|name| name.parse().ok());
+        reference.is_some_and(|reference| reference.tag().is_some_and(|t| t.as_str() == tag))
+    })
+}
+
+fn full_name(entry: &Descriptor) -> String {
+    match entry.annotations.get(CONTAINERD_NAME) {
+        Some(name) => format!("{} ({})", shown(name), entry.digest),
+        None => entry.digest.to_string(),
+    }
+}
+
+/// Names come from whoever wrote the file: they are quoted and cut before they are printed.
+fn shown(name: &str) -> String {
+    format!("{:?}", name.chars().take(150).collect::<String>())
+}
+
+/// Whether several entries are the platforms of one image, so that `index.json` can stand for its
+/// index: each says its platform, and they have one name or none.
+pub(super) fn are_one_image(entries: &[&Descriptor]) -> bool {
+    let names: BTreeSet<_> = entries.iter().map(|entry| name(entry)).collect();
+    let has_place =
+        |entry: &&Descriptor| entry.platform.is_some() || attestation::is_attestation(entry);
+    names.len() == 1 && entries.iter().all(has_place)
+}
+
+/// What people call an entry: containerd's full name says more than the bare tag beside it.
+fn name(entry: &Descriptor) -> Option<&str> {
+    let annotations = &entry.annotations;
+    let name = annotations
+        .get(CONTAINERD_NAME)
+        .or_else(|| annotations.get(REF_NAME));
+    name.map(String::as_str)
+}
+
+/// The names of all entries, for an error.
+pub(super) fn list_names(index: &Index) -> String {
+    let entries = index.manifests.iter();
+    let names: BTreeSet<_> = entries
+        .filter_map(name)
+        .filter(|name| !is_fallback(name))
+        .collect();
+    if names.is_empty() {
+        return "no names in index.json".to_owned();
+    }
+    let mut listed: Vec<_> = names
+        .iter()
+        .take(NAMES_SHOWN)
+        .map(|name| shown(name))
+        .collect();
+    if names.len() > NAMES_SHOWN {
+        listed.push(format!("{} more", names.len() - NAMES_SHOWN));
+    }
+    listed.join(", ")
+}
+
+/// The entries that somebody may want when no name is given: each digest once, without the
+/// fallback lists of referrers.
+pub(super) fn roots(index: &Index) -> Vec<&Descriptor> {
+    let mut seen = BTreeSet::new();
+    let entries = index.manifests.iter();
+    entries
+        .filter(|entry| !name(entry).is_some_and(is_fallback))
+        .filter(|entry| seen.insert(&entry.digest))
+        .collect()
+}
+
+/// The name under which a list of referrers is kept where there is no referrers API.
+/// <https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#referrers-tag-schema>.
+pub(super) fn fallback_name(subject: &Digest) -> String {
+    let hex: String = subject.hex().chars().take(64).collect();
+    format!("{}-{hex}", subject.algorithm().as_str())
+}
+
+fn is_fallback(name: &str) -> bool {
+    name.split_once('-').is_some_and(|(algorithm, hex)| {
+        matches!(algorithm, "sha256" | "sha512")
+            && hex.len() == 64
+            && hex.bytes().all(|byte| byte.is_ascii_hexdigit())
+    })
+}
+
+/// The entry under exactly this name.
+pub(super) fn find_named<'a>(index: &'a Index, name: &str) -> Option<&'a Descriptor> {
+    index.manifests.iter().find(|entry| is_named(entry, name))
+}
+
+/// Names `manifest`, in place of what had the name before. An entry without a name for the same
+/// content gets the name, as skopeo does it.
+pub(super) fn insert_named(index: &mut Index, manifest: &Manifest, tag: &Tag) {
+    let mut entry = entry_of(manifest);
+    let value = tag.as_str().to_owned();
+    entry.annotations.insert(REF_NAME.to_owned(), value);
+    let takes_place = |old: &Descriptor| {
+        is_named(old, tag.as_str()) || (name(old).is_none() && old.digest == entry.digest)
+    };
+    let position = index.manifests.iter().position(takes_place);
+    index.manifests.retain(|old| !takes_place(old));
+    let position = position.unwrap_or(index.manifests.len());
+    index.manifests.insert(position, entry);
+}
+
+/// Lists `manifest` without a name, unless it is listed already.
+pub(super) fn insert_unnamed(index: &mut Index, manifest: &Manifest) {
+    let is_listed = |entry: &Descriptor| entry.digest == manifest.digest;
+    if !index.manifests.iter().any(is_listed) {
+        index.manifests.push(entry_of(manifest));
+    }
+}
+
+fn entry_of(manifest: &Manifest) -> Descriptor {
+    let mut entry = manifest.descriptor();
+    entry.artifact_type = artifact_type(manifest);
+    entry
+}
+
+/// The descriptor by which a referrer is listed: with the type of the artifact (the config's type
+/// where it names none) and its annotations.
+/// <https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#listing-referrers>.
+pub(super) fn referrer_descriptor(manifest: &Manifest) -> Descriptor {
+    let mut descriptor = manifest.descriptor();
+    descriptor.artifact_type = artifact_type(manifest).or_else(|| {
+        let image = manifest.image()?;
+        Some(image.config.media_type.as_str().to_owned())
+    });
+    descriptor.annotations = match &manifest.document {
+        Document::Image(image) => image.annotations.clone(),
+        Document::Index(index) => index.annotations.clone(),
+    };
+    descriptor
+}
+
+fn artifact_type(manifest: &Manifest) -> Option<String> {
+    match &manifest.document {
+        Document::Image(image) => image.artifact_type.clone(),
+        Document::Index(index) => index.artifact_type.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::spec::MediaType;
+
+    fn entry(content: &str, annotations: &[(&str, &str)]) -> Descriptor {
+        let media_type = MediaType::new(MediaType::OCI_MANIFEST);
+        let mut entry = Descriptor::of(media_type, content.as_bytes());
+        let pairs = annotations.iter();
+        entry.annotations = pairs.map(|(k, v)| ((*k).into(), (*v).into())).collect();
+        entry
+    }
+
+    fn index(entries: &[Descriptor]) -> Index {
+        Index::new(MediaType::OCI_INDEX, entries.to_vec())
+    }
+
+    fn tag(text: &str) -> Tag {
+        text.parse().unwrap()
+    }
+
+    fn manifest(name: &str) -> Manifest {
+        let json =
+            format!(r#"{{"schemaVersion":2,"manifests":[],"annotations":{{"name":{name:?}}}}}"#);
+        Manifest::parse(Bytes::from(json), &MediaType::default()).unwrap()
+    }
+
+    #[test]
+    fn a_tag_is_found_under_each_tools_name() {
+        let index = index(&[
+            entry("skopeo", &[(REF_NAME, "1")]),
+            entry("podman", &[(REF_NAME, "docker.io/o/app:2")]),
+            entry("docker", &[(CONTAINERD_NAME, "docker.io/o/app:3")]),
+            entry("exact", &[(REF_NAME, "4")]),
+            entry("other", &[(CONTAINERD_NAME, "docker.io/o/app:4")]),
+        ]);
+        for (name, content) in [
+            ("1", "skopeo"),
+            ("2", "podman"),
+            ("3", "docker"),
+            ("4", "exact"),
+        ] {
+            let found = find(&index, &tag(name)).unwrap();
+            assert_eq!(found.digest, Digest::sha256(content.as_bytes()), "{name}");
+        }
+        let error = find(&index, &tag("5")).unwrap_err().during("x");
+        assert_eq!(error.cause, r#"no entry of index.json is named "5""#);
+        assert!(error.hints[0].contains(r#""docker.io/o/app:3""#));
+    }
+
+    #[test]
+    fn one_name_for_two_images_is_refused() {
+        let same = [(REF_NAME, "1"), (CONTAINERD_NAME, "docker.io/o/a:1")];
+        let index = index(&[
+            entry("a", &same),
+            entry(
+                "b",
+                &[(REF_NAME, "1"), (CONTAINERD_NAME, "docker.io/o/b:1")],
+            ),
+        ]);
+        let error = find(&index, &tag("1")).unwrap_err().during("x");
+        assert!(error.cause.contains("docker.io/o/b:1"), "{error}");
+        assert!(!are_one_image(&roots(&index)));
+    }
+
+    #[test]
+    fn a_tag_moves_to_the_new_manifest() {
+        let (old, new, other) = (manifest("old"), manifest("new"), manifest("other"));
+        let mut index = index(&[]);
+        insert_named(&mut index, &old, &tag("1"));
+        insert_named(&mut index, &other, &tag("2"));
+        insert_named(&mut index, &new, &tag("1"));
+        assert_eq!(find(&index, &tag("1")).unwrap().digest, new.digest);
+        assert_eq!(find(&index, &tag("2")).unwrap().digest, other.digest);
+        assert_eq!(index.manifests.len(), 2);
+    }
+
+    #[test]
+    fn an_entry_without_a_name_gets_it() {
+        let manifest = manifest("m");
+        let mut index = index(&[]);
+        insert_unnamed(&mut index, &manifest);
+        insert_unnamed(&mut index, &manifest);
+        insert_named(&mut index, &manifest, &tag("1"));
+        insert_unnamed(&mut index, &manifest);
+        assert_eq!(index.manifests.len(), 1);
+        insert_named(&mut index, &manifest, &tag("2"));
+        assert_eq!(index.manifests.len(), 2);
+    }
+
+    #[test]
+    fn platforms_of_one_image_are_told_from_several_images() {
+        let on = |content: &str, platform: &str, name: &[(&str, &str)]| {
+            let mut entry = entry(content, name);
+            entry.platform = Some(platform.parse().unwrap());
+            entry
+        };
+        let (amd64, arm64) = ("linux/amd64", "linux/arm64");
+        let attestation = entry(
+            "c",
+            &[(attestation::TYPE, attestation::ATTESTATION_MANIFEST)],
+        );
+        let one = index(&[on("a", amd64, &[]), on("b", arm64, &[]), attestation]);
+        assert!(are_one_image(&roots(&one)));
+        let no_platform = index(&[entry("a", &[]), entry("b", &[])]);
+        assert!(!are_one_image(&roots(&no_platform)));
+        let half_named = index(&[on("a", amd64, &[(REF_NAME, "1")]), on("b", arm64, &[])]);
+        assert!(!are_one_image(&roots(&half_named)));
+    }
+}

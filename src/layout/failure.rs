@@ -1,0 +1,85 @@
+//! What goes wrong in a layout, before it is known what it was done for.
+
+use crate::content::{FailureKind, StoreError};
+use crate::disk::DiskError;
+use crate::spec::{Digest, JsonError, ManifestError};
+
+/// A cause that becomes a [`StoreError`] once somebody says what was being done.
+#[derive(Clone, Debug)]
+pub(super) struct Failure {
+    kind: FailureKind,
+    cause: String,
+    hint: Option<String>,
+}
+
+impl Failure {
+    pub(super) fn new(kind: FailureKind, cause: impl Into<String>) -> Self {
+        Self {
+            kind,
+            cause: cause.into(),
+            hint: None,
+        }
+    }
+
+    pub(super) fn refused(cause: impl Into<String>) -> Self {
+        Self::new(FailureKind::Refused, cause)
+    }
+
+    pub(super) fn not_found(cause: impl Into<String>) -> Self {
+        Self::new(FailureKind::NotFound, cause)
+    }
+
+    pub(super) fn absent(digest: &Digest) -> Self {
+        Self::not_found(format!("{digest} is not in the layout"))
+    }
+
+    pub(super) fn wrong_size(found: u64, expected: u64) -> Self {
+        Self::refused(format!(
+            "there are {found} bytes where the descriptor says {expected}"
+        ))
+    }
+
+    pub(super) fn wrong_digest(found: &Digest, expected: &Digest) -> Self {
+        Self::refused(format!(
+            "the content has the digest {found}, not {expected}: it was damaged or altered"
+        ))
+    }
+
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub(super) fn is_not_found(&self) -> bool {
+        self.kind == FailureKind::NotFound
+    }
+
+    pub(super) fn during(self, doing: impl Into<String>) -> StoreError {
+        let mut error = StoreError::new(self.kind, doing, self.cause);
+        error.hints.extend(self.hint);
+        error
+    }
+}
+
+impl From<DiskError> for Failure {
+    fn from(error: DiskError) -> Self {
+        let kind = match &error {
+            _ if error.is_not_found() => FailureKind::NotFound,
+            DiskError::TooLarge { .. } | DiskError::NotRegular { .. } => FailureKind::Refused,
+            DiskError::Io { .. } | DiskError::Busy { .. } => FailureKind::Other,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+impl From<ManifestError> for Failure {
+    fn from(error: ManifestError) -> Self {
+        Self::refused(error.to_string())
+    }
+}
+
+impl From<JsonError> for Failure {
+    fn from(error: JsonError) -> Self {
+        Self::refused(error.to_string())
+    }
+}

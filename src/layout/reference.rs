@@ -1,0 +1,184 @@
+//! How a layout is named on a command line: `oci:PATH[:TAG][@DIGEST]` and
+//! `oci-archive:FILE[:TAG][@DIGEST]`.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use crate::spec::{Digest, Tag};
+
+const DIRECTORY: &str = "oci:";
+const ARCHIVE: &str = "oci-archive:";
+
+/// An OCI image layout on disk, and what is meant in it.
+///
+/// The path ends at the **last** colon if a valid tag follows it; otherwise every colon belongs to
+/// the path. (skopeo and buildah end it at the first, so that no path of theirs has a colon: what
+/// they read as path and tag is read the same here. Their other image names, such as
+/// `oci:PATH:docker.io/o/app:1`, are found here by their tag: `oci:PATH:1`.) A path whose own last
+/// part looks like a tag is written with a tag or digest behind it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LayoutReference {
+    /// Directory or tar archive.
+    pub kind: LayoutKind,
+    /// Where it is.
+    pub path: PathBuf,
+    /// The name in `index.json`.
+    pub tag: Option<Tag>,
+    /// The digest of a manifest in the layout.
+    pub digest: Option<Digest>,
+}
+
+/// The two forms of a layout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum LayoutKind {
+    /// A directory with `oci-layout`, `index.json` and `blobs/`.
+    Directory,
+    /// The same in a tar file, not compressed.
+    Archive,
+}
+
+/// Why a text does not name a layout.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LayoutReferenceError {
+    /// Neither of the two prefixes.
+    #[error("not a layout: expected oci:PATH[:TAG][@DIGEST] or oci-archive:FILE[:TAG][@DIGEST]")]
+    Prefix,
+    /// `oci:` and nothing behind it.
+    #[error(
+        "no path in {0:?}: expected oci:PATH[:TAG][@DIGEST] or oci-archive:FILE[:TAG][@DIGEST]"
+    )]
+    NoPath(String),
+    /// A colon at the end, as an empty variable leaves behind.
+    #[error("empty tag in {0:?}: leave out the last colon if no tag is meant")]
+    EmptyTag(String),
+    /// `oci://`, which elsewhere means a registry.
+    #[error(
+        "{0:?} looks like a registry reference: oci: names a directory on disk; write {1:?} for the registry"
+    )]
+    Registry(String, String),
+}
+
+impl LayoutReference {
+    /// Whether `text` starts as a layout does, so that it cannot be an image reference.
+    pub fn is_meant_by(text: &str) -> bool {
+        text.starts_with(DIRECTORY) || text.starts_with(ARCHIVE)
+    }
+
+    /// The layout without what is meant in it: `oci:./build`.
+    #[must_use]
+    pub fn place(&self) -> Self {
+        Self {
+            kind: self.kind,
+            path: self.path.clone(),
+            tag: None,
+            digest: None,
+        }
+    }
+}
+
+impl FromStr for LayoutReference {
+    type Err = LayoutReferenceError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let shown = || text.chars().take(200).collect::<String>();
+        let (kind, rest) = match (text.strip_prefix(DIRECTORY), text.strip_prefix(ARCHIVE)) {
+            (Some(rest), _) => (LayoutKind::Directory, rest),
+            (_, Some(rest)) => (LayoutKind::Archive, rest),
+            _ => return Err(LayoutReferenceError::Prefix),
+        };
+        if let Some(registry) = rest.strip_prefix("//") {
+            let registry = registry.chars().take(200).collect();
+            return Err(LayoutReferenceError::Registry(shown(), registry));
+        }
+        let (rest, digest) = match split_parsed(rest, '@') {
+            Some((rest, digest)) => (rest, Some(digest)),
+            None => (rest, None),
+        };
+        if rest.ends_with(':') {
+            return Err(LayoutReferenceError::EmptyTag(shown()));
+        }
+        let (path, tag) = match split_parsed(rest, ':') {
+            Some((path, tag)) => (path, Some(tag)),
+            None => (rest, None),
+        };
+        if path.is_empty() {
+            return Err(LayoutReferenceError::NoPath(shown()));
+        }
+        Ok(Self {
+            kind,
+            path: PathBuf::from(path),
+            tag,
+            digest,
+        })
+    }
+}
+
+/// Cuts off what stands behind the last `separator`, if it is a `T`.
+fn split_parsed<T: FromStr>(text: &str, separator: char) -> Option<(&str, T)> {
+    let (before, after) = text.rsplit_once(separator)?;
+    Some((before, after.parse().ok()?))
+}
+
+impl fmt::Display for LayoutReference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let prefix = match self.kind {
+            LayoutKind::Directory => DIRECTORY,
+            LayoutKind::Archive => ARCHIVE,
+        };
+        write!(f, "{prefix}{}", self.path.display())?;
+        if let Some(tag) = &self.tag {
+            write!(f, ":{tag}")?;
+        }
+        if let Some(digest) = &self.digest {
+            write!(f, "@{digest}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    #[test]
+    fn path_tag_and_digest_are_told_apart() {
+        let whole = format!("oci:a/b:1@{DIGEST}");
+        let by_digest = format!("oci-archive:a@b.tar@{DIGEST}");
+        for (text, path, tag, has_digest) in [
+            ("oci:build", "build", None, false),
+            ("oci:./build:1.2-rc_1", "./build", Some("1.2-rc_1"), false),
+            ("oci:/a:b/c", "/a:b/c", None, false),
+            ("oci:/a:b/c:d", "/a:b/c", Some("d"), false),
+            ("oci:a:-x", "a:-x", None, false),
+            ("oci-archive:a@b.tar", "a@b.tar", None, false),
+            (whole.as_str(), "a/b", Some("1"), true),
+            (by_digest.as_str(), "a@b.tar", None, true),
+        ] {
+            let reference: LayoutReference = text.parse().unwrap();
+            assert_eq!(reference.path, PathBuf::from(path), "{text}");
+            assert_eq!(reference.tag.as_ref().map(Tag::as_str), tag, "{text}");
+            assert_eq!(reference.digest.is_some(), has_digest, "{text}");
+            assert_eq!(reference.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_names_no_layout_is_refused() {
+        for (text, message) in [
+            ("nginx", "not a layout"),
+            ("oci:", "no path"),
+            ("oci-archive::1", "no path"),
+            ("oci:build:", "empty tag"),
+            (
+                "oci://ghcr.io/o/app:1",
+                "write \"ghcr.io/o/app:1\" for the registry",
+            ),
+        ] {
+            let error = text.parse::<LayoutReference>().unwrap_err().to_string();
+            assert!(error.contains(message), "{error}");
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! The layout as a [`Store`]: what each question is called in an error, and blobs as streams.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{self, StreamExt};
+use tokio::sync::mpsc;
+
+use super::region::{CHUNK, Content};
+use super::write::Part;
+use super::{Layout, blocking};
+use crate::content::{BlobStream, ManifestName, Store, StoreError};
+use crate::layout::failure::Failure;
+use crate::spec::{Descriptor, Digest, Manifest, Repository, Tag};
+
+/// How many pieces of a blob wait for the disk.
+const PARTS_WAITING: usize = 2;
+
+impl Store for Layout {
+    fn name(&self) -> String {
+        self.reference.to_string()
+    }
+
+    fn repository(&self) -> Option<&Repository> {
+        None
+    }
+
+    fn describe<'a>(
+        &'a self,
+        name: &'a ManifestName,
+    ) -> BoxFuture<'a, Result<Descriptor, StoreError>> {
+        let wanted = name.clone();
+        let doing = move || format!("find {}{name}", self.reference);
+        Box::pin(self.read(doing, move |place| place.describe(&wanted)))
+    }
+
+    fn manifest<'a>(
+        &'a self,
+        name: &'a ManifestName,
+    ) -> BoxFuture<'a, Result<Manifest, StoreError>> {
+        let wanted = name.clone();
+        let doing = move || format!("read the manifest of {}{name}", self.reference);
+        Box::pin(self.read(doing, move |place| place.manifest(&wanted)))
+    }
+
+    fn blob<'a>(
+        &'a self,
+        blob: &'a Descriptor,
+        limit: u64,
+    ) -> BoxFuture<'a, Result<Bytes, StoreError>> {
+        let wanted = blob.clone();
+        let doing = move || self.doing("read", blob);
+        Box::pin(self.read(doing, move |place| place.blob(&wanted, limit)))
+    }
+
+    fn open_blob<'a>(
+        &'a self,
+        blob: &'a Descriptor,
+        offset: u64,
+    ) -> BoxFuture<'a, Result<BlobStream, StoreError>> {
+        Box::pin(async move {
+            let wanted = blob.clone();
+            let doing = self.doing("read", blob);
+            let opened = self.read(
+                || doing.clone(),
+                move |place| match place.locate(&wanted.digest)? {
+                    Some(region) => {
+                        region.expect_size(wanted.size)?;
+                        Ok(Ok(region.content(offset)?))
+                    }
+                    None => embedded(&wanted, offset).map(Err),
+                },
+            );
+            Ok(match opened.await? {
+                Ok(content) => stream_of(content, doing.clone()),
+                Err(bytes) => stream::iter([Ok(bytes)]).boxed(),
+            })
+        })
+    }
+
+    fn has_blob<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<bool, StoreError>> {
+        let wanted = blob.clone();
+        let doing = move || self.doing("look for", blob);
+        Box::pin(self.read(doing, move |place| place.has_blob(&wanted)))
+    }
+
+    fn mount_blob<'a>(
+        &'a self,
+        _blob: &'a Descriptor,
+        _from: &'a Repository,
+    ) -> BoxFuture<'a, Result<bool, StoreError>> {
+        Box::pin(std::future::ready(Ok(false)))
+    }
+
+    fn copy_blob<'a>(
+        &'a self,
+        blob: &'a Descriptor,
+        from: Arc<dyn Store>,
+        progress: &'a (dyn Fn(u64) + Send + Sync),
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            let mut content = from.open_blob(blob, 0).await?;
+            let (sender, mut receiver) = mpsc::channel(PARTS_WAITING);
+            let wanted = blob.clone();
+            let written = self.write(move |directory| directory.receive(&wanted, &mut receiver));
+            let read = async move {
+                let mut arrived = 0;
+                while let Some(chunk) = content.next().await {
+                    let chunk = chunk?;
+                    arrived += chunk.len() as u64;
+                    // A writer that is gone says itself why.
+                    if !send(&sender, chunk).await {
+                        return Ok(());
+                    }
+                    progress(arrived);
+                }
+                let _ = sender.send(Part::End).await;
+                Ok(())
+            };
+            let (read, written) = futures_util::future::join(read, written).await;
+            read?;
+            written.map_err(|failure| {
+                let from = from.name();
+                failure.during(format!("{} from {from}", self.doing("copy", blob)))
+            })
+        })
+    }
+
+    fn put_manifest<'a>(&'a self, manifest: &'a Manifest) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            let stored = manifest.clone();
+            let written = self.write(move |directory| directory.put_manifest(&stored));
+            written
+                .await
+                .map_err(|failure| failure.during(format!("write {}", self.with(manifest))))
+        })
+    }
+
+    fn put_tags<'a>(
+        &'a self,
+        manifest: &'a Manifest,
+        tags: &'a [Tag],
+    ) -> BoxFuture<'a, Vec<Result<(), StoreError>>> {
+        Box::pin(async move {
+            if tags.is_empty() {
+                return Vec::new();
+            }
+            let (stored, names) = (manifest.clone(), tags.to_vec());
+            let written = self
+                .write(move |directory| directory.put_entries(&stored, &names))
+                .await;
+            // One index.json holds them all: they land together or not at all.
+            let result = |tag: &Tag| {
+                let doing = || format!("write {}:{tag}", self.reference);
+                written.clone().map_err(|failure| failure.during(doing()))
+            };
+            tags.iter().map(result).collect()
+        })
+    }
+
+    fn referrers<'a>(
+        &'a self,
+        subject: &'a Digest,
+    ) -> BoxFuture<'a, Result<Vec<Descriptor>, StoreError>> {
+        let wanted = subject.clone();
+        let doing = move || format!("list what refers to {}@{subject}", self.reference);
+        Box::pin(self.read(doing, move |place| place.referrers(&wanted)))
+    }
+}
+
+impl Layout {
+    fn doing(&self, verb: &str, blob: &Descriptor) -> String {
+        format!("{verb} the blob {} of {}", blob.digest, self.reference)
+    }
+}
+
+/// Hands bytes to the writer in pieces of bounded size; `false` if there is no writer any more.
+async fn send(sender: &mpsc::Sender<Part>, mut bytes: Bytes) -> bool {
+    while !bytes.is_empty() {
+        let part = bytes.split_to(bytes.len().min(CHUNK));
+        if sender.send(Part::Bytes(part)).await.is_err() {
+            return false;
+        }
+    }
+    true
+}
+
+/// The content that a descriptor carries itself.
+fn embedded(blob: &Descriptor, offset: u64) -> Result<Bytes, Failure> {
+    let bytes = blob
+        .embedded()
+        .ok_or_else(|| Failure::absent(&blob.digest))?;
+    let start = usize::try_from(offset).ok().filter(|at| *at <= bytes.len());
+    match start {
+        Some(start) => Ok(Bytes::from(bytes).split_off(start)),
+        None => Err(Failure::refused(format!("there is no byte {offset} in it"))),
+    }
+}
+
+fn stream_of(content: Content, doing: String) -> BlobStream {
+    let next = move |mut content: Content| {
+        let doing = doing.clone();
+        async move {
+            let read = blocking(move || {
+                let chunk = content.next_chunk()?;
+                Ok(chunk.map(|chunk| (chunk, content)))
+            });
+            read.await.map_err(|failure| failure.during(doing))
+        }
+    };
+    stream::try_unfold(content, next).boxed()
+}

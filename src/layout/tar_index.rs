@@ -1,0 +1,438 @@
+//! Where the members of a tar archive are: walks the headers once, reads no content. Whatever is
+//! not part of an OCI layout is passed over; nothing is unpacked, so no name can do harm.
+
+use std::collections::HashMap;
+use std::io::{self, BufReader, Read, Seek};
+
+use tar::{EntryType, Header, PaxExtensions};
+
+use crate::spec::Digest;
+
+const BLOCK: u64 = 512;
+
+/// More headers than any image has blobs; a bound on the time that a hostile archive can cost.
+const MAX_HEADERS: u32 = 100_000;
+
+/// The most that is read of a PAX or GNU extension record. Real ones have a few hundred bytes.
+const MAX_EXTENSION: u64 = 1024 * 1024;
+
+/// A run of bytes in the archive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) start: u64,
+    pub(super) length: u64,
+}
+
+/// The members that a layout is made of.
+#[derive(Debug, Default)]
+pub(super) struct Members {
+    pub(super) oci_layout: Option<Span>,
+    pub(super) index_json: Option<Span>,
+    /// Docker's own index, which says what an archive without `index.json` is.
+    pub(super) has_docker_manifest: bool,
+    /// Whether the blocks of zeros at the end are there. Some writers leave them out.
+    pub(super) has_end: bool,
+    pub(super) blobs: HashMap<Digest, Span>,
+}
+
+/// Why a file is not a tar archive that is read here.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum TarError {
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("it is cut off: a member ends behind the end of the file")]
+    Truncated,
+    #[error("it is not a tar archive, or damaged: the header at byte {0} has a wrong checksum")]
+    Checksum(u64),
+    #[error("a header at byte {0} has a size that is no number")]
+    Size(u64),
+    #[error("it has more than {MAX_HEADERS} members")]
+    TooManyHeaders,
+    #[error("an extension header of {0} bytes; at most {MAX_EXTENSION} are read")]
+    ExtensionTooLarge(u64),
+    #[error(
+        "it has two members named index.json, so that two readers could see two different images"
+    )]
+    TwoIndexes,
+}
+
+/// What an extension header says of the member behind it.
+#[derive(Default)]
+struct Extension {
+    path: Option<Vec<u8>>,
+    size: Option<u64>,
+    is_sparse: bool,
+}
+
+/// Walks an archive of `length` bytes.
+pub(super) fn index(archive: impl Read + Seek, length: u64) -> Result<Members, TarError> {
+    let mut walk = Walk {
+        reader: BufReader::new(archive),
+        position: 0,
+        length,
+        saw_end: false,
+    };
+    let mut members = Members::default();
+    let mut extension = Extension::default();
+    let mut headers = 0;
+    while let Some(header) = walk.header()? {
+        headers += 1;
+        if headers > MAX_HEADERS {
+            return Err(TarError::TooManyHeaders);
+        }
+        let kind = header.entry_type();
+        let size = match extension.size {
+            Some(size) if !is_extension(kind) => size,
+            _ => header
+                .entry_size()
+                .map_err(|_| TarError::Size(walk.position))?,
+        };
+        match kind {
+            EntryType::XHeader => extension.read_pax(&walk.extension(size)?, walk.position)?,
+            EntryType::GNULongName => {
+                let mut name = walk.extension(size)?;
+                name.truncate(
+                    name.iter()
+                        .position(|byte| *byte == 0)
+                        .unwrap_or(name.len()),
+                );
+                extension.path.get_or_insert(name);
+            }
+            _ => {
+                if kind.is_gnu_sparse() {
+                    walk.skip_sparse_map(&header)?;
+                }
+                let span = walk.content(if has_no_content(kind) { 0 } else { size })?;
+                if is_extension(kind) {
+                    continue;
+                }
+                let said = std::mem::take(&mut extension);
+                if is_regular(kind) && !said.is_sparse {
+                    let path = said.path;
+                    let path = path.unwrap_or_else(|| header.path_bytes().into_owned());
+                    members.add(&path, span)?;
+                }
+            }
+        }
+    }
+    members.has_end = walk.saw_end;
+    Ok(members)
+}
+
+fn is_regular(kind: EntryType) -> bool {
+    kind.is_file() || kind.is_contiguous()
+}
+
+/// Headers about other headers, which leave what an extension said to the next member.
+fn is_extension(kind: EntryType) -> bool {
+    kind.is_pax_local_extensions()
+        || kind.is_pax_global_extensions()
+        || kind.is_gnu_longname()
+        || kind.is_gnu_longlink()
+}
+
+/// Whatever size such a header claims, no bytes follow it (POSIX `ustar`).
+fn has_no_content(kind: EntryType) -> bool {
+    matches!(
+        kind,
+        EntryType::Link
+            | EntryType::Symlink
+            | EntryType::Char
+            | EntryType::Block
+            | EntryType::Directory
+            | EntryType::Fifo
+    )
+}
+
+impl Members {
+    /// Takes note of a regular file. Of two blobs of one name the later counts, as if unpacked; its
+    /// digest is checked when it is read.
+    fn add(&mut self, path: &[u8], span: Span) -> Result<(), TarError> {
+        let Ok(mut path) = std::str::from_utf8(path) else {
+            return Ok(());
+        };
+        while let Some(rest) = path.strip_prefix("./") {
+            path = rest;
+        }
+        match path {
+            "oci-layout" => self.oci_layout = Some(span),
+            "index.json" if self.index_json.is_some() => return Err(TarError::TwoIndexes),
+            "index.json" => self.index_json = Some(span),
+            "manifest.json" => self.has_docker_manifest = true,
+            _ => {
+                if let Some(digest) = blob_of(path) {
+                    self.blobs.insert(digest, span);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn blob_of(path: &str) -> Option<Digest> {
+    let (algorithm, hex) = path.strip_prefix("blobs/")?.split_once('/')?;
+    format!("{algorithm}:{hex}").parse().ok()
+}
+
+impl Extension {
+    fn read_pax(&mut self, records: &[u8], position: u64) -> Result<(), TarError> {
+        for record in PaxExtensions::new(records) {
+            let record = record?;
+            match record.key_bytes() {
+                b"path" => self.path = Some(record.value_bytes().to_vec()),
+                b"size" => {
+                    let size = record.value().ok().and_then(|value| value.parse().ok());
+                    self.size = Some(size.ok_or(TarError::Size(position))?);
+                }
+                key if key.starts_with(b"GNU.sparse.") => self.is_sparse = true,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A reader that knows where it is.
+struct Walk<R> {
+    reader: BufReader<R>,
+    position: u64,
+    length: u64,
+    saw_end: bool,
+}
+
+impl<R: Read + Seek> Walk<R> {
+    /// The next header; `None` at the end, with or without the blocks of zeros that mark it.
+    fn header(&mut self) -> Result<Option<Header>, TarError> {
+        if self.position >= self.length {
+            return Ok(None);
+        }
+        let at = self.position;
+        let mut header = Header::new_old();
+        header.as_mut_bytes().copy_from_slice(&self.block()?);
+        if header.as_bytes().iter().all(|byte| *byte == 0) {
+            self.saw_end = true;
+            return Ok(None);
+        }
+        match header.cksum() {
+            Ok(sum) if sum == checksum(&header) => Ok(Some(header)),
+            _ => Err(TarError::Checksum(at)),
+        }
+    }
+
+    fn block(&mut self) -> Result<[u8; 512], TarError> {
+        let mut block = [0; 512];
+        if self.length - self.position < BLOCK {
+            return Err(TarError::Truncated);
+        }
+        self.reader.read_exact(&mut block)?;
+        self.position += BLOCK;
+        Ok(block)
+    }
+
+    /// Passes over the content that starts here, and says where it is.
+    fn content(&mut self, length: u64) -> Result<Span, TarError> {
+        let start = self.position;
+        let end = start.checked_add(length).ok_or(TarError::Truncated)?;
+        if end > self.length {
+            return Err(TarError::Truncated);
+        }
+        self.skip_to(end)?;
+        Ok(Span { start, length })
+    }
+
+    /// Goes to the block boundary at or after `end`. The last padding may be missing.
+    fn skip_to(&mut self, end: u64) -> Result<(), TarError> {
+        let next = end.next_multiple_of(BLOCK).min(self.length);
+        let distance = i64::try_from(next - self.position).map_err(|_| TarError::Truncated)?;
+        self.reader.seek_relative(distance)?;
+        self.position = next;
+        Ok(())
+    }
+
+    /// The content of an extension header.
+    fn extension(&mut self, length: u64) -> Result<Vec<u8>, TarError> {
+        if length > MAX_EXTENSION {
+            return Err(TarError::ExtensionTooLarge(length));
+        }
+        if length > self.length - self.position {
+            return Err(TarError::Truncated);
+        }
+        let mut bytes = Vec::new();
+        let read = (&mut self.reader).take(length).read_to_end(&mut bytes)?;
+        self.position += read as u64;
+        self.skip_to(self.position)?;
+        Ok(bytes)
+    }
+
+    /// The map of a sparse file goes on in blocks of its own, before the content.
+    fn skip_sparse_map(&mut self, header: &Header) -> Result<(), TarError> {
+        let mut goes_on = header.as_gnu().is_some_and(tar::GnuHeader::is_extended);
+        while goes_on {
+            goes_on = self.block()?[504] != 0;
+        }
+        Ok(())
+    }
+}
+
+/// The sum of all bytes, with the checksum itself counted as spaces.
+fn checksum(header: &Header) -> u32 {
+    let bytes = header.as_bytes().iter().enumerate();
+    bytes
+        .map(|(at, byte)| {
+            u32::from(if (148..156).contains(&at) {
+                b' '
+            } else {
+                *byte
+            })
+        })
+        .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    fn member(kind: EntryType, name: &str, content: &[u8]) -> Vec<u8> {
+        let mut header = Header::new_ustar();
+        header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+        header.set_entry_type(kind);
+        header.set_size(content.len() as u64);
+        header.set_cksum();
+        let mut bytes = header.as_bytes().to_vec();
+        bytes.extend_from_slice(content);
+        bytes.resize(bytes.len().next_multiple_of(512), 0);
+        bytes
+    }
+
+    fn file(name: &str, content: &[u8]) -> Vec<u8> {
+        member(EntryType::Regular, name, content)
+    }
+
+    fn walk(parts: &[Vec<u8>]) -> Result<Members, TarError> {
+        let bytes = parts.concat();
+        let length = bytes.len() as u64;
+        index(Cursor::new(bytes), length)
+    }
+
+    fn pax(record: &str) -> Vec<u8> {
+        let length = record.len() + 4;
+        assert!((10..100).contains(&length));
+        let record = format!("{length} {record}\n");
+        member(EntryType::XHeader, "pax", record.as_bytes())
+    }
+
+    fn blob_name(digest: &Digest) -> String {
+        format!("blobs/{}/{}", digest.algorithm().as_str(), digest.hex())
+    }
+
+    #[test]
+    fn members_of_a_layout_are_found_and_others_passed_over() {
+        let digest = Digest::sha256(b"x");
+        let members = walk(&[
+            member(EntryType::Directory, "./blobs/", b""),
+            file("./oci-layout", b"abc"),
+            file("../index.json", b"evil"),
+            file("/index.json", b"evil"),
+            file("blobs/sha256/../../index.json", b"evil"),
+            file("blobs/sha256/short", b"evil"),
+            member(EntryType::Symlink, "index.json", b""),
+            file(&blob_name(&digest), b"x"),
+            file("index.json", b"{}"),
+            file("manifest.json", b"[]"),
+            vec![0; 1024],
+            file("index.json", b"behind the end"),
+        ])
+        .unwrap();
+        assert_eq!(
+            members.oci_layout,
+            Some(Span {
+                start: 1024,
+                length: 3
+            })
+        );
+        assert_eq!(members.index_json.map(|span| span.length), Some(2));
+        assert_eq!(members.blobs.len(), 1);
+        assert_eq!(members.blobs[&digest].length, 1);
+        assert!(members.has_docker_manifest);
+    }
+
+    #[test]
+    fn long_names_of_both_kinds_are_understood() {
+        let digests = [b"a", b"b"].map(|bytes| crate::spec::Algorithm::Sha512.digest(bytes));
+        let record = format!("path={}", blob_name(&digests[0]));
+        let record = format!("{} {record}\n", record.len() + 5);
+        let gnu = format!("{}\0", blob_name(&digests[1]));
+        let members = walk(&[
+            member(EntryType::XHeader, "pax", record.as_bytes()),
+            file("cut", b"a"),
+            member(EntryType::GNULongName, "././@LongLink", gnu.as_bytes()),
+            file("cut", b"bb"),
+            file("index.json", b"the name of the one before does not stick"),
+        ])
+        .unwrap();
+        assert_eq!(members.blobs[&digests[0]].length, 1);
+        assert_eq!(members.blobs[&digests[1]].length, 2);
+        assert!(members.index_json.is_some());
+    }
+
+    #[test]
+    fn sparse_members_are_passed_over() {
+        let mut old = member(EntryType::GNUSparse, "index.json", b"");
+        old[257..265].copy_from_slice(b"ustar  \0");
+        old[482] = 1;
+        let mut header = Header::new_gnu();
+        header.as_mut_bytes().copy_from_slice(&old);
+        header.set_cksum();
+        let mut map = vec![0; 512];
+        map[504] = 1;
+        let members = walk(&[
+            header.as_bytes().to_vec(),
+            map,
+            vec![0; 512],
+            pax("GNU.sparse.major=1"),
+            file("index.json", b"sparse"),
+            file("oci-layout", b"{}"),
+        ])
+        .unwrap();
+        assert_eq!(members.index_json, None);
+        assert!(members.oci_layout.is_some());
+    }
+
+    #[test]
+    fn hostile_archives_are_refused() {
+        let mut huge = Header::new_ustar();
+        huge.set_size(u64::MAX / 2);
+        huge.set_cksum();
+        let mut extension = Header::new_ustar();
+        extension.set_entry_type(EntryType::GNULongName);
+        extension.set_size(MAX_EXTENSION + 1);
+        extension.set_cksum();
+        let too_many = vec![file("x", b""); MAX_HEADERS as usize + 1];
+        let two = [file("index.json", b"1"), file("./index.json", b"2")];
+        for (parts, message) in [
+            (vec![huge.as_bytes().to_vec()], "cut off"),
+            (vec![extension.as_bytes().to_vec()], "extension header"),
+            (vec![pax("size=-1xx"), file("x", b"")], "no number"),
+            (vec![b"PK\x03\x04 is a zip".repeat(50)], "not a tar archive"),
+            (vec![b"short".to_vec()], "cut off"),
+            (vec![file("x", b"1")[..512].to_vec()], "cut off"),
+            (two.to_vec(), "two members named index.json"),
+            (too_many, "more than 100000 members"),
+        ] {
+            let error = walk(&parts).unwrap_err().to_string();
+            assert!(error.contains(message), "{error} / {message}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_input_panics(at in 0_usize..3072, byte: u8, cut in 0_usize..3072) {
+            let mut bytes = [pax("size=1"), file("index.json", b"12"), file("y", b"z")].concat();
+            bytes[at] = byte;
+            bytes.truncate(cut);
+            let _ = walk(&[bytes]);
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! A source whose one blob arrives in the pieces, and breaks off where, a test says.
+
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use futures_util::future::{BoxFuture, ready};
+use futures_util::{FutureExt, StreamExt, stream};
+use polyarch::content::{BlobStream, FailureKind, ManifestName, Store, StoreError};
+use polyarch::spec::{Descriptor, Digest, Manifest, Repository, Tag};
+
+/// What arrives, in order.
+type Pieces = Vec<Result<Bytes, StoreError>>;
+
+pub(crate) struct Liar(Mutex<Pieces>);
+
+impl Liar {
+    pub(crate) fn pieces(pieces: Pieces) -> Self {
+        Self(Mutex::new(pieces))
+    }
+}
+
+fn nothing<'a, T: Send + 'a>() -> BoxFuture<'a, Result<T, StoreError>> {
+    let error = StoreError::new(FailureKind::NotFound, "ask a liar", "it has one blob");
+    ready(Err(error)).boxed()
+}
+
+impl Store for Liar {
+    fn name(&self) -> String {
+        "a liar".to_owned()
+    }
+
+    fn repository(&self) -> Option<&Repository> {
+        None
+    }
+
+    fn describe<'a>(
+        &'a self,
+        _: &'a ManifestName,
+    ) -> BoxFuture<'a, Result<Descriptor, StoreError>> {
+        nothing()
+    }
+
+    fn manifest<'a>(&'a self, _: &'a ManifestName) -> BoxFuture<'a, Result<Manifest, StoreError>> {
+        nothing()
+    }
+
+    fn blob<'a>(&'a self, _: &'a Descriptor, _: u64) -> BoxFuture<'a, Result<Bytes, StoreError>> {
+        nothing()
+    }
+
+    fn open_blob<'a>(
+        &'a self,
+        _: &'a Descriptor,
+        _: u64,
+    ) -> BoxFuture<'a, Result<BlobStream, StoreError>> {
+        let pieces = std::mem::take(&mut *self.0.lock().unwrap());
+        ready(Ok(stream::iter(pieces).boxed())).boxed()
+    }
+
+    fn has_blob<'a>(&'a self, _: &'a Descriptor) -> BoxFuture<'a, Result<bool, StoreError>> {
+        nothing()
+    }
+
+    fn mount_blob<'a>(
+        &'a self,
+        _: &'a Descriptor,
+        _: &'a Repository,
+    ) -> BoxFuture<'a, Result<bool, StoreError>> {
+        nothing()
+    }
+
+    fn copy_blob<'a>(
+        &'a self,
+        _: &'a Descriptor,
+        _: Arc<dyn Store>,
+        _: &'a (dyn Fn(u64) + Send + Sync),
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        nothing()
+    }
+
+    fn put_manifest<'a>(&'a self, _: &'a Manifest) -> BoxFuture<'a, Result<(), StoreError>> {
+        nothing()
+    }
+
+    fn put_tags<'a>(
+        &'a self,
+        _: &'a Manifest,
+        _: &'a [Tag],
+    ) -> BoxFuture<'a, Vec<Result<(), StoreError>>> {
+        ready(Vec::new()).boxed()
+    }
+
+    fn referrers<'a>(
+        &'a self,
+        _: &'a Digest,
+    ) -> BoxFuture<'a, Result<Vec<Descriptor>, StoreError>> {
+        nothing()
+    }
+}
