@@ -11,6 +11,7 @@
 pub mod digest;
 pub mod gzip;
 pub mod image;
+pub mod proxy;
 pub mod registry;
 
 pub use registry::Registry;

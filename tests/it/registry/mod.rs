@@ -4,6 +4,8 @@
 mod auth;
 mod client;
 mod faults;
+mod proxy;
+mod reading;
 mod storage;
 mod transport;
 mod uploads;

@@ -1,0 +1,8 @@
+//! The tests that run real programs. A program that is missing fails its tests: a
+//! test that is skipped shows nothing. Run with `cargo test --features e2e --test e2e`.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod program;
+mod registry;
