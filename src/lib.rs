@@ -6,6 +6,7 @@
 //! | room | knows |
 //! | --- | --- |
 //! | [`registry`] | the distribution API: hosts, authorisation, manifests, blobs |
+//! | [`draft`] | local lists between `create` and `push` |
 //! | [`layout`] | OCI image layouts on disk, as source and as target |
 //! | [`transport`] | the one HTTP client: TLS, connections, redirects, limits, retry |
 //! | [`content`] | the interface of a place that holds content, registry or layout |
@@ -18,6 +19,7 @@
 pub mod auth;
 pub mod content;
 pub mod disk;
+pub mod draft;
 pub mod environment;
 pub mod layout;
 pub mod progress;

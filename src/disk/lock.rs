@@ -9,7 +9,8 @@ use super::{Access, DiskError, at, kind_of, same_file};
 /// How long another process may hold a lock before we give up.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// An exclusive lock between processes. The system releases it when its holder ends, however it ends.
+/// An exclusive lock between processes. The system releases it when its holder ends, however it ends;
+/// what is left then is an empty file that the next holder removes.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
@@ -45,10 +46,13 @@ impl Lock {
             }
         }
     }
+}
 
-    /// Removes the lock file with the lock: whoever waits for it starts over with a new one.
-    pub fn remove(self) -> Result<(), DiskError> {
-        fs::remove_file(&self.path).map_err(at("remove", &self.path))
+/// Removes the lock file while it is still held. Whoever waits for it finds that it is gone and
+/// starts over with a new one.
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
     }
 }
 
@@ -94,7 +98,7 @@ mod tests {
                         let before = inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
                         assert_eq!(before, 0);
                         inside.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
-                        lock.remove().unwrap();
+                        drop(lock);
                     }
                 });
             }

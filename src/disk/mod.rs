@@ -1,6 +1,7 @@
 //! Files that are never seen half written: bounded reads, atomic writes, locks that die with their
 //! holder, private directories. Knows the file system only; what is in the files is its callers' affair.
 
+mod home;
 mod lock;
 
 use std::fs::{self, DirBuilder, File, Metadata};
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use tempfile::{NamedTempFile, TempDir};
 
+pub use home::data_directory;
 pub use lock::Lock;
 
 /// Temporary files older than this were left behind by a process that was killed.

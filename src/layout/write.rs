@@ -136,7 +136,7 @@ impl Directory {
 
     /// Rewrites `index.json` while no other process does. All its other entries and fields stay.
     fn update(&self, change: impl FnOnce(&mut Index)) -> Result<(), Failure> {
-        let lock = Lock::acquire(&self.root.join(LOCK), Access::Shared)?;
+        let _lock = Lock::acquire(&self.root.join(LOCK), Access::Shared)?;
         let path = self.index_path();
         let old = match disk::read(&path, MAX_MANIFEST) {
             Ok(bytes) => Some(bytes),
@@ -155,12 +155,12 @@ impl Directory {
                 "index.json would have more than {MAX_MANIFEST} bytes"
             )));
         }
-        if old.as_deref() != Some(&new) {
-            let mut file = NewFile::beside(&path, Access::Shared)?;
-            file.write(&new)?;
-            file.publish(&path, self.durability)?;
+        if old.as_deref() == Some(&new) {
+            return Ok(());
         }
-        Ok(lock.remove()?)
+        let mut file = NewFile::beside(&path, Access::Shared)?;
+        file.write(&new)?;
+        Ok(file.publish(&path, self.durability)?)
     }
 
     /// Packs the layout into a tar archive that appears under its name when it is whole. The same

@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod draft;
 mod layout;
 mod liar;
 mod registry;

@@ -1,0 +1,168 @@
+//! The format of a draft on disk: one JSON document with a version. What is read is checked as if
+//! a stranger had written it: every manifest against its digest.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+
+use super::{Draft, Entry, Exact};
+use crate::spec::{
+    self, Annotations, Descriptor, Digest, JsonStyle, Manifest, MediaType, Reference,
+};
+
+/// The version of the format that is written, and the latest that is read.
+const VERSION: u64 = 1;
+
+/// Why a document is not a draft.
+pub(super) enum Flaw {
+    /// Of a later version.
+    Newer(u64),
+    /// Anything else.
+    Damage(String),
+}
+
+#[derive(Deserialize)]
+struct Version {
+    version: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Document {
+    version: u64,
+    list: Reference,
+    #[serde(default, skip_serializing_if = "Annotations::is_empty")]
+    annotations: Annotations,
+    entries: Vec<EntryDocument>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    exact: Option<ExactDocument>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct EntryDocument {
+    reference: Reference,
+    source: Reference,
+    descriptor: Descriptor,
+    manifest: ManifestDocument,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ExactDocument {
+    source: Reference,
+    manifest: ManifestDocument,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ManifestDocument {
+    media_type: MediaType,
+    digest: Digest,
+    /// The exact bytes, in base64.
+    content: String,
+}
+
+/// The bytes of a draft's file. Refused is what [`read`] would refuse.
+pub(super) fn write(draft: &Draft) -> Result<Vec<u8>, String> {
+    for entry in &draft.entries {
+        check_entry(&entry.descriptor, &entry.manifest)?;
+    }
+    let entries = draft.entries.iter().map(|entry| EntryDocument {
+        reference: entry.reference.clone(),
+        source: entry.source.clone(),
+        descriptor: entry.descriptor.clone(),
+        manifest: ManifestDocument::from(&entry.manifest),
+    });
+    let document = Document {
+        version: VERSION,
+        list: draft.list.clone(),
+        annotations: draft.annotations.clone(),
+        entries: entries.collect(),
+        exact: draft.exact.as_ref().map(|exact| ExactDocument {
+            source: exact.source.clone(),
+            manifest: ManifestDocument::from(&exact.manifest),
+        }),
+    };
+    let mut bytes = spec::write(&document, JsonStyle::Oci);
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+/// The draft in a file's bytes.
+pub(super) fn read(bytes: &[u8]) -> Result<Draft, Flaw> {
+    let damage = |error: spec::JsonError| Flaw::Damage(error.to_string());
+    let Version { version } = spec::parse(bytes).map_err(damage)?;
+    if version > VERSION {
+        return Err(Flaw::Newer(version));
+    }
+    if version != VERSION {
+        return Err(Flaw::Damage(format!("there is no format {version}")));
+    }
+    let document: Document = spec::parse(bytes).map_err(damage)?;
+    document.into_draft().map_err(Flaw::Damage)
+}
+
+impl Document {
+    fn into_draft(self) -> Result<Draft, String> {
+        let entries = self.entries.into_iter().map(EntryDocument::into_entry);
+        let exact = self.exact.map(|exact| {
+            Ok::<_, String>(Exact {
+                source: exact.source,
+                manifest: exact.manifest.into_manifest()?,
+            })
+        });
+        Ok(Draft {
+            list: self.list,
+            annotations: self.annotations,
+            entries: entries.collect::<Result<_, _>>()?,
+            exact: exact.transpose()?,
+        })
+    }
+}
+
+impl EntryDocument {
+    fn into_entry(self) -> Result<Entry, String> {
+        let named = |cause: String| format!("{}: {cause}", self.reference);
+        let manifest = self.manifest.into_manifest().map_err(named)?;
+        check_entry(&self.descriptor, &manifest).map_err(named)?;
+        Ok(Entry {
+            reference: self.reference,
+            source: self.source,
+            descriptor: self.descriptor,
+            manifest,
+        })
+    }
+}
+
+fn check_entry(descriptor: &Descriptor, manifest: &Manifest) -> Result<(), String> {
+    if descriptor.digest == manifest.digest && descriptor.size == manifest.bytes.len() as u64 {
+        return Ok(());
+    }
+    Err(format!(
+        "the descriptor says {} and {} bytes, the manifest is {} with {} bytes",
+        descriptor.digest,
+        descriptor.size,
+        manifest.digest,
+        manifest.bytes.len()
+    ))
+}
+
+impl From<&Manifest> for ManifestDocument {
+    fn from(manifest: &Manifest) -> Self {
+        Self {
+            media_type: manifest.media_type.clone(),
+            digest: manifest.digest.clone(),
+            content: STANDARD.encode(&manifest.bytes),
+        }
+    }
+}
+
+impl ManifestDocument {
+    fn into_manifest(self) -> Result<Manifest, String> {
+        let bytes = STANDARD.decode(&self.content);
+        let bytes = bytes.map_err(|error| format!("the content of {}: {error}", self.digest))?;
+        if !self.digest.matches(&bytes) {
+            return Err(format!("the content is not that of {}", self.digest));
+        }
+        Manifest::parse_as(bytes.into(), &self.media_type, self.digest)
+            .map_err(|error| error.to_string())
+    }
+}

@@ -1,0 +1,180 @@
+//! Drafts: the lists that `create` makes, `annotate` edits and `push` publishes. What a draft is,
+//! and where drafts lie; knows `spec` and `disk`, and no registry.
+
+mod file;
+mod room;
+
+use std::path::PathBuf;
+
+pub use room::{Drafts, Listing};
+
+use crate::disk::DiskError;
+use crate::spec::{Annotations, Descriptor, Manifest, Reference};
+
+/// A list that is not published yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Draft {
+    /// Its name, and where it is pushed to.
+    pub list: Reference,
+    /// The annotations of the index.
+    pub annotations: Annotations,
+    /// What it lists, in the order of the arguments.
+    pub entries: Vec<Entry>,
+    /// What is pushed instead of a new index, byte for byte, so that a retag keeps the digest.
+    pub exact: Option<Exact>,
+}
+
+/// One image of a draft.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The image itself: `repository@digest` if it came out of an index.
+    pub reference: Reference,
+    /// What the user named.
+    pub source: Reference,
+    /// The entry as it will be pushed, with platform and annotations.
+    pub descriptor: Descriptor,
+    /// The exact bytes that the descriptor points at.
+    pub manifest: Manifest,
+}
+
+/// A single source that was an index, and to which nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exact {
+    /// What the user named.
+    pub source: Reference,
+    /// Its exact bytes.
+    pub manifest: Manifest,
+}
+
+impl Draft {
+    /// A list of nothing.
+    pub fn new(list: Reference) -> Self {
+        Self {
+            list,
+            annotations: Annotations::new(),
+            entries: Vec::new(),
+            exact: None,
+        }
+    }
+
+    /// Puts the entries in the order in which `docker manifest push` lists them: that of the file
+    /// names under which Docker keeps them. Entries of one name stay as they are.
+    pub fn docker_order(&mut self) {
+        self.entries
+            .sort_by_cached_key(|entry| docker_file_name(&entry.reference));
+    }
+}
+
+/// Docker's file name of a reference (`makeFilesafeName` in docker/cli).
+fn docker_file_name(reference: &Reference) -> String {
+    reference.to_string().replace(':', "-").replace('/', "_")
+}
+
+/// What can go wrong with drafts.
+#[derive(Debug, thiserror::Error)]
+pub enum DraftError {
+    /// Nobody said where drafts live.
+    #[error("no place for drafts: neither POLYARCH_HOME nor HOME is set")]
+    NoHome,
+    /// The file system said no.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// The file was cut off, edited or exchanged.
+    #[error("the draft in {path} is damaged: {cause}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Whose draft it is, if that is known.
+        list: Option<String>,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// Written by a later version of this program.
+    #[error("the draft in {path} was written by a newer polyarch (format {version})")]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// The version of its format.
+        version: u64,
+    },
+    /// A draft that could not be read back, so it is not written.
+    #[error("the draft of {list} cannot be saved: {cause}")]
+    Unsound {
+        /// The name of the draft.
+        list: String,
+        /// What is wrong with it.
+        cause: String,
+    },
+}
+
+impl DraftError {
+    /// What to try.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoHome => Some("set POLYARCH_HOME to a directory that lasts until push".into()),
+            Self::Damaged {
+                list: Some(list), ..
+            } => Some(format!(
+                "remove it with: polyarch rm {list}, or start over with: polyarch create --replace {list} …"
+            )),
+            Self::Damaged {
+                path, list: None, ..
+            } => Some(format!("remove the file: rm {}", path.display())),
+            Self::Newer { .. } => Some("upgrade polyarch".into()),
+            Self::Disk(_) => Some("set POLYARCH_HOME to a directory that can be written to".into()),
+            Self::Unsound { .. } => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::spec::MediaType;
+
+    #[test]
+    fn docker_sorts_by_its_file_names() {
+        let json = r#"{"schemaVersion":2,"manifests":[]}"#;
+        let manifest = Manifest::parse(Bytes::from(json), &MediaType::default()).unwrap();
+        let digest = &manifest.digest;
+        let mut draft = Draft::new("l.io/o/list:1".parse().unwrap());
+        for text in [
+            &format!("l.io/o/app@{digest}"),
+            "l.io/o/app:a",
+            "l.io/o/app/sub:1",
+            &format!("l.io/o/app-arm64@{digest}"),
+            "l.io/o/app.x:1",
+            "l.io/a:1",
+        ] {
+            let reference: Reference = text.parse().unwrap();
+            draft.entries.push(Entry {
+                source: reference.clone(),
+                reference,
+                descriptor: manifest.descriptor(),
+                manifest: manifest.clone(),
+            });
+        }
+        draft.docker_order();
+        let order = draft
+            .entries
+            .iter()
+            .map(|entry| entry.reference.to_string());
+        let order: Vec<_> = order
+            .map(|text| text.split('@').next().unwrap().to_owned())
+            .collect();
+        // `-` 2d, `.` 2e, `@` 40, `_` 5f
+        assert_eq!(
+            order,
+            [
+                "l.io/a:1",
+                "l.io/o/app:a",
+                "l.io/o/app-arm64",
+                "l.io/o/app.x:1",
+                "l.io/o/app",
+                "l.io/o/app/sub:1"
+            ]
+        );
+    }
+}
