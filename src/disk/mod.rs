@@ -274,7 +274,7 @@ fn strip_path(error: &io::Error) -> io::Error {
     }
 }
 
-/// Whether a file name is one of [`temporary_name`].
+/// Whether a file name is one of our temporary ones.
 pub fn is_temporary(name: &std::ffi::OsStr) -> bool {
     name.to_str()
         .is_some_and(|name| name.starts_with(TEMPORARY_PREFIX) && name.ends_with(TEMPORARY_SUFFIX))
