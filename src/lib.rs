@@ -5,6 +5,7 @@
 //!
 //! | room | knows |
 //! | --- | --- |
+//! | [`plan`] | resolved sources and options become the index and the operations; pure |
 //! | [`registry`] | the distribution API: hosts, authorisation, manifests, blobs |
 //! | [`draft`] | local lists between `create` and `push` |
 //! | [`layout`] | OCI image layouts on disk, as source and as target |
@@ -22,6 +23,7 @@ pub mod disk;
 pub mod draft;
 pub mod environment;
 pub mod layout;
+pub mod plan;
 pub mod progress;
 pub mod registry;
 pub mod spec;

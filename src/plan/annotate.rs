@@ -1,0 +1,131 @@
+//! Annotation rules: where each goes, and what it does there.
+
+use crate::spec::{AnnotationLevel, AnnotationRule, Annotations, Platform};
+
+use super::error::{PlanError, listed};
+use super::flatten::Entry;
+use super::input::ManifestAnnotations;
+use super::notice::Notice;
+use super::select::{is_for, platforms_of};
+
+/// The rules by the place they go to, in their order.
+#[derive(Default)]
+pub(super) struct Routed<'a> {
+    index: Vec<&'a AnnotationRule>,
+    entries: Vec<(Option<&'a Platform>, &'a AnnotationRule)>,
+    /// For the descriptor of the index in a layout.
+    pub(super) index_descriptor: Annotations,
+}
+
+/// Finds the place of each rule.
+pub(super) fn route<'a>(
+    rules: &'a [AnnotationRule],
+    policy: ManifestAnnotations,
+    notices: &mut Vec<Notice>,
+) -> Result<Routed<'a>, PlanError> {
+    let mut routed = Routed::default();
+    let mut for_manifests = Vec::new();
+    for rule in rules {
+        let names_index = rule.levels.contains(&AnnotationLevel::Index);
+        if rule.levels.is_empty() || names_index {
+            routed.index.push(rule);
+        }
+        for level in &rule.levels {
+            match level {
+                AnnotationLevel::Index => {}
+                AnnotationLevel::ManifestDescriptor(platform) => {
+                    routed.entries.push((platform.as_ref(), rule));
+                }
+                AnnotationLevel::IndexDescriptor => {
+                    let value = rule.value.clone();
+                    routed.index_descriptor.insert(rule.key.clone(), value);
+                }
+                AnnotationLevel::Manifest(platform) => {
+                    for_manifests.push(rule.key.as_str());
+                    match (policy, platform) {
+                        (ManifestAnnotations::Error, _) => {
+                            let key = rule.key.clone();
+                            return Err(PlanError::ManifestAnnotation { key });
+                        }
+                        (ManifestAnnotations::Index, Some(_)) => {
+                            routed.entries.push((platform.as_ref(), rule));
+                        }
+                        (ManifestAnnotations::Index, None) if !names_index => {
+                            routed.index.push(rule);
+                        }
+                        (ManifestAnnotations::Index | ManifestAnnotations::Ignore, _) => {}
+                    }
+                }
+            }
+        }
+    }
+    if !for_manifests.is_empty() {
+        let fate = match policy {
+            ManifestAnnotations::Index => {
+                "go on the index instead, those of one platform on its entries"
+            }
+            ManifestAnnotations::Ignore | ManifestAnnotations::Error => "are left out",
+        };
+        notices.push(Notice::new(format!(
+            "annotations for image manifests {fate} (an image that is already pushed cannot be changed): {}",
+            listed(for_manifests)
+        )));
+    }
+    Ok(routed)
+}
+
+impl Routed<'_> {
+    /// The first rule that changes the index or an entry.
+    pub(super) fn first(&self) -> Option<&AnnotationRule> {
+        let of_entry = || self.entries.first().map(|(_, rule)| *rule);
+        self.index.first().copied().or_else(of_entry)
+    }
+
+    /// Whether a rule sets this annotation of the index.
+    pub(super) fn sets_on_index(&self, key: &str) -> bool {
+        self.index.iter().any(|rule| rule.key == key)
+    }
+
+    /// Does what the rules say. A rule for all entries is for attestations too, as in buildx.
+    pub(super) fn apply(
+        &self,
+        index: &mut Annotations,
+        entries: &mut [Entry<'_>],
+    ) -> Result<(), PlanError> {
+        for rule in &self.index {
+            index.insert(rule.key.clone(), rule.value.clone());
+        }
+        for (platform, rule) in &self.entries {
+            apply_to_entries(*platform, rule, entries)?;
+        }
+        Ok(())
+    }
+}
+
+fn apply_to_entries(
+    platform: Option<&Platform>,
+    rule: &AnnotationRule,
+    entries: &mut [Entry<'_>],
+) -> Result<(), PlanError> {
+    let machine = platform.map(Platform::normalised);
+    let mut is_there = false;
+    for entry in entries.iter_mut() {
+        let matches = match (platform, &machine) {
+            (Some(platform), Some(machine)) => is_for(entry, platform, machine),
+            _ => true,
+        };
+        if matches {
+            is_there = true;
+            let annotations = &mut entry.descriptor.annotations;
+            annotations.insert(rule.key.clone(), rule.value.clone());
+        }
+    }
+    match platform {
+        Some(platform) if !is_there => Err(PlanError::AnnotationWithoutEntry {
+            key: rule.key.clone(),
+            platform: Box::new(platform.clone()),
+            found: platforms_of(entries),
+        }),
+        _ => Ok(()),
+    }
+}

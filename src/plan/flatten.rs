@@ -1,0 +1,376 @@
+//! Sources become entries: indexes are opened, every entry gets its platform, and one digest that
+//! comes twice becomes one entry.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::spec::{Descriptor, Digest, Manifest, Platform, attestation};
+
+use super::error::PlanError;
+use super::input::{Node, Source, Style};
+
+/// The most indexes on the way from a source to an image.
+pub(super) const MAX_DEPTH: usize = 3;
+
+/// An entry of the index to be.
+#[derive(Clone)]
+pub(super) struct Entry<'a> {
+    pub(super) descriptor: Descriptor,
+    pub(super) node: &'a Node,
+    pub(super) manifest: Option<&'a Arc<Manifest>>,
+    /// The sources that have it; the first one names it. Never empty.
+    pub(super) sources: Vec<usize>,
+    pub(super) origin: Origin,
+    /// Whether a source is this image itself, not an index that has it.
+    pub(super) named: bool,
+    /// The platform in the form in which it is compared; none for attestations and artifacts.
+    pub(super) normal: Option<Platform>,
+}
+
+/// Who says which platform an entry has. Later ones know better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Origin {
+    /// The image config.
+    Config,
+    /// An index that the entry comes from.
+    Index,
+    /// The person.
+    Given,
+}
+
+impl Entry<'_> {
+    pub(super) fn is_attestation(&self) -> bool {
+        attestation::is_attestation(&self.descriptor)
+    }
+
+    /// What an attestation is about: what its entry says, else what its manifest says.
+    pub(super) fn subject(&self) -> Option<Digest> {
+        if !self.is_attestation() {
+            return None;
+        }
+        attestation::subject(&self.descriptor)
+            .or_else(|| Some(self.manifest?.subject()?.digest.clone()))
+    }
+
+    pub(super) fn set_platform(&mut self, platform: Platform, origin: Origin) {
+        self.descriptor.platform = Some(platform);
+        self.origin = origin;
+        self.compare_anew();
+    }
+
+    fn compare_anew(&mut self) {
+        self.normal = match &self.descriptor.platform {
+            Some(platform) if !platform.is_unknown() && !self.is_attestation() => {
+                Some(platform.normalised())
+            }
+            _ => None,
+        };
+    }
+}
+
+/// The entries of all sources, in the order of the sources and inside an index in its order. A
+/// digest that several sources have comes several times.
+pub(super) fn flatten<'a>(
+    sources: &[&'a Source],
+    style: Style,
+) -> Result<Vec<Entry<'a>>, PlanError> {
+    let mut entries = Vec::new();
+    for (position, source) in sources.iter().enumerate() {
+        let mut walk = Walk {
+            source,
+            position,
+            style,
+            entries: Vec::new(),
+        };
+        walk.root()?;
+        entries.append(&mut walk.entries);
+    }
+    Ok(entries)
+}
+
+struct Walk<'a> {
+    source: &'a Source,
+    position: usize,
+    style: Style,
+    entries: Vec<Entry<'a>>,
+}
+
+impl<'a> Walk<'a> {
+    fn root(&mut self) -> Result<(), PlanError> {
+        let source = self.source;
+        verify(source, &source.root)?;
+        if !source.root.is_index() {
+            return self.image_source();
+        }
+        self.children(&source.root, 1)?;
+        match &source.set_platform {
+            Some(platform) => self.set_platform_of_only_image(platform),
+            None => Ok(()),
+        }
+    }
+
+    /// An image named by itself: it must have a platform.
+    fn image_source(&mut self) -> Result<(), PlanError> {
+        let source = self.source;
+        let mut entry = self.entry(&source.root, Origin::Given);
+        if let Some(platform) = &source.set_platform {
+            entry.set_platform(platform.clone(), Origin::Given);
+        }
+        let platform = entry.descriptor.platform.as_ref();
+        let refused = match self.style {
+            Style::Buildx => platform.is_none_or(Platform::is_unknown) && !entry.is_attestation(),
+            // Docker pushes `unknown/unknown` too.
+            Style::Docker => {
+                platform.is_none_or(|it| it.os.is_empty() || it.architecture.is_empty())
+            }
+        };
+        let source_name = source.name.clone();
+        match (refused, self.style) {
+            (false, _) => {
+                self.entries.push(entry);
+                Ok(())
+            }
+            (true, Style::Docker) => Err(PlanError::NoPlatformForDocker { source_name }),
+            (true, Style::Buildx) => Err(PlanError::NoPlatform {
+                source_name,
+                found: entry.descriptor.platform.map(Box::new),
+            }),
+        }
+    }
+
+    fn children(&mut self, index: &'a Node, depth: usize) -> Result<(), PlanError> {
+        for child in &index.children {
+            verify(self.source, child)?;
+            if !child.is_index() {
+                let entry = self.entry(child, Origin::Index);
+                self.entries.push(entry);
+            } else if depth < MAX_DEPTH {
+                self.children(child, depth + 1)?;
+            } else {
+                return Err(PlanError::TooDeep {
+                    source_name: self.source.name.clone(),
+                    digest: child.digest().clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// `described_by` is who made the descriptor, if it has a platform.
+    fn entry(&self, node: &'a Node, described_by: Origin) -> Entry<'a> {
+        let mut descriptor = node.descriptor.clone();
+        if let (true, Some(manifest)) = (descriptor.media_type.is_empty(), &node.manifest) {
+            descriptor.media_type = manifest.media_type.clone();
+        }
+        let origin = if descriptor.platform.is_some() {
+            described_by
+        } else {
+            Origin::Config
+        };
+        descriptor.platform = self.completed(descriptor.platform.take(), node);
+        let mut entry = Entry {
+            descriptor,
+            node,
+            manifest: node.manifest.as_ref(),
+            sources: vec![self.position],
+            origin,
+            named: described_by == Origin::Given,
+            normal: None,
+        };
+        entry.compare_anew();
+        entry
+    }
+
+    /// The platform of a descriptor, and what it leaves open from the config. As buildx does it: the
+    /// variant belongs to the architecture.
+    fn completed(&self, described: Option<Platform>, node: &Node) -> Option<Platform> {
+        let config = node.config_platform.as_ref();
+        let config = config.map(|platform| match self.style {
+            Style::Buildx => platform.normalised(),
+            Style::Docker => platform.clone(),
+        });
+        let (mut platform, config) = match (described, config) {
+            (Some(described), Some(config)) => (described, config),
+            (described, config) => return described.or(config),
+        };
+        if platform.architecture.is_empty() {
+            platform.architecture = config.architecture;
+            if platform.variant.is_empty() {
+                platform.variant = config.variant;
+            }
+        }
+        if platform.os.is_empty() {
+            platform.os = config.os;
+            if platform.os_version.is_empty() && platform.os_features.is_empty() {
+                platform.os_version = config.os_version;
+                platform.os_features = config.os_features;
+            }
+        }
+        Some(platform)
+    }
+
+    /// One image with its attestation is an index too: what is set is meant for that image.
+    fn set_platform_of_only_image(&mut self, platform: &Platform) -> Result<(), PlanError> {
+        let mut images = self
+            .entries
+            .iter_mut()
+            .filter(|entry| !entry.is_attestation());
+        match (images.next(), images.count()) {
+            (Some(image), 0) => {
+                image.set_platform(platform.clone(), Origin::Given);
+                Ok(())
+            }
+            (first, more) => Err(PlanError::SetPlatformOnIndex {
+                source_name: self.source.name.clone(),
+                images: more + usize::from(first.is_some()),
+            }),
+        }
+    }
+}
+
+/// Whether a descriptor and the content that was read for it agree, and an index was read whole.
+fn verify(source: &Source, node: &Node) -> Result<(), PlanError> {
+    let source_name = || source.name.clone();
+    let digest = node.digest().clone();
+    let descriptor = &node.descriptor;
+    let Some(manifest) = &node.manifest else {
+        return if node.is_index() && node.children.is_empty() {
+            Err(PlanError::NotRead {
+                source_name: source_name(),
+                digest,
+            })
+        } else if descriptor.media_type.is_empty() {
+            Err(PlanError::NoMediaType {
+                source_name: source_name(),
+                digest,
+            })
+        } else {
+            Ok(())
+        };
+    };
+    let mismatch = |said: String, found: String| {
+        Err(PlanError::Mismatch {
+            source_name: source_name(),
+            digest: digest.clone(),
+            said,
+            found,
+        })
+    };
+    let size = manifest.bytes.len() as u64;
+    if manifest.digest != descriptor.digest {
+        return mismatch(descriptor.digest.to_string(), manifest.digest.to_string());
+    }
+    if size != descriptor.size {
+        return mismatch(
+            format!("{} bytes", descriptor.size),
+            format!("{size} bytes"),
+        );
+    }
+    if !descriptor.media_type.is_empty() && descriptor.media_type != manifest.media_type {
+        return mismatch(
+            descriptor.media_type.to_string(),
+            manifest.media_type.to_string(),
+        );
+    }
+    match manifest.index() {
+        Some(index) if index.manifests.len() != node.children.len() => Err(PlanError::NotRead {
+            source_name: source_name(),
+            digest,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// One entry for each image: a digest that comes again adds what it knows to the entry that is there
+/// already, as buildx does it. Unlike there, two different platforms of equal authority for one
+/// digest both stay: an image that runs on several platforms.
+pub(super) fn merge(entries: Vec<Entry<'_>>, style: Style) -> Vec<Entry<'_>> {
+    let mut positions: HashMap<&Digest, Vec<usize>> = HashMap::with_capacity(entries.len());
+    let mut merged: Vec<Entry<'_>> = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let earlier = positions.entry(entry.node.digest()).or_default();
+        let same = earlier
+            .iter()
+            .find(|position| is_same(&merged[**position], &entry, style));
+        if let Some(position) = same {
+            absorb(&mut merged[*position], entry);
+        } else {
+            earlier.push(merged.len());
+            merged.push(entry);
+        }
+    }
+    merged
+}
+
+fn is_same(earlier: &Entry<'_>, later: &Entry<'_>, style: Style) -> bool {
+    if style == Style::Docker && earlier.named && later.named {
+        return false;
+    }
+    match (&earlier.normal, &later.normal) {
+        (Some(a), Some(b)) => earlier.origin != later.origin || is_compatible(a, b),
+        _ => true,
+    }
+}
+
+/// Whether two normalised platforms are one, where one of them may not say its version.
+fn is_compatible(a: &Platform, b: &Platform) -> bool {
+    is_same_machine(a, b)
+        && (a.os_version == b.os_version || a.os_version.is_empty() || b.os_version.is_empty())
+        && (a.os_features == b.os_features || a.os_features.is_empty() || b.os_features.is_empty())
+}
+
+/// Whether two normalised platforms are one but for version and features.
+pub(super) fn is_same_machine(a: &Platform, b: &Platform) -> bool {
+    a.os == b.os && a.architecture == b.architecture && a.variant == b.variant
+}
+
+fn absorb<'a>(entry: &mut Entry<'a>, again: Entry<'a>) {
+    let same_machine = match (&entry.normal, &again.normal) {
+        (Some(a), Some(b)) => is_same_machine(a, b),
+        _ => false,
+    };
+    let known = &mut entry.descriptor;
+    let later = again.descriptor;
+    known.platform = match (known.platform.take(), later.platform) {
+        (Some(a), Some(b)) => {
+            // Equal authority, or the same platform in other words: the later one, as in buildx.
+            let later_wins =
+                again.origin >= entry.origin || (same_machine && entry.origin != Origin::Given);
+            let (mut winner, other) = if later_wins { (b, a) } else { (a, b) };
+            if same_machine {
+                complete_version(&mut winner, other);
+            }
+            Some(winner)
+        }
+        (a, b) => b.or(a),
+    };
+    known.annotations.extend(later.annotations);
+    known.artifact_type = known.artifact_type.take().or(later.artifact_type);
+    known.data = known.data.take().or(later.data);
+    if known.media_type.is_empty() {
+        known.media_type = later.media_type;
+    }
+    if known.urls.is_empty() {
+        known.urls = later.urls;
+    }
+    for (key, value) in later.extra {
+        known.extra.entry(key).or_insert(value);
+    }
+    entry.manifest = entry.manifest.or(again.manifest);
+    entry.sources.extend(again.sources);
+    entry.origin = entry.origin.max(again.origin);
+    entry.named |= again.named;
+    entry.compare_anew();
+}
+
+fn complete_version(platform: &mut Platform, other: Platform) {
+    if platform.os_version.is_empty() {
+        platform.os_version = other.os_version;
+    }
+    if platform.os_features.is_empty() {
+        platform.os_features = other.os_features;
+    }
+    for (key, value) in other.extra {
+        platform.extra.entry(key).or_insert(value);
+    }
+}

@@ -1,0 +1,270 @@
+//! Which entries stay: the platforms asked for, one image for each platform, and the
+//! attestations whose subject stays.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::spec::{Digest, Platform};
+
+use super::error::{Claim, PlanError, listed};
+use super::flatten::{Entry, is_same_machine};
+use super::input::{OnDuplicate, Source};
+use super::notice::Notice;
+
+/// Which sources there are, and whether the first is the index to start from.
+#[derive(Clone, Copy)]
+pub(super) struct Sources<'a> {
+    pub(super) all: &'a [&'a Source],
+    pub(super) has_base: bool,
+}
+
+impl Sources<'_> {
+    pub(super) fn name(&self, entry: &Entry<'_>) -> String {
+        self.all[entry.sources[0]].name.clone()
+    }
+
+    fn is_base(&self, entry: &Entry<'_>) -> bool {
+        self.has_base && entry.sources.iter().all(|source| *source == 0)
+    }
+
+    fn claim(&self, entry: &Entry<'_>) -> Claim {
+        Claim {
+            source_name: self.name(entry),
+            digest: entry.descriptor.digest.clone(),
+        }
+    }
+}
+
+/// The platforms that there are, each once, in their order.
+pub(super) fn platforms_of(entries: &[Entry<'_>]) -> Vec<Platform> {
+    let mut seen = HashSet::new();
+    entries
+        .iter()
+        .filter(|entry| entry.normal.is_some())
+        .filter_map(|entry| entry.descriptor.platform.clone())
+        .filter(|platform| seen.insert(platform.to_string()))
+        .collect()
+}
+
+/// Whether an entry is for the platform that somebody asked for. `machine` is `wanted`, normalised.
+pub(super) fn is_for(entry: &Entry<'_>, wanted: &Platform, machine: &Platform) -> bool {
+    entry
+        .normal
+        .as_ref()
+        .is_some_and(|normal| is_same_machine(normal, machine) && normal.satisfies(wanted))
+}
+
+/// The entries of exactly the platforms `wanted`. As in buildx, an entry of no platform at all is
+/// for every machine and stays; attestations are left to [`with_subject`].
+pub(super) fn of_platforms<'a>(
+    entries: Vec<Entry<'a>>,
+    wanted: &[Platform],
+    sources: Sources<'_>,
+    notices: &mut Vec<Notice>,
+) -> Result<Vec<Entry<'a>>, PlanError> {
+    if wanted.is_empty() {
+        return Ok(entries);
+    }
+    let found = platforms_of(&entries);
+    let machines: Vec<_> = wanted
+        .iter()
+        .map(|platform| (platform, platform.normalised()))
+        .collect();
+    let mut is_there = vec![false; wanted.len()];
+    let (kept, left_out): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| {
+        let mut matches = entry.is_attestation() || entry.descriptor.platform.is_none();
+        for ((platform, machine), is_there) in machines.iter().zip(&mut is_there) {
+            if is_for(entry, platform, machine) {
+                matches = true;
+                *is_there = true;
+            }
+        }
+        matches
+    });
+    let missing: Vec<_> = wanted
+        .iter()
+        .zip(is_there)
+        .filter(|(_, is_there)| !is_there)
+        .map(|(platform, _)| platform.clone())
+        .collect();
+    if !missing.is_empty() {
+        return Err(PlanError::MissingPlatforms { missing, found });
+    }
+    if !left_out.is_empty() {
+        let names = left_out.iter().filter_map(|entry| {
+            let platform = entry.descriptor.platform.as_ref()?;
+            Some(format!("{platform} ({})", sources.name(entry)))
+        });
+        notices.push(Notice::new(format!(
+            "left out, since only {} was asked for: {}",
+            listed(wanted),
+            listed(names)
+        )));
+    }
+    Ok(kept)
+}
+
+/// One image for each platform, or what the person said about duplicates. New entries take the
+/// place of those of the index to start from.
+pub(super) fn one_per_platform<'a>(
+    entries: Vec<Entry<'a>>,
+    policy: OnDuplicate,
+    sources: Sources<'_>,
+    notices: &mut Vec<Notice>,
+) -> Result<Vec<Entry<'a>>, PlanError> {
+    let mut by_platform: HashMap<(String, Option<String>), Vec<usize>> = HashMap::new();
+    let mut kept: Vec<Option<Entry<'a>>> = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let Some(normal) = &entry.normal else {
+            kept.push(Some(entry));
+            continue;
+        };
+        // An artifact beside the image of its platform is no second image.
+        let key = (normal.key(), entry.descriptor.artifact_type.clone());
+        let earlier = by_platform.entry(key).or_default();
+        let first = earlier
+            .first()
+            .and_then(|position| Some((*position, kept[*position].as_ref()?)));
+        let Some((position, first)) = first else {
+            earlier.push(kept.len());
+            kept.push(Some(entry));
+            continue;
+        };
+        let replaces = sources.is_base(first) && !sources.is_base(&entry);
+        let is_conflict = first.descriptor.digest != entry.descriptor.digest
+            && !(sources.is_base(first) && sources.is_base(&entry));
+        if replaces || (is_conflict && policy == OnDuplicate::Replace) {
+            notices.push(replaced(first, &entry, sources));
+            for position in earlier.drain(..) {
+                kept[position] = None;
+            }
+            earlier.push(position);
+            kept[position] = Some(entry);
+            continue;
+        }
+        if is_conflict {
+            match policy {
+                OnDuplicate::Error => return Err(conflict(first, &entry, sources)),
+                OnDuplicate::Warn => notices.push(Notice::warning(
+                    conflict(first, &entry, sources).to_string(),
+                )),
+                OnDuplicate::Replace | OnDuplicate::Keep => {}
+            }
+        }
+        earlier.push(kept.len());
+        kept.push(Some(entry));
+    }
+    Ok(kept.into_iter().flatten().collect())
+}
+
+/// A notice for each pair of images of one platform in an index that is passed on as it is.
+pub(super) fn duplicates(entries: &[Entry<'_>], sources: Sources<'_>) -> Vec<Notice> {
+    let mut first: HashMap<(String, Option<String>), &Entry<'_>> = HashMap::new();
+    let mut notices = Vec::new();
+    for entry in entries {
+        let Some(normal) = &entry.normal else {
+            continue;
+        };
+        let key = (normal.key(), entry.descriptor.artifact_type.clone());
+        let earlier = *first.entry(key).or_insert(entry);
+        if earlier.descriptor.digest != entry.descriptor.digest {
+            notices.push(Notice::new(format!(
+                "{}; kept, since the index is passed on as it is",
+                conflict(earlier, entry, sources)
+            )));
+        }
+    }
+    notices
+}
+
+fn replaced(old: &Entry<'_>, new: &Entry<'_>, sources: Sources<'_>) -> Notice {
+    Notice::new(format!(
+        "{}: {} from {} takes the place of {} from {}",
+        shown_platform(new),
+        new.descriptor.digest,
+        sources.name(new),
+        old.descriptor.digest,
+        sources.name(old)
+    ))
+}
+
+fn conflict(first: &Entry<'_>, second: &Entry<'_>, sources: Sources<'_>) -> PlanError {
+    PlanError::Duplicate {
+        platform: Box::new(second.descriptor.platform.clone().unwrap_or_default()),
+        images: Box::new([sources.claim(first), sources.claim(second)]),
+    }
+}
+
+fn shown_platform(entry: &Entry<'_>) -> String {
+    entry
+        .descriptor
+        .platform
+        .as_ref()
+        .map(Platform::to_string)
+        .unwrap_or_default()
+}
+
+/// The entries without those attestations that are about nothing that stays. `known` are all
+/// digests that the sources have: a subject that is not among them was lost before.
+pub(super) fn with_subject<'a>(
+    entries: Vec<Entry<'a>>,
+    known: &HashSet<&Digest>,
+    sources: Sources<'_>,
+    notices: &mut Vec<Notice>,
+) -> Vec<Entry<'a>> {
+    let subjects: Vec<Option<Digest>> = entries.iter().map(Entry::subject).collect();
+    let alive = alive(&entries, &subjects);
+    let mut followed = 0;
+    let mut kept = Vec::with_capacity(entries.len());
+    for ((entry, subject), alive) in entries.into_iter().zip(subjects).zip(alive) {
+        if alive {
+            kept.push(entry);
+        } else if subject
+            .as_ref()
+            .is_some_and(|subject| known.contains(subject))
+        {
+            followed += 1;
+        } else {
+            let about = subject.map_or_else(|| "nothing".to_owned(), |it| it.to_string());
+            notices.push(Notice::new(format!(
+                "attestation {} from {} is left out: it is about {about}, which is in no source",
+                entry.descriptor.digest,
+                sources.name(&entry)
+            )));
+        }
+    }
+    match followed {
+        0 => {}
+        1 => notices.push(Notice::new("1 attestation is left out with its subject")),
+        more => notices.push(Notice::new(format!(
+            "{more} attestations are left out with their subjects"
+        ))),
+    }
+    kept
+}
+
+/// For each entry whether it is an image, or an attestation about something alive.
+fn alive(entries: &[Entry<'_>], subjects: &[Option<Digest>]) -> Vec<bool> {
+    let mut about: HashMap<&Digest, Vec<usize>> = HashMap::new();
+    for (position, subject) in subjects.iter().enumerate() {
+        if let Some(subject) = subject {
+            about.entry(subject).or_default().push(position);
+        }
+    }
+    let mut alive: Vec<bool> = entries
+        .iter()
+        .map(|entry| !entry.is_attestation())
+        .collect();
+    let mut reached: Vec<usize> = (0..entries.len())
+        .filter(|position| alive[*position])
+        .collect();
+    while let Some(position) = reached.pop() {
+        for attestation in about
+            .remove(&entries[position].descriptor.digest)
+            .unwrap_or_default()
+        {
+            alive[attestation] = true;
+            reached.push(attestation);
+        }
+    }
+    alive
+}

@@ -1,0 +1,194 @@
+//! The index as bytes: its media type, and the JSON that buildx or Docker would write.
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::spec::{
+    Annotations, Descriptor, Digest, Document, Family, Index, JsonStyle, Manifest, MediaType,
+    Platform, write,
+};
+
+use super::error::PlanError;
+use super::flatten::Entry;
+use super::input::{MediaTypeChoice, Options, Style};
+use super::notice::Notice;
+use super::select::Sources;
+
+/// The most bytes of an index: the limit of the distribution specification for manifests
+/// (<https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#pushing-manifests>).
+pub(super) const MAX_INDEX_SIZE: usize = 4 * 1024 * 1024;
+
+/// What decides the media type.
+pub(super) struct Ingredients<'a> {
+    /// Whether everything that the sources have is Docker's, as buildx counts: before the platforms
+    /// that were not asked for are left out.
+    pub(super) all_docker: bool,
+    /// The index that is edited, if one is.
+    pub(super) base: Option<&'a Manifest>,
+    /// The key of the first annotation that was asked for.
+    pub(super) annotation: Option<&'a str>,
+}
+
+/// Whether all entries have types of Docker's, by buildx's test.
+pub(super) fn all_docker(entries: &[Entry<'_>]) -> bool {
+    entries.iter().all(is_docker)
+}
+
+fn is_docker(entry: &Entry<'_>) -> bool {
+    entry
+        .descriptor
+        .media_type
+        .as_str()
+        .starts_with("application/vnd.docker.")
+}
+
+/// The media type of the index.
+pub(super) fn media_type(
+    ingredients: &Ingredients<'_>,
+    entries: &[Entry<'_>],
+    options: &Options,
+    sources: Sources<'_>,
+    notices: &mut Vec<Notice>,
+) -> Result<&'static str, PlanError> {
+    let base_family = ingredients
+        .base
+        .and_then(|base| base.media_type.index_family());
+    let is_list = match options.media_type {
+        MediaTypeChoice::Oci => false,
+        MediaTypeChoice::Docker => true,
+        MediaTypeChoice::Auto => ingredients.all_docker && base_family != Some(Family::Oci),
+    };
+    if !is_list {
+        return Ok(MediaType::OCI_INDEX);
+    }
+    if let Some(entry) = entries.iter().find(|entry| !is_docker(entry)) {
+        return Err(PlanError::NotDocker {
+            source_name: sources.name(entry),
+            digest: entry.descriptor.digest.clone(),
+            media_type: entry.descriptor.media_type.clone(),
+            attestation: entry.is_attestation(),
+        });
+    }
+    let of_base = || {
+        let base = ingredients
+            .base
+            .filter(|_| base_family == Some(Family::Oci))?;
+        base.index()?.annotations.keys().next().map(String::as_str)
+    };
+    let asked = ingredients.annotation.or_else(of_base);
+    let annotation = match options.style {
+        Style::Buildx => asked,
+        // In a draft, annotations stand in the entries already.
+        Style::Docker => asked.or_else(|| {
+            let mut keys = entries
+                .iter()
+                .flat_map(|entry| entry.descriptor.annotations.keys());
+            keys.next().map(String::as_str)
+        }),
+    };
+    match annotation {
+        None => Ok(MediaType::DOCKER_LIST),
+        Some(_)
+            if options.style == Style::Docker && options.media_type == MediaTypeChoice::Auto =>
+        {
+            notices.push(Notice::new(
+                "an OCI index instead of a Docker manifest list, which has no annotations",
+            ));
+            Ok(MediaType::OCI_INDEX)
+        }
+        Some(key) => Err(PlanError::AnnotationOnDockerList {
+            key: key.to_owned(),
+        }),
+    }
+}
+
+/// The index with its bytes, in the style asked for.
+pub(super) fn manifest(index: Index, style: Style) -> Result<Manifest, PlanError> {
+    let bytes = match style {
+        Style::Buildx => write(&index, JsonStyle::Oci),
+        Style::Docker => write(&DockerIndex::from(&index), JsonStyle::Docker),
+    };
+    check_size(bytes.len())?;
+    Ok(Manifest {
+        media_type: index.media_type.clone(),
+        digest: Digest::sha256(&bytes),
+        bytes: Bytes::from(bytes),
+        document: Document::Index(index),
+    })
+}
+
+/// Whether registries take an index of `size` bytes.
+pub(super) fn check_size(size: usize) -> Result<(), PlanError> {
+    if size > MAX_INDEX_SIZE {
+        return Err(PlanError::TooLarge(size));
+    }
+    Ok(())
+}
+
+/// An index in the order of Docker's structs; what Docker does not know follows.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DockerIndex<'a> {
+    schema_version: u32,
+    media_type: &'a MediaType,
+    manifests: Vec<DockerEntry<'a>>,
+    #[serde(skip_serializing_if = "Annotations::is_empty")]
+    annotations: &'a Annotations,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    artifact_type: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<&'a Descriptor>,
+    #[serde(flatten)]
+    extra: &'a Map<String, Value>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DockerEntry<'a> {
+    media_type: &'a MediaType,
+    size: u64,
+    digest: &'a Digest,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    platform: Option<&'a Platform>,
+    #[serde(skip_serializing_if = "Annotations::is_empty")]
+    annotations: &'a Annotations,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    urls: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    artifact_type: Option<&'a str>,
+    #[serde(flatten)]
+    extra: &'a Map<String, Value>,
+}
+
+impl<'a> From<&'a Index> for DockerIndex<'a> {
+    fn from(index: &'a Index) -> Self {
+        Self {
+            schema_version: index.schema_version,
+            media_type: &index.media_type,
+            manifests: index.manifests.iter().map(DockerEntry::from).collect(),
+            annotations: &index.annotations,
+            artifact_type: index.artifact_type.as_deref(),
+            subject: index.subject.as_ref(),
+            extra: &index.extra,
+        }
+    }
+}
+
+impl<'a> From<&'a Descriptor> for DockerEntry<'a> {
+    fn from(entry: &'a Descriptor) -> Self {
+        Self {
+            media_type: &entry.media_type,
+            size: entry.size,
+            digest: &entry.digest,
+            platform: entry.platform.as_ref(),
+            annotations: &entry.annotations,
+            urls: &entry.urls,
+            data: entry.data.as_deref(),
+            artifact_type: entry.artifact_type.as_deref(),
+            extra: &entry.extra,
+        }
+    }
+}
