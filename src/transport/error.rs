@@ -132,14 +132,16 @@ impl TransportError {
 #[error("{0}")]
 pub(super) struct SourceFailed(pub(super) String);
 
+/// The TLS error in this link of the chain. An `io::Error` hides what it wraps from `source()`, and the
+/// connector wraps one in another.
 fn find_tls<'a>(link: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
-    if let Some(tls) = link.downcast_ref::<rustls::Error>() {
-        return Some(tls);
+    let mut link = link;
+    loop {
+        if let Some(tls) = link.downcast_ref::<rustls::Error>() {
+            return Some(tls);
+        }
+        link = link.downcast_ref::<io::Error>()?.get_ref()?;
     }
-    // An `io::Error` hides what it wraps from `source()`.
-    link.downcast_ref::<io::Error>()?
-        .get_ref()?
-        .downcast_ref::<rustls::Error>()
 }
 
 /// A connection that was accepted and then closed: the other side may be starting or stopping.
@@ -203,6 +205,14 @@ fn is_format(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tls_error_is_found_through_nested_io_errors() {
+        let tls = rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType);
+        let nested = io::Error::other(io::Error::new(io::ErrorKind::InvalidData, tls.clone()));
+        assert_eq!(find_tls(&nested), Some(&tls));
+        assert_eq!(find_tls(&io::Error::other("plain")), None);
+    }
 
     #[test]
     fn what_a_peer_says_cannot_move_the_cursor() {

@@ -67,8 +67,23 @@ impl TlsProfile {
     pub fn expects_tls(&self, host: &str) -> bool {
         self.insecure
             || self.ca_cert.is_some()
-            || self.system_file.is_some()
+            || self.names_own_authorities()
             || self.certs_d.iter().any(|dir| dir.join(host).is_dir())
+    }
+
+    /// Whether `SSL_CERT_FILE` names something other than a usual place of the system's own store, which many
+    /// images set it to.
+    fn names_own_authorities(&self) -> bool {
+        let system = [
+            "/etc/ssl",
+            "/etc/pki",
+            "/etc/ca-certificates",
+            "/usr",
+            "/nix",
+        ];
+        self.system_file
+            .as_ref()
+            .is_some_and(|file| !system.iter().any(|place| file.starts_with(place)))
     }
 
     /// The configuration for `host`, and warnings about files that were passed over.
