@@ -5,7 +5,12 @@
 //!
 //! | room | knows |
 //! | --- | --- |
-//! | [`plan`] | resolved sources and options become the index and the operations; pure |
+//! | [`cli`] | arguments in, exit code out: the only one that knows everybody |
+//! | [`report`] | what people and programs are shown |
+//! | [`execute`] | plan → places: blobs, manifests, tags, read back |
+//! | [`resolve`] | sources → what the planner needs to know of them |
+//! | [`stores`] | the places of one run, opened once each |
+//! | [`plan`] | pure: flatten, filter, annotate, detect conflicts, serialise |
 //! | [`registry`] | the distribution API: hosts, authorisation, manifests, blobs |
 //! | [`draft`] | local lists between `create` and `push` |
 //! | [`layout`] | OCI image layouts on disk, as source and as target |
@@ -18,13 +23,18 @@
 //! | [`environment`] | the process environment, as a value |
 
 pub mod auth;
+pub mod cli;
 pub mod content;
 pub mod disk;
 pub mod draft;
 pub mod environment;
+pub mod execute;
 pub mod layout;
 pub mod plan;
 pub mod progress;
 pub mod registry;
+pub mod report;
+pub mod resolve;
 pub mod spec;
+pub mod stores;
 pub mod transport;

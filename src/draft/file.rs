@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Draft, Entry, Exact};
 use crate::spec::{
-    self, Annotations, Descriptor, Digest, JsonStyle, Manifest, MediaType, Reference,
+    self, Annotations, Descriptor, Digest, JsonStyle, Manifest, MediaType, Platform, Reference,
 };
 
 /// The version of the format that is written, and the latest that is read.
@@ -41,6 +41,8 @@ struct Document {
 struct EntryDocument {
     reference: Reference,
     source: Reference,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    resolved: Option<Platform>,
     descriptor: Descriptor,
     manifest: ManifestDocument,
 }
@@ -68,6 +70,7 @@ pub(super) fn write(draft: &Draft) -> Result<Vec<u8>, String> {
     let entries = draft.entries.iter().map(|entry| EntryDocument {
         reference: entry.reference.clone(),
         source: entry.source.clone(),
+        resolved: entry.resolved.clone(),
         descriptor: entry.descriptor.clone(),
         manifest: ManifestDocument::from(&entry.manifest),
     });
@@ -124,6 +127,7 @@ impl EntryDocument {
         let manifest = self.manifest.into_manifest().map_err(named)?;
         check_entry(&self.descriptor, &manifest).map_err(named)?;
         Ok(Entry {
+            resolved: self.resolved,
             reference: self.reference,
             source: self.source,
             descriptor: self.descriptor,

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 pub use room::{Drafts, Listing};
 
 use crate::disk::DiskError;
-use crate::spec::{Annotations, Descriptor, Manifest, Reference};
+use crate::spec::{Annotations, Descriptor, Manifest, Platform, Reference};
 
 /// A list that is not published yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub struct Entry {
     pub reference: Reference,
     /// What the user named.
     pub source: Reference,
+    /// The platform that the image itself has; where `descriptor` says another, a person did.
+    pub resolved: Option<Platform>,
     /// The entry as it will be pushed, with platform and annotations.
     pub descriptor: Descriptor,
     /// The exact bytes that the descriptor points at.
@@ -62,6 +64,49 @@ impl Draft {
     pub fn docker_order(&mut self) {
         self.entries
             .sort_by_cached_key(|entry| docker_file_name(&entry.reference));
+    }
+}
+
+impl Entry {
+    /// Repeats on this entry, which was read anew, what a person had changed on `earlier`.
+    pub fn keep_edits_of(&mut self, earlier: &Self) {
+        let unedited = Platform::default();
+        let base = earlier.resolved.as_ref().unwrap_or(&unedited);
+        if let Some(edited) = &earlier.descriptor.platform
+            && edited != base
+        {
+            let platform = self.descriptor.platform.get_or_insert_default();
+            keep(&base.os, &edited.os, &mut platform.os);
+            keep(
+                &base.architecture,
+                &edited.architecture,
+                &mut platform.architecture,
+            );
+            keep(&base.variant, &edited.variant, &mut platform.variant);
+            keep(
+                &base.os_version,
+                &edited.os_version,
+                &mut platform.os_version,
+            );
+            for feature in &edited.os_features {
+                if !base.os_features.contains(feature) && !platform.os_features.contains(feature) {
+                    platform.os_features.push(feature.clone());
+                }
+            }
+        }
+        for (key, value) in &earlier.descriptor.annotations {
+            let annotations = &mut self.descriptor.annotations;
+            annotations
+                .entry(key.clone())
+                .or_insert_with(|| value.clone());
+        }
+    }
+}
+
+/// Where `edited` is not `base`, a person changed it, and the new value is what they want.
+fn keep(base: &str, edited: &str, now: &mut String) {
+    if edited != base {
+        edited.clone_into(now);
     }
 }
 
@@ -150,6 +195,7 @@ mod tests {
         ] {
             let reference: Reference = text.parse().unwrap();
             draft.entries.push(Entry {
+                resolved: None,
                 source: reference.clone(),
                 reference,
                 descriptor: manifest.descriptor(),

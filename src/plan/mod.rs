@@ -36,6 +36,7 @@ pub use summary::SummaryRow;
 use transfer::Content;
 pub use transfer::{BlobTransfer, ManifestTransfer, Stage, TargetPlan};
 use write::Ingredients;
+pub use write::docker_json;
 
 /// What will be published, and what must be done for it.
 #[derive(Clone, Debug)]

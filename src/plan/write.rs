@@ -107,7 +107,7 @@ pub(super) fn media_type(
 pub(super) fn manifest(index: Index, style: Style) -> Result<Manifest, PlanError> {
     let bytes = match style {
         Style::Buildx => write(&index, JsonStyle::Oci),
-        Style::Docker => write(&DockerIndex::from(&index), JsonStyle::Docker),
+        Style::Docker => docker_json(&index),
     };
     check_size(bytes.len())?;
     Ok(Manifest {
@@ -124,6 +124,12 @@ pub(super) fn check_size(size: usize) -> Result<(), PlanError> {
         return Err(PlanError::TooLarge(size));
     }
     Ok(())
+}
+
+/// An index as `docker manifest` shows it: three spaces, Docker's order of keys; fields that Docker does not
+/// know follow the known ones, so nothing is lost.
+pub fn docker_json(index: &Index) -> Vec<u8> {
+    write(&DockerIndex::from(index), JsonStyle::Docker)
 }
 
 /// An index in the order of Docker's structs; what Docker does not know follows.

@@ -156,6 +156,15 @@ impl Reference {
         self.digest.as_ref()
     }
 
+    /// The same name, with this digest: `name:tag@digest` if there is a tag.
+    #[must_use]
+    pub fn at_digest(&self, digest: Digest) -> Self {
+        Self {
+            digest: Some(digest),
+            ..self.clone()
+        }
+    }
+
     /// Whether `text` names no registry host, so that Docker Hub was meant by default.
     pub fn is_hostless(text: &str) -> bool {
         split_domain(text).0.is_none()

@@ -36,6 +36,7 @@ fn entry(name: &str) -> Entry {
     Entry {
         reference: source.repository().with_digest(manifest.digest.clone()),
         source,
+        resolved: None,
         descriptor,
         manifest,
     }

@@ -1,0 +1,296 @@
+//! A plan becomes true: blobs, then images, then attestations, then the index under every tag; at last every
+//! tag is read back. All targets at once; what failed and what landed is told for each tag.
+
+mod blobs;
+mod survey;
+
+use std::sync::Arc;
+
+use futures_util::future::{join_all, try_join_all};
+
+use crate::content::{FailureKind, ManifestName, Store, StoreError};
+use crate::plan::{Place, Plan, Stage, TargetPlan};
+use crate::progress::{Event, Observed};
+use crate::registry::Access;
+use crate::spec::{Digest, Tag};
+use crate::stores::Stores;
+use blobs::BlobMover;
+pub use survey::{Survey, survey};
+
+/// What execution may do.
+#[derive(Clone, Debug)]
+pub struct ExecuteOptions {
+    /// Read every tag back.
+    pub verify: bool,
+    /// Transfers under way at once.
+    pub jobs: usize,
+}
+
+/// What became of a plan.
+#[derive(Debug)]
+pub struct Execution {
+    /// One for each target of the plan, in its order.
+    pub targets: Vec<TargetOutcome>,
+}
+
+/// What became of one target.
+#[derive(Debug)]
+pub struct TargetOutcome {
+    /// A repository or a layout.
+    pub place: Place,
+    /// The child manifests that had to be put there, in the order of the plan.
+    pub pushed: Vec<Digest>,
+    /// Whether the index is there, under its digest at least.
+    pub has_index: bool,
+    /// One for each tag.
+    pub tags: Vec<TagOutcome>,
+    /// What kept the target from being completed before any tag was tried.
+    pub failure: Option<StoreError>,
+}
+
+/// What became of one tag.
+#[derive(Debug)]
+pub struct TagOutcome {
+    /// The tag.
+    pub tag: Tag,
+    /// What happened.
+    pub result: Result<Landed, StoreError>,
+}
+
+/// How a tag came to point at the index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Landed {
+    /// It was pushed.
+    Pushed,
+    /// It pointed there before, and was left alone.
+    Already,
+}
+
+impl Execution {
+    /// Every failure, targets and tags in their order.
+    pub fn failures(&self) -> Vec<&StoreError> {
+        self.targets
+            .iter()
+            .flat_map(|target| {
+                let tags = target
+                    .tags
+                    .iter()
+                    .filter_map(|tag| tag.result.as_ref().err());
+                target.failure.iter().chain(tags)
+            })
+            .collect()
+    }
+
+    /// Whether anything that people can see was published.
+    pub fn landed_something(&self) -> bool {
+        self.targets.iter().any(|target| {
+            target.tags.iter().any(|tag| tag.result.is_ok())
+                || (target.tags.is_empty() && target.has_index)
+        })
+    }
+}
+
+/// Carries a plan out. Failures are in the result, never lost; the outer error is that of a target that could
+/// not even be opened.
+pub async fn execute(
+    plan: &Plan,
+    stores: &Stores,
+    known: &Survey,
+    options: &ExecuteOptions,
+    observed: &Observed,
+) -> Result<Execution, StoreError> {
+    for target in &plan.targets {
+        stores.open(&target.place, Access::Push).await?;
+    }
+    let run = Run {
+        plan,
+        stores,
+        known,
+        options,
+        observed,
+        mover: BlobMover::new(stores, observed, options.jobs),
+    };
+    let mut targets = join_all(plan.targets.iter().map(|target| run.target(target))).await;
+    if let Err(error) = stores.finish().await {
+        // An archive that could not be written has nothing in it that landed.
+        for target in &mut targets {
+            if matches!(target.place, Place::Layout(_)) && target.failure.is_none() {
+                target.has_index = false;
+                target.tags.clear();
+                target.failure = Some(StoreError {
+                    kind: error.kind,
+                    doing: error.doing.clone(),
+                    cause: error.cause.clone(),
+                    hints: error.hints.clone(),
+                });
+            }
+        }
+    }
+    Ok(Execution { targets })
+}
+
+struct Run<'a> {
+    plan: &'a Plan,
+    stores: &'a Stores,
+    known: &'a Survey,
+    options: &'a ExecuteOptions,
+    observed: &'a Observed,
+    mover: BlobMover<'a>,
+}
+
+impl Run<'_> {
+    async fn target(&self, target: &TargetPlan) -> TargetOutcome {
+        let mut outcome = TargetOutcome {
+            place: target.place.clone(),
+            pushed: Vec::new(),
+            has_index: false,
+            tags: Vec::new(),
+            failure: None,
+        };
+        match self.fill(target, &mut outcome).await {
+            Ok(()) => outcome.has_index = outcome.tags.iter().all(|tag| tag.result.is_ok()),
+            Err(error) => outcome.failure = Some(error),
+        }
+        outcome
+    }
+
+    async fn fill(
+        &self,
+        target: &TargetPlan,
+        outcome: &mut TargetOutcome,
+    ) -> Result<(), StoreError> {
+        let store = self.stores.open(&target.place, Access::Push).await?;
+        let digest = &self.plan.index.digest;
+        let missing: Vec<Tag> = target
+            .tags
+            .iter()
+            .filter(|tag| self.known.points_at(&target.place, tag) != Some(digest))
+            .cloned()
+            .collect();
+        let complete = !target.tags.is_empty() && missing.is_empty();
+        if !complete {
+            self.move_content(target, &store, outcome).await?;
+        }
+        if target.tags.is_empty() {
+            store.put_manifest(&self.plan.index).await?;
+        }
+        let mut pushed = store.put_tags(&self.plan.index, &missing).await.into_iter();
+        for tag in &target.tags {
+            let result = if missing.contains(tag) {
+                pushed.next().unwrap_or(Ok(())).map(|()| Landed::Pushed)
+            } else {
+                Ok(Landed::Already)
+            };
+            outcome.tags.push(TagOutcome {
+                tag: tag.clone(),
+                result,
+            });
+        }
+        if self.options.verify {
+            self.verify(&store, outcome).await?;
+        }
+        self.tell_tags(&store, outcome);
+        Ok(())
+    }
+
+    /// Blobs, then what needs them, stage by stage: an attestation whose image is not there yet is refused by
+    /// GitLab's registry.
+    async fn move_content(
+        &self,
+        target: &TargetPlan,
+        store: &Arc<dyn Store>,
+        outcome: &mut TargetOutcome,
+    ) -> Result<(), StoreError> {
+        let name = store.name();
+        self.mover.move_all(target, store).await?;
+        let mut stages: Vec<Stage> = target
+            .manifests
+            .iter()
+            .map(|transfer| transfer.stage)
+            .collect();
+        stages.dedup();
+        for stage in stages {
+            let puts = target
+                .manifests
+                .iter()
+                .filter(|transfer| transfer.stage == stage)
+                .map(|transfer| async {
+                    store.put_manifest(&transfer.manifest).await?;
+                    self.observed.observe(Event::ManifestDone {
+                        digest: &transfer.manifest.digest,
+                        target: &name,
+                    });
+                    Ok::<_, StoreError>(())
+                });
+            try_join_all(puts).await?;
+        }
+        outcome.pushed = target
+            .manifests
+            .iter()
+            .map(|transfer| transfer.manifest.digest.clone())
+            .collect();
+        Ok(())
+    }
+
+    /// Reads every tag that landed back and compares the bytes.
+    async fn verify(
+        &self,
+        store: &Arc<dyn Store>,
+        outcome: &mut TargetOutcome,
+    ) -> Result<(), StoreError> {
+        if outcome.tags.is_empty() {
+            let name = ManifestName::Digest(self.plan.index.digest.clone());
+            return self.read_back(store, &name).await;
+        }
+        let checks = outcome.tags.iter().map(|tag| async {
+            match &tag.result {
+                Ok(_) => {
+                    self.read_back(store, &ManifestName::Tag(tag.tag.clone()))
+                        .await
+                }
+                Err(_) => Ok(()),
+            }
+        });
+        let results = join_all(checks).await;
+        for (tag, result) in outcome.tags.iter_mut().zip(results) {
+            if let Err(error) = result {
+                tag.result = Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    async fn read_back(
+        &self,
+        store: &Arc<dyn Store>,
+        name: &ManifestName,
+    ) -> Result<(), StoreError> {
+        let found = store.manifest(name).await?;
+        let shown = format!("{}{name}", store.name());
+        if found.bytes != self.plan.index.bytes || found.media_type != self.plan.index.media_type {
+            return Err(StoreError::new(
+                FailureKind::Refused,
+                format!("verify {shown}"),
+                format!(
+                    "it reads back as {} ({}), not as {} ({})",
+                    found.digest, found.media_type, self.plan.index.digest, self.plan.index.media_type
+                ),
+            )
+            .hint("somebody else may be pushing the same tag, or a cache before the registry is stale"));
+        }
+        self.observed.observe(Event::Verified { reference: &shown });
+        Ok(())
+    }
+
+    fn tell_tags(&self, store: &Arc<dyn Store>, outcome: &TargetOutcome) {
+        for tag in &outcome.tags {
+            if let Ok(landed) = tag.result {
+                self.observed.observe(Event::TagDone {
+                    reference: &format!("{}:{}", store.name(), tag.tag),
+                    digest: &self.plan.index.digest,
+                    already: landed == Landed::Already,
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! Sources become what the planner needs to know of them: exact bytes, platforms, the entries of indexes. All
+//! of it is read in parallel, and nothing that is known already is read at all.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, try_join_all};
+
+use crate::content::{FailureKind, ManifestName, Store, StoreError};
+use crate::layout::LayoutReference;
+use crate::plan::{Node, Place, Source};
+use crate::registry::Access;
+use crate::spec::{Descriptor, ImageConfig, ImageManifest, Manifest, Platform, attestation, parse};
+use crate::stores::Stores;
+
+/// The most bytes of an image config that are read for its platform.
+const MAX_CONFIG: u64 = 4 << 20;
+/// How deep indexes may be nested.
+const MAX_DEPTH: usize = 3;
+
+/// A source that is to be resolved.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// As the person wrote it.
+    pub name: String,
+    /// Where its content lies, for the plan.
+    pub place: Place,
+    /// What is meant there.
+    pub point: Point,
+    /// The platform that overrides every other.
+    pub set_platform: Option<Platform>,
+    /// All manifests must be read, because some target does not have them.
+    pub content: bool,
+}
+
+/// What a source points at.
+#[derive(Clone, Debug)]
+pub enum Point {
+    /// A manifest in a repository.
+    Name(ManifestName),
+    /// An image in a layout.
+    Layout(LayoutReference),
+    /// A manifest by digest that lies in the targets; read from this one of them.
+    InTarget(ManifestName, Place),
+    /// Something whose type, size and platform were given: nothing needs to be read, unless its content is
+    /// wanted or it does not say enough; then from this target.
+    Described(Box<Descriptor>, Place),
+}
+
+/// Resolves all sources at once. Their order is kept; the first failure ends it.
+pub async fn resolve(stores: &Stores, wanted: &[Wanted]) -> Result<Vec<Source>, StoreError> {
+    // Opened first, all of them: then one token is asked for all.
+    for source in wanted {
+        stores.open(source.read_from(), Access::Pull).await?;
+    }
+    try_join_all(wanted.iter().map(|source| resolve_one(stores, source))).await
+}
+
+impl Wanted {
+    fn read_from(&self) -> &Place {
+        match &self.point {
+            Point::Name(_) | Point::Layout(_) => &self.place,
+            Point::InTarget(_, target) | Point::Described(_, target) => target,
+        }
+    }
+}
+
+async fn resolve_one(stores: &Stores, wanted: &Wanted) -> Result<Source, StoreError> {
+    let store = stores.open(wanted.read_from(), Access::Pull).await?;
+    let name = match &wanted.point {
+        Point::Name(name) | Point::InTarget(name, _) => name.clone(),
+        Point::Layout(reference) => stores.select(reference).await?,
+        Point::Described(descriptor, _) => ManifestName::Digest(descriptor.digest.clone()),
+    };
+    let given = match &wanted.point {
+        Point::Described(descriptor, _) => Some(descriptor.as_ref()),
+        _ => None,
+    };
+    let reader = Reader {
+        store,
+        content: wanted.content,
+        platform_known: wanted.set_platform.is_some(),
+    };
+    Ok(Source {
+        name: wanted.name.clone(),
+        place: wanted.place.clone(),
+        root: reader.root(&name, given).await?,
+        set_platform: wanted.set_platform.clone(),
+    })
+}
+
+/// Reads what lies below one source.
+struct Reader {
+    store: Arc<dyn Store>,
+    content: bool,
+    platform_known: bool,
+}
+
+impl Reader {
+    async fn root(
+        &self,
+        name: &ManifestName,
+        given: Option<&Descriptor>,
+    ) -> Result<Node, StoreError> {
+        if let Some(descriptor) = given {
+            if self.says_enough(descriptor) {
+                return Ok(Node::described(descriptor.clone()));
+            }
+            return self.entry(descriptor, 0).await;
+        }
+        if self.platform_known && !self.content {
+            let descriptor = self.store.describe(name).await?;
+            if !descriptor.media_type.is_index() {
+                return Ok(Node::described(descriptor));
+            }
+        }
+        let manifest = self.store.manifest(name).await?;
+        self.node(manifest, None, 0).await
+    }
+
+    /// Whether an entry can be planned without being read.
+    fn says_enough(&self, entry: &Descriptor) -> bool {
+        let is_index = entry.media_type.is_index();
+        let has_platform = self.platform_known
+            || entry.platform.is_some()
+            || attestation::is_attestation(entry)
+            // What is no image is passed on as it is.
+            || entry.media_type.manifest_family().is_none();
+        !self.content && !is_index && has_platform
+    }
+
+    async fn entry(&self, descriptor: &Descriptor, depth: usize) -> Result<Node, StoreError> {
+        let name = ManifestName::Digest(descriptor.digest.clone());
+        let manifest = self.store.manifest(&name).await?;
+        check_against(&manifest, descriptor, &self.store.name())?;
+        self.node(manifest, Some(descriptor), depth).await
+    }
+
+    fn node<'a>(
+        &'a self,
+        manifest: Manifest,
+        given: Option<&'a Descriptor>,
+        depth: usize,
+    ) -> BoxFuture<'a, Result<Node, StoreError>> {
+        async move {
+            let mut node = if let Some(index) = manifest.index() {
+                if depth >= MAX_DEPTH {
+                    return Err(self.refused(
+                        &manifest,
+                        format!("indexes are nested more than {MAX_DEPTH} deep"),
+                    ));
+                }
+                let children = try_join_all(
+                    index
+                        .manifests
+                        .iter()
+                        .map(|entry| self.child(entry, depth + 1)),
+                )
+                .await?;
+                Node::index(manifest, children)
+            } else {
+                let platform = match manifest.image() {
+                    Some(image) if self.needs_config(image, given) => {
+                        Some(self.config_platform(&manifest, image).await?)
+                    }
+                    _ => None,
+                };
+                Node::image(manifest, platform)
+            };
+            if let Some(descriptor) = given {
+                node.descriptor = descriptor.clone();
+            }
+            Ok(node)
+        }
+        .boxed()
+    }
+
+    async fn child(&self, entry: &Descriptor, depth: usize) -> Result<Node, StoreError> {
+        if self.says_enough(entry) {
+            return Ok(Node::described(entry.clone()));
+        }
+        self.entry(entry, depth).await
+    }
+
+    fn needs_config(&self, image: &ImageManifest, given: Option<&Descriptor>) -> bool {
+        let has_platform = given.is_some_and(|descriptor| {
+            descriptor.platform.is_some() || attestation::is_attestation(descriptor)
+        });
+        !self.platform_known && !has_platform && image.config.media_type.is_image_config()
+    }
+
+    async fn config_platform(
+        &self,
+        manifest: &Manifest,
+        image: &ImageManifest,
+    ) -> Result<Platform, StoreError> {
+        let bytes = self.store.blob(&image.config, MAX_CONFIG).await?;
+        let config: ImageConfig = parse(&bytes)
+            .map_err(|error| self.refused(manifest, format!("its config is unusable: {error}")))?;
+        Ok(config.into())
+    }
+
+    fn refused(&self, manifest: &Manifest, cause: String) -> StoreError {
+        StoreError::new(
+            FailureKind::Refused,
+            format!("read {}@{}", self.store.name(), manifest.digest),
+            cause,
+        )
+    }
+}
+
+/// A descriptor that lies about size or type is refused: whoever trusted it would have published the lie.
+fn check_against(
+    manifest: &Manifest,
+    descriptor: &Descriptor,
+    place: &str,
+) -> Result<(), StoreError> {
+    let wrong = |what: &str, said: String, found: String| {
+        StoreError::new(
+            FailureKind::Refused,
+            format!("use {place}@{}", descriptor.digest),
+            format!("its descriptor says {what} {said}, the registry has {found}"),
+        )
+    };
+    let size = manifest.bytes.len() as u64;
+    if size != descriptor.size {
+        return Err(wrong("size", descriptor.size.to_string(), size.to_string()));
+    }
+    if !descriptor.media_type.is_empty() && descriptor.media_type != manifest.media_type {
+        return Err(wrong(
+            "media type",
+            descriptor.media_type.to_string(),
+            manifest.media_type.to_string(),
+        ));
+    }
+    Ok(())
+}
