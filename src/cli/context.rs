@@ -1,0 +1,66 @@
+//! What the commands that talk to registries share: the environment, who is told what happens, and the stores.
+
+use std::io::IsTerminal as _;
+use std::sync::Arc;
+
+use super::args::ConnectionArgs;
+use crate::auth::Keychain;
+use crate::environment::Environment;
+use crate::progress::Observed;
+use crate::registry::{Facts, Insecure, Registries, RegistrySettings};
+use crate::report::{Console, ConsoleMode};
+use crate::stores::Stores;
+use crate::transport::{TlsProfile, Transport, TransportSettings};
+
+/// The surroundings of one run.
+pub(super) struct Context<'a> {
+    pub(super) environment: &'a Environment,
+    pub(super) observed: Observed,
+}
+
+impl<'a> Context<'a> {
+    /// With bars on a terminal, and otherwise nothing but what must be known: the drop-in commands are
+    /// called by scripts that expect Docker's silence.
+    pub(super) fn new(environment: &'a Environment, debug: bool) -> Self {
+        let mode = if std::io::stderr().is_terminal() {
+            ConsoleMode::Terminal
+        } else {
+            ConsoleMode::Quiet
+        };
+        Self {
+            environment,
+            observed: Arc::new(Console::new(mode, debug)),
+        }
+    }
+
+    /// The places of one run, with the trust and limits of its options.
+    pub(super) fn stores(&self, options: &ConnectionArgs) -> Stores {
+        let mut tls = TlsProfile::of_environment(self.environment);
+        let transport = Transport::new(
+            TransportSettings {
+                jobs: options.jobs.into(),
+                retry_for: options.retry_for,
+                tls: tls.clone(),
+            },
+            Arc::clone(&self.observed),
+        );
+        tls.ca_cert.clone_from(&options.ca_cert);
+        let settings = RegistrySettings {
+            insecure: if options.insecure {
+                Insecure::Named
+            } else {
+                Insecure::Nobody
+            },
+            ca_cert: options.ca_cert.clone(),
+            tls,
+            max_manifest: options.max_manifest,
+        };
+        let keychain = Keychain::new(self.environment);
+        Stores::new(Registries::new(
+            transport,
+            keychain,
+            settings,
+            Facts::default(),
+        ))
+    }
+}

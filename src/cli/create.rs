@@ -1,0 +1,207 @@
+//! `polyarch create`: reads the sources, all at once, and keeps a draft. All or nothing: a run that fails
+//! leaves what was there before.
+
+use std::process::ExitCode;
+
+use super::args::CreateArgs;
+use super::context::Context;
+use super::failure::{Failure, exit};
+use super::list::{no_such_manifest, plan_of};
+use super::shell::print;
+use crate::content::ManifestName;
+use crate::draft::{Draft, Drafts, Entry, Exact};
+use crate::plan::{Node, Place, Severity, Source};
+use crate::progress::Event;
+use crate::resolve::{Point, Wanted, resolve};
+use crate::spec::{Reference, attestation};
+
+pub(super) async fn run(
+    arguments: &CreateArgs,
+    context: &Context<'_>,
+) -> Result<ExitCode, Failure> {
+    let list = parse_list(&arguments.list)?;
+    let drafts = Drafts::locate(context.environment)?;
+    if !arguments.replace {
+        check_unclaimed(drafts.load(&list)?.as_ref(), arguments.amend)?;
+    }
+    let references = arguments
+        .manifests
+        .iter()
+        .map(|text| {
+            Reference::parse_or_latest(text).map_err(|error| {
+                Failure::from(error).context(format!("error parsing name for manifest {text}"))
+            })
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let wanted: Vec<Wanted> = references.iter().map(wanted).collect();
+    let stores = context.stores(&arguments.connection);
+    let sources = resolve(&stores, &wanted).await.map_err(no_such_manifest)?;
+    let named: Vec<(&Reference, &Source)> = references.iter().zip(&sources).collect();
+    let draft = save(&drafts, &list, &named, arguments)?;
+    warn(&draft, context);
+    print(format!("Created manifest list {list}\n").as_bytes())
+}
+
+fn parse_list(text: &str) -> Result<Reference, Failure> {
+    Reference::parse_or_latest(text).map_err(|error| {
+        Failure::from(error).context(format!("error parsing name for manifest list {text}"))
+    })
+}
+
+fn check_unclaimed(draft: Option<&Draft>, amend: bool) -> Result<(), Failure> {
+    if draft.is_some() && !amend {
+        return Err(Failure::message(
+            exit::FAILURE,
+            "refusing to amend an existing manifest list with no --amend flag",
+        )
+        .hint("--amend adds to it, --replace starts over, `polyarch ls` shows what is there"));
+    }
+    Ok(())
+}
+
+/// A digest decides where a tag is named as well.
+fn wanted(reference: &Reference) -> Wanted {
+    let name = match (reference.digest(), reference.tag()) {
+        (Some(digest), _) => ManifestName::Digest(digest.clone()),
+        (None, Some(tag)) => ManifestName::Tag(tag.clone()),
+        (None, None) => unreachable!("a reference without a tag was given :latest"),
+    };
+    Wanted {
+        name: reference.to_string(),
+        place: Place::Repository(reference.repository().clone()),
+        point: Point::Name(name),
+        set_platform: None,
+        content: true,
+    }
+}
+
+fn save(
+    drafts: &Drafts,
+    list: &Reference,
+    sources: &[(&Reference, &Source)],
+    arguments: &CreateArgs,
+) -> Result<Draft, Failure> {
+    let mut fresh = Draft::new(list.clone());
+    for (reference, source) in sources {
+        add(&mut fresh, reference, source);
+    }
+    fresh.exact = exact_of(sources);
+    if arguments.replace {
+        drafts.replace(&fresh)?;
+        return Ok(fresh);
+    }
+    let saved = drafts.update(list, |existing| {
+        check_unclaimed(existing.as_ref(), arguments.amend)?;
+        Ok::<_, Failure>(Some(match existing {
+            Some(existing) => amended(existing, fresh),
+            None => fresh,
+        }))
+    })?;
+    Ok(saved.unwrap_or_else(|| Draft::new(list.clone())))
+}
+
+/// The old list with everything that was named again in its new state. What a person had changed about an
+/// entry stays changed.
+fn amended(mut old: Draft, fresh: Draft) -> Draft {
+    let named: Vec<Reference> = fresh
+        .entries
+        .iter()
+        .map(|entry| entry.source.clone())
+        .collect();
+    let before = old.entries.clone();
+    old.entries.retain(|entry| !named.contains(&entry.source));
+    for mut entry in fresh.entries {
+        if let Some(earlier) = before
+            .iter()
+            .find(|earlier| earlier.reference == entry.reference)
+        {
+            entry.keep_edits_of(earlier);
+        }
+        old.entries.push(entry);
+    }
+    old.exact = None;
+    old
+}
+
+fn add(draft: &mut Draft, source: &Reference, resolved: &Source) {
+    if resolved.root.is_index() {
+        for leaf in leaves(&resolved.root) {
+            let reference = source.repository().with_digest(leaf.digest().clone());
+            push_entry(draft, reference, source, leaf);
+        }
+    } else {
+        push_entry(draft, source.clone(), source, &resolved.root);
+    }
+}
+
+fn push_entry(draft: &mut Draft, reference: Reference, source: &Reference, node: &Node) {
+    let Some(manifest) = &node.manifest else {
+        return;
+    };
+    if draft
+        .entries
+        .iter()
+        .any(|entry| entry.reference == reference)
+    {
+        return;
+    }
+    let mut descriptor = node.descriptor.clone();
+    if descriptor.platform.is_none() {
+        descriptor.platform.clone_from(&node.config_platform);
+    }
+    draft.entries.push(Entry {
+        reference,
+        source: source.clone(),
+        resolved: descriptor.platform.clone(),
+        descriptor,
+        manifest: manifest.as_ref().clone(),
+    });
+}
+
+fn leaves(node: &Node) -> Vec<&Node> {
+    if node.is_index() {
+        node.children.iter().flat_map(leaves).collect()
+    } else {
+        vec![node]
+    }
+}
+
+/// A single index, with nothing nested in it: retagging it keeps its digest.
+fn exact_of(sources: &[(&Reference, &Source)]) -> Option<Exact> {
+    let [(reference, source)] = sources else {
+        return None;
+    };
+    let flat = !source.root.children.iter().any(Node::is_index);
+    let manifest = source.root.manifest.as_ref()?;
+    (source.root.is_index() && flat).then(|| Exact {
+        source: (*reference).clone(),
+        manifest: manifest.as_ref().clone(),
+    })
+}
+
+/// What `push` would complain about is worth knowing now.
+fn warn(draft: &Draft, context: &Context<'_>) {
+    let tell = |text: &str| context.observed.observe(Event::Warning(text));
+    for entry in &draft.entries {
+        let unknown = entry
+            .descriptor
+            .platform
+            .as_ref()
+            .is_none_or(|platform| platform.os.is_empty() || platform.architecture.is_empty());
+        if unknown && !attestation::is_attestation(&entry.descriptor) {
+            tell(&format!(
+                "{} has no platform: set it with `polyarch annotate --os OS --arch ARCH {} {}` before the push",
+                entry.reference, draft.list, entry.reference
+            ));
+        }
+    }
+    if let Ok(plan) = plan_of(draft, &[]) {
+        for notice in plan
+            .notices
+            .iter()
+            .filter(|notice| notice.severity == Severity::Warning)
+        {
+            tell(&notice.text);
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! How a command fails: what is printed, and the exit code.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use crate::content::{FailureKind, StoreError};
+use crate::draft::DraftError;
+use crate::plan::PlanError;
+use crate::spec::ReferenceError;
+
+/// Exit codes, documented in the README.
+pub mod exit {
+    /// Any failure that has no code of its own.
+    pub const FAILURE: u8 = 1;
+    /// Wrong usage: flags, arguments, malformed reference, bad spec file.
+    pub const USAGE: u8 = 2;
+    /// Authentication or authorisation refused.
+    pub const AUTHORISATION: u8 = 3;
+    /// A source does not exist.
+    pub const NOT_FOUND: u8 = 4;
+    /// Refused: conflict, missing platform, verification mismatch.
+    pub const REFUSED: u8 = 5;
+    /// The registry or the network kept failing after all retries.
+    pub const UNAVAILABLE: u8 = 6;
+    /// Partly done: some tags landed, some did not.
+    pub const PARTIAL: u8 = 7;
+    /// Added to the number of a signal that ended the run.
+    pub const SIGNAL: u8 = 128;
+}
+
+/// Why a command ends without success.
+#[derive(Debug)]
+pub(super) struct Failure {
+    code: u8,
+    error: anyhow::Error,
+    hints: Vec<String>,
+}
+
+impl Failure {
+    pub(super) fn new(code: u8, error: impl Into<anyhow::Error>) -> Self {
+        Self {
+            code,
+            error: error.into(),
+            hints: Vec::new(),
+        }
+    }
+
+    /// A failure that is said in one sentence.
+    pub(super) fn message(code: u8, text: impl fmt::Display) -> Self {
+        Self::new(code, anyhow::anyhow!("{text}"))
+    }
+
+    pub(super) fn usage(text: impl fmt::Display) -> Self {
+        Self::message(exit::USAGE, text)
+    }
+
+    pub(super) fn interrupted(signal: u8) -> Self {
+        let name = if signal == 2 {
+            "interrupted"
+        } else {
+            "terminated"
+        };
+        Self::message(exit::SIGNAL + signal, name)
+            .hint("what was not reported as pushed was not pushed; run the same command again to complete it")
+    }
+
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// Puts a sentence before the error.
+    pub(super) fn context(mut self, text: impl fmt::Display + Send + Sync + 'static) -> Self {
+        self.error = self.error.context(text);
+        self
+    }
+
+    /// Prints the error and what to try, and gives the exit code.
+    pub(super) fn print(&self) -> ExitCode {
+        // `{:#}` walks the chain: outermost first, causes behind colons.
+        eprintln!("error: {:#}", self.error);
+        for hint in &self.hints {
+            eprintln!(" hint: {hint}");
+        }
+        ExitCode::from(self.code)
+    }
+}
+
+/// The exit code for a failure of this kind.
+pub(super) fn code_of(kind: FailureKind) -> u8 {
+    match kind {
+        FailureKind::Unauthorized | FailureKind::Denied => exit::AUTHORISATION,
+        FailureKind::NotFound => exit::NOT_FOUND,
+        FailureKind::Refused => exit::REFUSED,
+        FailureKind::Unavailable => exit::UNAVAILABLE,
+        FailureKind::Other => exit::FAILURE,
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(mut error: StoreError) -> Self {
+        let hints = std::mem::take(&mut error.hints);
+        Self {
+            code: code_of(error.kind),
+            error: error.into(),
+            hints,
+        }
+    }
+}
+
+impl From<ReferenceError> for Failure {
+    fn from(error: ReferenceError) -> Self {
+        Self::new(exit::USAGE, error)
+    }
+}
+
+impl From<DraftError> for Failure {
+    fn from(error: DraftError) -> Self {
+        let hint = error.hint();
+        let failure = Self::new(exit::FAILURE, error);
+        match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
+
+impl From<PlanError> for Failure {
+    fn from(error: PlanError) -> Self {
+        let hints = error.hints();
+        Self {
+            code: exit::REFUSED,
+            error: error.into(),
+            hints,
+        }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::new(exit::FAILURE, error)
+    }
+}

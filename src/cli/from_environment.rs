@@ -1,0 +1,122 @@
+//! Options from the environment: `POLYARCH_<OPTION>`, and `PLUGIN_<OPTION>` as Woodpecker and Drone set it.
+//! They become arguments in front of those that were written, where the option was not written itself.
+
+use std::ffi::OsString;
+
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Command};
+
+use crate::environment::Environment;
+
+const PREFIXES: [&str; 2] = ["POLYARCH_", "PLUGIN_"];
+
+/// `arguments`, completed by what the environment says for the subcommand in them.
+pub(super) fn complete(
+    command: &Command,
+    arguments: &[OsString],
+    environment: &Environment,
+) -> Result<Vec<OsString>, clap::Error> {
+    let lenient = command.clone().ignore_errors(true);
+    let Ok(matches) = lenient.try_get_matches_from(arguments) else {
+        return Ok(arguments.to_vec());
+    };
+    let Some((name, given)) = matches.subcommand() else {
+        return Ok(arguments.to_vec());
+    };
+    let (Some(subcommand), Some(position)) = (
+        command.find_subcommand(name),
+        arguments.iter().position(|argument| argument == name),
+    ) else {
+        return Ok(arguments.to_vec());
+    };
+    let mut completed = arguments[..=position].to_vec();
+    for option in subcommand.get_arguments() {
+        if !is_given(option, given)
+            && let Some(argument) = from_variable(command, option, environment)?
+        {
+            completed.push(argument.into());
+        }
+    }
+    completed.extend_from_slice(&arguments[position + 1..]);
+    Ok(completed)
+}
+
+fn is_given(option: &Arg, given: &ArgMatches) -> bool {
+    let source = given.value_source(option.get_id().as_str());
+    source == Some(ValueSource::CommandLine)
+}
+
+fn from_variable(
+    command: &Command,
+    option: &Arg,
+    environment: &Environment,
+) -> Result<Option<String>, clap::Error> {
+    let Some(long) = option.get_long() else {
+        return Ok(None);
+    };
+    let suffix = long.to_uppercase().replace('-', "_");
+    let found = PREFIXES.iter().find_map(|prefix| {
+        let variable = format!("{prefix}{suffix}");
+        environment
+            .var(&variable)
+            .map(|value| (variable.clone(), value.trim()))
+    });
+    let Some((variable, value)) = found else {
+        return Ok(None);
+    };
+    if option.get_action().takes_values() {
+        return Ok((!value.is_empty()).then(|| format!("--{long}={value}")));
+    }
+    match value.to_ascii_lowercase().as_str() {
+        "" | "false" | "0" | "no" | "off" => Ok(None),
+        "true" | "1" | "yes" | "on" => Ok(Some(format!("--{long}"))),
+        _ => Err(command.clone().error(
+            ErrorKind::InvalidValue,
+            format!("{variable} is to be true or false"),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::args::Cli;
+    use super::*;
+    use clap::CommandFactory as _;
+
+    fn completed(arguments: &[&str], variables: &[(&str, &str)]) -> Vec<String> {
+        let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+        let environment: Environment = variables.iter().copied().collect();
+        complete(&Cli::command(), &arguments, &environment)
+            .unwrap()
+            .into_iter()
+            .map(|argument| argument.into_string().unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn the_environment_completes_what_was_not_written() {
+        let variables = [
+            ("POLYARCH_INSECURE", "true"),
+            ("PLUGIN_JOBS", "7"),
+            ("POLYARCH_PURGE", "false"),
+            ("POLYARCH_CA_CERT", ""),
+        ];
+        assert_eq!(
+            completed(&["polyarch", "push", "a"], &variables),
+            ["polyarch", "push", "--insecure", "--jobs=7", "a"]
+        );
+        assert_eq!(
+            completed(&["polyarch", "push", "--jobs", "3", "a"], &variables),
+            ["polyarch", "push", "--insecure", "--jobs", "3", "a"]
+        );
+    }
+
+    #[test]
+    fn a_flag_that_is_neither_true_nor_false_is_an_error() {
+        let environment: Environment = [("POLYARCH_INSECURE", "maybe")].into_iter().collect();
+        let arguments = ["polyarch", "push", "a"].map(OsString::from);
+        let error = complete(&Cli::command(), &arguments, &environment).unwrap_err();
+        assert!(error.to_string().contains("POLYARCH_INSECURE"));
+    }
+}

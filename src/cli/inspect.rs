@@ -1,0 +1,254 @@
+//! `polyarch inspect`: what a list or an image is, local or remote, in Docker's form or in better ones.
+
+use std::process::ExitCode;
+
+use base64::Engine as _;
+use futures_util::future::try_join_all;
+use serde::Serialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::args::{Format, InspectArgs};
+use super::context::Context;
+use super::failure::{Failure, exit};
+use super::list::{no_such_manifest, plan_of};
+use super::shell::print;
+use crate::content::{ManifestName, Store, StoreError};
+use crate::draft::{Draft, Drafts, Entry};
+use crate::plan::{Place, docker_json};
+use crate::registry::Access;
+use crate::report::{tree_of_image, tree_of_index};
+use crate::spec::{
+    Descriptor, Family, ImageConfig, Index, JsonStyle, Manifest, MediaType, Platform, Reference,
+    compact_for_go, indent, parse, write,
+};
+
+/// The most bytes of an image config that are read for its platform.
+const MAX_CONFIG: u64 = 4 << 20;
+
+pub(super) async fn run(
+    arguments: &InspectArgs,
+    context: &Context<'_>,
+) -> Result<ExitCode, Failure> {
+    let drafts = Drafts::locate(context.environment)?;
+    let output = match &arguments.names[..] {
+        [list, image] => {
+            let list = Reference::parse_or_latest(list)?;
+            let image = Reference::parse_or_latest(image)?;
+            let draft = drafts.load(&list)?;
+            let entry = draft.iter().flat_map(|draft| &draft.entries);
+            let entry = entry
+                .into_iter()
+                .find(|entry| entry.reference == image || entry.source == image);
+            Subject::of_entry(entry.ok_or_else(|| no_such(&image))?).show(arguments)?
+        }
+        [name, ..] => {
+            let reference = Reference::parse_or_latest(name)?;
+            let subject = match drafts.load(&reference)? {
+                Some(draft) => Subject::of_draft(&draft)?,
+                None => remote(&reference, arguments, context).await?,
+            };
+            subject.show(arguments)?
+        }
+        [] => return Err(Failure::usage("which manifest?")),
+    };
+    print(&output)
+}
+
+fn no_such(name: &Reference) -> Failure {
+    Failure::message(exit::NOT_FOUND, format!("No such manifest: {name}"))
+}
+
+/// What is shown: a manifest, and where they are needed, those below it.
+struct Subject {
+    reference: Reference,
+    manifest: Manifest,
+    /// As the descriptor of the manifest says, or its config.
+    platform: Option<Platform>,
+    children: Vec<Child>,
+}
+
+struct Child {
+    reference: Reference,
+    descriptor: Descriptor,
+    manifest: Option<Manifest>,
+}
+
+impl Subject {
+    fn of_entry(entry: &Entry) -> Self {
+        Self {
+            reference: entry.reference.clone(),
+            manifest: entry.manifest.clone(),
+            platform: entry.descriptor.platform.clone(),
+            children: Vec::new(),
+        }
+    }
+
+    fn of_draft(draft: &Draft) -> Result<Self, Failure> {
+        let mut draft = draft.clone();
+        draft.docker_order();
+        let children = draft.entries.iter().map(|entry| Child {
+            reference: entry.reference.clone(),
+            descriptor: entry.descriptor.clone(),
+            manifest: Some(entry.manifest.clone()),
+        });
+        Ok(Self {
+            reference: draft.list.clone(),
+            children: children.collect(),
+            manifest: plan_of(&draft, &[])?.index,
+            platform: None,
+        })
+    }
+
+    fn show(&self, arguments: &InspectArgs) -> Result<Vec<u8>, Failure> {
+        if arguments.raw {
+            return Ok(self.manifest.bytes.to_vec());
+        }
+        if arguments.tree {
+            return Ok(self.tree().into_bytes());
+        }
+        let mut text = match arguments.format {
+            Some(Format::Json) => write(&self.summary(), JsonStyle::Docker),
+            None if arguments.verbose => self.verbose()?,
+            None => match self.manifest.index() {
+                Some(index) => docker_json(index),
+                None => indent(&self.manifest.bytes, b"\t"),
+            },
+        };
+        text.push(b'\n');
+        Ok(text)
+    }
+
+    fn tree(&self) -> String {
+        let name = self.reference.to_string();
+        match (self.manifest.index(), self.manifest.image()) {
+            (Some(index), _) => tree_of_index(&name, &self.manifest, index),
+            (None, Some(image)) => tree_of_image(&name, &self.manifest, image),
+            (None, None) => name,
+        }
+    }
+
+    fn summary(&self) -> serde_json::Value {
+        let entries = self.manifest.index().map(|index: &Index| &index.manifests);
+        json!({
+            "reference": self.reference,
+            "digest": self.manifest.digest,
+            "mediaType": self.manifest.media_type,
+            "size": self.manifest.bytes.len(),
+            "platform": self.platform,
+            "manifests": entries,
+            "annotations": self.manifest.index().map(|index| &index.annotations),
+        })
+    }
+
+    /// `docker manifest inspect -v`: one object, or for a list an array of them.
+    fn verbose(&self) -> Result<Vec<u8>, Failure> {
+        let compact = if self.manifest.index().is_some() {
+            let items = self
+                .children
+                .iter()
+                .filter_map(|child| Some((child, child.manifest.as_ref()?)))
+                .map(|(child, manifest)| {
+                    Verbose::new(&child.reference, &child.descriptor, manifest)
+                })
+                .collect::<Result<Vec<_>, _>>()?;
+            serde_json::to_vec(&items)
+        } else {
+            let mut descriptor = self.manifest.descriptor();
+            descriptor.platform.clone_from(&self.platform);
+            serde_json::to_vec(&Verbose::new(&self.reference, &descriptor, &self.manifest)?)
+        };
+        let compact = compact.map_err(|error| Failure::new(exit::FAILURE, error))?;
+        Ok(indent(&compact_for_go(&compact), b"\t"))
+    }
+}
+
+/// In the order of Docker's struct; the content is embedded as it stands.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Verbose<'a> {
+    r#ref: &'a Reference,
+    descriptor: &'a Descriptor,
+    raw: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schema_v2_manifest: Option<Box<RawValue>>,
+    #[serde(rename = "OCIManifest", skip_serializing_if = "Option::is_none")]
+    oci_manifest: Option<Box<RawValue>>,
+}
+
+impl<'a> Verbose<'a> {
+    fn new(
+        reference: &'a Reference,
+        descriptor: &'a Descriptor,
+        manifest: &Manifest,
+    ) -> Result<Self, Failure> {
+        let content: Box<RawValue> = serde_json::from_slice(&manifest.bytes)
+            .map_err(|error| Failure::new(exit::REFUSED, error))?;
+        let is_docker = manifest.media_type.manifest_family() == Some(Family::Docker)
+            || manifest.media_type.as_str() == MediaType::DOCKER_LIST;
+        let (schema_v2_manifest, oci_manifest) = if is_docker {
+            (Some(content), None)
+        } else {
+            (None, Some(content))
+        };
+        Ok(Self {
+            r#ref: reference,
+            descriptor,
+            raw: base64::engine::general_purpose::STANDARD.encode(&manifest.bytes),
+            schema_v2_manifest,
+            oci_manifest,
+        })
+    }
+}
+
+async fn remote(
+    reference: &Reference,
+    arguments: &InspectArgs,
+    context: &Context<'_>,
+) -> Result<Subject, Failure> {
+    let stores = context.stores(&arguments.connection);
+    let place = Place::Repository(reference.repository().clone());
+    let store = stores.open(&place, Access::Pull).await?;
+    let name = match (reference.digest(), reference.tag()) {
+        (Some(digest), _) => ManifestName::Digest(digest.clone()),
+        (None, Some(tag)) => ManifestName::Tag(tag.clone()),
+        (None, None) => unreachable!("a reference without a tag was given :latest"),
+    };
+    let manifest = store.manifest(&name).await.map_err(no_such_manifest)?;
+    let mut subject = Subject {
+        reference: reference.clone(),
+        platform: None,
+        children: Vec::new(),
+        manifest,
+    };
+    let needs_more = arguments.verbose || arguments.format.is_some();
+    if let Some(index) = subject.manifest.index() {
+        if arguments.verbose {
+            let reads = index
+                .manifests
+                .iter()
+                .map(|entry| read_child(reference, entry, store.as_ref()));
+            subject.children = try_join_all(reads).await?;
+        }
+    } else if let Some(image) = subject.manifest.image()
+        && needs_more
+        && image.config.media_type.is_image_config()
+    {
+        let bytes = store.blob(&image.config, MAX_CONFIG).await?;
+        subject.platform = parse::<ImageConfig>(&bytes).ok().map(Platform::from);
+    }
+    Ok(subject)
+}
+
+async fn read_child(
+    list: &Reference,
+    entry: &Descriptor,
+    store: &dyn Store,
+) -> Result<Child, StoreError> {
+    let name = ManifestName::Digest(entry.digest.clone());
+    Ok(Child {
+        reference: list.at_digest(entry.digest.clone()),
+        descriptor: entry.clone(),
+        manifest: Some(store.manifest(&name).await?),
+    })
+}

@@ -1,0 +1,117 @@
+//! Arguments in, exit code out: one file a command. The only room that knows everybody.
+
+mod annotate;
+mod args;
+mod auth;
+mod context;
+mod create;
+mod failure;
+mod from_environment;
+mod inspect;
+mod list;
+mod ls;
+mod plugin;
+mod push;
+mod rm;
+mod shell;
+mod version;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, FromArgMatches as _};
+
+use crate::environment::Environment;
+use args::{Cli, Command};
+use context::Context;
+use failure::Failure;
+pub use failure::exit;
+
+/// Runs one command to its exit code. `arguments` are those of the process, its name first.
+pub fn main(arguments: Vec<OsString>, environment: &Environment) -> ExitCode {
+    let arguments = match plugin::unwrap(arguments) {
+        plugin::Call::Metadata => return plugin::print_metadata(),
+        plugin::Call::Command(arguments) => arguments,
+    };
+    let cli = match parse(&arguments, environment) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A closed pipe behind `--help` is no error.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { exit::USAGE } else { 0 });
+        }
+    };
+    match run(cli, environment) {
+        Ok(code) => code,
+        Err(failure) => failure.print(),
+    }
+}
+
+fn parse(arguments: &[OsString], environment: &Environment) -> Result<Cli, clap::Error> {
+    let arguments = from_environment::complete(&Cli::command(), arguments, environment)?;
+    let matches = Cli::command().try_get_matches_from(arguments)?;
+    Cli::from_arg_matches(&matches)
+}
+
+fn run(cli: Cli, environment: &Environment) -> Result<ExitCode, Failure> {
+    match cli.command {
+        Some(Command::Completions(arguments)) => shell::completions(&arguments),
+        Some(Command::Man) => shell::man(),
+        Some(Command::Rm(arguments)) => rm::run(&arguments, environment),
+        Some(Command::Ls(arguments)) => ls::run(&arguments, environment),
+        Some(Command::Annotate(arguments)) => annotate::run(&arguments, environment),
+        None if cli.version => version::print(cli.verbose),
+        None => {
+            Cli::command().print_help()?;
+            Ok(ExitCode::from(exit::USAGE))
+        }
+        Some(command) => block_on(command, cli.debug, environment),
+    }
+}
+
+/// The commands that talk to registries.
+fn block_on(command: Command, debug: bool, environment: &Environment) -> Result<ExitCode, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(std::thread::available_parallelism().map_or(2, |n| n.get().clamp(1, 4)))
+        .enable_all()
+        .build()?;
+    let outcome = runtime.block_on(async {
+        let context = Context::new(environment, debug);
+        tokio::select! {
+            outcome = dispatch(command, &context) => outcome,
+            signal = interrupted() => Err(Failure::interrupted(signal)),
+        }
+    });
+    // Connections that are closing must not keep the process.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn dispatch(command: Command, context: &Context<'_>) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Create(arguments) => create::run(&arguments, context).await,
+        Command::Push(arguments) => push::run(&arguments, context).await,
+        Command::Inspect(arguments) => inspect::run(&arguments, context).await,
+        Command::Auth(arguments) => auth::run(&arguments, context).await,
+        Command::Annotate(_)
+        | Command::Rm(_)
+        | Command::Ls(_)
+        | Command::Completions(_)
+        | Command::Man => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Waits for Ctrl-C or SIGTERM; gives the number of the signal.
+async fn interrupted() -> u8 {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => 2,
+        _ = terminate.recv() => 15,
+    }
+}

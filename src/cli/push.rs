@@ -1,0 +1,181 @@
+//! `polyarch push`: carries a draft out. Standard output is Docker's, to the letter: a line for each image
+//! that had to be put, and the digest of the list on the last line.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use super::args::PushArgs;
+use super::context::Context;
+use super::failure::{Failure, code_of, exit};
+use super::list::plan_of;
+use super::shell::print;
+use crate::draft::{Draft, Drafts};
+use crate::execute::{ExecuteOptions, Execution, Survey, execute};
+use crate::plan::{Place, Plan, Severity, Target};
+use crate::progress::Event;
+use crate::spec::{Reference, Tag, attestation};
+
+pub(super) async fn run(arguments: &PushArgs, context: &Context<'_>) -> Result<ExitCode, Failure> {
+    let list = Reference::parse_or_latest(&arguments.list)?;
+    let targets = targets(&list, &arguments.tags)?;
+    let drafts = Drafts::locate(context.environment)?;
+    let draft = drafts.load(&list)?.ok_or_else(|| no_such_list(&list))?;
+    check_platforms(&draft)?;
+    let plan = plan_of(&draft, &targets)?;
+    for notice in &plan.notices {
+        context.observed.observe(match notice.severity {
+            Severity::Warning => Event::Warning(&notice.text),
+            Severity::Notice => Event::Notice(&notice.text),
+        });
+    }
+    let stores = context.stores(&arguments.connection);
+    let options = ExecuteOptions {
+        verify: arguments.verify,
+        jobs: arguments.connection.jobs.into(),
+    };
+    let execution = execute(
+        &plan,
+        &stores,
+        &Survey::default(),
+        &options,
+        &context.observed,
+    )
+    .await?;
+    let failures = execution.failures();
+    if let Some(first) = failures.first() {
+        return Err(failed(&execution, &plan, first));
+    }
+    if arguments.purge {
+        drafts.remove(&list)?;
+    }
+    print(pushed(&execution, &plan).as_bytes())
+}
+
+fn no_such_list(list: &Reference) -> Failure {
+    Failure::message(exit::FAILURE, format!("No such manifest: {list}")).hint(format!(
+        "create it first: polyarch create {list} MANIFEST..."
+    ))
+}
+
+/// The list's own name, and what `--tag` adds: a bare tag belongs to the list's repository.
+fn targets(list: &Reference, tags: &[String]) -> Result<Vec<Target>, Failure> {
+    let mut targets = vec![Target {
+        place: Place::Repository(list.repository().clone()),
+        tags: list
+            .tag()
+            .filter(|_| list.digest().is_none())
+            .cloned()
+            .into_iter()
+            .collect(),
+    }];
+    for text in tags
+        .iter()
+        .map(|text| text.trim())
+        .filter(|text| !text.is_empty())
+    {
+        let (place, tag) = if let Ok(tag) = text.parse::<Tag>() {
+            (targets[0].place.clone(), tag)
+        } else {
+            elsewhere(text)?
+        };
+        match targets.iter_mut().find(|target| target.place == place) {
+            Some(target) if target.tags.contains(&tag) => {}
+            Some(target) => target.tags.push(tag),
+            None => targets.push(Target {
+                place,
+                tags: vec![tag],
+            }),
+        }
+    }
+    Ok(targets)
+}
+
+/// A tag anywhere, as a whole reference.
+fn elsewhere(text: &str) -> Result<(Place, Tag), Failure> {
+    let reference = Reference::parse_or_latest(text)
+        .map_err(|error| Failure::from(error).context(format!("--tag {text}")))?;
+    let tag = reference.tag().filter(|_| reference.digest().is_none());
+    let tag = tag
+        .cloned()
+        .ok_or_else(|| Failure::usage(format!("--tag {text}: a tag is needed, not a digest")))?;
+    Ok((Place::Repository(reference.repository().clone()), tag))
+}
+
+/// Docker's words for an entry without a platform.
+fn check_platforms(draft: &Draft) -> Result<(), Failure> {
+    let incomplete = draft.entries.iter().find(|entry| {
+        let named =
+            entry.descriptor.platform.as_ref().is_some_and(|platform| {
+                !platform.os.is_empty() && !platform.architecture.is_empty()
+            });
+        !named && !attestation::is_attestation(&entry.descriptor) && draft.exact.is_none()
+    });
+    match incomplete {
+        None => Ok(()),
+        Some(entry) => Err(Failure::message(
+            exit::REFUSED,
+            format!(
+                "manifest {} must have an OS and Architecture to be pushed to a registry",
+                entry.reference
+            ),
+        )
+        .hint(format!(
+            "polyarch annotate --os OS --arch ARCH {} {}",
+            draft.list, entry.reference
+        ))),
+    }
+}
+
+fn pushed(execution: &Execution, plan: &Plan) -> String {
+    let mut text = String::new();
+    for target in &execution.targets {
+        for digest in &target.pushed {
+            let _ = writeln!(
+                text,
+                "Pushed ref {}@{digest} with digest: {digest}",
+                target.place
+            );
+        }
+    }
+    let _ = writeln!(text, "{}", plan.index.digest);
+    text
+}
+
+/// What failed, and what landed all the same.
+fn failed(execution: &Execution, plan: &Plan, first: &crate::content::StoreError) -> Failure {
+    let landed: Vec<String> = execution
+        .targets
+        .iter()
+        .flat_map(|target| {
+            let tags = target.tags.iter().filter(|tag| tag.result.is_ok());
+            tags.map(move |tag| format!("{}:{}", target.place, tag.tag))
+        })
+        .collect();
+    let others: Vec<String> = execution
+        .failures()
+        .iter()
+        .skip(1)
+        .map(ToString::to_string)
+        .collect();
+    let code = if execution.landed_something() {
+        exit::PARTIAL
+    } else {
+        code_of(first.kind)
+    };
+    let mut failure = Failure::message(code, first);
+    for hint in &first.hints {
+        failure = failure.hint(hint.clone());
+    }
+    for other in others {
+        failure = failure.hint(format!("this failed too: {other}"));
+    }
+    if landed.is_empty() {
+        failure.hint("no tag was changed")
+    } else {
+        failure.hint(format!(
+            "these landed as {}: {}",
+            plan.index.digest,
+            landed.join(", ")
+        ))
+    }
+}

@@ -1,0 +1,34 @@
+//! `polyarch rm`: forgets drafts. Goes on after one that is not there.
+
+use std::process::ExitCode;
+
+use super::args::RmArgs;
+use super::failure::{Failure, exit};
+use crate::draft::Drafts;
+use crate::environment::Environment;
+use crate::spec::Reference;
+
+pub(super) fn run(arguments: &RmArgs, environment: &Environment) -> Result<ExitCode, Failure> {
+    let drafts = Drafts::locate(environment)?;
+    let mut code = 0;
+    for text in &arguments.lists {
+        let outcome = remove(&drafts, text);
+        if let Err(failure) = outcome {
+            let _ = failure.print();
+            code = exit::FAILURE;
+        }
+    }
+    Ok(ExitCode::from(code))
+}
+
+fn remove(drafts: &Drafts, text: &str) -> Result<(), Failure> {
+    let list = Reference::parse_or_latest(text)?;
+    if drafts.remove(&list)? {
+        Ok(())
+    } else {
+        Err(Failure::message(
+            exit::FAILURE,
+            format!("No such manifest: {list}"),
+        ))
+    }
+}

@@ -1,0 +1,7 @@
+//! What people and programs are shown. Knows the results of the other rooms, never how they came about.
+
+mod console;
+mod tree;
+
+pub use console::{Console, ConsoleMode};
+pub use tree::{human_size, tree_of_image, tree_of_index};

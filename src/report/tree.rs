@@ -1,0 +1,135 @@
+//! What is there, as a tree for people.
+
+use std::fmt::Write as _;
+
+use crate::spec::{Descriptor, ImageManifest, Index, Manifest, attestation};
+
+/// The tree of an index: a line for each entry, attestations below the image they are about.
+pub fn tree_of_index(name: &str, manifest: &Manifest, index: &Index) -> String {
+    let mut out = heading(name, manifest);
+    let is_child = |entry: &Descriptor| {
+        attestation::is_attestation(entry)
+            && attestation::subject(entry)
+                .is_some_and(|subject| index.manifests.iter().any(|image| image.digest == subject))
+    };
+    let tops: Vec<&Descriptor> = index
+        .manifests
+        .iter()
+        .filter(|entry| !is_child(entry))
+        .collect();
+    let has_annotations = !index.annotations.is_empty();
+    for (position, entry) in tops.iter().enumerate() {
+        let last = position + 1 == tops.len() && !has_annotations;
+        let (branch, rest) = if last {
+            ("└── ", "    ")
+        } else {
+            ("├── ", "│   ")
+        };
+        let _ = writeln!(out, "{branch}{}", entry_line(entry));
+        let attached: Vec<&Descriptor> = index
+            .manifests
+            .iter()
+            .filter(|other| {
+                is_child(other) && attestation::subject(other).as_ref() == Some(&entry.digest)
+            })
+            .collect();
+        let mut below: Vec<String> = annotation_lines(&entry.annotations);
+        below.extend(
+            attached
+                .iter()
+                .map(|other| format!("attestation  {}", facts(other))),
+        );
+        leaves(&mut out, rest, &below);
+    }
+    if has_annotations {
+        out.push_str("└── annotations\n");
+        leaves(&mut out, "    ", &annotation_lines(&index.annotations));
+    }
+    out
+}
+
+/// The tree of an image: its config and layers.
+pub fn tree_of_image(name: &str, manifest: &Manifest, image: &ImageManifest) -> String {
+    let mut out = heading(name, manifest);
+    let mut below = vec![format!("config  {}", facts(&image.config))];
+    below.extend(
+        image
+            .layers
+            .iter()
+            .map(|layer| format!("layer   {}", facts(layer))),
+    );
+    below.extend(annotation_lines(&image.annotations));
+    leaves(&mut out, "", &below);
+    out
+}
+
+fn heading(name: &str, manifest: &Manifest) -> String {
+    format!(
+        "{name}\n{} {} {}\n",
+        manifest.digest,
+        manifest.media_type,
+        human_size(manifest.bytes.len() as u64)
+    )
+}
+
+fn leaves(out: &mut String, prefix: &str, lines: &[String]) {
+    for (position, line) in lines.iter().enumerate() {
+        let branch = if position + 1 == lines.len() {
+            "└── "
+        } else {
+            "├── "
+        };
+        let _ = writeln!(out, "{prefix}{branch}{line}");
+    }
+}
+
+fn entry_line(entry: &Descriptor) -> String {
+    let what = match &entry.platform {
+        Some(platform) => platform.to_string(),
+        None => entry
+            .artifact_type
+            .clone()
+            .unwrap_or_else(|| entry.media_type.to_string()),
+    };
+    format!("{what:<16} {}", facts(entry))
+}
+
+fn facts(descriptor: &Descriptor) -> String {
+    format!("{}  {}", descriptor.digest, human_size(descriptor.size))
+}
+
+fn annotation_lines(annotations: &crate::spec::Annotations) -> Vec<String> {
+    annotations
+        .iter()
+        .map(|(key, value)| format!("{key}={}", crate::transport::clean(value, 200)))
+        .collect()
+}
+
+/// `1234567` as `1.2 MB`: decimal units, as registries bill them.
+pub fn human_size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
+    let mut unit = 0;
+    let mut divisor = 1_u64;
+    while unit + 1 < UNITS.len() && bytes >= divisor * 1000 {
+        unit += 1;
+        divisor *= 1000;
+    }
+    if unit == 0 {
+        return format!("{bytes} B");
+    }
+    let tenths = u128::from(bytes) * 10 / u128::from(divisor);
+    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_for_people() {
+        assert_eq!(human_size(999), "999 B");
+        assert_eq!(human_size(1000), "1.0 kB");
+        assert_eq!(human_size(1_234_567), "1.2 MB");
+        assert_eq!(human_size(u64::MAX), "18446744.0 TB");
+    }
+}
