@@ -191,25 +191,30 @@ impl<'a> Whereabouts<'a> {
             blobs: Vec::new(),
             manifests: Vec::new(),
         };
-        let mut moved: HashSet<(Kind, &Digest)> = HashSet::new();
+        let mut seen: HashSet<(Kind, &Digest)> = HashSet::new();
         for content in self.contents {
             let digest = content.node.digest();
+            if !seen.insert((Kind::Manifest, digest)) {
+                continue;
+            }
             let Some((from, _)) = self.nearest(Kind::Manifest, digest, &near) else {
                 continue;
             };
-            if !moved.insert((Kind::Manifest, digest)) {
-                continue;
-            }
             let read = self.manifests.get(digest);
             let manifest = *read.ok_or_else(|| PlanError::NotRead {
                 source_name: self.sources[content.source].name.clone(),
                 digest: digest.clone(),
             })?;
+            plan.manifests.push(ManifestTransfer {
+                manifest: Arc::clone(manifest),
+                from: from.clone(),
+                stage: content.stage,
+            });
             for blob in blobs(manifest) {
-                let Some((from, distance)) = self.nearest(Kind::Blob, &blob.digest, &near) else {
+                if !seen.insert((Kind::Blob, &blob.digest)) {
                     continue;
-                };
-                if moved.insert((Kind::Blob, &blob.digest)) {
+                }
+                if let Some((from, distance)) = self.nearest(Kind::Blob, &blob.digest, &near) {
                     plan.blobs.push(BlobTransfer {
                         blob: blob.clone(),
                         from: from.clone(),
@@ -217,11 +222,6 @@ impl<'a> Whereabouts<'a> {
                     });
                 }
             }
-            plan.manifests.push(ManifestTransfer {
-                manifest: Arc::clone(manifest),
-                from: from.clone(),
-                stage: content.stage,
-            });
         }
         plan.manifests.sort_by_key(|transfer| transfer.stage);
         Ok(plan)

@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod buildx;
 mod draft;
 mod layout;
 mod liar;
