@@ -160,7 +160,7 @@ fn edit_platform(entry: &mut Entry, arguments: &AnnotateArgs) -> Result<(), Fail
     if let Some(version) = &arguments.os_version {
         platform.os_version.clone_from(version);
     }
-    for feature in &arguments.os_features {
+    for feature in arguments.os_features.iter().filter(|name| !name.is_empty()) {
         if !platform.os_features.contains(feature) {
             platform.os_features.push(feature.clone());
         }

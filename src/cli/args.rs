@@ -12,6 +12,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[command(
     name = "polyarch",
     disable_version_flag = true,
+    // The last one counts, as with Docker.
+    args_override_self = true,
     max_term_width = 100,
     after_help = "Every option can also be given as POLYARCH_<OPTION> in the environment.\n\
                   Exit codes: 0 done, 1 failure, 2 usage, 3 authorisation, 4 a source does not exist,\n\

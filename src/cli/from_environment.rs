@@ -11,10 +11,12 @@ use crate::environment::Environment;
 
 const PREFIXES: [&str; 2] = ["POLYARCH_", "PLUGIN_"];
 
-/// `arguments`, completed by what the environment says for the subcommand in them.
+/// `arguments`, completed by what the environment says for the subcommand in them; not for the switches that
+/// were `declined` on the command line.
 pub(super) fn complete(
     command: &Command,
     arguments: &[OsString],
+    declined: &[String],
     environment: &Environment,
 ) -> Result<Vec<OsString>, clap::Error> {
     let lenient = command.clone().ignore_errors(true);
@@ -32,7 +34,11 @@ pub(super) fn complete(
     };
     let mut completed = arguments[..=position].to_vec();
     for option in subcommand.get_arguments() {
+        let is_declined = option
+            .get_long()
+            .is_some_and(|long| declined.iter().any(|name| name == long));
         if !is_given(option, given)
+            && !is_declined
             && let Some(argument) = from_variable(command, option, environment)?
         {
             completed.push(argument.into());
@@ -87,11 +93,16 @@ mod tests {
     fn completed(arguments: &[&str], variables: &[(&str, &str)]) -> Vec<String> {
         let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
         let environment: Environment = variables.iter().copied().collect();
-        complete(&Cli::command(), &arguments, &environment)
-            .unwrap()
-            .into_iter()
-            .map(|argument| argument.into_string().unwrap())
-            .collect()
+        complete(
+            &Cli::command(),
+            &arguments,
+            &["verify".into()],
+            &environment,
+        )
+        .unwrap()
+        .into_iter()
+        .map(|argument| argument.into_string().unwrap())
+        .collect()
     }
 
     #[test]
@@ -101,6 +112,7 @@ mod tests {
             ("PLUGIN_JOBS", "7"),
             ("POLYARCH_PURGE", "false"),
             ("POLYARCH_CA_CERT", ""),
+            ("POLYARCH_VERIFY", "true"),
         ];
         assert_eq!(
             completed(&["polyarch", "push", "a"], &variables),
@@ -116,7 +128,7 @@ mod tests {
     fn a_flag_that_is_neither_true_nor_false_is_an_error() {
         let environment: Environment = [("POLYARCH_INSECURE", "maybe")].into_iter().collect();
         let arguments = ["polyarch", "push", "a"].map(OsString::from);
-        let error = complete(&Cli::command(), &arguments, &environment).unwrap_err();
+        let error = complete(&Cli::command(), &arguments, &[], &environment).unwrap_err();
         assert!(error.to_string().contains("POLYARCH_INSECURE"));
     }
 }

@@ -61,6 +61,8 @@ fn no_such(name: &Reference) -> Failure {
 
 /// What is shown: a manifest, and where they are needed, those below it.
 struct Subject {
+    /// Out of a draft, where Docker shows the content as its JSON encoder left it.
+    is_local: bool,
     reference: Reference,
     manifest: Manifest,
     /// As the descriptor of the manifest says, or its config.
@@ -77,6 +79,7 @@ struct Child {
 impl Subject {
     fn of_entry(entry: &Entry) -> Self {
         Self {
+            is_local: true,
             reference: entry.reference.clone(),
             manifest: entry.manifest.clone(),
             platform: entry.descriptor.platform.clone(),
@@ -93,6 +96,7 @@ impl Subject {
             manifest: Some(entry.manifest.clone()),
         });
         Ok(Self {
+            is_local: true,
             reference: draft.list.clone(),
             children: children.collect(),
             manifest: plan_of(&draft, &[])?.index,
@@ -112,6 +116,7 @@ impl Subject {
             None if arguments.verbose => self.verbose()?,
             None => match self.manifest.index() {
                 Some(index) => docker_json(index),
+                None if self.is_local => indent(&compact_for_go(&self.manifest.bytes), b"\t"),
                 None => indent(&self.manifest.bytes, b"\t"),
             },
         };
@@ -216,6 +221,7 @@ async fn remote(
     };
     let manifest = store.manifest(&name).await.map_err(no_such_manifest)?;
     let mut subject = Subject {
+        is_local: false,
         reference: reference.clone(),
         platform: None,
         children: Vec::new(),

@@ -14,6 +14,7 @@ mod plugin;
 mod push;
 mod rm;
 mod shell;
+mod switches;
 mod version;
 
 use std::ffi::OsString;
@@ -26,6 +27,7 @@ use args::{Cli, Command};
 use context::Context;
 use failure::Failure;
 pub use failure::exit;
+use switches::Switches;
 
 /// Runs one command to its exit code. `arguments` are those of the process, its name first.
 pub fn main(arguments: Vec<OsString>, environment: &Environment) -> ExitCode {
@@ -48,8 +50,13 @@ pub fn main(arguments: Vec<OsString>, environment: &Environment) -> ExitCode {
 }
 
 fn parse(arguments: &[OsString], environment: &Environment) -> Result<Cli, clap::Error> {
-    let arguments = from_environment::complete(&Cli::command(), arguments, environment)?;
-    let matches = Cli::command().try_get_matches_from(arguments)?;
+    let command = Cli::command();
+    let Switches {
+        arguments,
+        declined,
+    } = switches::resolve(&command, arguments)?;
+    let arguments = from_environment::complete(&command, &arguments, &declined, environment)?;
+    let matches = command.try_get_matches_from(arguments)?;
     Cli::from_arg_matches(&matches)
 }
 

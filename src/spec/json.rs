@@ -10,15 +10,13 @@ use serde_json::ser::{CharEscape, Formatter, PrettyFormatter};
 /// The deepest nesting that is read. Go's limit is 10,000; no real document has more than ten.
 const MAX_DEPTH: usize = 64;
 
-/// How an index is written: the choices by which Go's writers differ.
+/// How an index is written. Both escape `<`, `>` and `&` (`json.MarshalIndent` does).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JsonStyle {
-    /// As `docker manifest` does: three spaces, `<`, `>`, `&` as they are.
+    /// As `docker manifest` does: three spaces.
     Docker,
-    /// As buildx does (`json.MarshalIndent`): two spaces, `<`, `>`, `&` escaped.
+    /// As buildx does: two spaces.
     Oci,
-    /// As `docker manifest inspect -v` does: a TAB, `<`, `>`, `&` escaped.
-    Verbose,
 }
 
 impl JsonStyle {
@@ -26,12 +24,7 @@ impl JsonStyle {
         match self {
             Self::Docker => b"   ",
             Self::Oci => b"  ",
-            Self::Verbose => b"\t",
         }
-    }
-
-    fn escapes_html(self) -> bool {
-        self != Self::Docker
     }
 }
 
@@ -65,7 +58,6 @@ pub fn write<T: Serialize>(value: &T, style: JsonStyle) -> Vec<u8> {
     let mut out = Vec::new();
     let formatter = GoFormatter {
         pretty: PrettyFormatter::with_indent(style.indentation()),
-        escapes_html: style.escapes_html(),
     };
     let mut serializer = serde_json::Serializer::with_formatter(&mut out, formatter);
     value
@@ -197,10 +189,9 @@ fn escape_html(text: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// `PrettyFormatter` with Go's escapes: always U+2028 and U+2029, `<`, `>` and `&` on request.
+/// `PrettyFormatter` with the escapes that Go adds: U+2028, U+2029, `<`, `>` and `&`.
 struct GoFormatter<'a> {
     pretty: PrettyFormatter<'a>,
-    escapes_html: bool,
 }
 
 impl Formatter for GoFormatter<'_> {
@@ -253,11 +244,7 @@ impl Formatter for GoFormatter<'_> {
         writer: &mut W,
         fragment: &str,
     ) -> io::Result<()> {
-        let needs_escape = |c: char| match c {
-            '\u{2028}' | '\u{2029}' => true,
-            '<' | '>' | '&' => self.escapes_html,
-            _ => false,
-        };
+        let needs_escape = ['\u{2028}', '\u{2029}', '<', '>', '&'];
         let mut rest = fragment;
         while let Some(position) = rest.find(needs_escape) {
             let (plain, tail) = rest.split_at(position);
@@ -308,7 +295,7 @@ mod tests {
         let text = |style| String::from_utf8(write(&value, style)).unwrap();
         assert_eq!(
             text(JsonStyle::Docker),
-            "{\n   \"a\": \"<b>\",\n   \"c\": [],\n   \"d\": [\n      1\n   ]\n}"
+            "{\n   \"a\": \"\\u003cb\\u003e\",\n   \"c\": [],\n   \"d\": [\n      1\n   ]\n}"
         );
         assert!(text(JsonStyle::Oci).starts_with("{\n  \"a\": \"\\u003cb\\u003e\""));
     }

@@ -4,6 +4,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod differential;
+mod distribution;
 mod layout;
 mod program;
 mod registry;

@@ -114,7 +114,7 @@ fn docker_puts_what_it_does_not_know_behind_what_it_knows() {
     let order = [
         "\"digest\"",
         "\"platform\"",
-        "\"k\": \"<&>\"",
+        "\"k\": \"\\u003c\\u0026\\u003e\"",
         "\"urls\"",
         "\"data\"",
         "\"artifactType\"",

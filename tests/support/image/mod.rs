@@ -128,8 +128,8 @@ impl Image {
     }
 
     /// `os.features` in the config.
-    pub fn os_features<const N: usize>(mut self, features: [&str; N]) -> Self {
-        self.os_features = features.map(str::to_owned).to_vec();
+    pub fn os_features<F: Into<String>>(mut self, features: impl IntoIterator<Item = F>) -> Self {
+        self.os_features = features.into_iter().map(Into::into).collect();
         self
     }
 

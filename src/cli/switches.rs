@@ -1,0 +1,139 @@
+//! Switches with a value, as Docker's flag parser takes them: `--purge=false`, `-p=true`. Scripts write them
+//! with a variable behind the sign.
+
+use std::ffi::OsString;
+
+use clap::error::ErrorKind;
+use clap::{Arg, ArgAction, Command};
+
+/// Arguments in which no switch has a value.
+pub(super) struct Switches {
+    /// With `--purge` for `--purge=true`, and without what was false.
+    pub(super) arguments: Vec<OsString>,
+    /// The long names of the switches that were said to be false, and not true later on.
+    pub(super) declined: Vec<String>,
+}
+
+/// Takes the values off the switches of the subcommand in `arguments`. The last word on a switch counts.
+pub(super) fn resolve(command: &Command, arguments: &[OsString]) -> Result<Switches, clap::Error> {
+    let mut subcommand = None;
+    let mut resolved: Vec<(OsString, Option<String>)> = Vec::new();
+    let mut declined: Vec<String> = Vec::new();
+    let mut is_over = false;
+    for argument in arguments {
+        let text = argument.to_str().unwrap_or_default();
+        is_over |= text == "--";
+        subcommand = subcommand.or_else(|| command.find_subcommand(text));
+        let found = subcommand
+            .filter(|_| !is_over)
+            .and_then(|subcommand| switch_of(subcommand, text));
+        let Some((switch, value)) = found else {
+            resolved.push((argument.clone(), None));
+            continue;
+        };
+        let long = switch.get_long().unwrap_or_default().to_owned();
+        declined.retain(|name| *name != long);
+        match value.map(truth) {
+            None | Some(Some(true)) => {
+                resolved.push((format!("--{long}").into(), Some(long)));
+            }
+            Some(Some(false)) => {
+                resolved.retain(|(_, name)| name.as_ref() != Some(&long));
+                declined.push(long);
+            }
+            Some(None) => {
+                return Err(command.clone().error(
+                    ErrorKind::InvalidValue,
+                    format!("{text}: --{long} is to be true or false"),
+                ));
+            }
+        }
+    }
+    Ok(Switches {
+        arguments: resolved.into_iter().map(|(argument, _)| argument).collect(),
+        declined,
+    })
+}
+
+/// The switch that an argument is, with the value behind `=`.
+fn switch_of<'a, 'b>(subcommand: &'a Command, text: &'b str) -> Option<(&'a Arg, Option<&'b str>)> {
+    let (name, value) = match text.split_once('=') {
+        Some((name, value)) => (name, Some(value)),
+        None => (text, None),
+    };
+    let is_named = |argument: &&Arg| match name.strip_prefix("--") {
+        Some(long) => argument.get_long() == Some(long),
+        None => argument
+            .get_short()
+            .is_some_and(|letter| name.strip_prefix('-') == Some(letter.to_string().as_str())),
+    };
+    let mut switches = subcommand.get_arguments().filter(|argument| {
+        matches!(argument.get_action(), ArgAction::SetTrue) && argument.get_long().is_some()
+    });
+    Some((switches.find(is_named)?, value))
+}
+
+/// As Go's `strconv.ParseBool` reads it.
+fn truth(value: &str) -> Option<bool> {
+    match value {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::args::Cli;
+    use super::*;
+    use clap::CommandFactory as _;
+
+    fn resolved(arguments: &[&str]) -> Result<(Vec<String>, Vec<String>), clap::Error> {
+        let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+        let switches = resolve(&Cli::command(), &arguments)?;
+        let arguments = switches.arguments.into_iter();
+        let arguments = arguments.map(|argument| argument.into_string().unwrap());
+        Ok((arguments.collect(), switches.declined))
+    }
+
+    #[test]
+    fn values_of_switches_are_taken_off() {
+        for (given, expected, declined) in [
+            (
+                "polyarch push --purge=true a",
+                "polyarch push --purge a",
+                "",
+            ),
+            ("polyarch push -p=1 a", "polyarch push --purge a", ""),
+            ("polyarch push a --purge=false", "polyarch push a", "purge"),
+            (
+                "polyarch push --purge a --purge=F",
+                "polyarch push a",
+                "purge",
+            ),
+            (
+                "polyarch push --purge=f a -p",
+                "polyarch push a --purge",
+                "",
+            ),
+            (
+                "polyarch push -- --purge=false",
+                "polyarch push -- --purge=false",
+                "",
+            ),
+            ("polyarch push --jobs=7 a", "polyarch push --jobs=7 a", ""),
+            ("polyarch -D push -p a", "polyarch -D push --purge a", ""),
+            ("polyarch --purge=true", "polyarch --purge=true", ""),
+        ] {
+            let (arguments, names) = resolved(&given.split(' ').collect::<Vec<_>>()).unwrap();
+            assert_eq!(arguments.join(" "), expected, "{given}");
+            assert_eq!(names.join(" "), declined, "{given}");
+        }
+    }
+
+    #[test]
+    fn a_switch_is_true_or_false() {
+        let error = resolved(&["polyarch", "push", "--purge=maybe", "a"]).unwrap_err();
+        assert!(error.to_string().contains("--purge is to be true or false"));
+    }
+}

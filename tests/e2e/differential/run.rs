@@ -1,0 +1,107 @@
+//! One tool in a home of its own, and the words of a case as that tool must be given them.
+
+use crate::{
+    distribution::Distribution,
+    program::{Home, Said},
+};
+
+use super::script::{Built, split_name};
+
+/// Who carries out the commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tool {
+    Docker,
+    Polyarch,
+}
+
+impl Tool {
+    /// Runs `COMMAND WORD...`, as `docker manifest` or as `polyarch`.
+    pub(super) async fn run(self, home: &Home, words: &[String]) -> Said {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        match self {
+            Self::Docker => {
+                home.run("docker", &[&["manifest"], &words[..]].concat())
+                    .await
+            }
+            Self::Polyarch => home.run(env!("CARGO_BIN_EXE_polyarch"), &words).await,
+        }
+    }
+}
+
+/// A tool at work on one case.
+pub(super) struct Worker<'a> {
+    tool: Tool,
+    home: Home,
+    registry: &'a Distribution,
+    namespace: String,
+}
+
+impl<'a> Worker<'a> {
+    /// The namespaces of the two tools differ in their first letter only, so that whatever is sorted
+    /// is sorted alike.
+    pub(super) fn new(tool: Tool, registry: &'a Distribution, number: usize) -> Self {
+        let letter = match tool {
+            Tool::Docker => 'd',
+            Tool::Polyarch => 'p',
+        };
+        Self {
+            tool,
+            home: Home::new(),
+            registry,
+            namespace: format!("{letter}{number:03}"),
+        }
+    }
+
+    /// The path of the repository that a case calls `@…`.
+    pub(super) fn repository(&self, name: &str) -> String {
+        format!("{}{name}", self.namespace)
+    }
+
+    /// Puts the images of the case where this tool looks for them.
+    pub(super) async fn load(
+        &self,
+        images: &[Built],
+        scratch: &crate::support::registry::Registry,
+    ) {
+        for image in images {
+            let name = image.name.strip_prefix('@').expect("an own repository");
+            let (repository, tag) = split_name(name);
+            let repository = self.repository(repository);
+            let tag = tag.trim_start_matches(':');
+            self.registry
+                .put_image(scratch, "parts", &image.loaded, &repository, tag)
+                .await;
+        }
+    }
+
+    /// The words of a step as they stand on the command line. To a registry without TLS Docker speaks
+    /// with `--insecure` only.
+    pub(super) fn words(&self, step: &[String], images: &[Built]) -> Vec<String> {
+        let mut words: Vec<String> = step.iter().map(|word| self.word(word, images)).collect();
+        if ["create", "push", "inspect"].contains(&step[0].as_str()) {
+            words.insert(1, "--insecure".into());
+        }
+        words
+    }
+
+    fn word(&self, word: &str, images: &[Built]) -> String {
+        let mut text = match word.strip_prefix('@') {
+            Some(rest) => format!("{}/{}{rest}", self.registry.host(), self.namespace),
+            None => word.to_owned(),
+        };
+        for image in images {
+            text = text.replace(&format!("{{{}}}", image.name), &image.loaded.digest);
+        }
+        text
+    }
+
+    pub(super) async fn run(&self, words: &[String]) -> Said {
+        let mut said = self.tool.run(&self.home, words).await;
+        // Both outputs under one name.
+        let own = format!("{}/{}", self.registry.host(), self.namespace);
+        let neutral = format!("{}/@{}", self.registry.host(), &self.namespace[1..]);
+        said.stdout = said.stdout.replace(&own, &neutral);
+        said.stderr = said.stderr.replace(&own, &neutral);
+        said
+    }
+}

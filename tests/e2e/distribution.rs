@@ -1,0 +1,185 @@
+//! Debian's `docker-registry` as a process: on a free port, with a store of its own, gone when
+//! dropped. And the little HTTP that puts images into it and reads back what is there.
+
+use std::{io::Write as _, process::Stdio, time::Duration};
+
+use bytes::Bytes;
+use http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::{Child, Command},
+    time::timeout,
+};
+
+use crate::support::{image::Loaded, registry::Registry};
+
+/// The media types that a client of this day takes.
+const ACCEPT: &str = "application/vnd.docker.distribution.manifest.v2+json, \
+    application/vnd.docker.distribution.manifest.list.v2+json, \
+    application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json";
+
+/// A running registry.
+pub(crate) struct Distribution {
+    host: String,
+    client: Client<HttpConnector, Full<Bytes>>,
+    _process: Child,
+    _store: TempDir,
+}
+
+/// A manifest as it was served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Served {
+    pub(crate) media_type: String,
+    pub(crate) digest: String,
+    pub(crate) body: Bytes,
+}
+
+impl Distribution {
+    /// Starts it over plain HTTP.
+    pub(crate) async fn start() -> Self {
+        let store = tempfile::tempdir().expect("a temporary directory");
+        let config = store.path().join("config.yml");
+        let mut file = std::fs::File::create(&config).expect("a file");
+        write!(
+            file,
+            "version: 0.1\nlog: {{level: info}}\nhttp: {{addr: '127.0.0.1:0', secret: s}}\n\
+             storage: {{filesystem: {{rootdirectory: '{}'}}}}\n",
+            store.path().join("data").display()
+        )
+        .expect("a file");
+        let mut process = Command::new("docker-registry")
+            .arg("serve")
+            .arg(&config)
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap_or_else(|error| panic!("docker-registry must be installed: {error}"));
+        let log = process.stderr.take().expect("a pipe");
+        let host = timeout(Duration::from_secs(30), listening(log))
+            .await
+            .expect("docker-registry starts within half a minute");
+        Self {
+            host,
+            client: Client::builder(TokioExecutor::new()).build_http(),
+            _process: process,
+            _store: store,
+        }
+    }
+
+    /// `127.0.0.1:port`.
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Copies an image with its blobs from a registry in process.
+    pub(crate) async fn put_image(
+        &self,
+        from: &Registry,
+        from_repo: &str,
+        image: &Loaded,
+        repo: &str,
+        tag: &str,
+    ) {
+        for digest in &image.blobs {
+            let content = from.blob(from_repo, digest).expect("a blob");
+            self.put_blob(repo, digest, content).await;
+        }
+        self.put_manifest(repo, tag, &image.media_type, image.bytes.clone())
+            .await;
+    }
+
+    async fn put_blob(&self, repo: &str, digest: &str, content: Bytes) {
+        let path = format!("/v2/{repo}/blobs/uploads/");
+        let (status, headers, body) = self.send(Method::POST, &path, &[], Bytes::new()).await;
+        assert_eq!(status, StatusCode::ACCEPTED, "{body:?}");
+        let location = headers["location"].to_str().expect("text");
+        let sign = if location.contains('?') { '&' } else { '?' };
+        let target = format!("{location}{sign}digest={digest}");
+        let kind = [("content-type", "application/octet-stream")];
+        let (status, _, body) = self.send(Method::PUT, &target, &kind, content).await;
+        assert_eq!(status, StatusCode::CREATED, "{body:?}");
+    }
+
+    /// Puts a manifest under a tag or digest.
+    pub(crate) async fn put_manifest(&self, repo: &str, name: &str, media_type: &str, body: Bytes) {
+        let path = format!("/v2/{repo}/manifests/{name}");
+        let kind = [("content-type", media_type)];
+        let (status, _, body) = self.send(Method::PUT, &path, &kind, body).await;
+        assert_eq!(status, StatusCode::CREATED, "{repo}:{name}: {body:?}");
+    }
+
+    /// The manifest under a tag or digest.
+    pub(crate) async fn manifest(&self, repo: &str, name: &str) -> Option<Served> {
+        let path = format!("/v2/{repo}/manifests/{name}");
+        let accept = [("accept", ACCEPT)];
+        let (status, headers, body) = self.send(Method::GET, &path, &accept, Bytes::new()).await;
+        let header = |name: &str| headers[name].to_str().expect("text").to_owned();
+        (status == StatusCode::OK).then(|| Served {
+            media_type: header("content-type"),
+            digest: header("docker-content-digest"),
+            body,
+        })
+    }
+
+    /// The tags of a repository, sorted; none if there is no such repository.
+    pub(crate) async fn tags(&self, repo: &str) -> Vec<String> {
+        let path = format!("/v2/{repo}/tags/list");
+        let (status, _, body) = self.send(Method::GET, &path, &[], Bytes::new()).await;
+        if status != StatusCode::OK {
+            return Vec::new();
+        }
+        let list: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+        let tags = list["tags"].as_array().cloned().unwrap_or_default();
+        let mut tags: Vec<String> = tags
+            .iter()
+            .filter_map(|tag| Some(tag.as_str()?.to_owned()))
+            .collect();
+        tags.sort();
+        tags
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> (StatusCode, http::HeaderMap, Bytes) {
+        let url = if target.starts_with('/') {
+            format!("http://{}{target}", self.host)
+        } else {
+            target.to_owned()
+        };
+        let mut request = Request::builder().method(method).uri(url);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(body)).expect("a request");
+        let answer = self.client.request(request).await.expect("an answer");
+        let (parts, body) = answer.into_parts();
+        let body = body.collect().await.expect("a body").to_bytes();
+        (parts.status, parts.headers, body)
+    }
+}
+
+/// Where it says that it listens. The rest of the log is read as well, lest the pipe fill up.
+async fn listening(log: tokio::process::ChildStderr) -> String {
+    let mut lines = BufReader::new(log).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        if let Some((_, rest)) = line.split_once("listening on ") {
+            let host = rest.split('"').next().expect("an address").to_owned();
+            tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+            return host;
+        }
+    }
+    panic!("docker-registry did not start");
+}
