@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use crate::content::{FailureKind, StoreError};
 use crate::draft::DraftError;
 use crate::plan::PlanError;
+use crate::report::github::neutral;
 use crate::spec::ReferenceError;
 
 /// Exit codes, documented in the README.
@@ -78,9 +79,9 @@ impl Failure {
     /// Prints the error and what to try, and gives the exit code.
     pub(super) fn print(&self) -> ExitCode {
         // `{:#}` walks the chain: outermost first, causes behind colons.
-        eprintln!("error: {:#}", self.error);
+        eprintln!("{}", neutral(&format!("error: {:#}", self.error)));
         for hint in &self.hints {
-            eprintln!(" hint: {hint}");
+            eprintln!("{}", neutral(&format!(" hint: {hint}")));
         }
         ExitCode::from(self.code)
     }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::github::neutral;
 use super::tree::human_size;
 use crate::progress::{BlobOutcome, Event, Observer};
 use crate::spec::Digest;
@@ -55,10 +56,10 @@ impl Console {
         }
     }
 
-    /// A line above the bars. A closed standard error is no reason to stop.
+    /// A line above the bars, and no command to a CI runner. A closed standard error is no reason to stop.
     fn line(&self, text: &str) {
         self.bars.suspend(|| {
-            let _ = writeln!(std::io::stderr(), "{text}");
+            let _ = writeln!(std::io::stderr(), "{}", neutral(text));
         });
     }
 

@@ -1,11 +1,23 @@
 //! What people and programs are shown. Knows the results of the other rooms, never how they came about.
 
+mod ci;
 mod console;
+mod files;
+#[cfg(test)]
+mod fixture;
+pub mod github;
+pub mod gitlab;
+mod json;
 mod result;
+mod text;
 mod tree;
 
+pub use ci::CiSystem;
 pub use console::{Console, ConsoleMode};
+pub use files::{FileError, Files};
+pub use json::{publish_json, publish_json_line};
 pub use result::{
     EntryResult, ErrorResult, IndexResult, NoticeResult, Status, TagResult, TargetResult,
 };
+pub use text::publish_text;
 pub use tree::{human_size, tree_of_image, tree_of_index};

@@ -262,6 +262,16 @@ impl IndexResult {
             .filter(move |target| held(target.status))
             .map(|target| target.name.as_str())
     }
+
+    /// The repositories in registries that hold the index now: nothing of a dry run, no layout.
+    pub fn landed_repositories(&self) -> impl Iterator<Item = &str> {
+        let is_layout = |name: &str| name.starts_with("oci:") || name.starts_with("oci-archive:");
+        self.targets
+            .iter()
+            .filter(|target| !matches!(target.status, Status::Failed | Status::Planned))
+            .map(|target| target.name.as_str())
+            .filter(move |name| !is_layout(name))
+    }
 }
 
 /// The status of a whole from those of its parts.

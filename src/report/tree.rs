@@ -72,7 +72,7 @@ fn heading(name: &str, manifest: &Manifest) -> String {
     )
 }
 
-fn leaves(out: &mut String, prefix: &str, lines: &[String]) {
+pub(super) fn leaves(out: &mut String, prefix: &str, lines: &[String]) {
     for (position, line) in lines.iter().enumerate() {
         let branch = if position + 1 == lines.len() {
             "└── "
@@ -98,7 +98,7 @@ fn facts(descriptor: &Descriptor) -> String {
     format!("{}  {}", descriptor.digest, human_size(descriptor.size))
 }
 
-fn annotation_lines(annotations: &crate::spec::Annotations) -> Vec<String> {
+pub(super) fn annotation_lines(annotations: &crate::spec::Annotations) -> Vec<String> {
     annotations
         .iter()
         .map(|(key, value)| format!("{key}={}", crate::transport::clean(value, 200)))

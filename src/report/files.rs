@@ -1,0 +1,244 @@
+//! The files that other tools read: `--metadata-file`, `--digest-file`, `--index-file`, `--dotenv`.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
+
+use super::json::safe;
+use super::result::{IndexResult, Status};
+
+/// GitLab refuses a dotenv file of more than 5 KB; a registry's names never come near it, a layout's path may.
+const MAX_VALUE: usize = 1000;
+
+/// Where to write what.
+#[derive(Clone, Debug, Default)]
+pub struct Files {
+    /// JSON with the keys that buildx writes.
+    pub metadata: Option<PathBuf>,
+    /// The digest, a line.
+    pub digest: Option<PathBuf>,
+    /// The exact bytes of the index.
+    pub index: Option<PathBuf>,
+    /// Variables for later jobs, as GitLab reads them.
+    pub dotenv: Option<PathBuf>,
+}
+
+/// A file that could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write {path}: {source}")]
+pub struct FileError {
+    /// The file.
+    pub path: PathBuf,
+    /// Why.
+    pub source: io::Error,
+}
+
+impl Files {
+    /// Writes the files, over what was there. Indexes that did not land are left out; if none did, no file is
+    /// touched. Of several indexes, `index` and `dotenv` are about the first.
+    pub fn write(&self, results: &[IndexResult]) -> Result<(), FileError> {
+        let good: Vec<&IndexResult> = results
+            .iter()
+            .filter(|result| result.status != Status::Failed)
+            .collect();
+        let Some(first) = good.first() else {
+            return Ok(());
+        };
+        write(self.metadata.as_deref(), metadata(&good).as_bytes())?;
+        let digests = good.iter().fold(String::new(), |mut all, result| {
+            let _ = writeln!(all, "{}", result.digest);
+            all
+        });
+        write(self.digest.as_deref(), digests.as_bytes())?;
+        write(self.index.as_deref(), &first.bytes)?;
+        write(self.dotenv.as_deref(), dotenv(first).as_bytes())
+    }
+}
+
+/// Not by renaming: the path may be a pipe or `/dev/stdout`.
+fn write(path: Option<&Path>, content: &[u8]) -> Result<(), FileError> {
+    let Some(path) = path else { return Ok(()) };
+    fs::write(path, content).map_err(|source| FileError {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// The metadata of one index as `docker buildx build --metadata-file` writes it, that of several as
+/// `docker buildx bake` does: an object of them by name. `image.name` is every reference, joined with commas.
+fn metadata(results: &[&IndexResult]) -> String {
+    let value = match results {
+        [result] => metadata_of(result),
+        results => Value::Object(
+            results
+                .iter()
+                .map(|result| (name(result), metadata_of(result)))
+                .collect(),
+        ),
+    };
+    safe(serde_json::to_string_pretty(&value))
+}
+
+fn metadata_of(result: &IndexResult) -> Value {
+    let names: Vec<&str> = references(result).collect();
+    let mut object = Map::new();
+    object.insert(
+        "containerimage.descriptor".to_owned(),
+        json!({
+            "mediaType": result.media_type,
+            "digest": result.digest,
+            "size": result.size,
+        }),
+    );
+    object.insert("containerimage.digest".to_owned(), json!(result.digest));
+    object.insert("image.name".to_owned(), names.join(",").into());
+    Value::Object(object)
+}
+
+/// The tags that landed, or would in a real run; where there are none, the places.
+fn references(result: &IndexResult) -> impl Iterator<Item = &str> {
+    let is_good = |status: Status| status != Status::Failed;
+    result
+        .targets
+        .iter()
+        .filter(move |target| is_good(target.status))
+        .flat_map(move |target| {
+            let tags = target.tags.iter().filter(move |tag| is_good(tag.status));
+            let place = target.tags.is_empty().then_some(target.name.as_str());
+            tags.map(|tag| tag.reference.as_str()).chain(place)
+        })
+}
+
+fn name(result: &IndexResult) -> String {
+    let first = references(result).next();
+    first.map_or_else(|| result.digest.to_string(), str::to_owned)
+}
+
+/// <https://docs.gitlab.com/ci/yaml/artifacts_reports/#artifactsreportsdotenv>: one line a variable, no quotes
+/// around values. `POLYARCH_IMAGE` and `POLYARCH_REF` are there only if something can be pulled by them.
+fn dotenv(result: &IndexResult) -> String {
+    let image = result.landed_repositories().next();
+    let variables = [
+        ("POLYARCH_DIGEST", Some(result.digest.to_string())),
+        (
+            "POLYARCH_IMAGE",
+            image.map(|name| format!("{name}@{}", result.digest)),
+        ),
+        (
+            "POLYARCH_REF",
+            result.landed_tags().next().map(str::to_owned),
+        ),
+    ];
+    let is_plain = |value: &String| {
+        let is_quote = |c| matches!(c, '"' | '\'' | '\\' | '`' | '$' | '#');
+        value.len() <= MAX_VALUE
+            && !value
+                .chars()
+                .any(|c| c.is_control() || c.is_whitespace() || is_quote(c))
+    };
+    variables
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value.filter(is_plain)?)))
+        .fold(String::new(), |mut all, (name, value)| {
+            let _ = writeln!(all, "{name}={value}");
+            all
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{dry_run, failed, hostile, partial, published};
+    use super::*;
+
+    fn written(results: &[IndexResult]) -> [Option<String>; 4] {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let files = Files {
+            metadata: Some(at("metadata")),
+            digest: Some(at("digest")),
+            index: Some(at("index")),
+            dotenv: Some(at("dotenv")),
+        };
+        files.write(results).unwrap();
+        ["metadata", "digest", "index", "dotenv"].map(|name| fs::read_to_string(at(name)).ok())
+    }
+
+    #[test]
+    fn the_metadata_has_the_keys_of_buildx() {
+        let result = published();
+        let [metadata, digest, index, dotenv] = written(std::slice::from_ref(&result));
+        let metadata: Value = serde_json::from_str(&metadata.unwrap()).unwrap();
+        assert_eq!(
+            metadata,
+            json!({
+                "containerimage.descriptor": {
+                    "mediaType": "application/vnd.oci.image.index.v1+json",
+                    "digest": result.digest,
+                    "size": 25,
+                },
+                "containerimage.digest": result.digest,
+                "image.name": "ghcr.io/o/app:1.2,ghcr.io/o/app:latest,docker.io/o/app:1.2",
+            })
+        );
+        assert_eq!(digest.unwrap(), format!("{}\n", result.digest));
+        assert_eq!(index.unwrap().as_bytes(), &result.bytes[..]);
+        assert_eq!(
+            dotenv.unwrap(),
+            format!(
+                "POLYARCH_DIGEST={0}\nPOLYARCH_IMAGE=ghcr.io/o/app@{0}\nPOLYARCH_REF=ghcr.io/o/app:1.2\n",
+                result.digest
+            )
+        );
+    }
+
+    #[test]
+    fn several_images_are_told_by_name() {
+        let mut other = dry_run();
+        other.targets[0].tags[0].reference = "quay.io/o/other:3".to_owned();
+        let [metadata, digest, ..] = written(&[partial(), failed(), other]);
+        let metadata: Value = serde_json::from_str(&metadata.unwrap()).unwrap();
+        let names: Vec<&String> = metadata.as_object().unwrap().keys().collect();
+        assert_eq!(names, ["ghcr.io/o/app:1.2", "quay.io/o/other:3"]);
+        assert_eq!(
+            metadata["ghcr.io/o/app:1.2"]["image.name"],
+            "ghcr.io/o/app:1.2"
+        );
+        assert_eq!(digest.unwrap().lines().count(), 2);
+    }
+
+    #[test]
+    fn what_did_not_land_is_not_told() {
+        assert_eq!(written(&[failed()]), [None, None, None, None]);
+        let [.., dotenv] = written(&[dry_run()]);
+        assert_eq!(
+            dotenv.unwrap(),
+            format!("POLYARCH_DIGEST={}\n", dry_run().digest)
+        );
+    }
+
+    #[test]
+    fn a_dotenv_line_cannot_be_smuggled_in() {
+        let [.., dotenv] = written(&[hostile()]);
+        assert_eq!(
+            dotenv.unwrap(),
+            format!("POLYARCH_DIGEST={}\n", hostile().digest)
+        );
+    }
+
+    #[test]
+    fn an_error_names_the_file() {
+        let files = Files {
+            digest: Some("/nowhere/at/all".into()),
+            ..Files::default()
+        };
+        let error = files.write(&[published()]).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("cannot write /nowhere/at/all: ")
+        );
+    }
+}

@@ -1,0 +1,150 @@
+//! Results for the tests of this room.
+
+use bytes::Bytes;
+
+use super::result::{
+    EntryResult, ErrorResult, IndexResult, NoticeResult, Status, TagResult, TargetResult,
+};
+use crate::spec::{Digest, MediaType};
+
+/// Two platforms with attestations, two targets, three tags.
+pub(super) fn published() -> IndexResult {
+    let bytes = Bytes::from_static(b"{ the bytes of an index }");
+    IndexResult {
+        status: Status::Published,
+        digest: Digest::sha256(&bytes),
+        media_type: MediaType::new(MediaType::OCI_INDEX),
+        size: bytes.len() as u64,
+        exact: false,
+        platforms: vec!["linux/amd64".to_owned(), "linux/arm64".to_owned()],
+        entries: vec![
+            entry("linux/amd64", 31_415_926),
+            entry("linux/arm64", 27_182_818),
+        ],
+        annotations: [(
+            "org.opencontainers.image.version".to_owned(),
+            "1.2".to_owned(),
+        )]
+        .into(),
+        targets: vec![
+            target(
+                "ghcr.io/o/app",
+                &[("1.2", Status::Published), ("latest", Status::Published)],
+            ),
+            target("docker.io/o/app", &[("1.2", Status::Already)]),
+        ],
+        notices: vec![NoticeResult {
+            severity: "notice",
+            text: "left out, because --platform does not name it: linux/s390x".to_owned(),
+        }],
+        bytes,
+    }
+}
+
+fn entry(platform: &str, content_size: u64) -> EntryResult {
+    let digest = Digest::sha256(platform.as_bytes());
+    EntryResult {
+        platform: Some(platform.to_owned()),
+        size: 1234,
+        content_size: Some(content_size),
+        media_type: MediaType::new(MediaType::OCI_MANIFEST),
+        source: format!("ghcr.io/o/app@{digest}"),
+        attestations: vec![Digest::sha256(digest.to_string().as_bytes())],
+        annotations: [].into(),
+        digest,
+    }
+}
+
+pub(super) fn target(name: &str, tags: &[(&str, Status)]) -> TargetResult {
+    let tag = |(tag, status): &(&str, Status)| TagResult {
+        reference: format!("{name}:{tag}"),
+        status: *status,
+        error: (*status == Status::Failed).then(|| ErrorResult {
+            message: format!("failed to push {name}:{tag}: 503 Service Unavailable"),
+            hints: vec!["try again".to_owned()],
+        }),
+    };
+    let tags: Vec<TagResult> = tags.iter().map(tag).collect();
+    let is_failed = |tag: &TagResult| tag.status == Status::Failed;
+    let status = if tags.iter().all(is_failed) {
+        Status::Failed
+    } else if tags.iter().any(is_failed) {
+        Status::Partial
+    } else {
+        tags[0].status
+    };
+    TargetResult {
+        name: name.to_owned(),
+        status,
+        tags,
+        error: None,
+    }
+}
+
+pub(super) fn dry_run() -> IndexResult {
+    IndexResult {
+        status: Status::Planned,
+        targets: vec![target("ghcr.io/o/app", &[("1.2", Status::Planned)])],
+        ..published()
+    }
+}
+
+/// One repository is there with one of its two tags, the other repository is not.
+pub(super) fn partial() -> IndexResult {
+    let mut result = published();
+    result.status = Status::Partial;
+    result.targets[0] = target(
+        "ghcr.io/o/app",
+        &[("1.2", Status::Published), ("latest", Status::Failed)],
+    );
+    result.targets[1] = TargetResult {
+        name: "docker.io/o/app".to_owned(),
+        status: Status::Failed,
+        tags: Vec::new(),
+        error: Some(ErrorResult {
+            message: "failed to push to docker.io/o/app: unauthorized".to_owned(),
+            hints: vec!["log in".to_owned()],
+        }),
+    };
+    result
+}
+
+pub(super) fn failed() -> IndexResult {
+    IndexResult {
+        status: Status::Failed,
+        targets: vec![target("ghcr.io/o/app", &[("1.2", Status::Failed)])],
+        ..published()
+    }
+}
+
+/// What somebody who may choose names and annotations could try.
+pub(super) const HOSTILE: &str = "a\r\ndigest=sha256:evil\n::error::b\n##[error]c %0A `d` | e <img src=x onerror=alert(1)> [f](http://g) $h$ @i";
+
+/// Everything that is free text is hostile.
+pub(super) fn hostile() -> IndexResult {
+    let mut result = partial();
+    for entry in &mut result.entries {
+        entry.source = HOSTILE.to_owned();
+        entry.platform = Some(HOSTILE.to_owned());
+        entry.annotations = [(HOSTILE.to_owned(), HOSTILE.to_owned())].into();
+    }
+    result.platforms = vec![HOSTILE.to_owned()];
+    result.annotations = [(HOSTILE.to_owned(), HOSTILE.to_owned())].into();
+    result.media_type = MediaType::new(HOSTILE);
+    for target in &mut result.targets {
+        target.name = HOSTILE.to_owned();
+        if let Some(error) = &mut target.error {
+            error.message = HOSTILE.to_owned();
+        }
+        for tag in &mut target.tags {
+            tag.reference = HOSTILE.to_owned();
+            if let Some(error) = &mut tag.error {
+                error.message = HOSTILE.to_owned();
+            }
+        }
+    }
+    for notice in &mut result.notices {
+        notice.text = HOSTILE.to_owned();
+    }
+    result
+}

@@ -1,0 +1,114 @@
+//! Markdown of a bounded length, in which the words of others are only words.
+
+use std::fmt::Write as _;
+
+use crate::transport::clean;
+
+/// The longest text of others that is shown.
+const LONGEST: usize = 1000;
+
+/// Markdown that stops growing before it is too long, with everything closed that was opened.
+pub(super) struct Page {
+    text: String,
+    limit: usize,
+    /// What was folded and not yet unfolded; `false` for what was cut before it began.
+    folds: Vec<bool>,
+    is_cut: bool,
+}
+
+const UNFOLD: &str = "</details>\n\n";
+pub(super) const CUT: &str = "\n**This summary was cut here: GitHub takes no more.** The `json` output of the step has everything.\n";
+
+impl Page {
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            text: String::new(),
+            // Two folds deep at most, each with an empty line before its end.
+            limit: limit.saturating_sub(CUT.len() + 2 * (UNFOLD.len() + 1) + 1),
+            folds: Vec::new(),
+            is_cut: false,
+        }
+    }
+
+    pub(super) fn line(&mut self, line: &str) {
+        self.is_cut = self.is_cut || self.text.len() + line.len() + 1 > self.limit;
+        if !self.is_cut {
+            self.text.push_str(line);
+            self.text.push('\n');
+        }
+    }
+
+    /// Commands to copy: all of the block or nothing, so that a cut leaves no open fence.
+    pub(super) fn shell(&mut self, commands: &str) {
+        self.line(&format!("\n```sh\n{commands}\n```\n"));
+    }
+
+    /// Begins what is folded away below a title, which is HTML.
+    pub(super) fn fold(&mut self, title: &str) {
+        self.line(&format!("<details><summary>{title}</summary>\n"));
+        self.folds.push(!self.is_cut);
+    }
+
+    pub(super) fn unfold(&mut self) {
+        if self.folds.pop() == Some(true) {
+            // The cut may be within a table, which an empty line ends.
+            self.text.push_str(if self.is_cut { "\n" } else { "" });
+            self.text.push_str(UNFOLD);
+        }
+    }
+
+    pub(super) fn end(mut self) -> String {
+        if self.is_cut {
+            self.text.push_str(CUT);
+        }
+        self.text
+    }
+}
+
+/// Whether a text means the same as code, as text, and to a shell.
+pub(super) fn is_plain(value: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._:/@+=,-".contains(c);
+    !value.is_empty() && value.len() <= LONGEST && value.chars().all(is_plain)
+}
+
+/// As code. What could end the code span or the table cell is shown by HTML entities.
+pub(super) fn code(value: &str) -> String {
+    if is_plain(value) {
+        format!("`{value}`")
+    } else {
+        html_code(value)
+    }
+}
+
+pub(super) fn html_code(value: &str) -> String {
+    format!("<code>{}</code>", text(value))
+}
+
+/// Text of others, on one line. Entities are text to Markdown: they begin no tag, link, cell, emphasis or formula.
+pub(super) fn text(value: &str) -> String {
+    let mut safe = String::new();
+    for c in clean(value, LONGEST).chars() {
+        if "&<>|`*_[]#!~\\@$".contains(c) {
+            let _ = write!(safe, "&#{};", u32::from(c));
+        } else {
+            safe.push(c);
+        }
+    }
+    // Nor do they become links by themselves.
+    safe.replace("://", "&#58;//").replace("www.", "www&#46;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_text_has_markup(value in "[a&<>|`*_\\[\\]#!~@$:/\\\\\r\n]{0,40}") {
+            let safe = text(&value);
+            let visible = safe.replace(|c: char| c == '&' || c == '#' || c == ';' || c.is_ascii_digit(), "");
+            prop_assert!(!visible.contains(['<', '>', '|', '`', '*', '_', '[', ']', '!', '@', '$', '\n', '\r']));
+        }
+    }
+}

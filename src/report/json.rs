@@ -1,0 +1,105 @@
+//! The result as JSON for programs: what `docs/result.schema.json` describes.
+
+use serde::Serialize;
+
+use super::result::IndexResult;
+
+/// Several results, as a spec file with several images gives them.
+#[derive(Serialize)]
+struct Several<'a> {
+    results: &'a [IndexResult],
+}
+
+/// The JSON of one image as an object, of several as `{"results": […]}`; with two spaces, for standard output
+/// and files. No line break at the end.
+pub fn publish_json(results: &[IndexResult]) -> String {
+    match results {
+        [result] => safe(serde_json::to_string_pretty(result)),
+        results => safe(serde_json::to_string_pretty(&Several { results })),
+    }
+}
+
+/// The same on one line.
+pub fn publish_json_line(results: &[IndexResult]) -> String {
+    match results {
+        [result] => safe(serde_json::to_string(result)),
+        results => safe(serde_json::to_string(&Several { results })),
+    }
+}
+
+/// JSON in a log that a CI runner reads: `##[` is the start of a command wherever it stands in a line. In JSON it
+/// can only stand in a string, where a bracket may be written as an escape.
+pub(super) fn safe(json: serde_json::Result<String>) -> String {
+    json.expect("a result has only strings for keys, and writing to memory does not fail")
+        .replace("##[", "##\\u005b")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{dry_run, failed, hostile, partial, published};
+    use super::*;
+    use serde_json::Value;
+
+    fn schema() -> jsonschema::Validator {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/result.schema.json");
+        let text = std::fs::read_to_string(path).unwrap();
+        let schema: Value = serde_json::from_str(&text).unwrap();
+        jsonschema::draft202012::meta::validate(&schema).unwrap();
+        jsonschema::draft202012::new(&schema).unwrap()
+    }
+
+    #[test]
+    fn every_result_is_what_the_schema_says() {
+        let all = [published(), dry_run(), partial(), failed(), hostile()];
+        let schema = schema();
+        for results in [
+            &all[..],
+            &all[..1],
+            &all[1..2],
+            &all[2..3],
+            &all[3..4],
+            &all[4..],
+        ] {
+            let value: Value = serde_json::from_str(&publish_json(results)).unwrap();
+            let errors: Vec<String> = schema
+                .iter_errors(&value)
+                .map(|error| format!("{}: {error}", error.instance_path()))
+                .collect();
+            assert_eq!(errors, Vec::<String>::new());
+            assert_eq!(
+                serde_json::from_str::<Value>(&publish_json_line(results)).unwrap(),
+                value
+            );
+        }
+    }
+
+    #[test]
+    fn the_schema_refuses_what_is_no_result() {
+        let schema = schema();
+        let good: Value = serde_json::from_str(&publish_json(&[published()])).unwrap();
+        let broken: [fn(&mut Value); 5] = [
+            |value| value["digest"] = "sha256:1".into(),
+            |value| value["status"] = "done".into(),
+            |value| value["surprise"] = 1.into(),
+            |value| value["targets"][0]["tags"][0]["status"] = Value::Null,
+            |value| {
+                value.as_object_mut().unwrap().remove("entries");
+            },
+        ];
+        for change in broken {
+            let mut value = good.clone();
+            change(&mut value);
+            assert!(!schema.is_valid(&value), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_runner_finds_no_command_in_it() {
+        let mut result = hostile();
+        result.entries[0].source = "##[error]::x".to_owned();
+        let json = publish_json(std::slice::from_ref(&result));
+        assert!(!json.contains("##["));
+        let value: Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(value["entries"][0]["source"], "##[error]::x");
+    }
+}
