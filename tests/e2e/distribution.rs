@@ -97,7 +97,8 @@ impl Distribution {
             .await;
     }
 
-    async fn put_blob(&self, repo: &str, digest: &str, content: Bytes) {
+    /// Puts a blob.
+    pub(crate) async fn put_blob(&self, repo: &str, digest: &str, content: Bytes) {
         let path = format!("/v2/{repo}/blobs/uploads/");
         let (status, headers, body) = self.send(Method::POST, &path, &[], Bytes::new()).await;
         assert_eq!(status, StatusCode::ACCEPTED, "{body:?}");

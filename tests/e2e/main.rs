@@ -7,5 +7,7 @@ mod support;
 mod differential;
 mod distribution;
 mod layout;
+mod manual;
 mod program;
+mod readers;
 mod registry;

@@ -17,6 +17,8 @@ use crate::support::registry::tls;
 pub(crate) struct Said {
     /// Whether it succeeded.
     pub(crate) ok: bool,
+    /// Its exit code, if no signal ended it.
+    pub(crate) code: Option<i32>,
     /// Its standard output.
     pub(crate) stdout: String,
     /// Its standard error.
@@ -72,6 +74,19 @@ impl Home {
         std::fs::write(path, text).expect("a file");
     }
 
+    /// Runs `polyarch` with the words of `line`.
+    pub(crate) async fn polyarch(&self, line: &str) -> Said {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        self.run(env!("CARGO_BIN_EXE_polyarch"), &words).await
+    }
+
+    /// Runs `docker manifest` with the words of `line`.
+    pub(crate) async fn docker_manifest(&self, line: &str) -> Said {
+        let words = line.split_whitespace();
+        let words: Vec<&str> = ["manifest"].into_iter().chain(words).collect();
+        self.run("docker", &words).await
+    }
+
     /// Runs `program`, which must be installed.
     pub(crate) async fn run(&self, program: &str, args: &[&str]) -> Said {
         let path = std::env::var_os("PATH").unwrap_or_default();
@@ -93,6 +108,7 @@ impl Home {
             .unwrap_or_else(|error| panic!("{program} must be installed for this test: {error}"));
         Said {
             ok: output.status.success(),
+            code: output.status.code(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         }

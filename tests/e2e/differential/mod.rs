@@ -4,8 +4,10 @@
 //! POLYARCH_DIFFERENTIAL_SEED repeats a random run, POLYARCH_DIFFERENTIAL_CASES makes it longer.
 
 mod compare;
+mod deviations;
 mod random;
 mod run;
+mod scene;
 mod script;
 mod table;
 

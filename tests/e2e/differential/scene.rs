@@ -1,0 +1,76 @@
+//! Both tools in front of a registry in process.
+
+use serde_json::Value;
+
+use crate::{
+    program::Home,
+    support::{
+        image::{Image, Loaded},
+        registry::Registry,
+    },
+};
+
+/// A registry in process, and a home for each tool.
+pub(super) struct Scene {
+    pub(super) registry: Registry,
+    pub(super) docker: Home,
+    pub(super) polyarch: Home,
+}
+
+impl Scene {
+    pub(super) async fn new() -> Self {
+        Self::with(Registry::plain().await)
+    }
+
+    pub(super) fn with(registry: Registry) -> Self {
+        Self {
+            registry,
+            docker: Home::new(),
+            polyarch: Home::new(),
+        }
+    }
+
+    /// Loads a Docker image into `app`.
+    pub(super) fn image(&self, platform: &str, tag: &str) -> Loaded {
+        let image = Image::new(platform).docker();
+        image.load(&self.registry, "app", tag)
+    }
+
+    /// The words with `@` for the registry.
+    pub(super) fn line(&self, line: &str) -> String {
+        line.replace('@', self.registry.host())
+    }
+
+    /// Standard error of Docker, which must fail.
+    pub(super) async fn docker_fails(&self, line: &str) -> String {
+        let said = self.docker.docker_manifest(&self.line(line)).await;
+        assert!(!said.ok, "docker manifest {line}: {}", said.stdout);
+        said.stderr
+    }
+
+    pub(super) async fn docker(&self, line: &str) -> String {
+        self.docker.docker_manifest(&self.line(line)).await.expect()
+    }
+
+    pub(super) async fn polyarch(&self, line: &str) -> String {
+        self.polyarch.polyarch(&self.line(line)).await.expect()
+    }
+
+    /// Standard error of polyarch, which must end with `code`.
+    pub(super) async fn polyarch_fails(&self, code: i32, line: &str) -> String {
+        let said = self.polyarch.polyarch(&self.line(line)).await;
+        assert_eq!(
+            said.code,
+            Some(code),
+            "{line}: {}{}",
+            said.stdout,
+            said.stderr
+        );
+        said.stderr
+    }
+
+    pub(super) fn entries(&self, tag: &str) -> Vec<Value> {
+        let list = self.registry.document("app", tag).expect("a list");
+        list["manifests"].as_array().expect("entries").clone()
+    }
+}

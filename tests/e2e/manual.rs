@@ -1,0 +1,288 @@
+//! The examples of Docker's manual pages for `docker manifest`, word for word with `polyarch`; the registry is
+//! another, and so are the digests. Once over plain HTTP, once over TLS with a certificate that nobody trusts,
+//! once as a plugin: `docker polyarch`.
+
+use std::os::unix::fs::symlink;
+
+use serde_json::{Value, json};
+
+use crate::{
+    distribution::Distribution,
+    program::{Home, Said},
+    support::{
+        image::{Image, media},
+        registry::{Registry, Scheme},
+    },
+};
+
+/// What the manual puts into `coolapp:v1`.
+const PARTS: [(&str, &str); 5] = [
+    ("coolapp-ppc64le-linux", "linux/ppc64le"),
+    ("coolapp-arm-linux", "linux/amd64"),
+    ("coolapp-amd64-linux", "linux/amd64/v2"),
+    ("coolapp-arm64-linux", "linux/arm64/v8"),
+    ("coolapp-amd64-windows", "windows/amd64"),
+];
+
+/// How `polyarch` is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Binary,
+    Plugin,
+}
+
+struct Shell {
+    home: Home,
+    form: Form,
+    host: String,
+    insecure: bool,
+}
+
+impl Shell {
+    fn new(host: &str, form: Form, insecure: bool) -> Self {
+        let home = Home::new();
+        if form == Form::Plugin {
+            std::fs::create_dir_all(home.path(".docker/cli-plugins")).expect("a directory");
+            let plugin = home.path(".docker/cli-plugins/docker-polyarch");
+            symlink(env!("CARGO_BIN_EXE_polyarch"), plugin).expect("a link");
+        }
+        Self {
+            home,
+            form,
+            host: host.to_owned(),
+            insecure,
+        }
+    }
+
+    /// Runs a line of the manual. `HOST` is the registry, ` INSECURE` stands where the manual has `--insecure`.
+    async fn say(&self, line: &str) -> Said {
+        let insecure = if self.insecure { " --insecure" } else { "" };
+        let line = line
+            .replace("HOST", &self.host)
+            .replace(" INSECURE", insecure);
+        match self.form {
+            Form::Binary => self.home.polyarch(&line).await,
+            Form::Plugin => {
+                let words: Vec<&str> = ["polyarch"].into_iter().chain(line.split(' ')).collect();
+                self.home.run("docker", &words).await
+            }
+        }
+    }
+
+    async fn run(&self, line: &str) -> String {
+        self.say(line).await.expect()
+    }
+
+    async fn json(&self, line: &str) -> Value {
+        serde_json::from_str(&self.run(line).await).expect("JSON")
+    }
+}
+
+async fn the_whole_manual(shell: &Shell) {
+    let host = &shell.host;
+    // "Inspect an image's manifest object", then verbosely
+    let image = shell
+        .json("inspect INSECURE HOST/coolapp-arm-linux:v1")
+        .await;
+    assert_eq!(image["mediaType"], media::DOCKER_MANIFEST);
+    let verbose = shell
+        .json("inspect -v INSECURE HOST/coolapp-arm-linux:v1")
+        .await;
+    assert_eq!(verbose["Ref"], format!("{host}/coolapp-arm-linux:v1"));
+    assert_eq!(verbose["SchemaV2Manifest"], image);
+    let platform = json!({"architecture": "amd64", "os": "linux"});
+    assert_eq!(verbose["Descriptor"]["platform"], platform);
+
+    // "Create and push a manifest list": five platforms, one of them said wrongly by its image
+    let parts = PARTS.map(|(name, _)| format!(" HOST/{name}:v1")).concat();
+    let said = shell
+        .run(&format!("create INSECURE HOST/coolapp:v1{parts}"))
+        .await;
+    assert_eq!(said, format!("Created manifest list {host}/coolapp:v1\n"));
+    let said = shell
+        .run("annotate HOST/coolapp:v1 HOST/coolapp-arm-linux:v1 --arch arm")
+        .await;
+    assert_eq!(said, "");
+    let local = shell.run("inspect HOST/coolapp:v1").await;
+    let said = shell.run("push --purge INSECURE HOST/coolapp:v1").await;
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines.len(), PARTS.len() + 1, "{said}");
+    for line in &lines[..PARTS.len()] {
+        let (reference, digest) = line
+            .split_once(" with digest: ")
+            .expect("a line of Docker's");
+        assert_eq!(reference, format!("Pushed ref {host}/coolapp@{digest}"));
+    }
+    assert_eq!(shell.run("ls").await, "", "the local list was purged");
+
+    // "Inspect a manifest list"
+    let remote = shell.run("inspect INSECURE HOST/coolapp:v1").await;
+    assert_eq!(remote, local);
+    let list: Value = serde_json::from_str(&remote).expect("JSON");
+    assert_eq!(list["mediaType"], media::DOCKER_LIST);
+    let architectures: Vec<&str> = list["manifests"]
+        .as_array()
+        .expect("entries")
+        .iter()
+        .filter_map(|entry| entry["platform"]["architecture"].as_str())
+        .collect();
+    assert_eq!(architectures, ["amd64", "amd64", "arm", "arm64", "ppc64le"]);
+    let entries = shell
+        .json("inspect --verbose INSECURE HOST/coolapp:v1")
+        .await;
+    assert_eq!(entries.as_array().map(Vec::len), Some(PARTS.len()));
+    assert_eq!(entries[2]["Descriptor"]["platform"]["architecture"], "arm");
+
+    // "Retag without a pull", within a repository
+    shell
+        .run("create INSECURE HOST/coolapp-arm-linux:latest HOST/coolapp-arm-linux:v1")
+        .await;
+    shell
+        .run("push INSECURE HOST/coolapp-arm-linux:latest")
+        .await;
+    shell.run("rm HOST/coolapp-arm-linux:latest").await;
+    let retagged = shell.json("inspect INSECURE HOST/coolapp-arm-linux").await;
+    assert_eq!(
+        retagged["manifests"][0]["digest"],
+        verbose["Descriptor"]["digest"]
+    );
+
+    // an existing list, updated
+    let create = "create INSECURE HOST/coolapp:v2 HOST/coolapp-amd64-linux:v1";
+    shell.run(create).await;
+    let again = shell.say(create).await;
+    assert!(
+        !again.ok && again.stderr.contains("refusing to amend"),
+        "{}",
+        again.stderr
+    );
+    shell
+        .run("create INSECURE --amend HOST/coolapp:v2 HOST/coolapp-arm64-linux:v1")
+        .await;
+    shell.run("push INSECURE -p HOST/coolapp:v2").await;
+    let list = shell.json("inspect INSECURE HOST/coolapp:v2").await;
+    assert_eq!(list["manifests"].as_array().map(Vec::len), Some(2));
+
+    // rm
+    shell
+        .run("create INSECURE HOST/coolapp:v3 HOST/coolapp-amd64-linux:v1")
+        .await;
+    assert_eq!(shell.run("rm HOST/coolapp:v3").await, "");
+    let missing = shell.say("rm HOST/coolapp:v3").await;
+    assert_eq!(missing.code, Some(1));
+    assert!(
+        missing
+            .stderr
+            .contains(&format!("No such manifest: {host}/coolapp:v3"))
+    );
+}
+
+fn parts(registry: &Registry) {
+    for (name, platform) in PARTS {
+        let image = Image::new(platform).docker().os_version_of_windows();
+        image.load(registry, name, "v1");
+    }
+}
+
+trait Windows {
+    /// The version that a Windows image has and no other.
+    fn os_version_of_windows(self) -> Self;
+}
+
+impl Windows for Image {
+    fn os_version_of_windows(self) -> Self {
+        if self.platform()["os"] == "windows" {
+            self.os_version("10.0.14393.2189")
+        } else {
+            self
+        }
+    }
+}
+
+/// The parts in Debian's docker-registry, over plain HTTP.
+async fn plain() -> Distribution {
+    let registry = Distribution::start().await;
+    let scratch = Registry::plain().await;
+    for (name, platform) in PARTS {
+        let image = Image::new(platform).docker().os_version_of_windows();
+        let image = image.load(&scratch, name, None);
+        registry.put_image(&scratch, name, &image, name, "v1").await;
+    }
+    registry
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_plain_http() {
+    let registry = plain().await;
+    the_whole_manual(&Shell::new(registry.host(), Form::Binary, true)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_plain_http_on_loopback_without_a_flag() {
+    let registry = plain().await;
+    the_whole_manual(&Shell::new(registry.host(), Form::Binary, false)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_certificate_that_nobody_trusts() {
+    for scheme in [Scheme::TlsHttp1, Scheme::TlsHttp2] {
+        let registry = Registry::builder().scheme(scheme).start().await;
+        parts(&registry);
+        let shell = Shell::new(registry.host(), Form::Binary, true);
+        let refused = shell.say("inspect HOST/coolapp-arm-linux:v1").await;
+        assert!(
+            !refused.ok && refused.stderr.contains("certificate"),
+            "{}",
+            refused.stderr
+        );
+        assert!(refused.stderr.contains("--insecure"), "{}", refused.stderr);
+        the_whole_manual(&shell).await;
+        assert_eq!(registry.problems(), Vec::<String>::new());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_an_authority_of_ones_own() {
+    let registry = Registry::builder().tls().start().await;
+    parts(&registry);
+    let mut shell = Shell::new(registry.host(), Form::Binary, false);
+    let authority = shell.home.arg("certs/ca.crt");
+    shell.home.set("POLYARCH_CA_CERT", &authority);
+    the_whole_manual(&shell).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn as_a_plugin_of_docker() {
+    let registry = plain().await;
+    let shell = Shell::new(registry.host(), Form::Plugin, true);
+    let listed = shell.home.run("docker", &["--help"]).await.expect();
+    assert!(listed.contains("polyarch*"), "{listed}");
+    let help = shell.run("create --help").await;
+    assert!(help.contains("MANIFEST_LIST"), "{help}");
+    the_whole_manual(&shell).await;
+    let failed = shell.say("inspect HOST/coolapp:none").await;
+    assert_eq!(failed.code, Some(4), "{}", failed.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_manual_page_renders() {
+    let home = Home::new();
+    let page = home.polyarch("man").await.expect();
+    home.write("polyarch.1", &page);
+    let path = home.arg("polyarch.1");
+    let said = home
+        .run("man", &["--warnings", "-E", "UTF-8", "-l", &path])
+        .await;
+    assert_eq!(said.stderr, "");
+    let text = said.expect();
+    for words in [
+        "NAME",
+        "SYNOPSIS",
+        "polyarch-create",
+        "--amend",
+        "--purge",
+        "MANIFEST_LIST",
+    ] {
+        assert!(text.contains(words), "{words} in\n{text}");
+    }
+}
