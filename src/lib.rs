@@ -9,6 +9,7 @@
 //! | [`report`] | what people and programs are shown |
 //! | [`execute`] | plan → places: blobs, manifests, tags, read back |
 //! | [`resolve`] | sources → what the planner needs to know of them |
+//! | [`sources`] | what people write for `publish`, as data |
 //! | [`stores`] | the places of one run, opened once each |
 //! | [`plan`] | pure: flatten, filter, annotate, detect conflicts, serialise |
 //! | [`registry`] | the distribution API: hosts, authorisation, manifests, blobs |
@@ -35,6 +36,7 @@ pub mod progress;
 pub mod registry;
 pub mod report;
 pub mod resolve;
+pub mod sources;
 pub mod spec;
 pub mod stores;
 pub mod transport;

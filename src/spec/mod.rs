@@ -18,5 +18,6 @@ pub use manifest::{
     Document, ImageManifest, Index, MAX_INDEX_ENTRIES, Manifest, ManifestError, attestation,
 };
 pub use media_type::{Family, MediaType};
+pub(crate) use platform::nearest;
 pub use platform::{Platform, PlatformError};
 pub use reference::{Reference, ReferenceError, RegistryHost, Repository, Tag};

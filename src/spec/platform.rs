@@ -245,7 +245,7 @@ fn normalised_architecture(architecture: &str, variant: &str) -> (String, String
 }
 
 /// The candidate with the smallest edit distance, if it is near enough to be what was meant.
-fn nearest(name: &str, candidates: &[&'static str]) -> Option<&'static str> {
+pub(crate) fn nearest(name: &str, candidates: &[&'static str]) -> Option<&'static str> {
     let allowed = 1 + name.len() / 3;
     candidates
         .iter()

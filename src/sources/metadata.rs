@@ -1,0 +1,78 @@
+//! What docker/metadata-action leaves in the environment for the steps after it: the defaults of tags and
+//! annotations. <https://github.com/docker/metadata-action#outputs>.
+
+use serde::Deserialize;
+
+use super::text::check_size;
+use super::{SourceError, TargetSpec, parse_targets};
+use crate::environment::Environment;
+use crate::spec::AnnotationRule;
+
+const JSON: &str = "DOCKER_METADATA_OUTPUT_JSON";
+const TAGS: &str = "DOCKER_METADATA_OUTPUT_TAGS";
+const ANNOTATIONS: &str = "DOCKER_METADATA_OUTPUT_ANNOTATIONS";
+
+/// Tags and annotations from the environment; both may be empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MetadataDefaults {
+    /// Full references: `ghcr.io/o/app:1.2`.
+    pub tags: Vec<String>,
+    /// Rules with their level: `manifest:org.opencontainers.image.title=app`.
+    pub annotations: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Json {
+    #[serde(default)]
+    tags: Option<Vec<String>>,
+    #[serde(default)]
+    annotations: Option<Vec<String>>,
+}
+
+impl MetadataDefaults {
+    /// What the environment says. The JSON is asked first: in it no separator can be mistaken for a part of
+    /// a value. The lists are separated by line ends, tags by commas too. JSON that is broken is an error
+    /// that names the variable.
+    pub fn from_environment(environment: &Environment) -> Result<Self, SourceError> {
+        let json = match environment.var(JSON) {
+            Some(text) => Some(parse_json(text).map_err(|error| error.at(JSON))?),
+            None => None,
+        };
+        let (tags, annotations) = json.map_or((None, None), |json| (json.tags, json.annotations));
+        let listed = |name: &str, separators: &[char]| -> Vec<String> {
+            let text = environment.var(name).unwrap_or_default();
+            let items = text.split(separators).map(str::trim);
+            let items = items.filter(|item| !item.is_empty());
+            items.map(str::to_owned).collect()
+        };
+        Ok(Self {
+            tags: tags.unwrap_or_else(|| listed(TAGS, &['\n', ','])),
+            annotations: annotations.unwrap_or_else(|| listed(ANNOTATIONS, &['\n'])),
+        })
+    }
+
+    /// The tags as targets; none if there are none.
+    pub fn targets(&self) -> Result<Vec<TargetSpec>, SourceError> {
+        if self.tags.is_empty() {
+            return Ok(Vec::new());
+        }
+        parse_targets(&self.tags.join("\n"))
+            .map_err(|error| error.at("tags of docker/metadata-action"))
+    }
+
+    /// The annotations as rules.
+    pub fn rules(&self) -> Result<Vec<AnnotationRule>, SourceError> {
+        let rules = self.annotations.iter().map(|text| text.parse());
+        rules
+            .collect::<Result<_, _>>()
+            .map_err(|error| SourceError::from(error).at("annotations of docker/metadata-action"))
+    }
+}
+
+fn parse_json(text: &str) -> Result<Json, SourceError> {
+    check_size(text)?;
+    crate::spec::parse(text.as_bytes()).map_err(|reason| SourceError::Json {
+        text: super::error::shown(text),
+        reason: reason.to_string(),
+    })
+}

@@ -1,0 +1,273 @@
+//! Sources in JSON: a descriptor, an array of sources, the outputs of a job, buildx's metadata.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value};
+
+use super::text::{check_count, is_digest_meant, parse_one, starts_json};
+use super::{SourceError, SourceForm, SourceSpec};
+use crate::layout::LayoutReference;
+use crate::spec::{Descriptor, Digest, Reference};
+
+/// How deep JSON may stand in strings of JSON.
+const MAX_STRINGS: usize = 4;
+/// The most of what was there that an error lists.
+const MAX_LISTED: usize = 12;
+
+/// Outputs of well-known steps that look like sources and never are one: the id of an image's config, which
+/// docker/build-push-action gives, and the names that docker/metadata-action makes for what is to be pushed.
+/// (`containerimage.descriptor` is `containerimage.digest` once more, with annotations of the builder.)
+const NEVER_SOURCES: [&str; 8] = [
+    "imageid",
+    "containerimage.config.digest",
+    "containerimage.descriptor",
+    "tags",
+    "tag-names",
+    "labels",
+    "annotations",
+    "image.name",
+];
+/// The same by prefix: provenance in buildx's metadata is full of digests of other things.
+const NEVER_PREFIXES: [&str; 2] = ["buildx.build.", "bake-file"];
+
+/// Who is asked whether a value is a source.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// Somebody listed sources: what is none is an error.
+    Listed,
+    /// Outputs of a job: what is none is skipped.
+    Outputs,
+}
+
+/// Walks through one JSON value and keeps what it finds.
+pub(super) struct Collector {
+    found: Vec<SourceSpec>,
+    /// Where in `found` each bare digest and each descriptor is.
+    by_digest: HashMap<Digest, usize>,
+    /// How often something was kept, digests that came again included.
+    kept: usize,
+    skipped: Vec<String>,
+    path: Vec<String>,
+    strings: usize,
+}
+
+impl Collector {
+    /// The sources in `value`, each digest once. None at all is an error.
+    pub(super) fn of_value(value: &Value) -> Result<Vec<SourceSpec>, SourceError> {
+        let mut collector = Self {
+            found: Vec::new(),
+            by_digest: HashMap::new(),
+            kept: 0,
+            skipped: Vec::new(),
+            path: Vec::new(),
+            strings: 0,
+        };
+        collector.value(value, Mode::Listed)?;
+        if collector.found.is_empty() {
+            let more = collector.skipped.len().saturating_sub(MAX_LISTED);
+            collector.skipped.truncate(MAX_LISTED);
+            if more > 0 {
+                collector.skipped.push(format!("{more} more"));
+            }
+            return Err(SourceError::NothingInOutputs {
+                found: collector.skipped,
+            });
+        }
+        Ok(collector.found)
+    }
+
+    fn value(&mut self, value: &Value, mode: Mode) -> Result<(), SourceError> {
+        match value {
+            Value::Object(object) => self.object(object, mode),
+            Value::Array(items) => {
+                for (position, item) in items.iter().enumerate() {
+                    self.path.push(format!("[{position}]"));
+                    self.value(item, mode)?;
+                    self.path.pop();
+                }
+                Ok(())
+            }
+            Value::String(text) => self.string(text, mode),
+            other if mode == Mode::Listed => {
+                Err(self.at(SourceError::not_a_source(&other.to_string())))
+            }
+            other => {
+                self.skip(&other.to_string());
+                Ok(())
+            }
+        }
+    }
+
+    fn object(&mut self, object: &Map<String, Value>, mode: Mode) -> Result<(), SourceError> {
+        if object.contains_key("schemaVersion") {
+            return Err(self.at(SourceError::Manifest));
+        }
+        if object.contains_key("mediaType") && object.contains_key("digest") {
+            let descriptor = self.descriptor(object)?;
+            return self.keep(SourceSpec::described(descriptor));
+        }
+        let before = self.kept;
+        for (key, value) in object {
+            if is_never_a_source(key) {
+                self.skipped.push(key.clone());
+                continue;
+            }
+            self.path.push(key.clone());
+            self.value(value, Mode::Outputs)?;
+            self.path.pop();
+        }
+        // An object in a list stands for something that was listed.
+        if mode == Mode::Listed && !self.path.is_empty() && self.kept == before {
+            let shown = Value::Object(object.clone()).to_string();
+            return Err(self.at(SourceError::not_a_source(&shown)));
+        }
+        Ok(())
+    }
+
+    fn descriptor(&self, object: &Map<String, Value>) -> Result<Descriptor, SourceError> {
+        serde_json::from_value(Value::Object(object.clone())).map_err(|reason| {
+            self.at(SourceError::Descriptor {
+                reason: reason.to_string(),
+            })
+        })
+    }
+
+    fn string(&mut self, text: &str, mode: Mode) -> Result<(), SourceError> {
+        let trimmed = text.trim();
+        if starts_json(trimmed) {
+            return self.json_in_string(trimmed, mode);
+        }
+        if mode == Mode::Listed {
+            let source = parse_one(trimmed).map_err(|error| self.at(error))?;
+            return self.keep(source);
+        }
+        if trimmed.is_empty() {
+            return self.empty_output();
+        }
+        if let Some(source) = self.output(trimmed)? {
+            return self.keep(source);
+        }
+        self.list_in_string(trimmed)
+    }
+
+    /// `digests: "sha256:…\nsha256:…"`: all of it must be sources.
+    fn list_in_string(&mut self, text: &str) -> Result<(), SourceError> {
+        let mut sources = Vec::new();
+        let pieces = text.split(['\n', '\r', ',']).map(str::trim);
+        for piece in pieces.filter(|piece| !piece.is_empty()) {
+            match self.output(piece)? {
+                Some(source) => sources.push(source),
+                None if sources.is_empty() => break,
+                None => return Err(self.at(SourceError::not_a_source(piece))),
+            }
+        }
+        if sources.is_empty() {
+            self.skip(text);
+        }
+        sources.into_iter().try_for_each(|source| self.keep(source))
+    }
+
+    fn json_in_string(&mut self, text: &str, mode: Mode) -> Result<(), SourceError> {
+        match serde_json::from_str::<Value>(text) {
+            Ok(value) if self.strings < MAX_STRINGS => {
+                self.strings += 1;
+                self.value(&value, mode)?;
+                self.strings -= 1;
+                Ok(())
+            }
+            Ok(_) => Err(self.at(SourceError::TooDeep)),
+            // Cut off, and with it a platform.
+            Err(reason) if mode == Mode::Listed || text.contains("sha256:") => {
+                Err(self.at(SourceError::json(text, &reason)))
+            }
+            Err(_) => {
+                self.skip(text);
+                Ok(())
+            }
+        }
+    }
+
+    /// What a job put out, if it can be nothing but a source. What starts as one and is none is an error:
+    /// skipping it would lose a platform without a word.
+    fn output(&self, text: &str) -> Result<Option<SourceSpec>, SourceError> {
+        let is_meant = LayoutReference::is_meant_by(text)
+            || is_digest_meant(text)
+            || (text.contains("@sha256:") && !text.contains(char::is_whitespace));
+        if is_meant {
+            return parse_one(text).map(Some).map_err(|error| self.at(error));
+        }
+        if Reference::is_hostless(text) {
+            return Ok(None);
+        }
+        let reference = text.parse::<Reference>().ok();
+        Ok(reference
+            .filter(|reference| reference.tag().is_some())
+            .map(|reference| SourceSpec::new(text, SourceForm::Reference(reference))))
+    }
+
+    /// A digest that a job was to give and did not.
+    fn empty_output(&mut self) -> Result<(), SourceError> {
+        let key = self.path.last().map(|key| key.to_ascii_lowercase());
+        if key.is_some_and(|key| key.contains("digest")) {
+            return Err(self.at(SourceError::EmptyOutput));
+        }
+        self.skip("");
+        Ok(())
+    }
+
+    /// Keeps a source. A digest that comes twice is one source, and a descriptor says more than it; two
+    /// descriptors of one digest may say different platforms.
+    fn keep(&mut self, source: SourceSpec) -> Result<(), SourceError> {
+        self.kept += 1;
+        let digest = match &source.form {
+            SourceForm::Digest(digest) => digest,
+            SourceForm::Descriptor(descriptor) => &descriptor.digest,
+            SourceForm::Reference(_) | SourceForm::Layout(_) => {
+                self.found.push(source);
+                return check_count(self.found.len());
+            }
+        };
+        let earlier = self.by_digest.get(digest);
+        let earlier = earlier.and_then(|position| self.found.get_mut(*position));
+        match (earlier, &source.form) {
+            (Some(_), SourceForm::Digest(_)) => {}
+            (Some(earlier), _) if matches!(earlier.form, SourceForm::Digest(_)) => {
+                *earlier = source;
+            }
+            (Some(earlier), _) if *earlier == source => {}
+            (_, _) => {
+                self.by_digest.insert(digest.clone(), self.found.len());
+                self.found.push(source);
+            }
+        }
+        check_count(self.found.len())
+    }
+
+    fn skip(&mut self, text: &str) {
+        let shown: String = text.chars().take(60).collect();
+        self.skipped.push(format!("{}={shown:?}", self.place()));
+    }
+
+    fn place(&self) -> String {
+        let mut place = String::new();
+        for step in &self.path {
+            if !place.is_empty() && !step.starts_with('[') {
+                place.push('.');
+            }
+            place.push_str(step);
+        }
+        place
+    }
+
+    fn at(&self, error: SourceError) -> SourceError {
+        if self.path.is_empty() {
+            error
+        } else {
+            error.at(self.place())
+        }
+    }
+}
+
+fn is_never_a_source(key: &str) -> bool {
+    NEVER_SOURCES.contains(&key) || NEVER_PREFIXES.iter().any(|prefix| key.starts_with(prefix))
+}
