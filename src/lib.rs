@@ -21,8 +21,10 @@
 //! | [`progress`] | what happens on the way, told to whoever shows it |
 //! | [`disk`] | files: atomic writes, locks, bounded reads |
 //! | [`spec`] | OCI and Docker data; no I/O, knows nobody |
+//! | [`address`] | which hosts are inside: this machine, a private network |
 //! | [`environment`] | the process environment, as a value |
 
+pub mod address;
 pub mod auth;
 pub mod cli;
 pub mod content;

@@ -12,9 +12,7 @@
 //! | `host` | which key of a file belongs to which registry |
 //! | `explain` | the whole search as data, for `polyarch auth` |
 //! | `challenge`, `scope`, `token_request`, `token`, `realm`, `well_known` | what is said between client and registry |
-//! | `address` | which hosts are internal |
 
-mod address;
 mod challenge;
 mod ci;
 mod config;
@@ -39,7 +37,6 @@ mod token_request;
 mod variables;
 mod well_known;
 
-pub use address::{is_internal, is_loopback};
 pub use challenge::{Challenge, Scheme, parse_challenges};
 pub use credential::{Candidate, Credential};
 pub use error::{EntryProblem, HelperError, HelperFailure, KeychainError};

@@ -4,7 +4,7 @@ use std::fmt;
 
 use url::{Origin, Url};
 
-use super::address::{is_internal, is_loopback};
+use crate::address::{is_internal, is_loopback};
 
 /// The URL of a token server that passed the checks of [`Realm::check`]: requests with
 /// and without credentials may be sent to it.

@@ -41,6 +41,7 @@ impl<'a> Context<'a> {
                 jobs: options.jobs.into(),
                 retry_for: options.retry_for,
                 tls: tls.clone(),
+                ..TransportSettings::of_environment(self.environment)
             },
             Arc::clone(&self.observed),
         );

@@ -3,26 +3,27 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use tokio::time::Instant;
-use url::Url;
 
-use super::call::{Call, Outcome};
+use super::call::{Answer, Call, Outcome};
 use super::facts::Authorization;
 use super::host::Host;
 use super::registries::Access;
+use super::token_client::{TokenClient, realm_host};
 use crate::auth::{
-    Candidate, Challenge, Credential, MAX_TOKEN_ANSWER, Realm, Scheme, Scope, Search, Secret,
-    Token, TokenRequest, parse_challenges, well_known_realm,
+    Candidate, Challenge, Credential, Realm, Scheme, Scope, Search, Secret, Token,
+    parse_challenges, well_known_realm,
 };
 use crate::content::{FailureKind, StoreError};
 use crate::progress::Event;
 use crate::spec::RegistryHost;
-use crate::transport::{Body, Request, Response, RetryAfter, TransportError, is_retryable_status};
 
 /// Connections that are opened while a token is on its way, for HTTP/1.1.
 const AHEAD: usize = 4;
+/// How often one call may come back with something better to send: a challenge that is answered, a token that had
+/// ended, one with more scopes, another credential.
+const MOST_TRIALS: u32 = 4;
 
 /// Authorises the calls to one registry with one credential.
 pub(super) struct Authorizer {
@@ -57,17 +58,28 @@ enum AuthMethod {
     Fixed(Option<HeaderValue>),
     /// Tokens of a token server.
     Bearer {
-        realm: Realm,
-        service: Option<String>,
+        server: TokenServer,
         token: Token,
         scopes: Vec<Scope>,
     },
 }
 
+/// A token server, and the name under which it knows the registry.
+#[derive(Clone)]
+struct TokenServer(Realm, Option<String>);
+
 /// The header for one try, and which one it is.
 pub(super) struct Grant {
     pub(super) header: Option<HeaderValue>,
     generation: u64,
+}
+
+/// What has been tried for one call.
+#[derive(Default)]
+pub(super) struct Trials {
+    count: u32,
+    /// A fresh token was fetched in place of one that was refused.
+    renewed: bool,
 }
 
 /// What a refusal means for the call.
@@ -125,21 +137,18 @@ impl Authorizer {
         }
         let renewal = match &state.method {
             AuthMethod::Bearer {
-                realm,
-                service,
+                server,
                 token,
                 scopes,
             } => {
                 let needed = self.needed(None);
                 let covered = needed.iter().all(|scope| Scope::any_covers(scopes, scope));
-                (!covered || !token.is_fresh(Instant::now().into_std()))
-                    .then(|| (realm.clone(), service.clone()))
+                (!covered || !token.is_fresh(Instant::now().into_std())).then(|| server.clone())
             }
             AuthMethod::Unknown | AuthMethod::Fixed(_) => None,
         };
-        if let Some((realm, service)) = renewal {
-            self.fetch(&mut state, realm, service, None, &call.doing)
-                .await?;
+        if let Some(server) = renewal {
+            self.fetch(&mut state, server, None, call).await?;
         }
         Ok(Grant {
             header: state.header(),
@@ -152,58 +161,75 @@ impl Authorizer {
         &self,
         call: &Call,
         grant: &Grant,
-        response: &Response,
+        answer: &Answer,
+        trials: &mut Trials,
     ) -> Outcome<Verdict> {
+        trials.count += 1;
+        if trials.count > MOST_TRIALS {
+            return Ok(Verdict::Final);
+        }
         let mut state = self.state.lock().await;
         if grant.generation != state.generation {
             // Another call has been through this already.
+            trials.renewed |= grant.header.is_some();
             return Ok(Verdict::TryAgain);
         }
-        if response.status() == StatusCode::FORBIDDEN {
+        if answer.status == StatusCode::FORBIDDEN {
             return self.consider_denial(&mut state, call).await;
         }
-        let values = response.headers().get_all(header::WWW_AUTHENTICATE);
+        let values = answer.headers.get_all(header::WWW_AUTHENTICATE);
         let challenges = parse_challenges(values.iter().map(HeaderValue::as_bytes));
-        let was_bearer = matches!(state.method, AuthMethod::Bearer { .. });
-        let bearer = challenges
-            .iter()
-            .find(|challenge| challenge.scheme == Scheme::Bearer);
-        if let Some(challenge) = bearer {
-            let insufficient = was_bearer && challenge.error() == Some("insufficient_scope");
-            let asked = challenge.scope().map(Scope::parse_list).unwrap_or_default();
-            let had_it = state.had(&asked);
-            if insufficient && had_it {
-                return self.next_candidate(&mut state, call).await;
-            }
-            return self.follow(&mut state, call, challenge, asked).await;
+        let of = |scheme| {
+            let mut all = challenges.iter();
+            all.find(move |challenge| challenge.scheme == scheme)
+        };
+        if let Some(challenge) = of(Scheme::Bearer) {
+            return self
+                .consider_bearer(&mut state, call, challenge, trials)
+                .await;
         }
-        let basic = challenges
-            .iter()
-            .any(|challenge| challenge.scheme == Scheme::Basic);
         let authorization = state.candidate.credential.basic_authorization();
-        if let (true, Some(authorization), AuthMethod::Fixed(None)) =
-            (basic, authorization, &state.method)
+        let was_basic = matches!(state.method, AuthMethod::Fixed(Some(_)));
+        if let (Some(_), Some(authorization), false) = (of(Scheme::Basic), authorization, was_basic)
         {
             state.fix(header_of(&authorization));
+            self.shown().used_token = false;
             return Ok(Verdict::TryAgain);
         }
         self.next_candidate(&mut state, call).await
     }
 
+    async fn consider_bearer(
+        &self,
+        state: &mut State,
+        call: &Call,
+        challenge: &Challenge,
+        trials: &mut Trials,
+    ) -> Outcome<Verdict> {
+        let asked = challenge.scope().map(Scope::parse_list).unwrap_or_default();
+        let is_first = !matches!(state.method, AuthMethod::Bearer { .. });
+        if !is_first && state.had(&asked) {
+            // The same scopes again would give the same token, unless it had merely ended.
+            if challenge.error() == Some("insufficient_scope") || trials.renewed {
+                return self.next_candidate(state, call).await;
+            }
+            trials.renewed = true;
+        }
+        self.follow(state, call, challenge, asked).await
+    }
+
     /// A call succeeded with this grant: what is known of the registry is worth keeping.
     pub(super) fn satisfied(&self, grant: &Grant) {
-        self.host.note_protocol();
-        let is_bearer = self.shown().used_token;
-        let anonymous = grant.header.is_none();
+        if self.shown().used_token || !self.host.is_verified() {
+            return;
+        }
+        let authorization = if grant.header.is_some() {
+            Authorization::Basic
+        } else {
+            Authorization::None
+        };
         self.host.facts.learn(self.host.registry(), |facts| {
-            if is_bearer {
-                return;
-            }
-            facts.authorization = Some(if anonymous {
-                Authorization::None
-            } else {
-                Authorization::Basic
-            });
+            facts.authorization = Some(authorization);
         });
     }
 
@@ -216,10 +242,10 @@ impl Authorizer {
             return;
         }
         let known = self.host.facts.of(self.host.registry()).authorization;
-        if let Some((realm, service)) = self.known_realm(known.as_ref()) {
-            self.host.transport.preconnect(self.host.base(), AHEAD);
+        if let Some(server) = self.known_realm(known.as_ref()) {
+            self.host.transport.preconnect(&self.host.base(), AHEAD);
             // A guess that fails costs no more than its request: the registry's own challenge follows.
-            if self.fetch(state, realm, service, None, "").await.is_ok() {
+            if self.fetch_from(state, server, None, true).await.is_ok() {
                 return;
             }
         }
@@ -230,16 +256,16 @@ impl Authorizer {
         state.fix(basic.as_ref().and_then(header_of));
     }
 
-    fn known_realm(&self, known: Option<&Authorization>) -> Option<(Realm, Option<String>)> {
+    fn known_realm(&self, known: Option<&Authorization>) -> Option<TokenServer> {
         if let Some(Authorization::Bearer { realm, service }) = known {
-            let realm = Realm::check(realm, self.host.base()).ok()?;
-            return Some((realm, service.clone()));
+            let realm = Realm::check(realm, &self.host.base()).ok()?;
+            return Some(TokenServer(realm, service.clone()));
         }
         let known = well_known_realm(self.host.registry().as_str())?;
-        Some((known.realm, Some(known.service)))
+        Some(TokenServer(known.realm, Some(known.service)))
     }
 
-    /// Fetches the token that a challenge asks for, once for each challenge.
+    /// Fetches the token that a challenge asks for.
     async fn follow(
         &self,
         state: &mut State,
@@ -247,38 +273,37 @@ impl Authorizer {
         challenge: &Challenge,
         asked: Vec<Scope>,
     ) -> Outcome<Verdict> {
-        let base = self.host.base().clone();
+        let registry = self.host.registry();
+        let base = self.host.base();
         let realm =
             Realm::check(challenge.realm().unwrap_or_default(), &base).map_err(|error| {
                 StoreError::new(FailureKind::Refused, call.doing.clone(), error.to_string()).hint(
-                    format!(
-                        "{} names a token server that must not be shown credentials",
-                        self.host.registry()
-                    ),
+                    format!("{registry} names a token server that must not be shown credentials"),
                 )
             })?;
         let service = challenge.service().map(str::to_owned);
-        let fetched = self
-            .fetch(
-                state,
-                realm.clone(),
-                service.clone(),
-                Some(asked),
-                &call.doing,
-            )
-            .await;
-        match fetched {
+        let server = TokenServer(realm.clone(), service.clone());
+        match self.fetch(state, server, Some(asked), call).await {
             Ok(()) => {
-                self.host.facts.learn(self.host.registry(), |facts| {
-                    facts.authorization = Some(Authorization::Bearer {
-                        realm: realm.url().to_string(),
-                        service,
+                // Kept only if nobody but the registry itself can have said it.
+                if self.host.is_verified() {
+                    self.host.facts.learn(registry, |facts| {
+                        facts.authorization = Some(Authorization::Bearer {
+                            realm: realm.url().to_string(),
+                            service,
+                        });
                     });
-                });
+                }
                 Ok(Verdict::TryAgain)
             }
-            Err(error) if error.kind == FailureKind::Unauthorized && self.may_switch(state) => {
-                self.next_candidate(state, call).await.map_err(|_| error)
+            Err(error)
+                if matches!(error.kind, FailureKind::Unauthorized | FailureKind::Denied)
+                    && self.may_switch(state, call) =>
+            {
+                match self.next_candidate(state, call).await {
+                    Ok(Verdict::TryAgain) => Ok(Verdict::TryAgain),
+                    _ => Err(error),
+                }
             }
             Err(error) => Err(error),
         }
@@ -286,29 +311,32 @@ impl Authorizer {
 
     /// 403. GHCR answers it now and then to a good token under parallel pushes: one new token, one retry.
     async fn consider_denial(&self, state: &mut State, call: &Call) -> Outcome<Verdict> {
-        if call.access != Access::Push {
+        if call.access != Access::Push || call.is_offer {
             return Ok(Verdict::Final);
         }
-        if let AuthMethod::Bearer { realm, service, .. } = &state.method
+        if let AuthMethod::Bearer { server, .. } = &state.method
             && !state.renewed_for_denial
         {
-            let (realm, service) = (realm.clone(), service.clone());
+            let server = server.clone();
             state.renewed_for_denial = true;
-            self.fetch(state, realm, service, None, &call.doing).await?;
+            self.fetch(state, server, None, call).await?;
             return Ok(Verdict::TryAgain);
         }
         self.next_candidate(state, call).await
     }
 
-    fn may_switch(&self, state: &State) -> bool {
+    fn may_switch(&self, state: &State, call: &Call) -> bool {
         let pushes = self.needed(None).iter().any(|scope| scope.allows("push"));
-        pushes && !state.switched && state.candidate.credential != Credential::Anonymous
+        pushes
+            && !call.is_offer
+            && !state.switched
+            && state.candidate.credential != Credential::Anonymous
     }
 
     /// A credential that was found is refused on a push: the next place may hold the one that was meant
     /// (read-only pull credentials in `DOCKER_AUTH_CONFIG` must not break a GitLab push).
-    async fn next_candidate(&self, state: &mut State, _call: &Call) -> Outcome<Verdict> {
-        if !self.may_switch(state) {
+    async fn next_candidate(&self, state: &mut State, call: &Call) -> Outcome<Verdict> {
+        if !self.may_switch(state, call) {
             return Ok(Verdict::Final);
         }
         state.switched = true;
@@ -327,11 +355,12 @@ impl Authorizer {
             )));
         self.shown().candidate = next.clone();
         state.candidate = next;
+        state.renewed_for_denial = false;
         state.generation += 1;
         let basic = state.candidate.credential.basic_authorization();
         match std::mem::replace(&mut state.method, AuthMethod::Unknown) {
-            AuthMethod::Bearer { realm, service, .. } => {
-                self.fetch(state, realm, service, None, "").await?;
+            AuthMethod::Bearer { server, .. } => {
+                self.fetch(state, server, None, call).await?;
             }
             AuthMethod::Unknown | AuthMethod::Fixed(_) => {
                 state.fix(basic.as_ref().and_then(header_of));
@@ -352,126 +381,50 @@ impl Authorizer {
         Scope::normalise(scopes)
     }
 
+    /// A token for everything that is needed. An error says what it was needed for.
     async fn fetch(
         &self,
         state: &mut State,
-        realm: Realm,
-        service: Option<String>,
+        server: TokenServer,
         asked: Option<Vec<Scope>>,
-        doing: &str,
+        call: &Call,
+    ) -> Outcome<()> {
+        let name = realm_host(&server.0);
+        self.fetch_from(state, server, asked, false)
+            .await
+            .map_err(|error| StoreError {
+                doing: format!("{} (getting a token from {name})", call.doing),
+                ..error
+            })
+    }
+
+    async fn fetch_from(
+        &self,
+        state: &mut State,
+        server: TokenServer,
+        asked: Option<Vec<Scope>>,
+        is_guess: bool,
     ) -> Outcome<()> {
         let scopes = self.needed(asked);
-        let token = self
-            .ask_for_token(&state.candidate, &realm, service.as_deref(), &scopes)
-            .await
-            .map_err(|mut error| {
-                if !doing.is_empty() {
-                    error.doing = format!("{doing} (getting a token from {})", realm_host(&realm));
-                }
-                error
-            })?;
+        let transport = &self.host.transport;
+        // A lane that cannot be opened shows at the request.
+        let _ = transport.trust_alike(server.0.url(), &self.host.base());
+        let client = TokenClient {
+            transport,
+            realm: &server.0,
+            service: server.1.as_deref(),
+            scopes: &scopes,
+            is_guess,
+        };
+        let token = client.token(&state.candidate).await?;
         state.generation += 1;
         state.method = AuthMethod::Bearer {
-            realm,
-            service,
+            server,
             token,
             scopes,
         };
         self.shown().used_token = true;
         Ok(())
-    }
-
-    async fn ask_for_token(
-        &self,
-        candidate: &Candidate,
-        realm: &Realm,
-        service: Option<&str>,
-        scopes: &[Scope],
-    ) -> Outcome<Token> {
-        let request = TokenRequest {
-            realm,
-            service,
-            scopes,
-            account: candidate.credential.username(),
-        };
-        if let Credential::IdentityToken { token, .. } = &candidate.credential {
-            let form = request.post(token);
-            let post = TokenAsk {
-                url: form.url,
-                authorization: None,
-                form: Some(form.body),
-            };
-            match self.token_answer(candidate, realm, post).await {
-                // Azure answers 400, others know no POST at all: then Basic on GET.
-                Err(TokenFailure::Status(400 | 401 | 404 | 405, _)) => {}
-                outcome => return outcome.map_err(|failure| failure.told(realm)),
-            }
-        }
-        let basic = candidate.credential.basic_authorization();
-        let get = TokenAsk {
-            url: request.get(),
-            authorization: basic.as_ref().and_then(header_of),
-            form: None,
-        };
-        self.token_answer(candidate, realm, get)
-            .await
-            .map_err(|failure| failure.told(realm))
-    }
-
-    async fn token_answer(
-        &self,
-        candidate: &Candidate,
-        realm: &Realm,
-        ask: TokenAsk,
-    ) -> Result<Token, TokenFailure> {
-        let transport = &self.host.transport;
-        let doing = format!("get a token from {}", realm_host(realm));
-        let mut retries = transport.retries();
-        loop {
-            let received = Instant::now().into_std();
-            let outcome = match transport.send(ask.request()).await {
-                Ok(response) => self.read_token(candidate, response, received).await,
-                Err(error) => Err(TokenFailure::Transport(error)),
-            };
-            let (cause, asked) = match &outcome {
-                Err(TokenFailure::Busy(status, asked)) => {
-                    (format!("the token server answered {status}"), *asked)
-                }
-                Err(TokenFailure::Transport(error)) if error.is_retryable() => {
-                    (error.to_string(), None)
-                }
-                _ => return outcome,
-            };
-            if let Err(given_up) = retries.pause(&doing, &cause, asked).await {
-                return Err(TokenFailure::Transport(TransportError::GaveUp {
-                    cause,
-                    given_up,
-                }));
-            }
-        }
-    }
-
-    async fn read_token(
-        &self,
-        candidate: &Candidate,
-        response: Response,
-        received: std::time::Instant,
-    ) -> Result<Token, TokenFailure> {
-        let status = response.status();
-        if is_retryable_status(status) {
-            return Err(TokenFailure::Busy(
-                status,
-                RetryAfter::of(response.headers()),
-            ));
-        }
-        if !status.is_success() {
-            return Err(TokenFailure::Status(status.as_u16(), candidate.clone()));
-        }
-        let body = response
-            .bytes("token answer", MAX_TOKEN_ANSWER as u64)
-            .await
-            .map_err(TokenFailure::Transport)?;
-        Token::parse(&body, received).map_err(|error| TokenFailure::Unusable(error.to_string()))
     }
 
     fn shown(&self) -> std::sync::MutexGuard<'_, Shown> {
@@ -506,92 +459,8 @@ impl State {
     }
 }
 
-/// A request for a token that can be sent as often as it needs.
-struct TokenAsk {
-    url: Url,
-    authorization: Option<HeaderValue>,
-    form: Option<Secret>,
-}
-
-impl TokenAsk {
-    fn request(&self) -> Request {
-        let Some(form) = &self.form else {
-            let mut get = Request::new(Method::GET, self.url.clone());
-            get.authorization.clone_from(&self.authorization);
-            return get;
-        };
-        let mut post = Request::new(Method::POST, self.url.clone());
-        post.headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/x-www-form-urlencoded"),
-        );
-        post.body = Body::Bytes(Bytes::copy_from_slice(form.reveal().as_bytes()));
-        post
-    }
-}
-
-/// Why there is no token.
-enum TokenFailure {
-    /// A status that may pass.
-    Busy(StatusCode, Option<RetryAfter>),
-    /// A status that will not, for this credential.
-    Status(u16, Candidate),
-    /// The answer is no token.
-    Unusable(String),
-    /// No answer.
-    Transport(TransportError),
-}
-
-impl TokenFailure {
-    fn told(self, realm: &Realm) -> StoreError {
-        let server = realm_host(realm);
-        let doing = format!("get a token from {server}");
-        match self {
-            Self::Status(status @ (400 | 401 | 403), candidate) => {
-                let cause = format!("{server} answered {status}");
-                let error = StoreError::new(FailureKind::Unauthorized, doing, cause);
-                if candidate.credential == Credential::Anonymous {
-                    error.hint("no credentials were found, and the token server gives none to anonymous users: log in first")
-                } else {
-                    error.hint(format!(
-                        "the token server did not accept the credentials from {}: is the password or token right, and not expired?",
-                        candidate.origin
-                    ))
-                }
-            }
-            Self::Status(status, _) => StoreError::new(
-                FailureKind::Other,
-                doing,
-                format!("{server} answered {status}"),
-            ),
-            Self::Busy(status, _) => StoreError::new(
-                FailureKind::Unavailable,
-                doing,
-                format!("{server} answered {status}"),
-            ),
-            Self::Unusable(cause) => StoreError::new(FailureKind::Refused, doing, cause),
-            Self::Transport(error) => {
-                let kind = match error {
-                    TransportError::TooLarge { .. } | TransportError::Redirect(_) => {
-                        FailureKind::Refused
-                    }
-                    TransportError::Tls { .. } | TransportError::NotTls { .. } => {
-                        FailureKind::Other
-                    }
-                    _ => FailureKind::Unavailable,
-                };
-                StoreError::new(kind, doing, error.to_string())
-            }
-        }
-    }
-}
-
-fn realm_host(realm: &Realm) -> String {
-    let url: &Url = realm.url();
-    url.host_str().unwrap_or_default().to_owned()
-}
-
-fn header_of(secret: &Secret) -> Option<HeaderValue> {
+/// A secret as the value of a header, which is never shown.
+pub(super) fn header_of(secret: &Secret) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(secret.reveal()).ok()?;
     value.set_sensitive(true);
     Some(value)

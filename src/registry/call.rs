@@ -6,13 +6,14 @@ use url::Url;
 
 use super::registries::Access;
 use crate::content::StoreError;
-use crate::spec::{MediaType, Repository};
+use crate::spec::{Digest, MediaType, Repository};
+use crate::transport::{Response, RetryAfter, TransportError};
 
 /// The media types of manifests that are asked for, best first.
 const MANIFEST_TYPES: &str = "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json";
 
 /// The most bytes of an error body that are read.
-pub(super) const MAX_ERROR_BODY: usize = 8 << 10;
+const MAX_ERROR_BODY: usize = 8 << 10;
 
 /// A request that can be sent as often as it needs.
 #[derive(Clone)]
@@ -25,6 +26,8 @@ pub(super) struct Call {
     pub(super) body: Bytes,
     /// What it needs the permission for.
     pub(super) access: Access,
+    /// It need not succeed: no other credential is tried for it.
+    pub(super) is_offer: bool,
     pub(super) repository: Repository,
 }
 
@@ -61,6 +64,7 @@ impl Call {
             headers,
             body: Bytes::new(),
             access,
+            is_offer: false,
             repository: repository.clone(),
         }
     }
@@ -114,6 +118,52 @@ pub(super) struct Answer {
 }
 
 impl Answer {
+    /// An answer that is no success, with the beginning of its body.
+    pub(super) async fn refusal(response: Response, elsewhere: bool) -> Self {
+        Self {
+            status: response.status(),
+            headers: response.headers().clone(),
+            url: response.url().clone(),
+            elsewhere,
+            body: Bytes::from(response.beginning(MAX_ERROR_BODY).await),
+        }
+    }
+
+    /// A success with its whole body, at most `limit` bytes of `what`.
+    pub(super) async fn whole(
+        response: Response,
+        elsewhere: bool,
+        method: &Method,
+        what: &'static str,
+        limit: u64,
+    ) -> Result<Self, TransportError> {
+        let status = response.status();
+        let headers = response.headers().clone();
+        let url = response.url().clone();
+        let body = if *method == Method::HEAD {
+            Bytes::new()
+        } else {
+            response.bytes(what, limit).await?
+        };
+        Ok(Self {
+            status,
+            headers,
+            url,
+            elsewhere,
+            body,
+        })
+    }
+
+    /// How long the registry asks to wait.
+    pub(super) fn retry_after(&self) -> Option<RetryAfter> {
+        RetryAfter::of(&self.headers)
+    }
+
+    /// The digest that the registry says the content has.
+    pub(super) fn digest(&self) -> Option<Digest> {
+        self.header("docker-content-digest")?.parse().ok()
+    }
+
     pub(super) fn header(&self, name: impl header::AsHeaderName) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }

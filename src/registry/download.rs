@@ -10,7 +10,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 
 use super::authorizer::Authorizer;
 use super::call::{Call, Outcome};
-use super::host::Host;
+use super::host::{Host, Setback};
 use super::repository::RegistryRepository;
 use crate::content::{BlobStream, FailureKind, StoreError};
 use crate::spec::Descriptor;
@@ -169,8 +169,9 @@ impl Download {
                 Some(Err(error)) => error,
             };
             self.pieces = None;
+            let setback = Setback::Transport(error);
             self.host
-                .pause(&self.call, &error, None, &mut self.retries)
+                .pause(&self.authorizer, &self.call, setback, &mut self.retries)
                 .await?;
         }
     }

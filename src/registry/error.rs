@@ -218,7 +218,12 @@ pub(super) fn unreachable(
         TransportError::Timeout { .. } | TransportError::Broken { .. } | TransportError::GaveUp { .. } => {
             told(FailureKind::Unavailable)
         }
+        TransportError::TooLarge { what: "a manifest", .. } => told(FailureKind::Refused)
+            .hint("a manifest that is really this large can be read with --max-manifest"),
         TransportError::TooLarge { .. } => told(FailureKind::Refused),
+        TransportError::Proxy { variable } => {
+            told(FailureKind::Other).hint(format!("correct or unset {variable}"))
+        }
         TransportError::Redirect(_) => told(FailureKind::Refused).hint(format!(
             "{registry} sends its client somewhere it must not go: talk to whoever runs it"
         )),

@@ -1,21 +1,23 @@
-//! One registry: where it answers, and the loop through which every call goes: authorise, send, find out what
-//! the answer asks for (a token, patience, another scheme), try again within the budget.
+//! One registry: how a call goes there. Authorise, send, find out what the answer asks for (a token, patience,
+//! another scheme), try again within the budget.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
-use http::{Method, StatusCode};
+use http::StatusCode;
 use url::Url;
 
-use super::authorizer::{Authorizer, Verdict};
-use super::call::{Answer, Call, CallTarget, MAX_ERROR_BODY, Outcome};
+use super::authorizer::{Authorizer, Grant, Trials, Verdict};
+use super::call::{Answer, Call, CallTarget, Outcome};
 use super::error::{refused, unreachable};
 use super::facts::Facts;
+use super::memory::Memory;
+use super::scheme::Schemes;
 use crate::content::StoreError;
 use crate::spec::RegistryHost;
 use crate::transport::{
-    Body, Protocol, Request, Response, Retries, RetryAfter, TlsError, TlsProfile, Transport,
-    TransportError, check_hop, is_retryable_status, may_carry_authorization,
+    Body, Protocol, Request, Response, Retries, TlsProfile, Transport, TransportError, check_hop,
+    is_retryable_status, may_carry_authorization,
 };
 
 /// A registry and how it is reached.
@@ -23,14 +25,28 @@ pub(super) struct Host {
     registry: RegistryHost,
     pub(super) transport: Transport,
     pub(super) facts: Facts,
-    secure: Url,
-    plain: Url,
-    /// Speaks TLS, as far as is known.
-    tls: AtomicBool,
-    /// Whether that has been seen to be so.
-    settled: AtomicBool,
-    /// Plain HTTP is allowed.
-    allows_plain: bool,
+    schemes: Schemes,
+    /// Certificates are not checked, so that what is learnt here is nothing to rely on later.
+    insecure: bool,
+    memories: Mutex<HashMap<String, Arc<Memory>>>,
+}
+
+/// What one try has led to.
+pub(super) enum Reply {
+    /// A success whose body is still to be read; `elsewhere`: it came from another origin than it was asked from.
+    Success { response: Response, elsewhere: bool },
+    /// Any other answer.
+    Other(Answer),
+    /// Something better can be sent now: a body that was a stream has to be made anew.
+    Again,
+}
+
+/// Why a call did not succeed this time.
+pub(super) enum Setback {
+    /// An answer.
+    Answer(Answer),
+    /// None.
+    Transport(TransportError),
 }
 
 impl Host {
@@ -39,30 +55,26 @@ impl Host {
         transport: Transport,
         profile: &TlsProfile,
         facts: Facts,
-    ) -> Result<Self, TlsError> {
+    ) -> Result<Self, TransportError> {
         let known = facts.of(&registry);
-        let parse = |scheme: &str| {
-            Url::parse(&format!("{scheme}://{}/v2/", registry.endpoint()))
-                .expect("a parsed registry host is the host of an address")
-        };
-        let (secure, plain) = (parse("https"), parse("http"));
-        let loopback = registry.is_loopback();
         let expects_tls = profile.expects_tls(registry.as_str()) || known.tls == Some(true);
+        let schemes = Schemes::new(&registry, profile.insecure, expects_tls);
+        let is_public = crate::auth::well_known_realm(registry.as_str()).is_some();
         let protocol = match known.http2 {
             Some(true) => Protocol::Http2,
             Some(false) => Protocol::Http1,
+            // All the large ones do. A wrong guess costs nothing.
+            None if is_public => Protocol::Http2,
             None => Protocol::Unknown,
         };
-        transport.open_lane(&secure, profile, registry.as_str(), protocol)?;
+        transport.open_lane(schemes.secure(), profile, registry.as_str(), protocol)?;
         Ok(Self {
-            tls: AtomicBool::new(!loopback || expects_tls),
-            settled: AtomicBool::new(false),
-            allows_plain: loopback || profile.insecure,
+            schemes,
+            insecure: profile.insecure,
+            memories: Mutex::default(),
             registry,
             transport,
             facts,
-            secure,
-            plain,
         })
     }
 
@@ -71,18 +83,19 @@ impl Host {
     }
 
     /// `https://host/v2/`, or `http://…` where that is what the registry speaks.
-    pub(super) fn base(&self) -> &Url {
-        if self.tls.load(Ordering::Relaxed) {
-            &self.secure
-        } else {
-            &self.plain
-        }
+    pub(super) fn base(&self) -> Url {
+        self.schemes.base()
     }
 
-    /// Whether a credential may travel to the registry as it is: over TLS, on this machine, or where the
-    /// user said that plain HTTP will do.
-    pub(super) fn may_see_credentials(&self) -> bool {
-        self.tls.load(Ordering::Relaxed) || self.allows_plain
+    /// What this run remembers of a repository.
+    pub(super) fn memory(&self, path: &str) -> Arc<Memory> {
+        let mut memories = self.memories.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(memories.entry(path.to_owned()).or_default())
+    }
+
+    /// Whether what the registry says of itself can be kept for later runs: it is who it says it is.
+    pub(super) fn is_verified(&self) -> bool {
+        !self.insecure && self.base().scheme() == "https"
     }
 
     /// A call whose answer is read whole: at most `limit` bytes of a success, the beginning of an error.
@@ -95,30 +108,34 @@ impl Host {
     ) -> Outcome<Answer> {
         let mut retries = self.transport.retries();
         loop {
-            let (response, asked_from) = self.head(authorizer, call, &mut retries).await?;
-            let elsewhere =
-                response.was_redirected() && !may_carry_authorization(&asked_from, response.url());
-            let status = response.status();
-            let headers = response.headers().clone();
-            let url = response.url().clone();
-            let body = if !status.is_success() {
-                Ok(Bytes::from(response.beginning(MAX_ERROR_BODY).await))
-            } else if call.method == Method::HEAD {
-                Ok(Bytes::new())
-            } else {
-                response.bytes(what, limit).await
+            let setback = match self.try_once(authorizer, call, what, limit).await? {
+                Ok(answer) if !self.is_temporary(call, &answer) => return Ok(answer),
+                Ok(answer) => Setback::Answer(answer),
+                Err(error) => Setback::Transport(error),
             };
-            match body {
-                Ok(body) => {
-                    return Ok(Answer {
-                        status,
-                        headers,
-                        url,
-                        elsewhere,
-                        body,
-                    });
+            self.pause(authorizer, call, setback, &mut retries).await?;
+        }
+    }
+
+    /// One try of a call whose answer is read whole.
+    pub(super) async fn try_once(
+        &self,
+        authorizer: &Authorizer,
+        call: &Call,
+        what: &'static str,
+        limit: u64,
+    ) -> Outcome<Result<Answer, TransportError>> {
+        loop {
+            match self.attempt(authorizer, call, None).await? {
+                Ok(Reply::Success {
+                    response,
+                    elsewhere,
+                }) => {
+                    return Ok(Answer::whole(response, elsewhere, &call.method, what, limit).await);
                 }
-                Err(error) => self.pause(call, &error, None, &mut retries).await?,
+                Ok(Reply::Other(answer)) => return Ok(Ok(answer)),
+                Ok(Reply::Again) => {}
+                Err(error) => return Ok(Err(error)),
             }
         }
     }
@@ -130,11 +147,32 @@ impl Host {
         call: &Call,
         retries: &mut Retries,
     ) -> Outcome<Response> {
-        let (response, _) = self.head(authorizer, call, retries).await?;
-        if response.status().is_success() {
-            return Ok(response);
+        loop {
+            let setback = match self.attempt(authorizer, call, None).await? {
+                Ok(Reply::Success { response, .. }) => return Ok(response),
+                Ok(Reply::Other(answer)) if !self.is_temporary(call, &answer) => {
+                    return Err(Self::refused(authorizer, call, &answer));
+                }
+                Ok(Reply::Other(answer)) => Setback::Answer(answer),
+                Ok(Reply::Again) => continue,
+                Err(error) => Setback::Transport(error),
+            };
+            self.pause(authorizer, call, setback, retries).await?;
         }
-        Err(Self::refusal(authorizer, call, response).await)
+    }
+
+    /// Whether the same call may be answered better a moment later. What this run has pushed need not be known
+    /// everywhere in a registry at once.
+    pub(super) fn is_temporary(&self, call: &Call, answer: &Answer) -> bool {
+        if is_retryable_status(answer.status) {
+            return true;
+        }
+        match &call.target {
+            CallTarget::Path(path) if answer.status == StatusCode::NOT_FOUND && call.is_read() => {
+                self.memory(call.repository.path()).has_pushed(path)
+            }
+            _ => false,
+        }
     }
 
     /// The error for an answer that is no success.
@@ -143,128 +181,132 @@ impl Host {
         refused(call, answer, &candidate, used_token)
     }
 
-    async fn refusal(authorizer: &Authorizer, call: &Call, response: Response) -> StoreError {
-        let answer = Answer {
-            status: response.status(),
-            headers: response.headers().clone(),
-            url: response.url().clone(),
-            elsewhere: false,
-            body: Bytes::from(response.beginning(MAX_ERROR_BODY).await),
-        };
-        Self::refused(authorizer, call, &answer)
-    }
-
-    /// Sends a call until there is an answer that neither authorisation nor patience will change.
-    async fn head(
+    /// Sends a call until there is an answer that authorisation will not change. `stream` is its body if that
+    /// can be sent only once: such a body goes to the `Location` of an upload that has been begun. The outer error ends the call, the inner one may be worth another try.
+    pub(super) async fn attempt(
         &self,
         authorizer: &Authorizer,
         call: &Call,
-        retries: &mut Retries,
-    ) -> Outcome<(Response, Url)> {
-        let mut verdicts = 0;
+        mut stream: Option<Body>,
+    ) -> Outcome<Result<Reply, TransportError>> {
+        let mut trials = Trials::default();
+        let streams = stream.is_some();
+        // What other hosts do says nothing of the registry.
+        let is_own = matches!(call.target, CallTarget::Path(_));
         loop {
             let grant = authorizer.grant(call).await?;
-            let url = self
-                .address(call)
-                .map_err(|error| unreachable(call, &error, self.allows_plain))?;
-            let mut request = Request::new(call.method.clone(), url.clone());
-            request.headers = call.headers.clone();
-            request.authorization = grant.header.clone().filter(|_| {
-                self.may_see_credentials() && may_carry_authorization(self.base(), &url)
-            });
-            if !call.body.is_empty() {
-                request.body = Body::Bytes(call.body.clone());
-            }
-            match self.transport.send(request).await {
-                Ok(response) if is_tls_server(&url, &response) && self.switch_scheme(&url) => {}
-                Ok(response) => {
-                    self.settle(&url);
-                    let status = response.status();
-                    let asks = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
-                        && may_carry_authorization(self.base(), response.url());
-                    if asks && verdicts < 3 {
-                        verdicts += 1;
-                        match authorizer.consider(call, &grant, &response).await? {
-                            Verdict::TryAgain => continue,
-                            Verdict::Final => return Ok((response, url)),
-                        }
+            let (request, asked) = match self.request(call, &grant, stream.take()) {
+                Ok(request) => request,
+                Err(error) => return Ok(Err(error)),
+            };
+            let response = match self.transport.send(request).await {
+                Ok(response) => response,
+                Err(error)
+                    if is_own
+                        && self.may_be_wrong_scheme(&asked, &error)
+                        && self.schemes.switch(&asked) =>
+                {
+                    // A write that broke may have been taken: who sent it looks before it is sent again.
+                    if matches!(error, TransportError::Broken { .. }) && !call.is_read() {
+                        return Ok(Err(error));
                     }
-                    if !is_retryable_status(status) {
-                        if status.is_success() {
-                            authorizer.satisfied(&grant);
-                        }
-                        return Ok((response, url));
-                    }
-                    self.wait_out(authorizer, call, response, retries).await?;
+                    continue;
                 }
-                Err(error) if self.is_wrong_scheme(&url, &error) && self.switch_scheme(&url) => {}
-                Err(error) => self.pause(call, &error, None, retries).await?,
+                Err(error) => return Ok(Err(error)),
+            };
+            let elsewhere =
+                response.was_redirected() && !may_carry_authorization(&asked, response.url());
+            if response.status().is_success() {
+                if is_own {
+                    self.settle(&asked);
+                    authorizer.satisfied(&grant);
+                }
+                return Ok(Ok(Reply::Success {
+                    response,
+                    elsewhere,
+                }));
+            }
+            let answer = Answer::refusal(response, elsewhere).await;
+            if is_own {
+                if self.schemes.is_tls_server(&asked, &answer) && self.schemes.switch(&asked) {
+                    continue;
+                }
+                self.settle(&asked);
+            }
+            let asks = matches!(answer.status.as_u16(), 401 | 403)
+                && may_carry_authorization(&self.base(), &answer.url);
+            if !asks {
+                return Ok(Ok(Reply::Other(answer)));
+            }
+            match authorizer
+                .consider(call, &grant, &answer, &mut trials)
+                .await?
+            {
+                Verdict::Final => return Ok(Ok(Reply::Other(answer))),
+                Verdict::TryAgain if streams => return Ok(Ok(Reply::Again)),
+                Verdict::TryAgain => {}
             }
         }
     }
 
-    /// One try of a request whose body can be sent only once.
-    pub(super) async fn send_once(
+    /// The request of a call, and where it goes.
+    fn request(
         &self,
-        authorizer: &Authorizer,
         call: &Call,
-        body: Body,
-    ) -> Outcome<Result<Answer, TransportError>> {
-        let grant = authorizer.grant(call).await?;
-        let url = match self.address(call) {
-            Ok(url) => url,
-            Err(error) => return Ok(Err(error)),
-        };
+        grant: &Grant,
+        stream: Option<Body>,
+    ) -> Result<(Request, Url), TransportError> {
+        let url = self.address(call)?;
         let mut request = Request::new(call.method.clone(), url.clone());
         request.headers = call.headers.clone();
         request.authorization = grant
             .header
-            .filter(|_| self.may_see_credentials() && may_carry_authorization(self.base(), &url));
-        request.body = body;
-        let response = match self.transport.send(request).await {
-            Ok(response) => response,
-            Err(error) => return Ok(Err(error)),
+            .clone()
+            .filter(|_| may_carry_authorization(&self.base(), &url));
+        request.body = match stream {
+            Some(body) => body,
+            None if call.body.is_empty() => Body::Empty,
+            None => Body::Bytes(call.body.clone()),
         };
-        Ok(Ok(Answer {
-            status: response.status(),
-            headers: response.headers().clone(),
-            url: response.url().clone(),
-            elsewhere: false,
-            body: Bytes::from(response.beginning(MAX_ERROR_BODY).await),
-        }))
+        Ok((request, url))
+    }
+
+    fn address(&self, call: &Call) -> Result<Url, TransportError> {
+        let base = self.base();
+        match &call.target {
+            CallTarget::Path(path) => {
+                let text = format!("{base}{}/{path}", call.repository.path());
+                Url::parse(&text).map_err(|error| TransportError::Source(error.to_string()))
+            }
+            CallTarget::Location(location) => {
+                check_hop(&base, location)?;
+                self.transport.trust_alike(location, &base)?;
+                Ok(location.clone())
+            }
+        }
     }
 
     /// Waits before the next try, or says why there is none.
     pub(super) async fn pause(
         &self,
-        call: &Call,
-        error: &TransportError,
-        asked: Option<RetryAfter>,
-        retries: &mut Retries,
-    ) -> Outcome<()> {
-        if !error.is_retryable() {
-            return Err(unreachable(call, error, self.allows_plain));
-        }
-        let cause = error.to_string();
-        match retries.pause(&call.doing, &cause, asked).await {
-            Ok(()) => Ok(()),
-            Err(given_up) => {
-                let mut told = unreachable(call, error, self.allows_plain);
-                told.cause = format!("{cause} ({given_up})");
-                Err(told)
-            }
-        }
-    }
-
-    async fn wait_out(
-        &self,
         authorizer: &Authorizer,
         call: &Call,
-        response: Response,
+        setback: Setback,
         retries: &mut Retries,
     ) -> Outcome<()> {
-        let asked = RetryAfter::of(response.headers());
-        let told = Self::refusal(authorizer, call, response).await;
+        let (told, asked) = match &setback {
+            Setback::Answer(answer) => (
+                Self::refused(authorizer, call, answer),
+                answer.retry_after(),
+            ),
+            Setback::Transport(error) => {
+                let told = unreachable(call, error, self.schemes.allows_plain());
+                if !error.is_retryable() {
+                    return Err(told);
+                }
+                (told, None)
+            }
+        };
         match retries.pause(&call.doing, &told.cause, asked).await {
             Ok(()) => Ok(()),
             Err(given_up) => Err(StoreError {
@@ -274,72 +316,33 @@ impl Host {
         }
     }
 
-    fn address(&self, call: &Call) -> Result<Url, TransportError> {
-        match &call.target {
-            CallTarget::Path(path) => {
-                let text = format!("{}{}/{path}", self.base(), call.repository.path());
-                Url::parse(&text).map_err(|error| TransportError::Source(error.to_string()))
-            }
-            CallTarget::Location(location) => {
-                check_hop(self.base(), location)?;
-                Ok(location.clone())
-            }
-        }
-    }
-
     /// Whether what went wrong is what happens when the wrong one of http and https is spoken.
-    fn is_wrong_scheme(&self, url: &Url, error: &TransportError) -> bool {
-        match (url.scheme(), error) {
-            ("https", TransportError::NotTls { .. }) => true,
-            ("http", TransportError::Broken { .. }) => self.registry.is_loopback(),
+    fn may_be_wrong_scheme(&self, url: &Url, error: &TransportError) -> bool {
+        let is_secure = url.scheme() == "https";
+        match error {
+            TransportError::NotTls { .. } => is_secure,
+            // Some servers close the connection without a word.
+            TransportError::Broken { .. } => !is_secure || !self.transport.has_connected(url),
+            // Port 443 is closed, port 80 may be open: Docker tries both.
+            TransportError::Connect { dns: false, .. } => is_secure && url.port().is_none(),
             _ => false,
         }
     }
 
-    /// Goes over from the scheme of `failed` to the other, if that is allowed and was not decided by an answer
-    /// already. `true`: try again. Requests that failed side by side all come here; the first one switches.
-    fn switch_scheme(&self, failed: &Url) -> bool {
-        if failed.scheme() != self.base().scheme() {
-            return true;
-        }
-        if !self.allows_plain || self.settled.swap(true, Ordering::Relaxed) {
-            return false;
-        }
-        self.tls.store(failed.scheme() == "http", Ordering::Relaxed);
-        true
-    }
-
-    fn settle(&self, url: &Url) {
-        if self.settled.swap(true, Ordering::Relaxed) {
-            return;
-        }
-        let is_tls = url.scheme() == "https";
-        self.facts
-            .learn(&self.registry, |facts| facts.tls = Some(is_tls));
-    }
-
-    /// Keeps what this run has found out about the connection.
-    pub(super) fn note_protocol(&self) {
-        let http2 = match self.transport.protocol(self.base()) {
+    /// Keeps what an answer shows: which scheme is right, and what the host speaks.
+    fn settle(&self, asked: &Url) {
+        self.schemes.settle(asked);
+        let is_tls = self.base().scheme() == "https";
+        let http2 = match self.transport.protocol(&self.base()) {
             Protocol::Http2 => Some(true),
             Protocol::Http1 => Some(false),
             Protocol::Unknown => None,
         };
-        let is_tls = self.tls.load(Ordering::Relaxed);
         self.facts.learn(&self.registry, |facts| {
             facts.tls = Some(is_tls);
-            if http2.is_some() && is_tls {
+            if is_tls && http2.is_some() {
                 facts.http2 = http2;
             }
         });
     }
-}
-
-/// A TLS server that was spoken to in the clear: Go's answers 400 without any header, nginx 400 with HTML.
-fn is_tls_server(url: &Url, response: &Response) -> bool {
-    url.scheme() == "http"
-        && response.status() == StatusCode::BAD_REQUEST
-        && response
-            .header(http::header::CONTENT_TYPE)
-            .is_none_or(|text| text.starts_with("text/html"))
 }

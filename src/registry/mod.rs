@@ -4,12 +4,17 @@
 //! | file | knows |
 //! | --- | --- |
 //! | `registries` | all registries of one run |
-//! | `host` | one registry: its address, and the loop that authorises and retries a call |
+//! | `host` | one registry: the loop that authorises and retries a call |
+//! | `scheme` | http or https |
+//! | `memory` | what this run has done to a repository |
+//! | `facts` | what is known of registries from earlier |
 //! | `authorizer` | what a credential becomes on the way: Basic, tokens, renewal |
+//! | `token_client` | the talk with a token server |
 //! | `call` | one request in the terms of the API, and its answer |
 //! | `error` | what the answer means to the reader of a log |
 //! | `repository` | the operations, as `content::Store` |
-//! | `download`, `upload` | blobs |
+//! | `manifest`, `tags` | manifests: read, looked up, written; under many tags |
+//! | `download`, `upload`, `upload_content` | blobs |
 //! | `referrers` | what refers to a manifest |
 
 mod authorizer;
@@ -18,11 +23,17 @@ mod download;
 mod error;
 mod facts;
 mod host;
+mod manifest;
+mod memory;
 mod referrers;
 mod registries;
 mod repository;
+mod scheme;
+mod tags;
+mod token_client;
 mod upload;
+mod upload_content;
 
-pub use facts::{Facts, HostFacts};
+pub use facts::{Authorization, Facts, HostFacts};
 pub use registries::{Access, Insecure, Registries, RegistrySettings};
 pub use repository::RegistryRepository;

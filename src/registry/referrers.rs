@@ -1,40 +1,62 @@
 //! What refers to a manifest: the referrers API, and the tag `sha256-<hex>` where a registry has none.
 //! <https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#listing-referrers>.
 
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, header};
 
-use super::call::Outcome;
-use super::repository::{RegistryRepository, index_type};
+use super::call::{Answer, Outcome};
+use super::repository::RegistryRepository;
 use crate::content::{FailureKind, ManifestName, Store as _, StoreError};
 use crate::spec::{Descriptor, Digest, Index, JsonStyle, Manifest, MediaType, Tag, write};
+
+/// The most pages of one list.
+const MOST_PAGES: usize = 100;
 
 impl RegistryRepository {
     pub(super) async fn list_referrers(&self, subject: &Digest) -> Outcome<Vec<Descriptor>> {
         let doing = format!("list what refers to {}@{subject}", self.repository);
-        let call = self
-            .call(Method::GET, format!("referrers/{subject}"), doing)
-            .accepting_manifests();
-        let answer = self
-            .exchange(&call, "a list of referrers", self.max_manifest)
-            .await?;
-        // GHCR redirects this to a web page: an answer from another site is no answer.
-        let usable = answer.status == StatusCode::OK
-            && !answer.elsewhere
-            && answer.media_type().as_str() == MediaType::OCI_INDEX;
-        if usable
-            && let Ok(manifest) = Manifest::parse(answer.body.clone(), &answer.media_type())
-            && let Some(index) = manifest.index()
-        {
-            return Ok(index.manifests.clone());
+        let mut path = format!("referrers/{subject}");
+        let mut found = Vec::new();
+        for _ in 0..MOST_PAGES {
+            let call = self
+                .call(Method::GET, path, doing.clone())
+                .accepting_manifests();
+            let answer = self
+                .exchange(&call, "a list of referrers", self.max_manifest)
+                .await?;
+            if matches!(answer.status.as_u16(), 401 | 403) {
+                return Err(self.refused(&call, &answer));
+            }
+            let Some(page) = page_of(&answer) else {
+                let fallback = self.read_fallback(subject).await?;
+                return Ok(fallback.map_or_else(Vec::new, |index| index.manifests));
+            };
+            found.extend(page);
+            match self.next_page(&answer) {
+                Some(next) => path = next,
+                None => return Ok(found),
+            }
         }
-        if matches!(
-            answer.status,
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
-        ) {
-            return Err(self.refused(&call, &answer));
+        Err(StoreError::new(
+            FailureKind::Refused,
+            doing,
+            format!("more than {MOST_PAGES} pages"),
+        ))
+    }
+
+    /// The path that `Link: <…>; rel="next"` names, if it is one of this repository's.
+    fn next_page(&self, answer: &Answer) -> Option<String> {
+        let link = answer.header(header::LINK)?;
+        let (target, parameters) = link.strip_prefix('<')?.split_once('>')?;
+        if !parameters.contains("next") {
+            return None;
         }
-        let fallback = self.read_fallback(subject).await?;
-        Ok(fallback.map_or_else(Vec::new, |index| index.manifests))
+        let base = self.host.base();
+        let next = answer.url.join(target).ok()?;
+        let root = base.join(&format!("{}/", self.repository.path())).ok()?;
+        next.as_str()
+            .strip_prefix(root.as_str())
+            .filter(|path| path.starts_with("referrers/"))
+            .map(str::to_owned)
     }
 
     /// Adds `manifest` to the index under the tag of its subject, unless it is there.
@@ -43,7 +65,7 @@ impl RegistryRepository {
         manifest: &Manifest,
         subject: &Descriptor,
     ) -> Outcome<()> {
-        let _turn = self.fallback.lock().await;
+        let _turn = self.memory.fallback.lock().await;
         let mut index = self
             .read_fallback(&subject.digest)
             .await?
@@ -63,16 +85,20 @@ impl RegistryRepository {
                 .clone()
                 .unwrap_or_else(|| image.config.media_type.to_string());
             entry.artifact_type = Some(artifact_type);
+        } else if let Some(index) = manifest.index() {
+            entry.annotations.clone_from(&index.annotations);
+            entry.artifact_type.clone_from(&index.artifact_type);
         }
         index.manifests.push(entry);
         let bytes = write(&index, JsonStyle::Oci);
-        let fallback = Manifest::parse(bytes.into(), &index_type()).map_err(|error| {
-            StoreError::new(
-                FailureKind::Other,
-                format!("write the referrers of {}", subject.digest),
-                error.to_string(),
-            )
-        })?;
+        let fallback = Manifest::parse(bytes.into(), &MediaType::new(MediaType::OCI_INDEX))
+            .map_err(|error| {
+                StoreError::new(
+                    FailureKind::Other,
+                    format!("write the referrers of {}", subject.digest),
+                    error.to_string(),
+                )
+            })?;
         let tag = fallback_tag(&subject.digest);
         self.put_tags(&fallback, std::slice::from_ref(&tag))
             .await
@@ -88,6 +114,20 @@ impl RegistryRepository {
             Err(error) => Err(error),
         }
     }
+}
+
+/// The entries of a page; `None` if the answer is none of the referrers API. GHCR redirects the request to a web
+/// page: an answer from another site is no answer.
+fn page_of(answer: &Answer) -> Option<Vec<Descriptor>> {
+    let media_type = answer.media_type();
+    let is_list = answer.status == StatusCode::OK
+        && !answer.elsewhere
+        && media_type.as_str() == MediaType::OCI_INDEX;
+    if !is_list {
+        return None;
+    }
+    let manifest = Manifest::parse(answer.body.clone(), &media_type).ok()?;
+    Some(manifest.index()?.manifests.clone())
 }
 
 /// `sha256-<hex>`.

@@ -126,7 +126,7 @@ impl Registries {
         .map_err(|error| {
             StoreError::new(
                 FailureKind::Other,
-                format!("prepare TLS for {registry}"),
+                format!("get ready for {registry}"),
                 error.to_string(),
             )
         })?;

@@ -1,26 +1,29 @@
-//! Blobs on their way out: one streamed `PUT`, every byte hashed once; after a broken connection the upload
-//! goes on where the registry says it stopped.
+//! Blobs on their way out: one streamed `PUT`; after a broken connection the upload goes on where the registry
+//! says it stopped, in chunks where the whole is too large for one request.
 //! <https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#pushing-blobs>.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::time::Duration;
 
-use bytes::Bytes;
-use futures_util::stream::BoxStream;
 use futures_util::{StreamExt as _, stream};
 use http::{HeaderValue, Method, StatusCode, header};
 use url::Url;
 
 use super::call::{Answer, Call, Outcome};
+use super::host::{Reply, Setback};
 use super::repository::RegistryRepository;
+use super::upload_content::{CHECKPOINT, Content};
 use crate::content::{FailureKind, Store, StoreError};
-use crate::spec::{Descriptor, Hasher};
+use crate::spec::Descriptor;
 use crate::transport::{Body, TransportError};
 
-/// How far apart the points are from which hashing can go on.
-const CHECKPOINT: u64 = 8 << 20;
-/// The size of a chunk for a registry (or a proxy before it) that takes no large body.
-const CHUNK: u64 = 32 << 20;
+/// The sizes of a chunk, for a registry (or a proxy before it) that takes no larger body. The last one is what
+/// nginx takes unless it is told otherwise (`client_max_body_size`).
+const CHUNKS: [u64; 3] = [32 << 20, 8 << 20, 1 << 20];
+/// How often a copy may go on at once, without a pause: after a new token, a redirect, a smaller chunk.
+const MOST_TURNS: u32 = 12;
+/// The most bytes of an answer to an upload.
+const MAX_ANSWER: u64 = 64 << 10;
 
 impl RegistryRepository {
     /// Copies a blob from `from`. See [`Store::copy_blob`].
@@ -30,22 +33,20 @@ impl RegistryRepository {
         from: Arc<dyn Store>,
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Outcome<()> {
-        let doing = format!("push blob {} to {}", blob.digest, self.repository);
         let mut upload = Upload {
             repository: self,
             blob,
             content: Content::new(blob.clone(), from),
-            doing,
-            chunk: u64::MAX,
+            doing: format!("push blob {} to {}", blob.digest, self.repository),
+            largest: u64::MAX,
+            smallest: 0,
+            whole_only: false,
+            resynced: false,
+            turns: 0,
         };
-        upload.run(progress).await
-    }
-
-    fn taken_upload(&self, blob: &Descriptor) -> Option<Url> {
-        self.open_uploads
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&blob.digest)
+        upload.run(progress).await?;
+        self.memory.pushed(format!("blobs/{}", blob.digest));
+        Ok(())
     }
 }
 
@@ -54,102 +55,129 @@ struct Upload<'a> {
     blob: &'a Descriptor,
     content: Content,
     doing: String,
-    /// The most bytes of one request.
-    chunk: u64,
+    /// The most bytes that one request may carry.
+    largest: u64,
+    /// The fewest bytes of a chunk that is not the last (`OCI-Chunk-Min-Length`).
+    smallest: u64,
+    /// The registry takes no part of a blob: what broke starts over.
+    whole_only: bool,
+    /// A 416 was answered by asking where the upload stands.
+    resynced: bool,
+    turns: u32,
 }
 
-/// What one request has led to.
-enum Step {
+/// How far an upload has come, and where it goes on.
+struct Place {
+    offset: u64,
+    location: Url,
+}
+
+/// What to do next.
+enum Next {
     /// The blob is there.
-    Done,
-    /// The upload stands at this many bytes, at this address.
-    At(u64, Url),
-    /// The upload is gone: from the beginning.
-    Over,
+    Finished,
+    /// Send more.
+    GoOn(Place),
+    /// Ask where the upload stands, and go on from there.
+    Resync,
+    /// Start over.
+    Restart,
+    /// Wait, ask where the upload stands, and go on from there.
+    Wait(Setback),
 }
 
 impl Upload<'_> {
     async fn run(&mut self, progress: &(dyn Fn(u64) + Send + Sync)) -> Outcome<()> {
-        let mut retries = self.repository.host.transport.retries();
-        let mut place = match self.repository.taken_upload(self.blob) {
-            Some(location) => (0, location),
-            None => (0, self.begin().await?),
+        let repository = self.repository;
+        let mut retries = repository.host.transport.retries();
+        let mut place = match repository.memory.take_upload(&self.blob.digest) {
+            Some(location) => Place {
+                offset: 0,
+                location,
+            },
+            None => self.begin().await?,
         };
         let mut furthest = 0;
         loop {
-            let (offset, location) = place;
-            let (call, outcome) = self.send(offset, &location, progress).await?;
-            let problem = match outcome {
-                Ok(answer) => match self.judge(&call, &answer, offset, &location)? {
-                    Ok(Step::Done) => return Ok(()),
-                    Ok(Step::At(offset, location)) => {
-                        place = (offset, location);
-                        continue;
-                    }
-                    Ok(Step::Over) => {
-                        place = (0, self.begin().await?);
-                        continue;
-                    }
-                    Err(problem) => problem,
-                },
-                Err(error) => error,
-            };
+            let call = self.call(&place);
+            let sent = self.send(&call, &place, progress).await;
             if let Some(failure) = self.content.failure() {
+                // What is wrong with the source will not get better: nothing is left lying about.
+                self.cancel(&place.location).await;
                 return Err(failure);
             }
-            if let Some(reached) = self.content.reached().checked_sub(furthest)
-                && reached >= CHECKPOINT
-            {
-                furthest = self.content.reached();
+            let setback = match self.judge(&call, sent?, &place).await? {
+                Next::Finished => return Ok(()),
+                Next::GoOn(next) => {
+                    place = next;
+                    continue;
+                }
+                Next::Resync => {
+                    self.turn(&call)?;
+                    match self.find_place(&place.location).await? {
+                        Some(next) => place = next,
+                        None => return Ok(()),
+                    }
+                    continue;
+                }
+                Next::Restart => {
+                    self.turn(&call)?;
+                    place = self.begin().await?;
+                    continue;
+                }
+                Next::Wait(setback) => setback,
+            };
+            let reached = self.content.reached();
+            if reached >= furthest + CHECKPOINT {
+                furthest = reached;
                 retries.reset();
             }
-            self.repository
+            repository
                 .host
-                .pause(&call, &problem, None, &mut retries)
+                .pause(&repository.authorizer, &call, setback, &mut retries)
                 .await?;
-            place = match self.find_place(&location).await? {
-                Step::Done => return Ok(()),
-                Step::At(offset, location) => (offset, location),
-                Step::Over => (0, self.begin().await?),
-            };
+            match self.find_place(&place.location).await? {
+                Some(next) => place = next,
+                None => return Ok(()),
+            }
         }
     }
 
-    async fn begin(&self) -> Outcome<Url> {
-        let call = self.repository.call(
-            Method::POST,
-            "blobs/uploads/".to_owned(),
-            self.doing.clone(),
-        );
+    /// Opens an upload.
+    async fn begin(&mut self) -> Outcome<Place> {
+        let path = "blobs/uploads/".to_owned();
+        let call = self.repository.call(Method::POST, path, self.doing.clone());
         let answer = self
             .repository
-            .exchange(&call, "an answer", 64 << 10)
+            .exchange(&call, "an answer", MAX_ANSWER)
             .await?;
         if answer.status != StatusCode::ACCEPTED {
             return Err(self.repository.refused(&call, &answer));
         }
-        answer.location().ok_or_else(|| {
+        if let Some(least) = answer.header("oci-chunk-min-length") {
+            self.smallest = least.trim().parse().unwrap_or(0);
+        }
+        let location = answer.location().ok_or_else(|| {
             StoreError::new(
                 FailureKind::Refused,
                 self.doing.clone(),
                 "the registry opened an upload without saying where",
             )
+        })?;
+        Ok(Place {
+            offset: 0,
+            location,
         })
     }
 
-    /// Sends everything from `offset` on: the whole blob in one `PUT`; the rest of one, or a part where the
-    /// size of a request is limited, as a `PATCH`; nothing but the digest where all bytes are there.
-    async fn send(
-        &self,
-        offset: u64,
-        location: &Url,
-        progress: &(dyn Fn(u64) + Send + Sync),
-    ) -> Outcome<(Call, Result<Answer, TransportError>)> {
-        let left = self.blob.size - offset.min(self.blob.size);
-        let length = left.min(self.chunk);
-        let closes = left == 0 || (offset == 0 && length == left);
-        let mut address = location.clone();
+    /// The request that goes on from a place: everything in one `PUT`; the rest of it, or a part where the size of a
+    /// request is limited, as a `PATCH`; nothing but the digest where all bytes are there.
+    fn call(&self, place: &Place) -> Call {
+        let length = self.length(place);
+        let closes = length == self.blob.size || place.offset >= self.blob.size;
+        let mut address = place.location.clone();
         let method = if closes {
+            // Appended, never rebuilt: the rest of the query is the registry's own.
             address
                 .query_pairs_mut()
                 .append_pair("digest", &self.blob.digest.to_string());
@@ -157,135 +185,204 @@ impl Upload<'_> {
         } else {
             Method::PATCH
         };
-        let mut call = Call::to_location(
-            &self.repository.repository,
-            method,
-            address,
-            self.doing.clone(),
-        )
-        .header(
+        let repository = &self.repository.repository;
+        let call = Call::to_location(repository, method, address, self.doing.clone()).header(
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/octet-stream"),
         );
-        if !closes {
-            let range = format!("{offset}-{}", offset + length - 1);
-            if let Ok(range) = HeaderValue::from_str(&range) {
-                call = call.header(header::CONTENT_RANGE, range);
-            }
+        let range = format!("{}-{}", place.offset, place.offset + length.max(1) - 1);
+        match HeaderValue::from_str(&range) {
+            Ok(range) if !closes => call.header(header::CONTENT_RANGE, range),
+            _ => call,
         }
-        let content = if length == 0 {
-            stream::empty().boxed()
-        } else {
-            self.content.open(offset, length).await?
-        };
-        let body = Body::Stream { length, content };
-        let outcome = self.send_watched(&call, body, progress).await?;
-        progress(self.content.reached());
-        Ok((call, outcome))
+    }
+
+    /// How many bytes the next request carries.
+    fn length(&self, place: &Place) -> u64 {
+        let left = self.blob.size.saturating_sub(place.offset);
+        left.min(self.largest.max(self.smallest))
     }
 
     /// Sends, and tells how far it is ten times a second.
-    async fn send_watched(
+    async fn send(
         &self,
         call: &Call,
-        body: Body,
+        place: &Place,
         progress: &(dyn Fn(u64) + Send + Sync),
-    ) -> Outcome<Result<Answer, TransportError>> {
-        let repository = self.repository;
-        let sending = repository
-            .host
-            .send_once(&repository.authorizer, call, body);
+    ) -> Outcome<Result<Reply, TransportError>> {
+        let length = self.length(place);
+        let content = if length == 0 {
+            stream::empty().boxed()
+        } else {
+            self.content.open(place.offset, length).await?
+        };
+        let body = Body::Stream { length, content };
+        let RegistryRepository {
+            host, authorizer, ..
+        } = self.repository;
+        let sending = host.attempt(authorizer, call, Some(body));
         tokio::pin!(sending);
-        let mut tick = tokio::time::interval(std::time::Duration::from_millis(100));
-        loop {
+        let mut tick = tokio::time::interval(Duration::from_millis(100));
+        let outcome = loop {
             tokio::select! {
-                outcome = &mut sending => return outcome,
+                outcome = &mut sending => break outcome,
                 _ = tick.tick() => progress(self.content.reached()),
             }
-        }
+        };
+        progress(self.content.reached());
+        outcome
     }
 
-    /// What an answer means. The outer error ends the copy, the inner one is worth another try.
-    fn judge(
+    /// What an answer asks for.
+    async fn judge(
         &mut self,
         call: &Call,
-        answer: &Answer,
-        offset: u64,
-        location: &Url,
-    ) -> Outcome<Result<Step, TransportError>> {
-        let status = answer.status;
-        let closed = call.method == Method::PUT;
-        if closed && status.is_success() {
-            return Ok(Ok(Step::Done));
+        reply: Result<Reply, TransportError>,
+        place: &Place,
+    ) -> Outcome<Next> {
+        let answer = match reply {
+            Ok(Reply::Success {
+                response,
+                elsewhere,
+            }) => Answer::whole(response, elsewhere, &call.method, "an answer", MAX_ANSWER).await,
+            Ok(Reply::Other(answer)) => return self.judge_refusal(call, answer, place),
+            // A new token is there.
+            Ok(Reply::Again) => return Ok(Next::Resync),
+            Err(error) => Err(error),
+        };
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => return Ok(Next::Wait(Setback::Transport(error))),
+        };
+        if call.method == Method::PUT {
+            return Ok(Next::Finished);
         }
-        if !closed && matches!(status.as_u16(), 201 | 202 | 204) {
-            let reached = range_end(answer).unwrap_or(self.content.reached());
-            let next = answer.location().unwrap_or_else(|| location.clone());
-            return Ok(Ok(Step::At(reached, next)));
+        let sent = place.offset + self.length(place);
+        let offset = range_end(&answer).unwrap_or(sent);
+        if offset <= place.offset {
+            let error = TransportError::Broken {
+                host: self.repository.repository.registry().to_string(),
+                cause: "the registry took nothing of what was sent".to_owned(),
+            };
+            return Ok(Next::Wait(Setback::Transport(error)));
         }
-        if let Some(failure) = self.content.failure() {
-            return Err(failure);
-        }
-        match status.as_u16() {
-            413 if self.chunk > CHUNK && self.blob.size > CHUNK => {
-                self.chunk = CHUNK;
-                Ok(Ok(Step::Over))
+        self.resynced = false;
+        Ok(Next::GoOn(Place {
+            offset,
+            location: answer.location().unwrap_or_else(|| place.location.clone()),
+        }))
+    }
+
+    fn judge_refusal(&mut self, call: &Call, answer: Answer, place: &Place) -> Outcome<Next> {
+        let host = &self.repository.host;
+        let is_part = call.method == Method::PATCH || place.offset > 0;
+        match answer.status.as_u16() {
+            _ if host.is_temporary(call, &answer) => Ok(Next::Wait(Setback::Answer(answer))),
+            301 | 302 | 303 | 307 | 308 if answer.location().is_some() => {
+                self.turn(call)?;
+                let moved = answer.location().map(without_digest);
+                Ok(Next::GoOn(Place {
+                    offset: place.offset,
+                    location: moved.unwrap_or_else(|| place.location.clone()),
+                }))
             }
-            // The upload stands elsewhere than we thought, or is gone; or the registry takes no chunks.
-            416 | 404 if offset > 0 || self.content.reached() > 0 => Ok(Err(broken(
-                self,
-                format!("the registry answered {status} to an upload"),
-            ))),
-            400 | 405 | 501 if !closed && offset > 0 => {
-                self.chunk = u64::MAX;
-                Ok(Ok(Step::Over))
+            413 if self.shrink(self.length(place)) => Ok(Next::Resync),
+            // It stands elsewhere than we thought; or it takes no parts at all (Google).
+            416 if is_part && !self.resynced => {
+                self.resynced = true;
+                Ok(Next::Resync)
             }
-            // A token that ended while the blob was on its way; the next try gets a new one.
-            401 if self.content.reached() > 0 => Ok(Err(broken(
-                self,
-                "the registry answered 401 to an upload under way".to_owned(),
-            ))),
-            408 | 425 | 429 | 500 | 502 | 503 | 504 => Ok(Err(broken(
-                self,
-                format!("the registry answered {status} to an upload"),
-            ))),
-            _ => Err(self.repository.refused(call, answer)),
+            400 | 405 | 416 | 501 if is_part && !self.whole_only && self.largest == u64::MAX => {
+                self.whole_only = true;
+                Ok(Next::Restart)
+            }
+            404 | 410 | 416 if self.turns < MOST_TURNS / 2 => Ok(Next::Restart),
+            _ => Err(self.repository.refused(call, &answer)),
         }
     }
 
-    /// Where an upload stands whose connection broke: the blob may even be complete.
-    async fn find_place(&self, location: &Url) -> Outcome<Step> {
-        if self.repository.knows_blob(self.blob).await? {
-            return Ok(Step::Done);
-        }
-        let call = Call::to_location(
-            &self.repository.repository,
-            Method::GET,
-            location.clone(),
-            self.doing.clone(),
-        );
-        let answer = self
-            .repository
-            .exchange(&call, "an answer", 64 << 10)
-            .await?;
-        if !answer.status.is_success() {
-            return Ok(Step::Over);
-        }
-        let next = answer.location().unwrap_or_else(|| location.clone());
-        match range_end(&answer) {
-            Some(reached) if reached > 0 && reached <= self.blob.size => {
-                Ok(Step::At(reached, next))
+    /// Makes requests smaller than the one that was too large. `false`: there is nothing smaller to try.
+    fn shrink(&mut self, refused: u64) -> bool {
+        let mut sizes = CHUNKS.into_iter();
+        match sizes.find(|size| *size < refused && *size >= self.smallest) {
+            Some(size) if !self.whole_only => {
+                self.largest = size;
+                true
             }
-            _ => Ok(Step::Over),
+            _ => false,
         }
+    }
+
+    /// Counts what goes on without a pause, so that no registry can lead us round in circles.
+    fn turn(&mut self, call: &Call) -> Outcome<()> {
+        self.turns += 1;
+        if self.turns <= MOST_TURNS {
+            return Ok(());
+        }
+        Err(StoreError::new(
+            FailureKind::Refused,
+            call.doing.clone(),
+            "the registry sends the upload round in circles",
+        ))
+    }
+
+    /// Where an upload stands that was interrupted; `None` if the blob is complete. If the registry does not tell,
+    /// a new upload is begun.
+    async fn find_place(&mut self, location: &Url) -> Outcome<Option<Place>> {
+        match self.repository.knows_blob(self.blob).await {
+            Ok(true) => return Ok(None),
+            Err(error) if error.kind == FailureKind::Unavailable => return Err(error),
+            Ok(false) | Err(_) => {}
+        }
+        if !self.whole_only
+            && let Some(place) = self.ask_for_place(location).await
+        {
+            return Ok(Some(place));
+        }
+        self.begin().await.map(Some)
+    }
+
+    async fn ask_for_place(&self, location: &Url) -> Option<Place> {
+        let answer = self.touch(Method::GET, location).await?;
+        let fits = |offset: &u64| (1..=self.blob.size).contains(offset);
+        let offset = range_end(&answer).filter(fits)?;
+        Some(Place {
+            offset,
+            location: answer.location().unwrap_or_else(|| location.clone()),
+        })
+    }
+
+    /// Tells the registry that nothing more will come. As good as it can: it forgets by itself some time.
+    async fn cancel(&self, location: &Url) {
+        self.touch(Method::DELETE, location).await;
+    }
+
+    /// One try of a request to the upload itself.
+    async fn touch(&self, method: Method, location: &Url) -> Option<Answer> {
+        let RegistryRepository {
+            host,
+            authorizer,
+            repository,
+            ..
+        } = self.repository;
+        let call = Call::to_location(repository, method, location.clone(), self.doing.clone());
+        let tried = host.try_once(authorizer, &call, "an answer", MAX_ANSWER);
+        let answer = tried.await.ok()?.ok()?;
+        answer.status.is_success().then_some(answer)
     }
 }
 
-fn broken(upload: &Upload<'_>, cause: String) -> TransportError {
-    TransportError::Broken {
-        host: upload.repository.repository.registry().to_string(),
-        cause,
-    }
+/// The location without the digest that was appended for the request which was redirected.
+fn without_digest(mut location: Url) -> Url {
+    let rest: Vec<_> = location
+        .query()
+        .unwrap_or_default()
+        .split('&')
+        .filter(|pair| !pair.is_empty() && !pair.starts_with("digest="))
+        .collect();
+    let rest = rest.join("&");
+    location.set_query(Some(rest.as_str()).filter(|rest| !rest.is_empty()));
+    location
 }
 
 /// How many bytes `Range: 0-<last>` says are there. Some registries write `bytes=0-…`.
@@ -293,171 +390,6 @@ fn range_end(answer: &Answer) -> Option<u64> {
     let text = answer.header(header::RANGE)?;
     let (_, last) = text.trim_start_matches("bytes=").split_once('-')?;
     let last: u64 = last.trim().parse().ok()?;
-    // "0-0" is what an empty upload says as well as one of a single byte.
-    Some(if last == 0 { 0 } else { last + 1 })
-}
-
-/// The bytes of a blob, readable from any point that was passed before, hashed once on the way out.
-struct Content {
-    blob: Descriptor,
-    from: Arc<dyn Store>,
-    shared: Arc<Shared>,
-}
-
-struct Shared {
-    reached: AtomicU64,
-    /// States of the hash at increasing offsets, the first at 0.
-    checkpoints: Mutex<Vec<(u64, Hasher)>>,
-    failure: Mutex<Option<StoreError>>,
-}
-
-impl Content {
-    fn new(blob: Descriptor, from: Arc<dyn Store>) -> Self {
-        let start = (0, Hasher::new(blob.digest.algorithm()));
-        Self {
-            blob,
-            from,
-            shared: Arc::new(Shared {
-                reached: AtomicU64::new(0),
-                checkpoints: Mutex::new(vec![start]),
-                failure: Mutex::default(),
-            }),
-        }
-    }
-
-    /// How many bytes have been handed on in the latest request, counted from the start of the blob.
-    fn reached(&self) -> u64 {
-        self.shared.reached.load(Ordering::Relaxed)
-    }
-
-    /// Why the source could not be read to its end, if that is what happened.
-    fn failure(&self) -> Option<StoreError> {
-        self.shared
-            .failure
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
-    }
-
-    /// The `length` bytes from `offset` on. The last piece of the blob is held back until the digest of the
-    /// whole is known to be right, so that nothing wrong can be completed.
-    async fn open(
-        &self,
-        offset: u64,
-        length: u64,
-    ) -> Outcome<BoxStream<'static, Result<Bytes, String>>> {
-        let (start, hasher) = {
-            let mut checkpoints = self
-                .shared
-                .checkpoints
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            checkpoints.retain(|(at, _)| *at <= offset);
-            checkpoints
-                .last()
-                .cloned()
-                .unwrap_or((0, Hasher::new(self.blob.digest.algorithm())))
-        };
-        let pieces = self.from.open_blob(&self.blob, start).await?;
-        self.shared.reached.store(offset, Ordering::Relaxed);
-        let reader = Reader {
-            pieces,
-            hasher,
-            position: start,
-            from: offset,
-            until: offset + length,
-            blob: self.blob.clone(),
-            shared: Arc::clone(&self.shared),
-            place: self.from.name(),
-        };
-        Ok(stream::try_unfold(Some(reader), |reader| async move {
-            let Some(mut reader) = reader else {
-                return Ok(None);
-            };
-            match reader.next().await {
-                Ok(Some(piece)) => Ok(Some((piece, Some(reader)))),
-                Ok(None) => Ok(None),
-                Err(error) => {
-                    let text = error.to_string();
-                    *reader
-                        .shared
-                        .failure
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner) = Some(error);
-                    Err(text)
-                }
-            }
-        })
-        .boxed())
-    }
-}
-
-struct Reader {
-    pieces: crate::content::BlobStream,
-    hasher: Hasher,
-    position: u64,
-    from: u64,
-    until: u64,
-    blob: Descriptor,
-    shared: Arc<Shared>,
-    place: String,
-}
-
-impl Reader {
-    async fn next(&mut self) -> Outcome<Option<Bytes>> {
-        loop {
-            if self.position >= self.until {
-                return Ok(None);
-            }
-            let Some(piece) = self.pieces.next().await.transpose()? else {
-                return Err(self.refused(format!(
-                    "it ended after {} of {} bytes",
-                    self.position, self.blob.size
-                )));
-            };
-            let room = usize::try_from(self.until - self.position).unwrap_or(usize::MAX);
-            if piece.len() > room && self.until == self.blob.size {
-                return Err(self.refused(format!("it has more than {} bytes", self.blob.size)));
-            }
-            let piece = piece.slice(..piece.len().min(room));
-            let before = self.position;
-            self.hasher.update(&piece);
-            self.position += piece.len() as u64;
-            self.checkpoint();
-            if self.position == self.blob.size {
-                let found = self.hasher.clone().finish();
-                if found != self.blob.digest {
-                    return Err(self.refused(format!("its content has the digest {found}")));
-                }
-            }
-            // Bytes that the registry has already are hashed and not sent.
-            let skip = usize::try_from(self.from.saturating_sub(before)).unwrap_or(usize::MAX);
-            if skip >= piece.len() {
-                continue;
-            }
-            self.shared.reached.store(self.position, Ordering::Relaxed);
-            return Ok(Some(piece.slice(skip..)));
-        }
-    }
-
-    fn checkpoint(&self) {
-        let mut checkpoints = self
-            .shared
-            .checkpoints
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let last = checkpoints.last().map_or(0, |(at, _)| *at);
-        if self.position >= last + CHECKPOINT {
-            checkpoints.push((self.position, self.hasher.clone()));
-        }
-    }
-
-    fn refused(&self, cause: String) -> StoreError {
-        StoreError::new(
-            FailureKind::Refused,
-            format!("read blob {} of {}", self.blob.digest, self.place),
-            cause,
-        )
-        .hint("the source is damaged, or its descriptor is wrong; nothing was published")
-    }
+    // "0-0" is what an empty upload says as well as one of a single byte: nobody goes on from there.
+    last.checked_add(u64::from(last > 0))
 }

@@ -18,8 +18,13 @@ use url::Url;
 use super::error::{SourceFailed, TransportError};
 use super::limiter::Permit;
 
-/// The longest silence inside a request.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+/// The slowest that a body which is read whole may come, in bytes a second: what drips in for hours is no
+/// answer.
+const SLOWEST: u64 = 16 << 10;
+/// How long the body of an error is waited for: it only makes the message better.
+const ERROR_BODY_PATIENCE: Duration = Duration::from_secs(5);
+/// While our side is the one that is waited for, the other side is not held to anything.
+const OUR_TURN: u64 = u64::MAX;
 
 /// What is sent.
 pub enum Body {
@@ -38,6 +43,15 @@ pub enum Body {
 }
 
 impl Body {
+    /// Its size in bytes.
+    pub(super) fn len(&self) -> u64 {
+        match self {
+            Self::Empty => 0,
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Stream { length, .. } => *length,
+        }
+    }
+
     /// Whether it can be sent once more.
     pub(super) fn again(&self) -> Option<Self> {
         match self {
@@ -59,7 +73,7 @@ impl Body {
     }
 }
 
-/// When something last moved, in milliseconds since the request began.
+/// When something last moved, in milliseconds since the request began; or that we have nothing to send.
 #[derive(Clone)]
 pub(super) struct Activity {
     began: Instant,
@@ -79,11 +93,20 @@ impl Activity {
         self.last.store(now, Ordering::Relaxed);
     }
 
+    /// What is sent is still on its way to us: whoever brings it has limits of its own.
+    fn wait_for_source(&self) {
+        self.last.store(OUR_TURN, Ordering::Relaxed);
+    }
+
     /// Returns when nothing has moved for `patience`.
     pub(super) async fn silence(&self, patience: Duration) {
         loop {
-            let last = Duration::from_millis(self.last.load(Ordering::Relaxed));
-            let deadline = self.began + last + patience;
+            let last = self.last.load(Ordering::Relaxed);
+            if last == OUR_TURN {
+                tokio::time::sleep(patience).await;
+                continue;
+            }
+            let deadline = self.began + Duration::from_millis(last) + patience;
             if Instant::now() >= deadline {
                 return;
             }
@@ -104,6 +127,8 @@ impl Stream for Watched {
         let next = self.content.poll_next_unpin(cx);
         if next.is_ready() {
             self.activity.touch();
+        } else {
+            self.activity.wait_for_source();
         }
         next.map(|piece| {
             piece.map(|result| result.map_err(|text| io::Error::other(SourceFailed(text))))
@@ -117,6 +142,8 @@ pub struct Response {
     pub(super) host: String,
     pub(super) permit: Option<Permit>,
     pub(super) hops: usize,
+    /// The longest silence that is borne.
+    pub(super) silence: Duration,
 }
 
 impl Response {
@@ -157,40 +184,52 @@ impl Response {
             what,
             limit,
         };
-        if self
-            .inner
-            .content_length()
-            .is_some_and(|length| length > limit)
-        {
+        let announced = self.inner.content_length();
+        if announced.is_some_and(|length| length > limit) {
             return Err(too_large(&self.host));
         }
+        let longest = self.silence + Duration::from_secs(limit / SLOWEST);
+        let slow = TransportError::Timeout {
+            host: self.host.clone(),
+            seconds: longest.as_secs(),
+        };
         let mut body = BytesMut::new();
-        while let Some(piece) = self.piece().await? {
-            if (body.len() + piece.len()) as u64 > limit {
-                return Err(too_large(&self.host));
+        let whole = async {
+            while let Some(piece) = self.piece().await? {
+                if (body.len() + piece.len()) as u64 > limit {
+                    return Err(too_large(&self.host));
+                }
+                body.extend_from_slice(&piece);
             }
-            body.extend_from_slice(&piece);
-        }
+            Ok(())
+        };
+        tokio::time::timeout(longest, whole)
+            .await
+            .unwrap_or(Err(slow))?;
         Ok(body.freeze())
     }
 
     /// The beginning of an error body: at most `limit` bytes, whatever happens on the way.
     pub async fn beginning(mut self, limit: usize) -> Vec<u8> {
         let mut body = Vec::new();
-        while body.len() < limit {
-            let Ok(Ok(Some(piece))) =
-                tokio::time::timeout(Duration::from_secs(5), self.piece()).await
-            else {
-                break;
-            };
-            let room = limit - body.len();
-            body.extend_from_slice(&piece[..piece.len().min(room)]);
-        }
+        let patience = ERROR_BODY_PATIENCE.min(self.silence);
+        let read = async {
+            while body.len() < limit {
+                let Ok(Some(piece)) = self.piece().await else {
+                    break;
+                };
+                let room = limit - body.len();
+                body.extend_from_slice(&piece[..piece.len().min(room)]);
+            }
+        };
+        let _ = tokio::time::timeout(patience, read).await;
         body
     }
 
     /// The body in pieces as they arrive.
-    pub fn pieces(self) -> BoxStream<'static, Result<Bytes, TransportError>> {
+    pub fn pieces(mut self) -> BoxStream<'static, Result<Bytes, TransportError>> {
+        // Whoever reads it may wait for a place of its own before it does.
+        self.permit = None;
         futures_util::stream::try_unfold(self, |mut response| async move {
             Ok(response.piece().await?.map(|piece| (piece, response)))
         })
@@ -198,7 +237,7 @@ impl Response {
     }
 
     async fn piece(&mut self) -> Result<Option<Bytes>, TransportError> {
-        match tokio::time::timeout(PATIENCE, self.inner.chunk()).await {
+        match tokio::time::timeout(self.silence, self.inner.chunk()).await {
             Ok(Ok(Some(piece))) => Ok(Some(piece)),
             Ok(Ok(None)) => {
                 self.permit = None;
@@ -207,7 +246,7 @@ impl Response {
             Ok(Err(error)) => Err(TransportError::from_reqwest(&error, &self.host)),
             Err(_) => Err(TransportError::Timeout {
                 host: self.host.clone(),
-                seconds: PATIENCE.as_secs(),
+                seconds: self.silence.as_secs(),
             }),
         }
     }

@@ -6,35 +6,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, header};
 use tokio::time::Instant;
 use url::Url;
 
-use super::body::{Activity, Body, PATIENCE, Response};
-use super::dial::{Dialer, Protocol};
-use super::error::{TransportError, clean};
-use super::limiter::Limiter;
+use super::body::{Activity, Body, Response};
+use super::dial::Protocol;
+use super::error::{MAX_HEAD, TransportError};
+use super::lane::{Lane, authority};
 use super::redirect::{MAX_HOPS, RedirectRefused, check_hop, may_carry_authorization};
-use super::retry::{Budget, Retries, RetryAfter};
-use super::tls::{TlsError, TlsProfile};
+use super::retry::{Budget, Retries};
+use super::settings::TransportSettings;
+use super::tls::TlsProfile;
 use crate::progress::{Event, Observed};
-
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The most bytes of headers in an answer.
-const MAX_HEAD: usize = 64 << 10;
-/// Big enough that a fast link is never idle, small enough that a slow reader holds little.
-const STREAM_WINDOW: u32 = 1 << 20;
-
-/// What one run allows and trusts.
-#[derive(Clone, Debug)]
-pub struct TransportSettings {
-    /// Requests under way at once, for each host.
-    pub jobs: usize,
-    /// The waiting between tries that the run allows itself.
-    pub retry_for: Duration,
-    /// Trust for hosts that have no profile of their own (token servers, redirects).
-    pub tls: TlsProfile,
-}
 
 /// One request, for one try.
 pub struct Request {
@@ -48,6 +32,8 @@ pub struct Request {
     pub authorization: Option<HeaderValue>,
     /// What is sent.
     pub body: Body,
+    /// The body is as secret as the authorisation, and stays with it.
+    pub is_confidential: bool,
 }
 
 impl Request {
@@ -59,17 +45,43 @@ impl Request {
             headers: HeaderMap::new(),
             authorization: None,
             body: Body::Empty,
+            is_confidential: false,
         }
+    }
+
+    /// The same once more, unless its body can be sent only once.
+    fn again(&self) -> Option<Self> {
+        Some(Self {
+            method: self.method.clone(),
+            url: self.url.clone(),
+            headers: self.headers.clone(),
+            authorization: self.authorization.clone(),
+            body: self.body.again()?,
+            is_confidential: self.is_confidential,
+        })
+    }
+
+    /// The headers as they are sent.
+    fn take_headers(&mut self) -> HeaderMap {
+        let mut headers = std::mem::take(&mut self.headers);
+        if let Some(mut authorization) = self.authorization.take() {
+            authorization.set_sensitive(true);
+            headers.insert(header::AUTHORIZATION, authorization);
+        }
+        let has_body = matches!(self.method, Method::PUT | Method::POST | Method::PATCH);
+        if has_body || !matches!(self.body, Body::Empty) {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(self.body.len()));
+        }
+        headers
     }
 }
 
 /// Scheme, host and port.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Origin(String);
+struct Origin(String);
 
 impl Origin {
-    /// The origin of an address.
-    pub fn of(url: &Url) -> Self {
+    fn of(url: &Url) -> Self {
         Self(format!(
             "{}://{}:{}",
             url.scheme(),
@@ -90,21 +102,13 @@ struct Inner {
     lanes: Mutex<HashMap<Origin, Arc<Lane>>>,
 }
 
-/// The way to one origin: its connections and how many requests may be under way.
-struct Lane {
-    client: reqwest::Client,
-    dialer: Dialer,
-    limiter: Arc<Limiter>,
-    host: String,
-}
-
 impl Transport {
     /// A client with no connection yet.
     pub fn new(settings: TransportSettings, observed: Observed) -> Self {
-        let budget = Arc::new(Budget::new(settings.retry_for));
+        let budget = Budget::new(settings.retry_for, settings.pace.first_pause);
         Self(Arc::new(Inner {
             settings,
-            budget,
+            budget: Arc::new(budget),
             observed,
             lanes: Mutex::default(),
         }))
@@ -113,6 +117,11 @@ impl Transport {
     /// The tries of one request, within the budget of the run.
     pub fn retries(&self) -> Retries {
         Retries::new(Arc::clone(&self.0.budget), Arc::clone(&self.0.observed))
+    }
+
+    /// How long a guess may take that is not needed for anything but speed.
+    pub fn patience_for_a_guess(&self) -> Duration {
+        self.0.settings.pace.connect / 2
     }
 
     /// Who is told what happens.
@@ -128,86 +137,129 @@ impl Transport {
         profile: &TlsProfile,
         certs_name: &str,
         known: Protocol,
-    ) -> Result<(), TlsError> {
-        let origin = Origin::of(url);
-        if self.lanes().contains_key(&origin) {
-            return Ok(());
-        }
-        let lane = self.build_lane(url, profile, certs_name, known)?;
-        self.lanes().entry(origin).or_insert(lane);
-        Ok(())
+    ) -> Result<(), TransportError> {
+        self.lane_or(url, || (profile.clone(), certs_name.to_owned(), known))
+            .map(drop)
     }
 
-    /// What the host of `url` has been found to speak.
+    /// Opens the lane to a host that another one leads to (a token server, an upload's location), with the same
+    /// trust: an authority that signs for a registry signs for its neighbours too. Client certificates are
+    /// looked up under the host's own name.
+    pub fn trust_alike(&self, url: &Url, leader: &Url) -> Result<(), TransportError> {
+        let leader = self.lane(leader)?;
+        let alike = || (leader.profile.clone(), authority(url), Protocol::Unknown);
+        self.lane_or(url, alike).map(drop)
+    }
+
+    /// What the host of `url` is known to speak.
     pub fn protocol(&self, url: &Url) -> Protocol {
         self.lanes()
             .get(&Origin::of(url))
-            .map_or(Protocol::Unknown, |lane| lane.dialer.protocol())
+            .map_or(Protocol::Unknown, |lane| lane.protocol())
+    }
+
+    /// Whether a connection to the host of `url` has ever been opened, TLS included.
+    pub fn has_connected(&self, url: &Url) -> bool {
+        self.lanes()
+            .get(&Origin::of(url))
+            .is_some_and(|lane| lane.dialer.protocol() != Protocol::Unknown)
     }
 
     /// Begins to open `count` connections to the host of `url` ahead of the requests that will need them (one
-    /// is enough where HTTP/2 is known). They are kept until then; a failure shows at the request.
+    /// is enough where HTTP/2 is known). They are kept until then; a failure shows at the request. Does nothing
+    /// if there have been connections already.
     pub fn preconnect(&self, url: &Url, count: usize) {
         let Ok(lane) = self.lane(url) else { return };
-        let count = match lane.dialer.protocol() {
+        if !lane.dialer.is_fresh() {
+            return;
+        }
+        let count = match lane.protocol() {
             Protocol::Http2 => 1,
             Protocol::Http1 | Protocol::Unknown => count,
         };
-        for _ in 0..count {
-            // Polled once, the request asks for a connection; dropped, it leaves the dial to itself (see `dial`).
-            drop(lane.client.get(url.clone()).send().now_or_never());
+        let (client, _) = lane.client();
+        // Polled once, each asks for a connection of its own; dropped, it leaves the dial to itself (see `dial`).
+        let mut asking: Vec<_> = (0..count)
+            .map(|_| Box::pin(client.get(url.clone()).send()))
+            .collect();
+        for request in &mut asking {
+            drop(request.as_mut().now_or_never());
         }
     }
 
-    /// One try of one request: redirects are followed, the body of the answer is still to be read.
+    /// One try of one request: redirects are followed, the body of the answer is still to be read. A streamed
+    /// body cannot be sent twice, so a redirect of it is handed out as it is.
     pub async fn send(&self, mut request: Request) -> Result<Response, TransportError> {
         for hops in 0..=MAX_HOPS {
-            let next = Redirectable {
-                method: request.method.clone(),
-                url: request.url.clone(),
-                headers: request.headers.clone(),
-                authorization: request.authorization.clone(),
-                body: request.body.again(),
-            };
+            let next = request.again();
             let mut response = self.send_once(request).await?;
             response.hops = hops;
-            match next.after(&response)? {
-                Some(onward) => request = onward,
-                None => return Ok(response),
+            match next.map(|next| onward(next, &response)).transpose()? {
+                Some(Some(onward)) => {
+                    self.trust_alike(&onward.url, response.url())?;
+                    // Read, so that its connection can be used again.
+                    response.beginning(1 << 10).await;
+                    request = onward;
+                }
+                _ => return Ok(response),
             }
         }
         Err(RedirectRefused::TooMany.into())
     }
 
-    async fn send_once(&self, request: Request) -> Result<Response, TransportError> {
+    async fn send_once(&self, mut request: Request) -> Result<Response, TransportError> {
         let lane = self.lane(&request.url)?;
-        let permit = lane.limiter.enter().await;
-        let activity = Activity::new();
-        let length = match &request.body {
-            Body::Stream { length, .. } => *length,
-            Body::Bytes(bytes) => bytes.len() as u64,
-            Body::Empty => 0,
+        let permit = if matches!(request.body, Body::Stream { .. }) {
+            lane.limiter.wait_turn().await;
+            None
+        } else {
+            Some(lane.limiter.enter().await)
         };
-        let mut headers = request.headers;
-        if let Some(mut authorization) = request.authorization {
-            authorization.set_sensitive(true);
-            headers.insert(header::AUTHORIZATION, authorization);
+        let began = Instant::now();
+        let (client, only_http2) = lane.client();
+        let again = if only_http2 { request.again() } else { None };
+        let (method, url) = (request.method.clone(), request.url.clone());
+        let mut outcome = self.try_once(&lane, client, &mut request).await;
+        // The host was known to speak HTTP/2, and no longer does.
+        if outcome.is_err()
+            && only_http2
+            && lane.dialer.protocol() == Protocol::Http1
+            && let Some(mut again) = again
+        {
+            outcome = self.try_once(&lane, lane.client().0, &mut again).await;
         }
-        let sends_body = !matches!(request.body, Body::Empty);
-        if sends_body || matches!(request.method, Method::PUT | Method::POST | Method::PATCH) {
-            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-        }
-        let mut builder = lane
-            .client
+        self.tell(&method, &url, &outcome, began.elapsed());
+        let response = outcome?;
+        check_head(&response, &lane.host)?;
+        lane.note(&response);
+        Ok(Response {
+            inner: response,
+            host: lane.host.clone(),
+            permit,
+            hops: 0,
+            silence: self.0.settings.pace.silence,
+        })
+    }
+
+    async fn try_once(
+        &self,
+        lane: &Lane,
+        client: &reqwest::Client,
+        request: &mut Request,
+    ) -> Result<reqwest::Response, TransportError> {
+        let activity = Activity::new();
+        // A registry may need long to take in what it was sent: one more second for each 10 MiB.
+        let patience =
+            self.0.settings.pace.silence + Duration::from_secs(request.body.len() / (10 << 20));
+        let headers = request.take_headers();
+        let builder = client
             .request(request.method.clone(), request.url.clone())
             .headers(headers);
-        if sends_body {
-            builder = builder.body(request.body.into_reqwest(&activity));
-        }
-        let began = Instant::now();
-        // A registry may need long to take in what it was sent: one more second for each 10 MiB.
-        let patience = PATIENCE + Duration::from_secs(length / (10 << 20));
-        let outcome = tokio::select! {
+        let builder = match std::mem::replace(&mut request.body, Body::Empty) {
+            Body::Empty => builder,
+            body => builder.body(body.into_reqwest(&activity)),
+        };
+        tokio::select! {
             outcome = builder.send() => {
                 outcome.map_err(|error| TransportError::from_reqwest(&error, &lane.host))
             }
@@ -215,17 +267,7 @@ impl Transport {
                 host: lane.host.clone(),
                 seconds: patience.as_secs(),
             }),
-        };
-        self.tell(&request.method, &request.url, &outcome, began.elapsed());
-        let response = outcome?;
-        check_head(&response, &lane.host)?;
-        lane.note(&response);
-        Ok(Response {
-            inner: response,
-            host: lane.host.clone(),
-            permit: Some(permit),
-            hops: 0,
-        })
+        }
     }
 
     fn tell(
@@ -239,6 +281,7 @@ impl Transport {
             Ok(response) => response.status().to_string(),
             Err(error) => error.to_string(),
         };
+        // Queries hold signatures, states, and scopes.
         let mut shown = url.clone();
         shown.set_query(None);
         self.0.observed.observe(Event::Request {
@@ -250,63 +293,31 @@ impl Transport {
     }
 
     fn lane(&self, url: &Url) -> Result<Arc<Lane>, TransportError> {
+        let default = || {
+            let profile = self.0.settings.tls.clone();
+            (profile, authority(url), Protocol::Unknown)
+        };
+        self.lane_or(url, default)
+    }
+
+    /// The lane of an origin, opened as `described` if there is none.
+    fn lane_or(
+        &self,
+        url: &Url,
+        described: impl FnOnce() -> (TlsProfile, String, Protocol),
+    ) -> Result<Arc<Lane>, TransportError> {
         let origin = Origin::of(url);
         if let Some(lane) = self.lanes().get(&origin) {
             return Ok(Arc::clone(lane));
         }
-        let name = authority(url);
-        let lane = self
-            .build_lane(url, &self.0.settings.tls, &name, Protocol::Unknown)
-            .map_err(|error| TransportError::Tls {
-                host: name,
-                cause: error.to_string(),
-            })?;
-        Ok(Arc::clone(self.lanes().entry(origin).or_insert(lane)))
-    }
-
-    fn build_lane(
-        &self,
-        url: &Url,
-        profile: &TlsProfile,
-        certs_name: &str,
-        known: Protocol,
-    ) -> Result<Arc<Lane>, TlsError> {
-        let (tls, warnings) = profile.config(certs_name)?;
+        let (profile, certs_name, known) = described();
+        let (lane, warnings) = Lane::new(url, &self.0.settings, &profile, &certs_name, known)?;
         for warning in warnings {
             self.0.observed.observe(Event::Warning(&warning));
         }
-        let dialer = Dialer::new(if url.scheme() == "http" {
-            Protocol::Http1
-        } else {
-            known
-        });
-        let mut builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .connector_layer(dialer.clone())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .user_agent(concat!("polyarch/", env!("CARGO_PKG_VERSION")))
-            .pool_max_idle_per_host(self.0.settings.jobs)
-            .tcp_nodelay(true)
-            .http2_initial_stream_window_size(STREAM_WINDOW)
-            .http2_initial_connection_window_size(4 * STREAM_WINDOW)
-            .http2_max_header_list_size(65_536);
-        // Go's clients never send loopback through a proxy, and neither do people expect it.
-        if is_loopback(url) {
-            builder = builder.no_proxy();
-        }
-        let client = builder.build().map_err(|error| TlsError {
-            path: certs_name.into(),
-            cause: error.to_string(),
-        })?;
-        Ok(Arc::new(Lane {
-            client,
-            dialer,
-            limiter: Limiter::new(self.0.settings.jobs),
-            host: authority(url),
-        }))
+        Ok(Arc::clone(
+            self.lanes().entry(origin).or_insert_with(|| Arc::new(lane)),
+        ))
     }
 
     fn lanes(&self) -> std::sync::MutexGuard<'_, HashMap<Origin, Arc<Lane>>> {
@@ -314,56 +325,33 @@ impl Transport {
     }
 }
 
-impl Lane {
-    fn note(&self, response: &reqwest::Response) {
-        if response.status() == StatusCode::TOO_MANY_REQUESTS {
-            let pause = RetryAfter::of(response.headers())
-                .map_or(Duration::from_millis(250), |asked| asked.0);
-            self.limiter.slow_down(pause.min(Duration::from_secs(60)));
-        } else if !response.status().is_server_error() {
-            self.limiter.succeeded();
-        }
+/// The request that follows `sent`, if the answer is a redirect that can be followed.
+fn onward(sent: Request, response: &Response) -> Result<Option<Request>, TransportError> {
+    let status = response.status().as_u16();
+    let is_read = matches!(sent.method, Method::GET | Method::HEAD);
+    let follows = match status {
+        301..=303 => is_read,
+        307 | 308 => true,
+        _ => false,
+    };
+    let Some(location) = response.header(header::LOCATION).filter(|_| follows) else {
+        return Ok(None);
+    };
+    let url = sent
+        .url
+        .join(location)
+        .map_err(|_| RedirectRefused::Malformed)?;
+    check_hop(&sent.url, &url)?;
+    let stays = may_carry_authorization(&sent.url, &url);
+    if sent.is_confidential && !stays {
+        return Ok(None);
     }
-}
-
-/// What is left of a request once it was sent: enough to send it on.
-struct Redirectable {
-    method: Method,
-    url: Url,
-    headers: HeaderMap,
-    authorization: Option<HeaderValue>,
-    body: Option<Body>,
-}
-
-impl Redirectable {
-    /// The request that follows, if the answer is a redirect that can be followed. A streamed body cannot be
-    /// sent twice, so its redirect is handed to the caller as it is.
-    fn after(self, response: &Response) -> Result<Option<Request>, TransportError> {
-        let repeats_method = matches!(response.status().as_u16(), 307 | 308);
-        let is_read = matches!(self.method, Method::GET | Method::HEAD);
-        let is_redirect = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
-        let (true, Some(body)) = (is_redirect && (is_read || repeats_method), self.body) else {
-            return Ok(None);
-        };
-        let Some(location) = response.header(header::LOCATION) else {
-            return Ok(None);
-        };
-        let url = self
-            .url
-            .join(location)
-            .map_err(|_| RedirectRefused::Malformed)?;
-        check_hop(&self.url, &url)?;
-        let authorization = self
-            .authorization
-            .filter(|_| may_carry_authorization(&self.url, &url));
-        Ok(Some(Request {
-            method: self.method,
-            url,
-            headers: self.headers,
-            authorization,
-            body,
-        }))
-    }
+    let authorization = sent.authorization.filter(|_| stays);
+    Ok(Some(Request {
+        url,
+        authorization,
+        ..sent
+    }))
 }
 
 fn check_head(response: &reqwest::Response, host: &str) -> Result<(), TransportError> {
@@ -372,31 +360,8 @@ fn check_head(response: &reqwest::Response, host: &str) -> Result<(), TransportE
         .iter()
         .map(|(name, value)| name.as_str().len() + value.len() + 4)
         .sum();
-    if size > MAX_HEAD {
-        return Err(TransportError::TooLarge {
-            host: host.to_owned(),
-            what: "headers",
-            limit: MAX_HEAD as u64,
-        });
+    if size as u64 > MAX_HEAD {
+        return Err(TransportError::too_large_head(host));
     }
     Ok(())
-}
-
-/// Host, and port if one is written: for messages, and as certs.d names directories.
-fn authority(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    let text = match url.port() {
-        Some(port) => format!("{host}:{port}"),
-        None => host.to_owned(),
-    };
-    clean(&text, 260)
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
 }

@@ -1,11 +1,11 @@
-//! How connections to one host are opened. hyper's pool dials once for every parallel request until it has
-//! learnt that the host speaks HTTP/2; the gate here lets one dial through where that is known, lets all
-//! through where it is not, and keeps connections that were opened ahead of need.
+//! How connections to one host are opened. A dial belongs to the host, not to the request that asked for it:
+//! if that goes away, the connection is kept for the next one. So connections can be opened ahead of need.
 
 use std::any::Any;
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -15,10 +15,8 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tower::{Layer, Service};
 
-/// How long a request that could share a connection waits for it before it dials one of its own.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// How long after a dial its connection may still be on the way into the pool.
-const SETTLING: Duration = Duration::from_millis(100);
+/// How long a connection that nobody took is worth keeping: a server closes it some time.
+const KEPT: Duration = Duration::from_secs(10);
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -33,38 +31,78 @@ pub enum Protocol {
     Http2,
 }
 
-/// The layer around reqwest's connector for one host.
+/// No connection came in time.
+#[derive(Debug, thiserror::Error)]
+#[error("no connection within {} s", .0.as_secs_f32())]
+struct TooSlow(Duration);
+
+/// Whoever asked for HTTP/2 only cannot use the connection.
+#[derive(Debug, thiserror::Error)]
+#[error("the host does not speak HTTP/2")]
+struct NotHttp2;
+
+/// Opens the connections to one host, for all clients of its lane.
 #[derive(Clone)]
 pub(super) struct Dialer(Arc<Shared>);
 
 struct Shared {
+    /// The longest that a dial may take.
+    limit: Duration,
     protocol: AtomicU8,
+    dials: AtomicU64,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    in_flight: usize,
-    last_success: Option<Instant>,
-    /// Connections whose request went away before they were open. The type is reqwest's own and has no
-    /// name, hence `Any`.
-    ready: Vec<Box<dyn Any + Send>>,
+    /// Dials under way.
+    under_way: usize,
+    /// Who wants a connection, first come first served.
+    waiting: VecDeque<Waiter>,
+    /// Connections that nobody was left to take.
+    ready: VecDeque<(Instant, Open)>,
+}
+
+struct Waiter {
+    only_http2: bool,
+    reply: oneshot::Sender<Result<Open, BoxError>>,
+}
+
+/// A connection. Its type is reqwest's own and has no name, hence `Any`.
+struct Open {
+    connection: Box<dyn Any + Send>,
+    is_http2: bool,
 }
 
 impl Dialer {
-    pub(super) fn new(protocol: Protocol) -> Self {
+    pub(super) fn new(limit: Duration) -> Self {
         Self(Arc::new(Shared {
-            protocol: AtomicU8::new(protocol as u8),
+            limit,
+            protocol: AtomicU8::new(Protocol::Unknown as u8),
+            dials: AtomicU64::new(0),
             state: Mutex::default(),
         }))
     }
 
-    /// What is known of the host now.
+    /// What the host has been seen to speak.
     pub(super) fn protocol(&self) -> Protocol {
         match self.0.protocol.load(Ordering::Relaxed) {
             1 => Protocol::Http1,
             2 => Protocol::Http2,
             _ => Protocol::Unknown,
+        }
+    }
+
+    /// Whether no connection was ever asked for.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.0.dials.load(Ordering::Relaxed) == 0
+    }
+
+    /// The layer around the connector of a client; `only_http2` if the client can use nothing else.
+    pub(super) fn layer(&self, only_http2: bool) -> DialLayer {
+        DialLayer {
+            shared: Arc::clone(&self.0),
+            only_http2,
         }
     }
 }
@@ -74,46 +112,79 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a connection that everybody can share is being opened, or has just been.
-    fn shared_connection_is_near(&self, state: &State) -> bool {
-        self.protocol.load(Ordering::Relaxed) == Protocol::Http2 as u8
-            && (state.in_flight > 0 || state.last_success.is_some_and(|at| at.elapsed() < SETTLING))
-    }
-
-    fn finished<C: Connection>(&self, outcome: Result<&C, ()>) {
+    /// A dial has ended: its outcome goes to whoever has waited longest.
+    fn finished(&self, outcome: Result<Open, BoxError>) {
         let mut state = self.state();
-        state.in_flight -= 1;
-        if let Ok(connection) = outcome {
-            state.last_success = Some(Instant::now());
-            let protocol = if connection.connected().is_negotiated_h2() {
-                Protocol::Http2
-            } else {
-                Protocol::Http1
-            };
-            self.protocol.store(protocol as u8, Ordering::Relaxed);
+        state.under_way -= 1;
+        let mut open = match outcome {
+            Ok(open) => open,
+            Err(error) => {
+                if let Some(waiter) = state.next_waiter() {
+                    let _ = waiter.reply.send(Err(error));
+                }
+                return;
+            }
+        };
+        let seen = if open.is_http2 {
+            Protocol::Http2
+        } else {
+            Protocol::Http1
+        };
+        self.protocol.store(seen as u8, Ordering::Relaxed);
+        while let Some(waiter) = state.next_waiter() {
+            if waiter.only_http2 && !open.is_http2 {
+                let _ = waiter.reply.send(Err(NotHttp2.into()));
+                continue;
+            }
+            match waiter.reply.send(Ok(open)) {
+                Ok(()) => return,
+                Err(Ok(back)) => open = back,
+                Err(Err(_)) => return,
+            }
         }
+        state.ready.push_back((Instant::now(), open));
     }
 }
 
-impl<S> Layer<S> for Dialer {
-    type Service = Gate<S>;
+impl State {
+    fn next_waiter(&mut self) -> Option<Waiter> {
+        std::iter::from_fn(|| self.waiting.pop_front()).find(|waiter| !waiter.reply.is_closed())
+    }
+
+    fn take_ready(&mut self, only_http2: bool) -> Option<Open> {
+        self.ready.retain(|(since, _)| since.elapsed() < KEPT);
+        let fits = |(_, open): &(Instant, Open)| open.is_http2 || !only_http2;
+        let position = self.ready.iter().position(fits)?;
+        self.ready.remove(position).map(|(_, open)| open)
+    }
+}
+
+/// Puts the dialer before a client's connector.
+#[derive(Clone)]
+pub(super) struct DialLayer {
+    shared: Arc<Shared>,
+    only_http2: bool,
+}
+
+impl<S> Layer<S> for DialLayer {
+    type Service = Dial<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Gate {
+        Dial {
             inner,
-            shared: Arc::clone(&self.0),
+            layer: self.clone(),
         }
     }
 }
 
-/// The connector with the gate before it.
+/// The connector with the dialer before it.
 #[derive(Clone)]
-pub(super) struct Gate<S> {
+pub(super) struct Dial<S> {
     inner: S,
-    shared: Arc<Shared>,
+    layer: DialLayer,
 }
 
-impl<S, R> Service<R> for Gate<S>
+impl<S, R> Service<R> for Dial<S>
 where
     S: Service<R, Error = BoxError> + Clone + Send + 'static,
     S::Response: Connection + Send + 'static,
@@ -129,76 +200,51 @@ where
     }
 
     fn call(&mut self, destination: R) -> Self::Future {
-        // A service that was polled ready must be the one that is called (tower's contract).
-        let fresh = self.inner.clone();
-        let inner = std::mem::replace(&mut self.inner, fresh);
-        let mut state = self.shared.state();
-        if let Some(ready) = state.ready.pop()
-            && let Ok(connection) = ready.downcast::<S::Response>()
-        {
-            return Box::pin(async move { Ok(*connection) });
+        let DialLayer { shared, only_http2 } = self.layer.clone();
+        shared.dials.fetch_add(1, Ordering::Relaxed);
+        if only_http2 && shared.protocol.load(Ordering::Relaxed) == Protocol::Http1 as u8 {
+            return Box::pin(std::future::ready(Err(NotHttp2.into())));
         }
-        let wait = self.shared.shared_connection_is_near(&state);
-        if !wait {
-            state.in_flight += 1;
-        }
-        drop(state);
-        let shared = Arc::clone(&self.shared);
-        if wait {
-            return Box::pin(dial_unless_shared(inner, destination, shared));
-        }
-        Box::pin(dial(inner, destination, shared))
-    }
-}
-
-/// Leaves it to the pool to hand the shared connection to this request, which then drops this future or lets it
-/// run on unheard. Only if no shared connection came is a dial needed after all.
-async fn dial_unless_shared<S, R>(
-    inner: S,
-    destination: R,
-    shared: Arc<Shared>,
-) -> Result<S::Response, BoxError>
-where
-    S: Service<R, Error = BoxError> + Send + 'static,
-    S::Response: Connection + Send + 'static,
-    S::Future: Send + 'static,
-{
-    let began = Instant::now();
-    tokio::time::sleep(PATIENCE).await;
-    {
+        let (reply, answer) = oneshot::channel();
         let mut state = shared.state();
-        let came = state.last_success.is_some_and(|at| at + SETTLING >= began);
-        if came {
-            return Err("the shared connection closed before this request could use it".into());
+        if let Some(open) = state.take_ready(only_http2) {
+            drop(state);
+            let _ = reply.send(Ok(open));
+        } else {
+            state.waiting.retain(|waiter| !waiter.reply.is_closed());
+            state.waiting.push_back(Waiter { only_http2, reply });
+            // A dial whose own request went away serves this one.
+            let dials = state.under_way < state.waiting.len();
+            state.under_way += usize::from(dials);
+            drop(state);
+            if dials {
+                let dialling = self.inner.call(destination);
+                tokio::spawn(dial(dialling, shared));
+            }
         }
-        state.in_flight += 1;
+        Box::pin(async move {
+            let open = answer
+                .await
+                .unwrap_or_else(|_| Err("the runtime is shutting down".into()))?;
+            let connection = open.connection.downcast::<S::Response>();
+            connection
+                .map(|connection| *connection)
+                .map_err(|_| "a connection of another client".into())
+        })
     }
-    dial(inner, destination, shared).await
 }
 
-/// Dials in a task of its own, so that a connection survives the request that asked for it. Counted in
-/// `in_flight` by the caller.
-fn dial<S, R>(
-    mut inner: S,
-    destination: R,
-    shared: Arc<Shared>,
-) -> impl Future<Output = Result<S::Response, BoxError>> + Send
+/// Waits for a connection and hands it over.
+async fn dial<C, F>(dialling: F, shared: Arc<Shared>)
 where
-    S: Service<R, Error = BoxError> + Send + 'static,
-    S::Response: Connection + Send + 'static,
-    S::Future: Send + 'static,
+    C: Connection + Send + 'static,
+    F: Future<Output = Result<C, BoxError>> + Send,
 {
-    let (give, take) = oneshot::channel();
-    let dialling = inner.call(destination);
-    tokio::spawn(async move {
-        let outcome = dialling.await;
-        shared.finished(outcome.as_ref().map_err(|_| ()));
-        if let Err(Ok(connection)) = give.send(outcome) {
-            shared.state().ready.push(Box::new(connection));
-        }
-    });
-    async move {
-        take.await
-            .unwrap_or_else(|_| Err("the runtime is shutting down".into()))
-    }
+    let outcome = tokio::time::timeout(shared.limit, dialling)
+        .await
+        .unwrap_or_else(|_| Err(TooSlow(shared.limit).into()));
+    shared.finished(outcome.map(|connection| Open {
+        is_http2: connection.connected().is_negotiated_h2(),
+        connection: Box::new(connection),
+    }));
 }

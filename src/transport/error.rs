@@ -5,6 +5,9 @@ use std::io;
 
 use super::redirect::RedirectRefused;
 
+/// The most bytes of headers in an answer.
+pub(super) const MAX_HEAD: u64 = 64 << 10;
+
 /// Why a request has no usable answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TransportError {
@@ -15,8 +18,14 @@ pub enum TransportError {
         host: String,
         /// What the system said.
         cause: String,
-        /// Whether the name could not be resolved.
+        /// Whether there is no host of this name.
         dns: bool,
+    },
+    /// The environment names a proxy by something that is no address. The value may hold a password.
+    #[error("{variable} is not the address of a proxy")]
+    Proxy {
+        /// The variable.
+        variable: &'static str,
     },
     /// The other side speaks no TLS at all.
     #[error("{host} does not speak TLS")]
@@ -82,10 +91,19 @@ impl TransportError {
             Self::Connect { dns, .. } => !dns,
             Self::NotTls { .. }
             | Self::Tls { .. }
+            | Self::Proxy { .. }
             | Self::TooLarge { .. }
             | Self::Redirect(_)
             | Self::Source(_)
             | Self::GaveUp { .. } => false,
+        }
+    }
+
+    pub(super) fn too_large_head(host: &str) -> Self {
+        Self::TooLarge {
+            host: host.to_owned(),
+            what: "headers",
+            limit: MAX_HEAD,
         }
     }
 
@@ -99,7 +117,7 @@ impl TransportError {
             if let Some(failed) = link.downcast_ref::<SourceFailed>() {
                 return Self::Source(failed.0.clone());
             }
-            if let Some(tls) = find_tls(link) {
+            if let Some(tls) = link.downcast_ref::<rustls::Error>() {
                 return match tls {
                     rustls::Error::InvalidMessage(_) => Self::NotTls { host },
                     other => Self::Tls {
@@ -108,8 +126,11 @@ impl TransportError {
                     },
                 };
             }
+            if error.is_request() && is_too_large_head(link) {
+                return Self::too_large_head(&host);
+            }
             causes.push(link);
-            next = link.source();
+            next = cause_of(link);
         }
         let root = causes.last().map_or_else(String::new, ToString::to_string);
         let cause = clean(&root, 200);
@@ -119,11 +140,26 @@ impl TransportError {
             }
             let dns = causes
                 .iter()
-                .any(|link| link.to_string().contains("dns error"));
+                .any(|link| link.to_string().contains("dns error"))
+                && is_unknown_name(&cause);
             return Self::Connect { host, cause, dns };
         }
         Self::Broken { host, cause }
     }
+}
+
+/// Whether the system says for certain that there is no such host: a name server that does not answer may do
+/// so a moment later. The texts are those of glibc, musl and macOS.
+fn is_unknown_name(cause: &str) -> bool {
+    [
+        "not known",
+        "does not resolve",
+        "nodename nor servname",
+        "No address associated",
+        "Name has no usable address",
+    ]
+    .iter()
+    .any(|text| cause.contains(text))
 }
 
 /// The error of a request body whose source failed: carried through the HTTP stack, so that it is
@@ -132,16 +168,21 @@ impl TransportError {
 #[error("{0}")]
 pub(super) struct SourceFailed(pub(super) String);
 
-/// The TLS error in this link of the chain. An `io::Error` hides what it wraps from `source()`, and the
-/// connector wraps one in another.
-fn find_tls<'a>(link: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
-    let mut link = link;
-    loop {
-        if let Some(tls) = link.downcast_ref::<rustls::Error>() {
-            return Some(tls);
-        }
-        link = link.downcast_ref::<io::Error>()?.get_ref()?;
+/// What is behind an error. An `io::Error` hides what it wraps from `source()`.
+fn cause_of<'a>(link: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match link.downcast_ref::<io::Error>() {
+        Some(io) => io.get_ref().map(|inner| inner as &(dyn Error + 'static)),
+        None => link.source(),
     }
+}
+
+/// The texts of hyper (HTTP/1.1) and h2, for an error that came before the body: a head over the limit has no
+/// error of its own there.
+fn is_too_large_head(link: &(dyn Error + 'static)) -> bool {
+    let text = link.to_string();
+    text.contains("message head is too large")
+        || text == "stream error detected: unspecific protocol error detected"
+        || text.contains("too_many_continuations")
 }
 
 /// A connection that was accepted and then closed: the other side may be starting or stopping.

@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// The gate before one host.
+/// The gate before one host. Requests with a body that streams pass without taking a place: what they send
+/// may come from the same host, and two that wait for each other's place would wait for ever.
 pub(super) struct Limiter {
     most: usize,
     state: Mutex<State>,
@@ -50,6 +51,17 @@ impl Limiter {
                 Ok(()) => return Permit(Arc::clone(self)),
                 Err(Some(until)) => tokio::time::sleep_until(until).await,
                 Err(None) => changed.await,
+            }
+        }
+    }
+
+    /// Waits until the host wants to hear of us again, without taking a place.
+    pub(super) async fn wait_turn(&self) {
+        loop {
+            let until = self.lock().not_before;
+            match until.filter(|until| *until > Instant::now()) {
+                Some(until) => tokio::time::sleep_until(until).await,
+                None => return,
             }
         }
     }

@@ -1,8 +1,8 @@
 //! Where a request may be sent on to, and what may travel with it.
 
-use std::net::{IpAddr, Ipv4Addr};
+use url::Url;
 
-use url::{Host, Url};
+use crate::address::{is_internal, is_loopback};
 
 /// The most hops that are followed.
 pub(super) const MAX_HOPS: usize = 10;
@@ -19,6 +19,9 @@ pub enum RedirectRefused {
     /// Neither http nor https.
     #[error("refused to be sent to an address of scheme {0:?}")]
     Scheme(String),
+    /// A user name or password inside of the address.
+    #[error("refused to be sent to {0} with a user name or password that the answer names")]
+    UserInfo(String),
     /// Not an address.
     #[error("the answer names a location that is no address")]
     Malformed,
@@ -37,12 +40,15 @@ pub fn check_hop(from: &Url, to: &Url) -> Result<(), RedirectRefused> {
         ("https", "http") => return Err(RedirectRefused::Downgrade(shown())),
         (_, other) => return Err(RedirectRefused::Scheme(other.to_owned())),
     }
-    if from.host() == to.host() {
-        return Ok(());
+    // reqwest would make a Basic header of it.
+    if !to.username().is_empty() || to.password().is_some() {
+        return Err(RedirectRefused::UserInfo(shown()));
     }
-    let both_loopback = is_loopback(from) && is_loopback(to);
-    let internal = ip_of(to).is_some_and(is_internal) || is_loopback(to);
-    if internal && !both_loopback {
+    let (Some(from_host), Some(to_host)) = (from.host(), to.host()) else {
+        return Err(RedirectRefused::Malformed);
+    };
+    let both_loopback = is_loopback(&from_host) && is_loopback(&to_host);
+    if from_host != to_host && is_internal(&to_host) && !both_loopback {
         return Err(RedirectRefused::Internal(shown()));
     }
     Ok(())
@@ -53,41 +59,6 @@ pub fn may_carry_authorization(from: &Url, to: &Url) -> bool {
     from.scheme() == to.scheme()
         && from.host() == to.host()
         && from.port_or_known_default() == to.port_or_known_default()
-}
-
-fn ip_of(url: &Url) -> Option<IpAddr> {
-    match url.host()? {
-        Host::Ipv4(address) => Some(address.into()),
-        Host::Ipv6(address) => Some(address.to_canonical()),
-        Host::Domain(_) => None,
-    }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        _ => ip_of(url).is_some_and(|address| address.is_loopback()),
-    }
-}
-
-fn is_internal(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => {
-            let shared = v4.octets()[0] == 100 && v4.octets()[1] & 0xc0 == 64;
-            v4.is_private()
-                || v4.is_link_local()
-                || v4.is_loopback()
-                || v4.is_unspecified()
-                || v4 == Ipv4Addr::BROADCAST
-                || shared
-        }
-        IpAddr::V6(v6) => {
-            v6.is_loopback()
-                || v6.is_unspecified()
-                || v6.is_unique_local()
-                || v6.is_unicast_link_local()
-        }
-    }
 }
 
 #[cfg(test)]
@@ -140,6 +111,10 @@ mod tests {
         assert!(matches!(
             hop("https://a.io/", "http://a.io/"),
             Err(RedirectRefused::Downgrade(_))
+        ));
+        assert!(matches!(
+            hop("https://a.io/", "https://user:pw@b.io/"),
+            Err(RedirectRefused::UserInfo(_))
         ));
         assert!(matches!(
             hop("https://a.io/", "file:///etc/passwd"),

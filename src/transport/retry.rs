@@ -8,12 +8,10 @@ use tokio::time::Instant;
 
 use crate::progress::{Event, Observed};
 
-/// The first pause; it doubles with each further failure of the same request.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// The longest pause that we choose ourselves.
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 /// The longest `Retry-After` that is honoured; a longer one ends the run.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
+pub(super) const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 /// The most times that one request is tried, so that a registry which fails at once, for ever, is not
 /// asked more often than this before the budget ends.
 const MOST_TRIES: u32 = 8;
@@ -28,6 +26,7 @@ pub fn is_retryable_status(status: StatusCode) -> bool {
 #[derive(Debug)]
 pub struct Budget {
     total: Duration,
+    first_pause: Duration,
     state: Mutex<Spent>,
 }
 
@@ -38,10 +37,12 @@ struct Spent {
 }
 
 impl Budget {
-    /// A budget of `total` waiting.
-    pub fn new(total: Duration) -> Self {
+    /// A budget of `total` waiting. The first pause of a request is at most `first_pause`; it doubles with
+    /// each further failure.
+    pub fn new(total: Duration, first_pause: Duration) -> Self {
         Self {
             total,
+            first_pause,
             state: Mutex::new(Spent {
                 waited: Duration::ZERO,
                 covered_until: Instant::now(),
@@ -140,7 +141,7 @@ impl Retries {
             return Err(format!("gave up after {MOST_TRIES} tries"));
         }
         let pause = match asked {
-            Some(RetryAfter(asked)) => asked + jitter(Duration::from_millis(250)),
+            Some(RetryAfter(asked)) => asked + jitter(self.budget.first_pause),
             None => self.backoff(),
         };
         if !self.budget.take(pause) {
@@ -160,7 +161,7 @@ impl Retries {
 
     /// Full jitter between a tenth and the whole of the step: <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>.
     fn backoff(&self) -> Duration {
-        let step = FIRST_PAUSE
+        let step = (self.budget.first_pause)
             .saturating_mul(1 << self.failures.min(10).saturating_sub(1))
             .min(LONGEST_PAUSE);
         step / 10 + jitter(step.mul_f64(0.9))
@@ -197,7 +198,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn waits_that_overlap_count_once() {
-        let budget = Budget::new(Duration::from_secs(10));
+        let budget = Budget::new(Duration::from_secs(10), Duration::from_millis(250));
         for _ in 0..100 {
             assert!(budget.take(Duration::from_secs(8)));
         }
@@ -209,7 +210,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_long_request_to_wait_ends_the_run_and_says_so() {
-        let budget = Arc::new(Budget::new(Duration::from_secs(120)));
+        let budget = Arc::new(Budget::new(
+            Duration::from_secs(120),
+            Duration::from_millis(250),
+        ));
         let observed: Observed = Arc::new(Silent);
         let mut retries = Retries::new(budget, observed);
         let asked = Some(RetryAfter(Duration::from_secs(1_000_000_000)));
@@ -219,7 +223,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn tries_are_bounded() {
-        let budget = Arc::new(Budget::new(Duration::from_secs(3600)));
+        let budget = Arc::new(Budget::new(
+            Duration::from_secs(3600),
+            Duration::from_millis(250),
+        ));
         let observed: Observed = Arc::new(Silent);
         let mut retries = Retries::new(budget, observed);
         for _ in 1..MOST_TRIES {

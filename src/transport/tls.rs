@@ -92,6 +92,16 @@ impl TlsProfile {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut extra = Vec::new();
         let mut client = None;
+        for (variable, path) in [
+            ("SSL_CERT_FILE", &self.system_file),
+            ("SSL_CERT_DIR", &self.system_dir),
+        ] {
+            if let Some(path) = path
+                && let Err(error) = std::fs::metadata(path)
+            {
+                warnings.push(format!("{variable} names {}: {error}", path.display()));
+            }
+        }
         if let Some(path) = &self.ca_cert {
             extra.extend(read_certificates(path)?);
         }

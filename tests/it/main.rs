@@ -4,6 +4,7 @@
 mod support;
 
 mod buildx;
+mod client;
 mod draft;
 mod layout;
 mod liar;

@@ -1,0 +1,54 @@
+//! What this run remembers of one repository: what it has pushed there, uploads that stand open.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, PoisonError};
+
+use url::Url;
+
+use crate::spec::Digest;
+
+/// Shared by everyone who uses the repository in this run.
+#[derive(Default)]
+pub(super) struct Memory {
+    state: Mutex<State>,
+    /// Held while the fallback tag of a subject is read and written.
+    pub(super) fallback: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Paths behind the repository's name: `manifests/<tag>`, `blobs/<digest>`.
+    pushed: HashSet<String>,
+    open_uploads: HashMap<Digest, Url>,
+}
+
+impl Memory {
+    /// Something is there from now on, though not everywhere in the registry need know it at once.
+    pub(super) fn pushed(&self, path: String) {
+        self.state().pushed.insert(path);
+    }
+
+    /// Whether this run has put something under this path.
+    pub(super) fn has_pushed(&self, path: &str) -> bool {
+        self.state().pushed.contains(path)
+    }
+
+    /// Whether this run has put anything here.
+    pub(super) fn has_pushed_anything(&self) -> bool {
+        !self.state().pushed.is_empty()
+    }
+
+    /// The registry opened an upload in place of a mount (202), to be used for the copy.
+    pub(super) fn keep_upload(&self, digest: Digest, location: Url) {
+        self.state().open_uploads.insert(digest, location);
+    }
+
+    /// The upload that stands open for a blob.
+    pub(super) fn take_upload(&self, digest: &Digest) -> Option<Url> {
+        self.state().open_uploads.remove(digest)
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

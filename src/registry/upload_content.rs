@@ -1,0 +1,181 @@
+//! The bytes of a blob on their way from one place to another: readable again from any point that was passed
+//! before, each hashed once, the last piece held back until the digest of the whole is known to be right.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt as _, stream};
+
+use super::call::Outcome;
+use crate::content::{BlobStream, FailureKind, Store, StoreError};
+use crate::spec::{Descriptor, Hasher};
+
+/// How far apart the points are from which hashing can go on.
+pub(super) const CHECKPOINT: u64 = 8 << 20;
+
+/// The bytes of a blob, readable from any point that was passed before, hashed once on the way out.
+pub(super) struct Content {
+    blob: Descriptor,
+    from: Arc<dyn Store>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    reached: AtomicU64,
+    /// States of the hash at increasing offsets, the first at 0.
+    checkpoints: Mutex<Vec<(u64, Hasher)>>,
+    failure: Mutex<Option<StoreError>>,
+}
+
+impl Content {
+    pub(super) fn new(blob: Descriptor, from: Arc<dyn Store>) -> Self {
+        let start = (0, Hasher::new(blob.digest.algorithm()));
+        Self {
+            blob,
+            from,
+            shared: Arc::new(Shared {
+                reached: AtomicU64::new(0),
+                checkpoints: Mutex::new(vec![start]),
+                failure: Mutex::default(),
+            }),
+        }
+    }
+
+    /// How many bytes have been handed on in the latest request, counted from the start of the blob.
+    pub(super) fn reached(&self) -> u64 {
+        self.shared.reached.load(Ordering::Relaxed)
+    }
+
+    /// Why the source could not be read to its end, if that is what happened.
+    pub(super) fn failure(&self) -> Option<StoreError> {
+        self.shared
+            .failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+
+    /// The `length` bytes from `offset` on. The last piece of the blob is held back until the digest of the
+    /// whole is known to be right, so that nothing wrong can be completed.
+    pub(super) async fn open(
+        &self,
+        offset: u64,
+        length: u64,
+    ) -> Outcome<BoxStream<'static, Result<Bytes, String>>> {
+        let (start, hasher) = {
+            let mut checkpoints = self
+                .shared
+                .checkpoints
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            checkpoints.retain(|(at, _)| *at <= offset);
+            checkpoints
+                .last()
+                .cloned()
+                .unwrap_or((0, Hasher::new(self.blob.digest.algorithm())))
+        };
+        let pieces = self.from.open_blob(&self.blob, start).await?;
+        self.shared.reached.store(offset, Ordering::Relaxed);
+        let reader = Reader {
+            pieces,
+            hasher,
+            position: start,
+            from: offset,
+            until: offset + length,
+            blob: self.blob.clone(),
+            shared: Arc::clone(&self.shared),
+            place: self.from.name(),
+        };
+        Ok(stream::try_unfold(Some(reader), |reader| async move {
+            let Some(mut reader) = reader else {
+                return Ok(None);
+            };
+            match reader.next().await {
+                Ok(Some(piece)) => Ok(Some((piece, Some(reader)))),
+                Ok(None) => Ok(None),
+                Err(error) => {
+                    let text = error.to_string();
+                    *reader
+                        .shared
+                        .failure
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner) = Some(error);
+                    Err(text)
+                }
+            }
+        })
+        .boxed())
+    }
+}
+
+struct Reader {
+    pieces: BlobStream,
+    hasher: Hasher,
+    position: u64,
+    from: u64,
+    until: u64,
+    blob: Descriptor,
+    shared: Arc<Shared>,
+    place: String,
+}
+
+impl Reader {
+    async fn next(&mut self) -> Outcome<Option<Bytes>> {
+        loop {
+            if self.position >= self.until {
+                return Ok(None);
+            }
+            let Some(piece) = self.pieces.next().await.transpose()? else {
+                return Err(self.refused(format!(
+                    "it ended after {} of {} bytes",
+                    self.position, self.blob.size
+                )));
+            };
+            let room = usize::try_from(self.until - self.position).unwrap_or(usize::MAX);
+            if piece.len() > room && self.until == self.blob.size {
+                return Err(self.refused(format!("it has more than {} bytes", self.blob.size)));
+            }
+            let piece = piece.slice(..piece.len().min(room));
+            let before = self.position;
+            self.hasher.update(&piece);
+            self.position += piece.len() as u64;
+            self.checkpoint();
+            if self.position == self.blob.size {
+                let found = self.hasher.clone().finish();
+                if found != self.blob.digest {
+                    return Err(self.refused(format!("its content has the digest {found}")));
+                }
+            }
+            // Bytes that the registry has already are hashed and not sent.
+            let skip = usize::try_from(self.from.saturating_sub(before)).unwrap_or(usize::MAX);
+            if skip >= piece.len() {
+                continue;
+            }
+            self.shared.reached.store(self.position, Ordering::Relaxed);
+            return Ok(Some(piece.slice(skip..)));
+        }
+    }
+
+    fn checkpoint(&self) {
+        let mut checkpoints = self
+            .shared
+            .checkpoints
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let last = checkpoints.last().map_or(0, |(at, _)| *at);
+        if self.position >= last + CHECKPOINT {
+            checkpoints.push((self.position, self.hasher.clone()));
+        }
+    }
+
+    fn refused(&self, cause: String) -> StoreError {
+        StoreError::new(
+            FailureKind::Refused,
+            format!("read blob {} of {}", self.blob.digest, self.place),
+            cause,
+        )
+        .hint("the source is damaged, or its descriptor is wrong; nothing was published")
+    }
+}

@@ -1,0 +1,193 @@
+//! Blobs: whole and verified, or streamed, going on where a connection broke.
+
+use polyarch::content::{FailureKind, Store as _};
+
+use super::room::{Builder, Client, descriptor, read_all, soon};
+use crate::support::{
+    digest,
+    registry::{Class, Content, Fault, Registry, Role, Rule, Scheme, Site, random_bytes},
+};
+
+const SCHEMES: [Scheme; 3] = [Scheme::Http, Scheme::TlsHttp1, Scheme::TlsHttp2];
+
+#[tokio::test]
+async fn a_small_blob_is_verified() {
+    for scheme in SCHEMES {
+        let registry = Registry::builder().scheme(scheme).start().await;
+        let bytes = random_bytes(1, 1000);
+        let name = registry.put_blob("a", bytes.clone());
+        let blob = descriptor(&name, 1000);
+        let store = Client::of(&registry).pull(&registry, "a").await;
+        assert!(store.has_blob(&blob).await.unwrap());
+        for fault in [
+            Fault::Corrupt,
+            Fault::TruncateCleanly(10),
+            Fault::Truncate(10),
+            Fault::Overlong(1),
+            Fault::Gzip,
+        ] {
+            registry.rule(Rule::on(Class::BlobGet).then(fault.clone()));
+            let read = store.blob(&blob, 4096).await;
+            assert_eq!(read.unwrap(), bytes, "{scheme:?} {fault:?}");
+        }
+        registry.rule(Rule::on(Class::BlobGet).times(2).then(Fault::Corrupt));
+        let error = store.blob(&blob, 4096).await.unwrap_err();
+        assert_eq!(error.kind, FailureKind::Refused, "{error}");
+        assert_eq!(registry.pending_rules(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_small_blob_has_a_limit() {
+    let registry = Registry::plain().await;
+    let name = registry.put_blob("a", random_bytes(1, 1000));
+    let store = Client::of(&registry).pull(&registry, "a").await;
+    assert!(store.blob(&descriptor(&name, 1000), 1000).await.is_ok());
+    let error = store.blob(&descriptor(&name, 1000), 999).await.unwrap_err();
+    assert_eq!(error.kind, FailureKind::Refused);
+    assert_eq!(registry.count(Class::BlobGet), 1);
+    registry.rule(Rule::on(Class::BlobGet).then(Fault::Body(Content::endless())));
+    let error = soon(store.blob(&descriptor(&name, 1000), 4096)).await;
+    assert_eq!(error.unwrap_err().kind, FailureKind::Refused);
+}
+
+#[tokio::test]
+async fn content_in_the_descriptor_is_not_fetched() {
+    use base64::Engine as _;
+    let registry = Registry::plain().await;
+    let mut blob = descriptor(&digest::sha256(b"{}"), 2);
+    blob.data = Some(base64::engine::general_purpose::STANDARD.encode("{}"));
+    let store = Client::of(&registry).pull(&registry, "a").await;
+    assert_eq!(store.blob(&blob, 10).await.unwrap(), "{}");
+    assert!(registry.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_stream_goes_on_where_it_broke() {
+    for scheme in SCHEMES {
+        for ranges in [true, false] {
+            let mut builder = Registry::builder().scheme(scheme);
+            if !ranges {
+                builder = builder.without_ranges();
+            }
+            let registry = builder.start().await;
+            let bytes = random_bytes(1, 300_000);
+            let blob = descriptor(&registry.put_blob("a", bytes.clone()), 300_000);
+            for fault in [
+                Fault::ResetBody(100_000),
+                Fault::Truncate(70_000),
+                Fault::ResetBody(0),
+            ] {
+                registry.rule(Rule::on(Class::BlobGet).then(fault));
+            }
+            let store = Client::of(&registry).pull(&registry, "a").await;
+            let read = soon(read_all(&*store, &blob, 0)).await.unwrap();
+            assert!(read == bytes, "{scheme:?} {ranges}");
+            assert_eq!(registry.pending_rules(), 0);
+            assert_eq!(registry.count(Class::BlobGet), 4);
+            let tail = soon(read_all(&*store, &blob, 299_000)).await.unwrap();
+            assert!(tail == bytes[299_000..]);
+            let end = soon(read_all(&*store, &blob, 300_000)).await.unwrap();
+            assert!(end.is_empty());
+        }
+    }
+}
+
+#[tokio::test]
+async fn another_range_than_was_asked_for_is_refused() {
+    let registry = Registry::plain().await;
+    let blob = descriptor(&registry.put_blob("a", random_bytes(1, 1000)), 1000);
+    let rule = Rule::on(Class::BlobGet).then(Fault::header("content-range", "bytes 400-999/1000"));
+    registry.rule(rule);
+    let store = Client::of(&registry).pull(&registry, "a").await;
+    let error = read_all(&*store, &blob, 500).await.unwrap_err();
+    assert_eq!(error.kind, FailureKind::Refused, "{error}");
+}
+
+#[tokio::test]
+async fn a_blob_that_never_ends_is_refused_and_one_that_ends_early_for_ever_too() {
+    let registry = Registry::plain().await;
+    let bytes = random_bytes(1, 200_000);
+    let name = registry.put_blob("a", bytes);
+    let store = Client::of(&registry).pull(&registry, "a").await;
+    registry.rule(Rule::on(Class::BlobGet).then(Fault::Body(Content::endless())));
+    let error = soon(read_all(&*store, &descriptor(&name, 200_000), 0)).await;
+    let error = error.unwrap_err();
+    assert_eq!(error.kind, FailureKind::Refused, "{error}");
+    // The descriptor promises more than there is.
+    let error = soon(read_all(&*store, &descriptor(&name, 200_001), 0)).await;
+    assert!(error.is_err());
+}
+
+#[tokio::test]
+async fn silence_in_the_middle_is_noticed() {
+    for scheme in SCHEMES {
+        let registry = Registry::builder().scheme(scheme).start().await;
+        let bytes = random_bytes(1, 100_000);
+        let blob = descriptor(&registry.put_blob("a", bytes.clone()), 100_000);
+        registry.rule(Rule::on(Class::BlobGet).then(Fault::StallBody(50_000)));
+        registry.rule(Rule::on(Class::BlobGet).then(Fault::Stall));
+        let quick = std::time::Duration::from_millis(150);
+        let client = Builder::of(&registry).silence(quick).build();
+        let store = client.pull(&registry, "a").await;
+        assert!(soon(read_all(&*store, &blob, 0)).await.unwrap() == bytes);
+        assert_eq!(registry.pending_rules(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_leads_elsewhere_without_credentials() {
+    use crate::support::registry::Accounts;
+    for scheme in SCHEMES {
+        let registry = Registry::builder()
+            .scheme(scheme)
+            .basic(Accounts::new("ci", "hunter2"))
+            .blobs_at(Site::new(scheme).ip("127.0.0.2"))
+            .start()
+            .await;
+        let bytes = random_bytes(1, 1000);
+        let blob = descriptor(&registry.put_blob("a", bytes.clone()), 1000);
+        let client = Builder::of(&registry)
+            .login(&registry, "ci", "hunter2")
+            .build();
+        let store = client.pull(&registry, "a").await;
+        assert_eq!(store.blob(&blob, 4096).await.unwrap(), bytes);
+        assert!(read_all(&*store, &blob, 500).await.unwrap() == bytes[500..]);
+        let leaks = |request: &crate::support::registry::Recorded| {
+            request.role != Role::Registry && (request.authorised() || request.carries("hunter2"))
+        };
+        assert_eq!(registry.count_where(leaks), 0);
+        assert_eq!(registry.count(Class::Redirected), 2);
+        let told = client.told.all().join("\n");
+        assert!(
+            !told.contains("signature") && !told.contains("hunter2"),
+            "{told}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn redirects_that_must_not_be_followed() {
+    let registry = Registry::builder().tls().start().await;
+    let blob = descriptor(&registry.put_blob("a", random_bytes(1, 1000)), 1000);
+    let store = Client::of(&registry).pull(&registry, "a").await;
+    let own = format!("{}/v2/a/blobs/{}", registry.url(), blob.digest);
+    for (target, word) in [
+        ("http://127.0.0.1:9/x", "plain http"),
+        ("https://169.254.169.254/latest", "169.254.169.254"),
+        ("https://10.0.0.1/x", "10.0.0.1"),
+        ("file:///etc/passwd", "file"),
+        ("https://u:p@127.0.0.1:9/", "user name"),
+        ("https://[", "no address"),
+        (&own, "more than 10 redirects"),
+    ] {
+        registry.clear();
+        registry.clear_rules();
+        let away = Fault::Redirect(307, target.to_owned());
+        registry.rule(Rule::on(Class::BlobGet).forever().then(away));
+        let error = soon(store.blob(&blob, 4096)).await.unwrap_err();
+        assert_eq!(error.kind, FailureKind::Refused, "{error}");
+        assert!(error.cause.contains(word), "{error}");
+        assert!(registry.count(Class::BlobGet) <= 11);
+    }
+}

@@ -1,0 +1,14 @@
+//! The registry client against the test registry, through the interface that the rest of the
+//! house sees: `content::Store`.
+
+mod auth;
+mod blobs;
+mod counts;
+mod faults;
+mod manifests;
+mod proxy;
+mod referrers;
+mod room;
+mod schemes;
+mod tags;
+mod uploads;

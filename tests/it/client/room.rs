@@ -1,0 +1,287 @@
+//! A client with surroundings of its own: an empty home, no variable but those that a test sets, quick
+//! pauses, and ears for everything that it tells.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use polyarch::{
+    auth::Keychain,
+    content::{ManifestName, Store, StoreError},
+    environment::Environment,
+    progress::{Event, Observer},
+    registry::{Access, Facts, Insecure, Registries, RegistryRepository, RegistrySettings},
+    spec::{Descriptor, Digest, Manifest, MediaType, Repository},
+    transport::{Pace, Proxies, TlsProfile, Transport, TransportSettings},
+};
+use tempfile::TempDir;
+
+use crate::support::registry::{Registry, tls};
+
+/// The pace of tests: a failure shows at once.
+pub(super) const PACE: Pace = Pace {
+    connect: Duration::from_secs(3),
+    silence: Duration::from_secs(3),
+    first_pause: Duration::from_millis(4),
+};
+
+/// How a client is asked to be.
+pub(super) struct Builder {
+    variables: Vec<(String, String)>,
+    pub(super) jobs: usize,
+    pub(super) retry_for: Duration,
+    pub(super) pace: Pace,
+    pub(super) insecure: Insecure,
+    /// The authority of the tests is trusted.
+    pub(super) trusts_tests: bool,
+    ca: String,
+    pub(super) certs_d: Vec<PathBuf>,
+    pub(super) max_manifest: u64,
+    pub(super) facts: Facts,
+    home: TempDir,
+}
+
+/// A client.
+pub(super) struct Client {
+    registries: Registries,
+    pub(super) facts: Facts,
+    pub(super) told: Arc<Told>,
+    _home: TempDir,
+}
+
+/// Everything that was told.
+#[derive(Default)]
+pub(super) struct Told(Mutex<Vec<String>>);
+
+impl Told {
+    pub(super) fn all(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+
+    /// The messages of a kind: `notice`, `warning`, `waiting`.
+    pub(super) fn of(&self, kind: &str) -> Vec<String> {
+        let mut all = self.all();
+        all.retain(|line| line.starts_with(kind));
+        all
+    }
+}
+
+impl Observer for Told {
+    fn observe(&self, event: Event<'_>) {
+        let line = match event {
+            Event::Notice(text) => format!("notice {text}"),
+            Event::Warning(text) => format!("warning {text}"),
+            Event::Waiting {
+                doing,
+                cause,
+                delay,
+            } => format!("waiting {delay:?} {doing}: {cause}"),
+            Event::Request {
+                method,
+                url,
+                outcome,
+                ..
+            } => format!("request {method} {url} {outcome}"),
+            _ => return,
+        };
+        self.0.lock().unwrap().push(line);
+    }
+}
+
+impl Builder {
+    pub(super) fn new() -> Self {
+        Self {
+            variables: Vec::new(),
+            jobs: 16,
+            retry_for: Duration::from_secs(5),
+            pace: PACE,
+            insecure: Insecure::Nobody,
+            trusts_tests: false,
+            ca: tls::ca_pem(),
+            certs_d: Vec::new(),
+            max_manifest: 0,
+            facts: Facts::default(),
+            home: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    /// With what it takes to trust this registry.
+    pub(super) fn of(registry: &Registry) -> Self {
+        let mut builder = Self::new();
+        builder.trusts_tests = registry.url().starts_with("https");
+        builder
+    }
+
+    pub(super) fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// This in the file of the authority.
+    pub(super) fn ca(mut self, pem: &str) -> Self {
+        self.ca = pem.into();
+        self
+    }
+
+    pub(super) fn var(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.into(), value.into()));
+        self
+    }
+
+    pub(super) fn retry_for(mut self, time: Duration) -> Self {
+        self.retry_for = time;
+        self
+    }
+
+    pub(super) fn silence(mut self, time: Duration) -> Self {
+        self.pace.silence = time;
+        self
+    }
+
+    pub(super) fn insecure(mut self) -> Self {
+        self.insecure = Insecure::Named;
+        self.trusts_tests = false;
+        self
+    }
+
+    /// Logged in with `docker login`.
+    pub(super) fn login(self, registry: &Registry, user: &str, password: &str) -> Self {
+        let auth = STANDARD.encode(format!("{user}:{password}"));
+        self.docker_config(&format!(
+            r#"{{"auths": {{"{}": {{"auth": "{auth}"}}}}}}"#,
+            registry.host()
+        ))
+    }
+
+    /// Logged in with an identity token.
+    pub(super) fn identity_token(self, registry: &Registry, token: &str) -> Self {
+        let auth = STANDARD.encode("<token>:");
+        self.docker_config(&format!(
+            r#"{{"auths": {{"{}": {{"auth": "{auth}", "identitytoken": "{token}"}}}}}}"#,
+            registry.host()
+        ))
+    }
+
+    pub(super) fn docker_config(self, json: &str) -> Self {
+        let dir = self.home().join(".docker");
+        std::fs::create_dir_all(&dir).unwrap();
+        std::fs::write(dir.join("config.json"), json).unwrap();
+        self
+    }
+
+    /// The authority of the tests, in a file.
+    pub(super) fn ca_file(&self) -> PathBuf {
+        let path = self.home().join("ca.pem");
+        std::fs::write(&path, &self.ca).unwrap();
+        path
+    }
+
+    pub(super) fn build(self) -> Client {
+        let home = self.home().to_str().unwrap().to_owned();
+        let environment: Environment = self
+            .variables
+            .iter()
+            .cloned()
+            .chain([("HOME".to_owned(), home)])
+            .collect();
+        let told = Arc::new(Told::default());
+        let tls = TlsProfile {
+            certs_d: self.certs_d.clone(),
+            ..TlsProfile::of_environment(&environment)
+        };
+        let transport = Transport::new(
+            TransportSettings {
+                jobs: self.jobs,
+                retry_for: self.retry_for,
+                tls: tls.clone(),
+                proxies: Proxies::of_environment(&environment),
+                pace: self.pace,
+            },
+            Arc::clone(&told) as _,
+        );
+        let settings = RegistrySettings {
+            insecure: self.insecure.clone(),
+            ca_cert: self.trusts_tests.then(|| self.ca_file()),
+            tls,
+            max_manifest: self.max_manifest,
+        };
+        let keychain = Keychain::new(&environment);
+        Client {
+            registries: Registries::new(transport, keychain, settings, self.facts.clone()),
+            facts: self.facts,
+            told,
+            _home: self.home,
+        }
+    }
+}
+
+impl Client {
+    /// A client that can speak to this registry, with no credentials.
+    pub(super) fn of(registry: &Registry) -> Self {
+        Builder::of(registry).build()
+    }
+
+    pub(super) async fn pull(&self, registry: &Registry, path: &str) -> Arc<RegistryRepository> {
+        self.open(&format!("{}/{path}", registry.host()), Access::Pull)
+            .await
+            .unwrap()
+    }
+
+    pub(super) async fn push(&self, registry: &Registry, path: &str) -> Arc<RegistryRepository> {
+        self.open(&format!("{}/{path}", registry.host()), Access::Push)
+            .await
+            .unwrap()
+    }
+
+    pub(super) async fn open(
+        &self,
+        name: &str,
+        access: Access,
+    ) -> Result<Arc<RegistryRepository>, StoreError> {
+        let repository: Repository = name.parse().unwrap();
+        self.registries.repository(&repository, access).await
+    }
+}
+
+pub(super) fn tag(text: &str) -> ManifestName {
+    ManifestName::Tag(text.parse().unwrap())
+}
+
+pub(super) fn digest(text: &str) -> ManifestName {
+    ManifestName::Digest(text.parse().unwrap())
+}
+
+/// What was loaded into a test registry, as we would have read it.
+pub(super) fn manifest(loaded: &crate::support::image::Loaded) -> Manifest {
+    let media_type = MediaType::new(&loaded.media_type);
+    Manifest::parse(loaded.bytes.clone(), &media_type).unwrap()
+}
+
+pub(super) fn descriptor(digest: &str, size: u64) -> Descriptor {
+    let digest: Digest = digest.parse().unwrap();
+    Descriptor::new(MediaType::new("application/octet-stream"), digest, size)
+}
+
+/// Reads a blob to its end.
+pub(super) async fn read_all(
+    store: &dyn Store,
+    blob: &Descriptor,
+    offset: u64,
+) -> Result<Vec<u8>, StoreError> {
+    use futures_util::StreamExt as _;
+    let mut pieces = store.open_blob(blob, offset).await?;
+    let mut bytes = Vec::new();
+    while let Some(piece) = pieces.next().await {
+        bytes.extend_from_slice(&piece?);
+    }
+    Ok(bytes)
+}
+
+/// Ends what hangs.
+pub(super) async fn soon<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), work)
+        .await
+        .expect("it hangs")
+}

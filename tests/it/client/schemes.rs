@@ -1,0 +1,251 @@
+//! http or https, and whom to trust: on this machine both are tried, elsewhere nothing is spoken in the
+//! clear unless the user says so.
+
+use polyarch::content::{FailureKind, Store as _};
+use polyarch::registry::{Access, HostFacts};
+
+use super::room::{Builder, soon, tag};
+use crate::support::{
+    image::Image,
+    registry::{Class, Fault, Greeting, Registry, Rule, Scheme, tls},
+};
+
+async fn registry(scheme: Scheme) -> Registry {
+    let registry = Registry::builder().scheme(scheme).start().await;
+    Image::new("linux/amd64").load(&registry, "a", "t");
+    registry
+}
+
+/// What a read ends with.
+async fn read(registry: &Registry, builder: Builder) -> Result<(), polyarch::content::StoreError> {
+    let client = builder.build();
+    let store = client.pull(registry, "a").await;
+    soon(store.manifest(&tag("t"))).await.map(drop)
+}
+
+/// Without anything said of TLS.
+fn plain() -> Builder {
+    Builder::new()
+}
+
+#[tokio::test]
+async fn on_this_machine_plain_http_needs_no_flag() {
+    let registry = registry(Scheme::Http).await;
+    read(&registry, plain()).await.unwrap();
+    assert_eq!(registry.requests().len(), 1);
+    read(&registry, plain().insecure()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_tls_server_on_this_machine_is_found_out_and_its_certificate_checked() {
+    for scheme in [Scheme::TlsHttp1, Scheme::TlsHttp2] {
+        let registry = registry(scheme).await;
+        let error = read(&registry, plain()).await.unwrap_err();
+        assert_eq!(error.kind, FailureKind::Other, "{error}");
+        assert!(error.cause.contains("not trusted"), "{error}");
+        assert!(error.hints.iter().any(|hint| hint.contains("--ca-cert")));
+        assert!(error.hints.iter().any(|hint| hint.contains("--insecure")));
+        read(&registry, plain().insecure()).await.unwrap();
+        read(&registry, Builder::of(&registry)).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn side_by_side_requests_find_the_scheme_together() {
+    for scheme in [Scheme::Http, Scheme::TlsHttp1, Scheme::TlsHttp2] {
+        let registry = registry(scheme).await;
+        let client = plain().insecure().build();
+        let store = client.pull(&registry, "a").await;
+        let name = tag("t");
+        let all = futures_util::future::join_all((0..8).map(|_| store.manifest(&name)));
+        for outcome in soon(all).await {
+            outcome.unwrap();
+        }
+        assert!(
+            client.told.of("waiting").is_empty(),
+            "{:?}",
+            client.told.all()
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_answers_of_tls_servers_to_plain_http_are_known() {
+    // What Go and nginx answer; the answer of a registry behind is its own.
+    for (answer, switches) in [
+        (
+            "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n",
+            true,
+        ),
+        (
+            "HTTP/1.1 400 Bad Request\r\nServer: nginx\r\nContent-Type: text/html\r\nContent-Length: 4\r\n\r\n<p/>",
+            true,
+        ),
+        (
+            "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}",
+            false,
+        ),
+    ] {
+        let registry = registry(Scheme::Http).await;
+        registry.rule(
+            Rule::on(Class::ManifestGet)
+                .forever()
+                .then(Fault::Raw(answer.into())),
+        );
+        let error = read(&registry, plain()).await.unwrap_err();
+        // It spoke no TLS after all: its own answer is what is told.
+        assert!(error.cause.contains("answered 400 Bad Request"), "{error}");
+        assert_eq!(
+            registry.count(Class::ManifestGet),
+            1 + usize::from(switches)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_plain_registry_that_stumbles_is_still_plain() {
+    for greeting in [Greeting::Reset, Greeting::Close] {
+        let registry = registry(Scheme::Http).await;
+        registry.greet(1, greeting);
+        read(&registry, plain()).await.unwrap();
+    }
+    let registry = registry(Scheme::TlsHttp2).await;
+    registry.greet(1, Greeting::Reset);
+    read(&registry, Builder::of(&registry)).await.unwrap();
+}
+
+#[tokio::test]
+async fn elsewhere_nothing_is_spoken_in_the_clear_unless_the_user_says_so() {
+    // A name that is not of this machine; a proxy leads there.
+    let registry = registry(Scheme::Http).await;
+    let proxy = super::proxy::Tunnel::start(registry.address()).await;
+    let port = registry.address().port();
+    let through = |builder: Builder| {
+        builder
+            .var("HTTPS_PROXY", &proxy.url)
+            .var("HTTP_PROXY", &proxy.url)
+    };
+    let name = format!("registry.test:{port}/a");
+    let client = through(plain()).build();
+    let store = client.open(&name, Access::Pull).await.unwrap();
+    let error = soon(store.manifest(&tag("t"))).await.unwrap_err();
+    assert_eq!(error.kind, FailureKind::Other, "{error}");
+    assert!(error.cause.contains("does not speak TLS"), "{error}");
+    assert!(error.hints[0].contains("--insecure"), "{error:?}");
+    assert!(
+        registry
+            .requests()
+            .iter()
+            .all(|request| request.class != Class::ManifestGet)
+    );
+    let client = through(plain().insecure()).build();
+    let store = client.open(&name, Access::Pull).await.unwrap();
+    soon(store.manifest(&tag("t"))).await.unwrap();
+}
+
+#[tokio::test]
+async fn certs_d_names_authorities_and_who_we_are() {
+    let registry = Registry::builder()
+        .tls()
+        .client_certificates()
+        .start()
+        .await;
+    Image::new("linux/amd64").load(&registry, "a", "t");
+    let mut builder = plain();
+    let certs = builder.home().join("certs.d");
+    let dir = certs.join(registry.host());
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::write(dir.join("ca.crt"), tls::ca_pem()).unwrap();
+    builder.certs_d = vec![certs.clone()];
+    assert!(read(&registry, builder).await.is_err());
+    assert!(registry.requests().is_empty());
+
+    let identity = tls::client_identity();
+    let mut builder = plain();
+    let certs = builder.home().join("certs.d");
+    let dir = certs.join(registry.host());
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::write(dir.join("ca.crt"), tls::ca_pem()).unwrap();
+    std::fs::write(dir.join("client.cert"), identity.certificate).unwrap();
+    std::fs::write(dir.join("client.key"), identity.key).unwrap();
+    builder.certs_d = vec![certs];
+    read(&registry, builder).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_directory_of_certificates_that_cannot_be_used_is_a_warning() {
+    let registry = registry(Scheme::TlsHttp2).await;
+    let mut builder = Builder::of(&registry);
+    let certs = builder.home().join("certs.d");
+    let dir = certs.join(registry.host());
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::write(dir.join("ca.crt"), "no certificate").unwrap();
+    builder.certs_d = vec![certs];
+    let client = builder.build();
+    let store = client.pull(&registry, "a").await;
+    store.manifest(&tag("t")).await.unwrap();
+    let warnings = client.told.of("warning");
+    assert!(warnings[0].contains("ca.crt"), "{warnings:?}");
+}
+
+#[tokio::test]
+async fn ssl_cert_file_stands_for_the_systems_store() {
+    let registry = registry(Scheme::TlsHttp2).await;
+    let builder = plain();
+    let file = builder.ca_file();
+    let builder = builder.var("SSL_CERT_FILE", file.to_str().unwrap());
+    read(&registry, builder).await.unwrap();
+    let client = plain().var("SSL_CERT_FILE", "/nowhere/ca.pem").build();
+    let store = client.pull(&registry, "a").await;
+    assert!(store.manifest(&tag("t")).await.is_err());
+    let warnings = client.told.of("warning");
+    assert!(warnings[0].contains("/nowhere/ca.pem"), "{warnings:?}");
+}
+
+#[tokio::test]
+async fn a_certificate_file_that_was_named_and_cannot_be_used_is_an_error() {
+    let registry = registry(Scheme::TlsHttp2).await;
+    let client = Builder::of(&registry).ca("nonsense").build();
+    let name = format!("{}/a", registry.host());
+    let error = client.open(&name, Access::Pull).await.err().unwrap();
+    assert!(error.cause.contains("ca.pem"), "{error}");
+}
+
+#[tokio::test]
+async fn what_was_learnt_saves_the_search() {
+    let registry = registry(Scheme::TlsHttp2).await;
+    let client = plain().insecure().build();
+    client
+        .pull(&registry, "a")
+        .await
+        .manifest(&tag("t"))
+        .await
+        .unwrap();
+    let facts = client.facts.all();
+    let learnt: &HostFacts = facts.values().next().unwrap();
+    assert_eq!((learnt.tls, learnt.http2), (Some(true), Some(true)));
+    // Nobody's word was checked: how to authorise is not kept.
+    assert_eq!(learnt.authorization, None);
+}
+
+#[tokio::test]
+async fn nobody_there_is_told_as_such() {
+    let address = crate::support::registry::closed_address();
+    let quick = plain()
+        .retry_for(std::time::Duration::from_millis(50))
+        .build();
+    let store = quick
+        .open(&format!("{address}/a"), Access::Pull)
+        .await
+        .unwrap();
+    let error = soon(store.manifest(&tag("t"))).await.unwrap_err();
+    assert_eq!(error.kind, FailureKind::Unavailable, "{error}");
+    assert!(error.cause.contains("cannot connect"), "{error}");
+    let store = plain()
+        .build()
+        .open("no-such-host.invalid/a", Access::Pull)
+        .await
+        .unwrap();
+    let error = soon(store.manifest(&tag("t"))).await.unwrap_err();
+    assert_eq!(error.kind, FailureKind::Unavailable, "{error}");
+}

@@ -1,0 +1,137 @@
+//! One manifest under tags: all at once, in one request where the registry takes that.
+
+use polyarch::{content::Store as _, spec::Tag};
+
+use super::room::{Client, manifest};
+use crate::support::{
+    image::{Image, Loaded},
+    registry::{Class, Fault, Registry, Rule},
+};
+
+fn tags(count: usize) -> Vec<Tag> {
+    (0..count)
+        .map(|number| format!("t{number}").parse().unwrap())
+        .collect()
+}
+
+fn image(registry: &Registry) -> Loaded {
+    Image::new("linux/amd64").load(registry, "a", None)
+}
+
+#[tokio::test]
+async fn a_few_tags_are_a_few_requests_at_once() {
+    let registry = Registry::plain().await;
+    let image = image(&registry);
+    let store = Client::of(&registry).push(&registry, "a").await;
+    let slow = std::time::Duration::from_millis(50);
+    registry.rule(
+        Rule::on(Class::ManifestPut)
+            .forever()
+            .then(Fault::Delay(slow)),
+    );
+    let results = store.put_tags(&manifest(&image), &tags(5)).await;
+    assert!(results.iter().all(Result::is_ok));
+    assert_eq!(registry.tags("a").len(), 5);
+    assert_eq!(registry.requests().len(), 5);
+    assert_eq!(registry.most_at_once(), 5);
+}
+
+#[tokio::test]
+async fn many_tags_are_one_request_where_the_registry_takes_that() {
+    let registry = Registry::builder().tag_parameters().start().await;
+    let image = image(&registry);
+    let client = Client::of(&registry);
+    let store = client.push(&registry, "a").await;
+    assert!(
+        store
+            .put_tags(&manifest(&image), &tags(100))
+            .await
+            .iter()
+            .all(Result::is_ok)
+    );
+    assert_eq!(registry.requests().len(), 1);
+    assert_eq!(registry.tags("a").len(), 100);
+    // Known from then on.
+    assert!(
+        store
+            .put_tags(&manifest(&image), &tags(2))
+            .await
+            .iter()
+            .all(Result::is_ok)
+    );
+    assert_eq!(registry.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn where_it_does_not_each_tag_is_put_and_nothing_asked_twice() {
+    let registry = Registry::plain().await;
+    let image = image(&registry);
+    let store = Client::of(&registry).push(&registry, "a").await;
+    assert!(
+        store
+            .put_tags(&manifest(&image), &tags(10))
+            .await
+            .iter()
+            .all(Result::is_ok)
+    );
+    assert_eq!(registry.requests().len(), 11);
+    assert!(
+        store
+            .put_tags(&manifest(&image), &tags(10))
+            .await
+            .iter()
+            .all(Result::is_ok)
+    );
+    assert_eq!(registry.requests().len(), 21);
+}
+
+#[tokio::test]
+async fn some_tags_fail_and_the_others_land() {
+    let registry = Registry::plain().await;
+    let image = image(&registry);
+    let store = Client::of(&registry).push(&registry, "a").await;
+    let rule = Rule::on(Class::ManifestPut)
+        .path("*/manifests/t1")
+        .forever();
+    registry.rule(rule.then(Fault::reply(409, &[], "taken")));
+    let results = store.put_tags(&manifest(&image), &tags(3)).await;
+    let landed: Vec<bool> = results.iter().map(Result::is_ok).collect();
+    assert_eq!(landed, [true, false, true]);
+    let error = results[1].as_ref().unwrap_err().to_string();
+    assert!(error.contains("a:t1") && error.contains("taken"), "{error}");
+}
+
+#[tokio::test]
+async fn an_immutable_tag_that_holds_it_already_is_a_success() {
+    let registry = Registry::builder().immutable_tags().start().await;
+    let ours = Image::new("linux/amd64").load(&registry, "a", "t0");
+    let theirs = Image::new("linux/arm64").load(&registry, "a", "t1");
+    let store = Client::of(&registry).push(&registry, "a").await;
+    let results = store.put_tags(&manifest(&ours), &tags(2)).await;
+    assert!(results[0].is_ok());
+    let error = results[1].as_ref().unwrap_err();
+    assert!(error.cause.contains("immutable"), "{error}");
+    assert!(
+        error.hints.iter().any(|hint| hint.contains(&theirs.digest)),
+        "{error:?}"
+    );
+    assert_eq!(registry.tag("a", "t1"), Some(theirs.digest));
+}
+
+#[tokio::test]
+async fn a_media_type_that_is_not_taken_is_told_with_what_to_try() {
+    let registry = Registry::builder()
+        .media_types(["application/vnd.docker.distribution.manifest.list.v2+json"])
+        .start()
+        .await;
+    let index = crate::support::image::Index::oci()
+        .of(["linux/amd64"])
+        .load(&registry, "a", None);
+    let store = Client::of(&registry).push(&registry, "a").await;
+    let results = store.put_tags(&manifest(&index), &tags(1)).await;
+    let error = results[0].as_ref().unwrap_err();
+    assert!(
+        error.hints.iter().any(|hint| hint.contains("--media-type")),
+        "{error:?}"
+    );
+}
