@@ -136,11 +136,10 @@ impl Shared {
                 let _ = waiter.reply.send(Err(NotHttp2.into()));
                 continue;
             }
-            match waiter.reply.send(Ok(open)) {
-                Ok(()) => return,
-                Err(Ok(back)) => open = back,
-                Err(Err(_)) => return,
-            }
+            let Err(Ok(back)) = waiter.reply.send(Ok(open)) else {
+                return;
+            };
+            open = back;
         }
         state.ready.push_back((Instant::now(), open));
     }

@@ -30,6 +30,8 @@ pub(super) struct Lane {
     pub(super) limiter: Arc<Limiter>,
     /// How the host is trusted.
     pub(super) profile: TlsProfile,
+    /// How long nothing is sent after a "too many requests" that names no time.
+    first_pause: Duration,
     /// Host and port, for messages.
     pub(super) host: String,
 }
@@ -84,6 +86,7 @@ impl Lane {
             any: client(false)?,
             limiter: Limiter::new(settings.jobs),
             profile: profile.clone(),
+            first_pause: settings.pace.first_pause,
             dialer,
             host,
         };
@@ -109,8 +112,8 @@ impl Lane {
     /// What an answer says about how much the host can take.
     pub(super) fn note(&self, response: &reqwest::Response) {
         if response.status() == StatusCode::TOO_MANY_REQUESTS {
-            let asked = RetryAfter::of(response.headers())
-                .map_or(Duration::from_millis(250), |asked| asked.0);
+            let asked =
+                RetryAfter::of(response.headers()).map_or(self.first_pause, |asked| asked.0);
             // A longer pause ends the run: nothing is gained by making the other requests wait for it.
             let honoured = asked <= LONGEST_RETRY_AFTER;
             self.limiter

@@ -1,1 +1,528 @@
-//! x
+//! Credentials: what is shown to whom, how often, and what a refusal reads like.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use polyarch::content::{FailureKind, Store as _, StoreError};
+
+use super::room::{Builder, Client, manifest, soon, tag};
+use crate::support::{
+    image::Image,
+    registry::{
+        Accounts, Bearer, Class, Content, Fault, Recorded, Registry, Role, Rule, Scheme, Site,
+        TokenField,
+    },
+};
+
+const SCHEMES: [Scheme; 3] = [Scheme::Http, Scheme::TlsHttp1, Scheme::TlsHttp2];
+
+fn accounts() -> Accounts {
+    Accounts::new("ci", "hunter2")
+}
+
+async fn bearer(bearer: Bearer) -> Registry {
+    let registry = Registry::builder().bearer(bearer).start().await;
+    Image::new("linux/amd64").load(&registry, "a", "t");
+    registry
+}
+
+fn logged_in(registry: &Registry) -> Builder {
+    Builder::of(registry).login(registry, "ci", "hunter2")
+}
+
+/// Only for requests that show a token: the first one shows the password.
+fn with_token(rule: Rule) -> Rule {
+    rule.and(|seen| {
+        let shown = seen.headers.get("authorization");
+        shown.is_some_and(|value| value.as_bytes().starts_with(b"Bearer"))
+    })
+}
+
+async fn read(client: &Client, registry: &Registry) -> Result<(), StoreError> {
+    let store = client.pull(registry, "a").await;
+    soon(store.manifest(&tag("t"))).await.map(drop)
+}
+
+async fn write(client: &Client, registry: &Registry) -> Result<(), StoreError> {
+    let image = Image::new("linux/amd64").load(registry, "a", None);
+    let store = client.push(registry, "a").await;
+    soon(store.put_manifest(&manifest(&image))).await
+}
+
+#[tokio::test]
+async fn a_password_is_shown_in_advance() {
+    for scheme in SCHEMES {
+        let registry = Registry::builder()
+            .scheme(scheme)
+            .basic(accounts())
+            .start()
+            .await;
+        Image::new("linux/amd64").load(&registry, "a", "t");
+        let client = logged_in(&registry).build();
+        read(&client, &registry).await.unwrap();
+        assert_eq!(registry.requests().len(), 1);
+        assert!(!client.told.all().join(" ").contains("hunter2"));
+    }
+}
+
+#[tokio::test]
+async fn every_form_of_a_challenge() {
+    for challenge in [
+        r#"Bearer realm="{realm}",service="{service}",scope="{scope}""#,
+        r#"bearer realm="{realm}", service="{service}""#,
+        r#"BEARER REALM="{realm}",SERVICE={service}"#,
+        r#"BASIC realm="x", Bearer realm="{realm}",service="{service}",scope="{scope}""#,
+        r#"Bearer service="{service}",realm="{realm}",scope="registry:catalog:*""#,
+        r#"Negotiate, Bearer realm="/token",service="{service}""#,
+    ] {
+        let registry = Registry::builder()
+            .bearer(Bearer::new(accounts()))
+            .challenges([challenge])
+            .start()
+            .await;
+        Image::new("linux/amd64").load(&registry, "a", "t");
+        read(&logged_in(&registry).build(), &registry)
+            .await
+            .unwrap_or_else(|error| panic!("{challenge}: {error}"));
+        assert_eq!(registry.requests().len(), 3, "{challenge}");
+    }
+    let registry = Registry::builder()
+        .basic(accounts())
+        .challenges(["Negotiate", r#"BASIC realm="Sonatype Nexus""#])
+        .start()
+        .await;
+    Image::new("linux/amd64").load(&registry, "a", "t");
+    read(&logged_in(&registry).build(), &registry)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn one_token_for_everything_that_was_declared() {
+    for scheme in SCHEMES {
+        let registry = Registry::builder()
+            .scheme(scheme)
+            .bearer(Bearer::new(accounts()).field(TokenField::AccessToken))
+            .start()
+            .await;
+        for repo in ["a", "b", "c"] {
+            Image::new("linux/amd64").load(&registry, repo, "t");
+        }
+        let client = logged_in(&registry).build();
+        let (a, b, c) = (
+            client.push(&registry, "a").await,
+            client.pull(&registry, "b").await,
+            client.pull(&registry, "c").await,
+        );
+        let t = tag("t");
+        let (one, two, three) = tokio::join!(a.manifest(&t), b.manifest(&t), c.manifest(&t));
+        a.put_manifest(&one.unwrap()).await.unwrap();
+        two.and(three).unwrap();
+        assert_eq!(registry.count(Class::Token), 1, "{scheme:?}");
+        let token = registry
+            .requests()
+            .into_iter()
+            .find(|r| r.class == Class::Token);
+        let query = token.unwrap().query;
+        for scope in ["a%3Apull%2Cpush", "b%3Apull", "c%3Apull"] {
+            assert!(
+                query.contains(&format!("scope=repository%3A{scope}")),
+                "{query}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn many_at_once_on_few_places_never_wait_for_each_other() {
+    // The token server is the registry's own host: its request needs a place too.
+    for jobs in [1, 2, 4] {
+        let registry = bearer(Bearer::new(accounts())).await;
+        let mut builder = logged_in(&registry);
+        builder.jobs = jobs;
+        let client = builder.build();
+        let store = client.pull(&registry, "a").await;
+        let name = tag("t");
+        let all = futures_util::future::join_all((0..8).map(|_| store.manifest(&name)));
+        for outcome in soon(all).await {
+            outcome.unwrap();
+        }
+        assert_eq!(registry.count(Class::Token), 1);
+        assert!(registry.most_at_once() <= jobs);
+    }
+}
+
+#[tokio::test]
+async fn an_identity_token_is_posted_and_goes_into_basic_where_nobody_takes_a_post() {
+    for status in [None, Some(400), Some(401), Some(404), Some(405)] {
+        // Where POST is not known, the server takes the identity token for a password.
+        let mut server = Bearer::new(Accounts::new("<token>", "refresh-me"));
+        server = match status {
+            None => server.identity_token("<token>", "refresh-me"),
+            Some(status) => server.post_status(status),
+        };
+        let registry = bearer(server).await;
+        let client = Builder::of(&registry)
+            .identity_token(&registry, "refresh-me")
+            .build();
+        read(&client, &registry).await.unwrap();
+        let tokens = 1 + usize::from(status.is_some());
+        assert_eq!(registry.count(Class::Token), tokens, "{status:?}");
+        let leaks = |r: &Recorded| r.class != Class::Token && r.carries("refresh-me");
+        assert_eq!(registry.count_where(leaks), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_posted_identity_token_is_not_sent_on_to_another_host() {
+    let registry = bearer(Bearer::new(accounts()).identity_token("ci", "refresh-me")).await;
+    let other = Registry::builder().ip("127.0.0.2").start().await;
+    let away = Fault::Redirect(307, format!("{}/token", other.url()));
+    registry.rule(Rule::on(Class::Token).forever().then(away));
+    let client = Builder::of(&registry)
+        .identity_token(&registry, "refresh-me")
+        .build();
+    assert!(read(&client, &registry).await.is_err());
+    assert_eq!(
+        other.count_where(|request| request.carries("refresh-me")),
+        0
+    );
+}
+
+#[tokio::test]
+async fn whatever_lifetime_is_told() {
+    for (expires_in, lifetime) in [
+        (Some(0), Duration::from_secs(60)),
+        (None, Duration::from_secs(60)),
+        (Some(1), Duration::from_secs(60)),
+        (Some(300), Duration::from_secs(60)),
+    ] {
+        let server = Bearer::new(accounts())
+            .expires_in(expires_in)
+            .lifetime(lifetime);
+        let registry = bearer(server).await;
+        let client = logged_in(&registry).build();
+        for _ in 0..3 {
+            read(&client, &registry).await.unwrap();
+        }
+        let tokens = registry.count(Class::Token);
+        assert!(
+            tokens == 1 || expires_in == Some(1),
+            "{expires_in:?} {tokens}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_ends_before_any_phase_is_renewed_once() {
+    for scheme in SCHEMES {
+        for class in [
+            Class::ManifestGet,
+            Class::ManifestHead,
+            Class::ManifestPut,
+            Class::BlobGet,
+            Class::BlobHead,
+            Class::UploadPost,
+            Class::UploadPut,
+        ] {
+            let registry = Registry::builder()
+                .scheme(scheme)
+                .bearer(Bearer::new(accounts()))
+                .start()
+                .await;
+            let image = Image::new("linux/amd64").load(&registry, "a", "t");
+            let client = logged_in(&registry).build();
+            let (from, to) = (
+                client.pull(&registry, "a").await,
+                client.push(&registry, "b").await,
+            );
+            registry.rule(with_token(Rule::on(class)).then(Fault::ExpireTokens));
+            let read = from.manifest(&tag("t")).await.unwrap();
+            from.describe(&tag("t")).await.unwrap();
+            for blob in read.image().unwrap().blobs() {
+                assert!(!to.has_blob(blob).await.unwrap());
+                soon(to.copy_blob(blob, from.clone(), &|_| ()))
+                    .await
+                    .unwrap();
+            }
+            to.put_manifest(&read).await.unwrap();
+            assert_eq!(registry.pending_rules(), 0, "{class:?}");
+            assert_eq!(registry.count(Class::Token), 2, "{scheme:?} {class:?}");
+            assert!(registry.manifest("b", &image.digest).is_some());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_registry_that_never_lets_in_is_asked_a_few_times() {
+    let registry = bearer(Bearer::new(accounts()).lifetime(Duration::ZERO)).await;
+    let error = read(&logged_in(&registry).build(), &registry)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind, FailureKind::Denied, "{error}");
+    // The challenge, the token, one fresh token.
+    assert_eq!(registry.count(Class::ManifestGet), 3);
+    assert_eq!(registry.count(Class::Token), 2);
+    // A scope that is never enough, another one each time.
+    let registry = bearer(Bearer::new(accounts())).await;
+    let refuse = |number: usize| {
+        let challenge = format!(
+            r#"Bearer realm="{}/token",service="test-registry",scope="repository:x{number}:pull""#,
+            registry.url()
+        );
+        Rule::on(Class::ManifestGet).then(Fault::reply(
+            401,
+            &[("www-authenticate", &challenge)],
+            "",
+        ))
+    };
+    for number in 0..20 {
+        registry.rule(refuse(number));
+    }
+    assert!(
+        read(&logged_in(&registry).build(), &registry)
+            .await
+            .is_err()
+    );
+    assert!(registry.count(Class::ManifestGet) <= 5);
+}
+
+#[tokio::test]
+async fn three_refusals_that_read_differently() {
+    let granted = || accounts().grant("ci", "other", "pull,push");
+    for by_token in [false, true] {
+        let registry = || async {
+            let builder = Registry::builder();
+            let builder = if by_token {
+                builder.bearer(Bearer::new(granted()).without_anonymous())
+            } else {
+                builder.basic(granted())
+            };
+            builder.start().await
+        };
+        // No credentials at all.
+        let it = registry().await;
+        let error = write(&Client::of(&it), &it).await.unwrap_err();
+        assert_eq!(error.kind, FailureKind::Unauthorized, "{error:?}");
+        let hints = error.hints.join(" ");
+        assert!(hints.contains("no credentials"), "{error:?}");
+        // Wrong ones.
+        let it = registry().await;
+        let client = Builder::of(&it).login(&it, "ci", "wrong").build();
+        let error = write(&client, &it).await.unwrap_err();
+        assert_eq!(error.kind, FailureKind::Unauthorized, "{error:?}");
+        let hints = error.hints.join(" ");
+        assert!(
+            hints.contains("did not accept") && hints.contains("config.json"),
+            "{error:?}"
+        );
+        assert!(!format!("{error:?}").contains("wrong\""), "{error:?}");
+        // Good ones, that are not for this.
+        let it = registry().await;
+        let error = write(&logged_in(&it).build(), &it).await.unwrap_err();
+        assert_eq!(error.kind, FailureKind::Denied, "{error:?}");
+        let hints = error.hints.join(" ");
+        assert!(
+            hints.contains("repository:a:pull,push") && hints.contains("config.json"),
+            "{error:?}"
+        );
+        assert!(it.manifest("a", "t").is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_refused_push_tries_the_next_place_and_says_so() {
+    for by_token in [false, true] {
+        let all = accounts()
+            .user("robot", "reader")
+            .grant("robot", "*", "pull")
+            .grant("ci", "*", "pull,push");
+        let builder = Registry::builder();
+        let builder = if by_token {
+            builder.bearer(Bearer::new(all))
+        } else {
+            builder.basic(all)
+        };
+        let registry = builder.start().await;
+        // The first place holds credentials that can only read.
+        let auth = base64::engine::general_purpose::STANDARD.encode("robot:reader");
+        let json = format!(
+            r#"{{"auths":{{"{}":{{"auth":"{auth}"}}}}}}"#,
+            registry.host()
+        );
+        let client = logged_in(&registry)
+            .var("DOCKER_AUTH_CONFIG", &json)
+            .build();
+        write(&client, &registry).await.unwrap();
+        let notices = client.told.of("notice");
+        assert_eq!(notices.len(), 1, "{notices:?}");
+        assert!(
+            notices[0].contains("DOCKER_AUTH_CONFIG") && notices[0].contains("config.json"),
+            "{notices:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_registry_that_denies_now_and_then_gets_a_new_token_and_one_more_try() {
+    let registry = bearer(Bearer::new(accounts())).await;
+    let denied = Fault::reply(403, &[], r#"{"errors":[{"code":"DENIED"}]}"#);
+    registry.rule(with_token(Rule::on(Class::ManifestPut)).then(denied));
+    write(&logged_in(&registry).build(), &registry)
+        .await
+        .unwrap();
+    assert_eq!(registry.count(Class::Token), 2);
+}
+
+#[tokio::test]
+async fn a_token_server_that_must_not_be_shown_credentials() {
+    for (scheme, realm, word) in [
+        (Scheme::TlsHttp2, "http://127.0.0.1:9/token", "plain HTTP"),
+        (
+            Scheme::TlsHttp2,
+            "https://169.254.169.254/token",
+            "internal address",
+        ),
+        (Scheme::Http, "https://10.0.0.1/token", "internal address"),
+        (Scheme::Http, "https://ci:x@auth.example/token", "user name"),
+        (Scheme::Http, "file:///etc/passwd", "not a URL"),
+    ] {
+        let registry = Registry::builder()
+            .scheme(scheme)
+            .bearer(Bearer::new(accounts()).realm(realm))
+            .start()
+            .await;
+        Image::new("linux/amd64").load(&registry, "a", "t");
+        let error = read(&logged_in(&registry).build(), &registry)
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind, FailureKind::Refused, "{error}");
+        assert!(error.cause.contains(word), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn the_password_goes_to_the_registry_and_its_token_server_alone() {
+    for scheme in SCHEMES {
+        let registry = Registry::builder()
+            .scheme(scheme)
+            .bearer(Bearer::new(accounts()).at(Site::new(scheme).ip("127.0.0.3")))
+            .uploads_at(Site::new(scheme).ip("127.0.0.2"))
+            .blobs_at(Site::new(scheme).ip("127.0.0.4"))
+            .start()
+            .await;
+        let image = Image::new("linux/amd64").load(&registry, "a", "t");
+        let client = logged_in(&registry).build();
+        let (from, to) = (
+            client.pull(&registry, "a").await,
+            client.push(&registry, "b").await,
+        );
+        let read = from.manifest(&tag("t")).await.unwrap();
+        for blob in read.image().unwrap().blobs() {
+            soon(to.copy_blob(blob, from.clone(), &|_| ()))
+                .await
+                .unwrap();
+        }
+        to.put_manifest(&read).await.unwrap();
+        assert!(registry.manifest("b", &image.digest).is_some());
+        let tokens = registry.issued_tokens();
+        for request in registry.requests() {
+            let shown = request.carries("hunter2");
+            let holder = matches!(request.role, Role::Registry | Role::Token);
+            assert!(!shown || holder, "{request:?}");
+            let token = tokens.iter().any(|token| request.carries(token));
+            assert!(!token || request.role == Role::Registry, "{request:?}");
+        }
+        // The token server and the other hosts are trusted as the registry is.
+        assert!(registry.count_where(|request| request.role == Role::Token) > 0);
+        let told = client.told.all().join("\n");
+        assert!(!told.contains("hunter2") && tokens.iter().all(|token| !told.contains(token)));
+    }
+}
+
+#[tokio::test]
+async fn a_token_server_that_has_trouble_is_asked_again() {
+    for status in [408, 429, 500, 502, 503, 504] {
+        let registry = bearer(Bearer::new(accounts())).await;
+        registry.rule(Rule::on(Class::Token).times(3).then(Fault::status(status)));
+        registry.rule(Rule::on(Class::Token).then(Fault::Reset));
+        read(&logged_in(&registry).build(), &registry)
+            .await
+            .unwrap();
+        registry.rule(Rule::on(Class::Token).forever().then(Fault::status(status)));
+        let error = read(&logged_in(&registry).build(), &registry)
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind, FailureKind::Unavailable, "{error}");
+        assert!(error.cause.contains(&status.to_string()), "{error}");
+        assert!(error.cause.contains("gave up after"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_hostile_token_server_is_refused() {
+    let token = |length: usize| format!(r#"{{"token":"{}"}}"#, "x".repeat(length));
+    for (fault, word) in [
+        (Fault::reply(200, &[], "<html>hello</html>"), "not the JSON"),
+        (Fault::reply(200, &[], "{}"), "no token"),
+        (
+            Fault::reply(200, &[], r#"{"token":"a\nb"}"#),
+            "no header can carry",
+        ),
+        (
+            Fault::reply(200, &[], token(70_000)),
+            "more than 65536 bytes",
+        ),
+        (
+            Fault::Body(Content::virtual_bytes(1, 2 << 30)),
+            "more than 65536 bytes",
+        ),
+        (Fault::Endless, "more than 65536 bytes"),
+        (
+            Fault::HeaderFlood {
+                count: 20,
+                size: 8000,
+            },
+            "headers",
+        ),
+    ] {
+        let registry = bearer(Bearer::new(accounts())).await;
+        registry.rule(Rule::on(Class::Token).forever().then(fault));
+        let error = read(&logged_in(&registry).build(), &registry)
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind, FailureKind::Refused, "{error}");
+        assert!(error.cause.contains(word), "{error}");
+        assert_eq!(registry.count(Class::Token), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_registry_that_gave_up_tokens_is_believed() {
+    let registry = Registry::builder()
+        .tls()
+        .bearer(Bearer::new(accounts()))
+        .start()
+        .await;
+    Image::new("linux/amd64").load(&registry, "a", "t");
+    let client = logged_in(&registry).build();
+    read(&client, &registry).await.unwrap();
+    // From then on the token server is known; now it is gone and the registry wants a password.
+    let mut again = logged_in(&registry);
+    again.facts = client.facts.clone();
+    registry.rule(Rule::on(Class::Token).forever().then(Fault::status(500)));
+    let basic = &[("www-authenticate", r#"Basic realm="x""#)];
+    let first = Rule::on(Class::ManifestGet).and(|seen| {
+        !seen
+            .headers
+            .get("authorization")
+            .is_some_and(|value| value.as_bytes().starts_with(b"Basic"))
+    });
+    registry.rule(first.forever().then(Fault::reply(401, basic, "")));
+    registry.rule(Rule::on(Class::ManifestGet).then(Fault::reply(404, &[], "let in")));
+    registry.clear();
+    let error = read(&again.build(), &registry).await.unwrap_err();
+    assert!(error.cause.contains("let in"), "{error}");
+    // A guess is tried once.
+    assert_eq!(registry.count(Class::Token), 1);
+}

@@ -1,1 +1,236 @@
-//! x
+//! How many requests, connections and round trips it takes: exact, since a merge job does nothing but wait.
+
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures_util::future::join_all;
+use polyarch::{
+    content::Store as _,
+    registry::{Facts, RegistryRepository},
+    spec::Tag,
+};
+
+use super::room::{Builder, Client, manifest, soon, tag};
+use crate::support::{
+    image::{Image, Index},
+    registry::{Accounts, Bearer, Class, Registry, Role, Scheme, Site},
+};
+
+const PLATFORMS: [&str; 4] = ["linux/amd64", "linux/arm64", "linux/386", "linux/riscv64"];
+
+fn load(registry: &Registry) {
+    for (number, platform) in PLATFORMS.iter().enumerate() {
+        Image::new(platform).load(registry, "a", format!("s{number}").as_str());
+    }
+}
+
+/// The merge job: four images are read with their configs, and an index is put under two tags.
+async fn job(client: &Client, registry: &Registry) {
+    let store = client.push(registry, "a").await;
+    soon(work(&store, registry)).await;
+}
+
+async fn work(store: &Arc<RegistryRepository>, registry: &Registry) {
+    let names: Vec<_> = (0..4).map(|number| tag(&format!("s{number}"))).collect();
+    let read = join_all(names.iter().map(|name| store.manifest(name))).await;
+    let images: Vec<_> = read.into_iter().map(Result::unwrap).collect();
+    let configs = images.iter().map(|image| &image.image().unwrap().config);
+    for config in join_all(configs.map(|config| store.blob(config, 1 << 20))).await {
+        config.unwrap();
+    }
+    // The bytes of the index do not matter here, only that its children are there.
+    let scratch = Registry::plain().await;
+    let index = Index::oci().of(PLATFORMS).load(&scratch, "a", None);
+    let tags: Vec<Tag> = ["t0", "t1"].map(|text| text.parse().unwrap()).into();
+    for outcome in store.put_tags(&manifest(&index), &tags).await {
+        outcome.unwrap();
+    }
+    assert_eq!(registry.tags("a").len(), 6);
+}
+
+/// Connections that carried requests to the registry itself.
+fn connections(registry: &Registry) -> usize {
+    let own = registry.requests().into_iter();
+    let own: BTreeSet<u64> = own
+        .filter(|request| request.role == Role::Registry)
+        .map(|request| request.connection)
+        .collect();
+    own.len()
+}
+
+/// A second client that knows what the first one learnt.
+fn knowing(facts: &Facts, builder: Builder) -> Client {
+    let mut builder = builder;
+    builder.facts = facts.clone();
+    builder.build()
+}
+
+#[tokio::test]
+async fn no_authorisation_takes_ten_requests_and_one_connection_once_http2_is_known() {
+    let registry = Registry::builder().tls().start().await;
+    load(&registry);
+    let client = Client::of(&registry);
+    job(&client, &registry).await;
+    assert_eq!(registry.requests().len(), 10);
+    // Nothing is known yet: a connection for each of the four that are asked for at once, at most.
+    assert!(connections(&registry) <= 4);
+    registry.clear();
+    let client = knowing(&client.facts, Builder::of(&registry));
+    job(&client, &registry).await;
+    assert_eq!(registry.requests().len(), 10);
+    assert_eq!(connections(&registry), 1);
+}
+
+#[tokio::test]
+async fn http1_opens_as_many_connections_as_there_are_requests_at_once() {
+    for scheme in [Scheme::Http, Scheme::TlsHttp1] {
+        let registry = Registry::builder().scheme(scheme).start().await;
+        load(&registry);
+        let client = Client::of(&registry);
+        for _ in 0..2 {
+            job(&client, &registry).await;
+            assert_eq!(registry.requests().len(), 10);
+            assert_eq!(connections(&registry), 4, "{scheme:?}");
+            registry.clear();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_no_longer_speaks_http2_is_spoken_to_as_it_is() {
+    let known = Registry::builder().tls().start().await;
+    load(&known);
+    let client = Client::of(&known);
+    job(&client, &known).await;
+    let learnt = client.facts.all().into_values().next().unwrap();
+    assert_eq!(learnt.http2, Some(true));
+    let registry = Registry::builder().tls_http1().start().await;
+    load(&registry);
+    let facts = Facts::new([(registry.host().parse().unwrap(), learnt)].into());
+    let client = knowing(&facts, Builder::of(&registry));
+    job(&client, &registry).await;
+    assert_eq!(registry.requests().len(), 10);
+    assert_eq!(connections(&registry), 4);
+    assert!(
+        client.told.of("waiting").is_empty(),
+        "{:?}",
+        client.told.all()
+    );
+    assert_eq!(facts.all().into_values().next().unwrap().http2, Some(false));
+}
+
+#[tokio::test]
+async fn a_password_in_advance_costs_nothing() {
+    let registry = Registry::builder()
+        .tls()
+        .basic(Accounts::new("ci", "pw"))
+        .start()
+        .await;
+    load(&registry);
+    let client = Builder::of(&registry).login(&registry, "ci", "pw").build();
+    job(&client, &registry).await;
+    assert_eq!(registry.requests().len(), 10);
+}
+
+#[tokio::test]
+async fn a_token_is_fetched_once_and_in_advance_where_the_server_is_known() {
+    for own_host in [true, false] {
+        let mut bearer = Bearer::new(Accounts::new("ci", "pw"));
+        if !own_host {
+            bearer = bearer.at(Site::new(Scheme::TlsHttp2).ip("127.0.0.3"));
+        }
+        let registry = Registry::builder().tls().bearer(bearer).start().await;
+        load(&registry);
+        let login = || Builder::of(&registry).login(&registry, "ci", "pw");
+        let client = login().build();
+        job(&client, &registry).await;
+        // Four challenges at once, one token.
+        assert_eq!(registry.count(Class::Token), 1);
+        assert_eq!(registry.requests().len(), 15);
+        registry.clear();
+        let client = knowing(&client.facts, login());
+        job(&client, &registry).await;
+        assert_eq!(registry.requests().len(), 11, "{own_host}");
+        assert_eq!(connections(&registry), 1, "{own_host}");
+        assert_eq!(registry.requests()[0].class, Class::Token);
+    }
+}
+
+#[tokio::test]
+async fn connections_are_opened_while_the_token_is_on_its_way() {
+    let bearer = Bearer::new(Accounts::new("ci", "pw"));
+    let bearer = bearer.at(Site::new(Scheme::TlsHttp1).ip("127.0.0.3"));
+    let registry = Registry::builder().tls_http1().bearer(bearer).start().await;
+    load(&registry);
+    let login = || Builder::of(&registry).login(&registry, "ci", "pw");
+    let client = login().build();
+    job(&client, &registry).await;
+    registry.clear();
+    let client = knowing(&client.facts, login());
+    job(&client, &registry).await;
+    assert_eq!(registry.requests().len(), 11);
+    assert_eq!(connections(&registry), 4);
+}
+
+/// The number of serial round trips of a job: the slope of its time against the distance.
+async fn round_trips(registry: &Registry, build: impl Fn() -> Client) -> f64 {
+    let (near, far) = (Duration::from_millis(20), Duration::from_millis(120));
+    let mut best = [f64::MAX; 2];
+    for (distance, best) in [near, far].into_iter().zip(&mut best) {
+        registry.set_latency(distance);
+        // The machine may be busy: what counts is what is possible.
+        for _ in 0..3 {
+            let client = build();
+            let store = client.push(registry, "a").await;
+            let began = Instant::now();
+            soon(work(&store, registry)).await;
+            *best = best.min(began.elapsed().as_secs_f64());
+        }
+    }
+    (best[1] - best[0]) / (far.as_secs_f64() - near.as_secs_f64())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn five_round_trips_and_no_more() {
+    for scheme in [Scheme::TlsHttp2, Scheme::TlsHttp1] {
+        let registry = Registry::builder()
+            .scheme(scheme)
+            .latency(Duration::from_millis(20))
+            .start()
+            .await;
+        load(&registry);
+        // TCP, TLS, manifests, configs, tags: with nothing known of the registry, and with all.
+        let trips = round_trips(&registry, || Client::of(&registry)).await;
+        assert!((4.5..5.5).contains(&trips), "{scheme:?} {trips}");
+        let client = Client::of(&registry);
+        job(&client, &registry).await;
+        let facts = client.facts.clone();
+        let trips = round_trips(&registry, || knowing(&facts, Builder::of(&registry))).await;
+        assert!((4.5..5.5).contains(&trips), "{scheme:?} {trips}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_known_token_server_costs_one_round_trip_more() {
+    let bearer = Bearer::new(Accounts::new("ci", "pw"));
+    let bearer = bearer.at(Site::new(Scheme::TlsHttp2).ip("127.0.0.3"));
+    let registry = Registry::builder()
+        .tls()
+        .bearer(bearer)
+        .latency(Duration::from_millis(20))
+        .start()
+        .await;
+    load(&registry);
+    let login = || Builder::of(&registry).login(&registry, "ci", "pw");
+    // The challenge, and the token from a host of its own: TCP, TLS, GET.
+    let cold = round_trips(&registry, || login().build()).await;
+    assert!((8.5..9.5).contains(&cold), "{cold}");
+    let client = login().build();
+    job(&client, &registry).await;
+    let facts = client.facts.clone();
+    let known = round_trips(&registry, || knowing(&facts, login())).await;
+    assert!((5.5..6.5).contains(&known), "{known}");
+}

@@ -25,7 +25,7 @@ use crate::support::registry::{Registry, tls};
 pub(super) const PACE: Pace = Pace {
     connect: Duration::from_secs(3),
     silence: Duration::from_secs(3),
-    first_pause: Duration::from_millis(4),
+    first_pause: Duration::from_millis(1),
 };
 
 /// How a client is asked to be.
