@@ -3,14 +3,40 @@
 use std::io::IsTerminal as _;
 use std::sync::Arc;
 
-use super::args::ConnectionArgs;
+use super::args::{ConnectionArgs, ProgressArg};
 use crate::auth::Keychain;
 use crate::environment::Environment;
 use crate::progress::Observed;
 use crate::registry::{Facts, Insecure, Registries, RegistrySettings};
-use crate::report::{Console, ConsoleMode};
+use crate::report::{Console, ConsoleMode, JsonLines};
 use crate::stores::Stores;
 use crate::transport::{TlsProfile, Transport, TransportSettings};
+
+/// How progress is shown.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Progress {
+    /// Bars on a terminal, and otherwise nothing but what must be known: the drop-in commands are called by
+    /// scripts that expect Docker's silence.
+    DropIn,
+    /// As an option says.
+    Asked(ProgressArg),
+}
+
+impl Progress {
+    /// `None`: as JSON.
+    fn mode(self) -> Option<ConsoleMode> {
+        let is_terminal = std::io::stderr().is_terminal();
+        match self {
+            Self::DropIn | Self::Asked(ProgressArg::Auto) if is_terminal => {
+                Some(ConsoleMode::Terminal)
+            }
+            Self::DropIn | Self::Asked(ProgressArg::None) => Some(ConsoleMode::Quiet),
+            Self::Asked(ProgressArg::Auto | ProgressArg::Plain) => Some(ConsoleMode::Lines),
+            Self::Asked(ProgressArg::Tty) => Some(ConsoleMode::Terminal),
+            Self::Asked(ProgressArg::Json) => None,
+        }
+    }
+}
 
 /// The surroundings of one run.
 pub(super) struct Context<'a> {
@@ -19,17 +45,15 @@ pub(super) struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    /// With bars on a terminal, and otherwise nothing but what must be known: the drop-in commands are
-    /// called by scripts that expect Docker's silence.
-    pub(super) fn new(environment: &'a Environment, debug: bool) -> Self {
-        let mode = if std::io::stderr().is_terminal() {
-            ConsoleMode::Terminal
-        } else {
-            ConsoleMode::Quiet
+    /// With progress shown as asked.
+    pub(super) fn new(environment: &'a Environment, progress: Progress, debug: bool) -> Self {
+        let observed: Observed = match progress.mode() {
+            Some(mode) => Arc::new(Console::new(mode, debug)),
+            None => Arc::new(JsonLines { debug }),
         };
         Self {
             environment,
-            observed: Arc::new(Console::new(mode, debug)),
+            observed,
         }
     }
 

@@ -7,6 +7,7 @@ use crate::content::{FailureKind, StoreError};
 use crate::draft::DraftError;
 use crate::plan::PlanError;
 use crate::report::github::neutral;
+use crate::sources::SourceError;
 use crate::spec::ReferenceError;
 
 /// Exit codes, documented in the README.
@@ -67,6 +68,22 @@ impl Failure {
 
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
+        self
+    }
+
+    /// The error in one line.
+    pub(super) fn text(&self) -> String {
+        format!("{:#}", self.error)
+    }
+
+    /// What to try.
+    pub(super) fn hints(&self) -> &[String] {
+        &self.hints
+    }
+
+    /// The same, where something else of the run did land.
+    pub(super) fn partial(mut self) -> Self {
+        self.code = exit::PARTIAL;
         self
     }
 
@@ -131,6 +148,17 @@ impl From<PlanError> for Failure {
         let hints = error.hints();
         Self {
             code: exit::REFUSED,
+            error: error.into(),
+            hints,
+        }
+    }
+}
+
+impl From<SourceError> for Failure {
+    fn from(error: SourceError) -> Self {
+        let hints = error.hints();
+        Self {
+            code: exit::USAGE,
             error: error.into(),
             hints,
         }

@@ -4,13 +4,17 @@ mod annotate;
 mod args;
 mod auth;
 mod context;
+mod copy;
 mod create;
 mod failure;
 mod from_environment;
 mod inspect;
+mod job;
 mod list;
 mod ls;
 mod plugin;
+mod publish;
+mod publish_report;
 mod push;
 mod rm;
 mod shell;
@@ -24,7 +28,7 @@ use clap::{CommandFactory as _, FromArgMatches as _};
 
 use crate::environment::Environment;
 use args::{Cli, Command};
-use context::Context;
+use context::{Context, Progress};
 use failure::Failure;
 pub use failure::exit;
 use switches::Switches;
@@ -83,7 +87,7 @@ fn block_on(command: Command, debug: bool, environment: &Environment) -> Result<
         .enable_all()
         .build()?;
     let outcome = runtime.block_on(async {
-        let context = Context::new(environment, debug);
+        let context = Context::new(environment, progress_of(&command), debug);
         tokio::select! {
             outcome = dispatch(command, &context) => outcome,
             signal = interrupted() => Err(Failure::interrupted(signal)),
@@ -94,12 +98,22 @@ fn block_on(command: Command, debug: bool, environment: &Environment) -> Result<
     outcome
 }
 
+fn progress_of(command: &Command) -> Progress {
+    match command {
+        Command::Publish(arguments) => Progress::Asked(arguments.output.progress),
+        Command::Copy(arguments) => Progress::Asked(arguments.output.progress),
+        _ => Progress::DropIn,
+    }
+}
+
 async fn dispatch(command: Command, context: &Context<'_>) -> Result<ExitCode, Failure> {
     match command {
         Command::Create(arguments) => create::run(&arguments, context).await,
         Command::Push(arguments) => push::run(&arguments, context).await,
         Command::Inspect(arguments) => inspect::run(&arguments, context).await,
         Command::Auth(arguments) => auth::run(&arguments, context).await,
+        Command::Publish(arguments) => publish::run(&arguments, context).await,
+        Command::Copy(arguments) => copy::run(&arguments, context).await,
         Command::Annotate(_)
         | Command::Rm(_)
         | Command::Ls(_)

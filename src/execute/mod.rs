@@ -2,6 +2,7 @@
 //! tag is read back. All targets at once; what failed and what landed is told for each tag.
 
 mod blobs;
+mod referrers;
 mod survey;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use crate::registry::Access;
 use crate::spec::{Digest, Tag};
 use crate::stores::Stores;
 use blobs::BlobMover;
+pub use referrers::copy_referrers;
 pub use survey::{Survey, survey};
 
 /// What execution may do.

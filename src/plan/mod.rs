@@ -3,6 +3,7 @@
 //! and execution all come from its one result.
 
 mod annotate;
+mod copy;
 mod error;
 #[cfg(test)]
 mod fixture;
@@ -24,6 +25,7 @@ use crate::spec::{
 };
 
 use annotate::Routed;
+pub use copy::{copy, image_of};
 pub use error::{Claim, PlanError};
 use flatten::Entry;
 pub use input::{

@@ -2,6 +2,7 @@
 
 mod ci;
 mod console;
+mod events;
 mod files;
 #[cfg(test)]
 mod fixture;
@@ -14,6 +15,7 @@ mod tree;
 
 pub use ci::CiSystem;
 pub use console::{Console, ConsoleMode};
+pub use events::JsonLines;
 pub use files::{FileError, Files};
 pub use json::{publish_json, publish_json_line};
 pub use result::{

@@ -1,0 +1,333 @@
+//! One index from sources to result: the road that `publish` and `copy` walk.
+
+use futures_util::future::join_all;
+
+use super::context::Context;
+use super::failure::{Failure, code_of, exit};
+use crate::content::{FailureKind, ManifestName, StoreError};
+use crate::execute::{ExecuteOptions, Execution, Survey, copy_referrers, execute, survey};
+use crate::plan::{MediaTypeChoice, Options, Place, Plan, PlanError, Severity, Source, Target};
+use crate::progress::Event;
+use crate::registry::Access;
+use crate::report::IndexResult;
+use crate::resolve::{Point, Wanted, resolve};
+use crate::sources::{SourceForm, SourceSpec, TargetForm, TargetSpec};
+use crate::spec::{Digest, Repository, Tag};
+use crate::stores::Stores;
+
+/// What is asked for.
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
+pub(super) struct Job {
+    pub(super) sources: Vec<SourceSpec>,
+    pub(super) targets: Vec<Target>,
+    /// Where bare digests lie, if that is not in the targets.
+    pub(super) image: Option<Repository>,
+    pub(super) append: bool,
+    /// Everything below the sources is read, whether the targets have it or not.
+    pub(super) read_all: bool,
+    pub(super) options: Options,
+    /// The annotations are those of the environment, not asked for by this command.
+    pub(super) default_annotations: bool,
+    pub(super) referrers: bool,
+    pub(super) dry_run: bool,
+    pub(super) verify: bool,
+    pub(super) jobs: usize,
+}
+
+/// What came of it: the result for every report, and how it failed if it did.
+pub(super) struct Outcome {
+    pub(super) result: IndexResult,
+    pub(super) failure: Option<Failure>,
+}
+
+/// How the plan is made from what was resolved.
+type Planner = fn(&[Source], &[Target], &Options) -> Result<Plan, PlanError>;
+
+impl Job {
+    /// Resolves, plans and, unless it is a dry run, executes. The error is what kept it from a plan.
+    pub(super) async fn run(
+        mut self,
+        stores: &Stores,
+        context: &Context<'_>,
+        planner: Planner,
+    ) -> Result<Outcome, Failure> {
+        if !self.dry_run {
+            for target in &self.targets {
+                stores.open(&target.place, Access::Push).await?;
+            }
+        }
+        let survey_wanted = self.verify && !self.dry_run;
+        let (sources, append, known) = tokio::join!(
+            self.resolve(stores),
+            self.resolve_append(stores, context),
+            async {
+                if survey_wanted {
+                    survey(stores, &self.targets).await
+                } else {
+                    Survey::default()
+                }
+            }
+        );
+        let sources = sources?;
+        self.options.append = append?;
+        let plan = self.plan(&sources, planner, context)?;
+        for notice in &plan.notices {
+            context.observed.observe(match notice.severity {
+                Severity::Warning => Event::Warning(&notice.text),
+                Severity::Notice => Event::Notice(&notice.text),
+            });
+        }
+        if self.dry_run {
+            return Ok(Outcome {
+                result: IndexResult::planned(&plan, &self.targets),
+                failure: None,
+            });
+        }
+        let options = ExecuteOptions {
+            verify: self.verify,
+            jobs: self.jobs,
+        };
+        let execution = execute(&plan, stores, &known, &options, &context.observed).await?;
+        let mut failure = failure_of(&execution);
+        if failure.is_none() && self.referrers {
+            let roots: Vec<(Place, Digest)> = sources
+                .iter()
+                .map(|source| (source.place.clone(), source.root.digest().clone()))
+                .collect();
+            let copied = copy_referrers(&plan, &roots, stores, &context.observed).await;
+            failure = copied.err().map(Failure::from);
+        }
+        Ok(Outcome {
+            result: IndexResult::executed(&plan, &execution),
+            failure,
+        })
+    }
+
+    /// Annotations that only the environment brings (metadata-action's, in every job that uses it) must not be an
+    /// error for images of Docker's types: then the index is an OCI one, which can carry them.
+    fn plan(
+        &mut self,
+        sources: &[Source],
+        planner: Planner,
+        context: &Context<'_>,
+    ) -> Result<Plan, Failure> {
+        let is_auto = self.options.media_type == MediaTypeChoice::Auto;
+        match planner(sources, &self.targets, &self.options) {
+            Err(PlanError::AnnotationOnDockerList { .. })
+                if is_auto && self.default_annotations =>
+            {
+                context.observed.observe(Event::Notice(
+                    "an OCI index instead of a Docker manifest list, which could not carry the annotations from the environment",
+                ));
+                self.options.media_type = MediaTypeChoice::Oci;
+                Ok(planner(sources, &self.targets, &self.options)?)
+            }
+            outcome => Ok(outcome?),
+        }
+    }
+
+    async fn resolve(&self, stores: &Stores) -> Result<Vec<Source>, Failure> {
+        let places = self.places_of_digests(stores).await?;
+        let wanted: Vec<Wanted> = self
+            .sources
+            .iter()
+            .zip(places)
+            .map(|(source, place)| self.wanted(source, place))
+            .collect();
+        Ok(resolve(stores, &wanted).await?)
+    }
+
+    fn wanted(&self, source: &SourceSpec, digest_place: Option<(Place, Place)>) -> Wanted {
+        let (place, point) = match (&source.form, digest_place) {
+            (SourceForm::Layout(reference), _) => (
+                Place::Layout(reference.place().to_string()),
+                Point::Layout(reference.clone()),
+            ),
+            (SourceForm::Digest(digest), Some((place, read_from))) => (
+                place,
+                Point::InTarget(ManifestName::Digest(digest.clone()), read_from),
+            ),
+            (SourceForm::Descriptor(descriptor), Some((place, read_from))) => {
+                (place, Point::Described(descriptor.clone(), read_from))
+            }
+            (SourceForm::Reference(reference), _) => {
+                let name = match (reference.digest(), reference.tag()) {
+                    (Some(digest), _) => ManifestName::Digest(digest.clone()),
+                    (None, Some(tag)) => ManifestName::Tag(tag.clone()),
+                    (None, None) => ManifestName::Tag(latest()),
+                };
+                (
+                    Place::Repository(reference.repository().clone()),
+                    Point::Name(name),
+                )
+            }
+            (SourceForm::Digest(_) | SourceForm::Descriptor(_), None) => {
+                unreachable!("a place was found for every bare digest")
+            }
+        };
+        let elsewhere = |target: &Target| target.place != place && place != Place::Targets;
+        Wanted {
+            name: source.text.clone(),
+            content: self.read_all || self.targets.iter().any(elsewhere),
+            place,
+            point,
+            set_platform: source.set_platform.clone(),
+        }
+    }
+
+    /// For each source that is a bare digest: the place it lies in for the plan, and the one to read it from.
+    /// With one repository among the targets, that is it. With several, those that lack the digest get it from
+    /// the first that has it.
+    async fn places_of_digests(
+        &self,
+        stores: &Stores,
+    ) -> Result<Vec<Option<(Place, Place)>>, Failure> {
+        let repositories: Vec<&Place> = match &self.image {
+            Some(_) => Vec::new(),
+            None => self
+                .targets
+                .iter()
+                .map(|target| &target.place)
+                .filter(|place| matches!(place, Place::Repository(_)))
+                .collect(),
+        };
+        let image = self.image.clone().map(Place::Repository);
+        let finds = self.sources.iter().map(|source| async {
+            let digest = match &source.form {
+                SourceForm::Digest(digest) => digest,
+                SourceForm::Descriptor(descriptor) => &descriptor.digest,
+                SourceForm::Reference(_) | SourceForm::Layout(_) => return Ok(None),
+            };
+            if let Some(place) = &image {
+                return Ok(Some((place.clone(), place.clone())));
+            }
+            match repositories[..] {
+                [] => Err(Failure::usage(format!(
+                    "in which repository does {} lie? Name it with --image REPOSITORY",
+                    source.text
+                ))),
+                [place] if self.targets.len() == 1 => Ok(Some((Place::Targets, place.clone()))),
+                _ => Ok(Some(self.find_digest(digest, &repositories, stores).await)),
+            }
+        });
+        join_all(finds).await.into_iter().collect()
+    }
+
+    async fn find_digest(
+        &self,
+        digest: &Digest,
+        repositories: &[&Place],
+        stores: &Stores,
+    ) -> (Place, Place) {
+        let name = ManifestName::Digest(digest.clone());
+        let looks = repositories.iter().map(|place| async {
+            let store = stores.open(place, Access::Pull).await.ok()?;
+            store.describe(&name).await.ok()
+        });
+        let found = join_all(looks).await;
+        let first = found.iter().position(Option::is_some).unwrap_or(0);
+        let everywhere =
+            found.iter().all(Option::is_some) && repositories.len() == self.targets.len();
+        let read_from = repositories[first].clone();
+        let place = if everywhere {
+            Place::Targets
+        } else {
+            read_from.clone()
+        };
+        (place, read_from)
+    }
+
+    /// The index at the first tag, to start from; a tag that is not there yet is an empty start.
+    async fn resolve_append(
+        &self,
+        stores: &Stores,
+        context: &Context<'_>,
+    ) -> Result<Option<Source>, Failure> {
+        let first = self.targets.first().filter(|_| self.append);
+        let Some((target, tag)) = first.and_then(|target| Some((target, target.tags.first()?)))
+        else {
+            return Ok(None);
+        };
+        let elsewhere = self.targets.iter().any(|other| other.place != target.place);
+        let wanted = Wanted {
+            name: format!("{}:{tag}", target.place),
+            place: target.place.clone(),
+            point: Point::Name(ManifestName::Tag(tag.clone())),
+            set_platform: None,
+            content: elsewhere,
+        };
+        match resolve(stores, std::slice::from_ref(&wanted)).await {
+            Ok(mut sources) => Ok(sources.pop()),
+            Err(error) if error.kind == FailureKind::NotFound => {
+                let text = format!("{} does not exist yet: nothing to append to", wanted.name);
+                context.observed.observe(Event::Notice(&text));
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn latest() -> Tag {
+    "latest".parse().expect("latest is a tag")
+}
+
+/// Targets grouped by place, in the order in which each was first named.
+pub(super) fn targets(specs: &[TargetSpec]) -> Vec<Target> {
+    let mut targets: Vec<Target> = Vec::new();
+    for spec in specs {
+        let (place, tag) = match &spec.form {
+            TargetForm::Repository(repository, tag) => {
+                (Place::Repository(repository.clone()), Some(tag.clone()))
+            }
+            TargetForm::Layout(reference) => (
+                Place::Layout(reference.place().to_string()),
+                reference.tag.clone(),
+            ),
+        };
+        let position = targets.iter().position(|target| target.place == place);
+        let position = position.unwrap_or_else(|| {
+            targets.push(Target {
+                place,
+                tags: Vec::new(),
+            });
+            targets.len() - 1
+        });
+        let tags = &mut targets[position].tags;
+        if let Some(tag) = tag.filter(|tag| !tags.contains(tag)) {
+            tags.push(tag);
+        }
+    }
+    targets
+}
+
+/// The failure of an execution: partial if something landed, else that of the first thing that failed.
+fn failure_of(execution: &Execution) -> Option<Failure> {
+    let failures = execution.failures();
+    let first: &StoreError = failures.first()?;
+    let landed: Vec<String> = execution
+        .targets
+        .iter()
+        .flat_map(|target| {
+            let tags = target.tags.iter().filter(|tag| tag.result.is_ok());
+            tags.map(move |tag| format!("{}:{}", target.place, tag.tag))
+        })
+        .collect();
+    let code = if execution.landed_something() {
+        exit::PARTIAL
+    } else {
+        code_of(first.kind)
+    };
+    let mut failure = Failure::message(code, first);
+    for hint in &first.hints {
+        failure = failure.hint(hint.clone());
+    }
+    for other in &failures[1..] {
+        failure = failure.hint(format!("this failed too: {other}"));
+    }
+    Some(if landed.is_empty() {
+        failure.hint("no tag was changed")
+    } else {
+        failure.hint(format!("these tags landed: {}", landed.join(", ")))
+    })
+}

@@ -1,0 +1,263 @@
+//! `polyarch publish`: the whole job in one command, for one image or for all of a spec file.
+
+use std::collections::HashSet;
+use std::process::ExitCode;
+
+use futures_util::StreamExt as _;
+
+use super::args::{
+    AttestationsArg, ManifestAnnotationsArg, MediaTypeArg, OnDuplicateArg, PublishArgs,
+};
+use super::context::Context;
+use super::failure::Failure;
+use super::job::{Job, Outcome, targets};
+use super::publish_report::Reporter;
+use crate::plan::{
+    self, Attestations, ManifestAnnotations, MediaTypeChoice, OnDuplicate, Options, Target,
+};
+use crate::progress::Event;
+use crate::sources::{
+    ImageSpec, MetadataDefaults, SourceSpec, TargetForm, TargetSpec, parse_annotate_list,
+    parse_annotations, parse_labels, parse_sources, parse_targets, read_digests, read_spec,
+    set_platforms,
+};
+use crate::spec::{AnnotationRule, Platform, Repository};
+use crate::stores::Stores;
+
+/// Images of a spec file under way at once.
+const IMAGES_AT_ONCE: usize = 16;
+
+pub(super) async fn run(
+    arguments: &PublishArgs,
+    context: &Context<'_>,
+) -> Result<ExitCode, Failure> {
+    let stores = context.stores(&arguments.connection);
+    let reporter = Reporter::new(&arguments.output, context);
+    let outcome = publish(arguments, context, &stores).await;
+    reporter.finish(outcome, stores.registries())
+}
+
+async fn publish(
+    arguments: &PublishArgs,
+    context: &Context<'_>,
+    stores: &Stores,
+) -> Result<Vec<Outcome>, Failure> {
+    let jobs = jobs(arguments, context)?;
+    let runs = jobs
+        .into_iter()
+        .map(|job| job.run(stores, context, plan::plan));
+    let results: Vec<_> = futures_util::stream::iter(runs)
+        .buffered(IMAGES_AT_ONCE)
+        .collect()
+        .await;
+    collect(results)
+}
+
+/// All outcomes, or the first failure if nothing came of anything. Images that failed beside others that did not
+/// are in the report of neither: they are told as failures of the run.
+fn collect(results: Vec<Result<Outcome, Failure>>) -> Result<Vec<Outcome>, Failure> {
+    let mut outcomes = Vec::new();
+    let mut failure: Option<Failure> = None;
+    for result in results {
+        match result {
+            Ok(outcome) => outcomes.push(outcome),
+            Err(error) => {
+                failure = Some(match failure {
+                    Some(first) => first.hint(format!("this failed too: {}", error.text())),
+                    None => error,
+                });
+            }
+        }
+    }
+    match (failure, outcomes.last_mut()) {
+        (None, _) => Ok(outcomes),
+        (Some(failure), None) => Err(failure),
+        (Some(failure), Some(last)) => {
+            last.failure = Some(match last.failure.take() {
+                Some(own) => own.hint(format!("this failed too: {}", failure.text())),
+                None => failure.partial(),
+            });
+            Ok(outcomes)
+        }
+    }
+}
+
+fn jobs(arguments: &PublishArgs, context: &Context<'_>) -> Result<Vec<Job>, Failure> {
+    let defaults = MetadataDefaults::from_environment(context.environment)?;
+    let annotations = annotations(arguments, &defaults)?;
+    if let Some(path) = &arguments.file {
+        return read_spec(path)?
+            .into_iter()
+            .map(|image| job_of_spec(image, &annotations, arguments))
+            .collect();
+    }
+    let mut sources = Vec::new();
+    for text in arguments.sources.iter().chain(&arguments.source) {
+        sources.extend(parse_sources(text)?);
+    }
+    if let Some(directory) = &arguments.digests {
+        sources.extend(read_digests(directory)?);
+    }
+    if sources.is_empty() && !arguments.append {
+        return Err(Failure::usage(
+            "nothing to publish: name a SOURCE, --digests DIR or --file SPEC",
+        ));
+    }
+    set_platforms(&mut sources, &platform_settings(arguments)?)?;
+    let specs = target_specs(arguments, &defaults)?;
+    notice_hostless(&specs, context);
+    Ok(vec![job(sources, targets(&specs), annotations, arguments)?])
+}
+
+fn job(
+    sources: Vec<SourceSpec>,
+    targets: Vec<Target>,
+    annotations: Vec<AnnotationRule>,
+    arguments: &PublishArgs,
+) -> Result<Job, Failure> {
+    Ok(Job {
+        sources,
+        targets,
+        image: arguments.image.as_deref().map(image).transpose()?,
+        append: arguments.append,
+        read_all: false,
+        options: options(arguments, annotations)?,
+        default_annotations: !is_given(&arguments.annotation)
+            && !is_given(&arguments.labels_as_annotations),
+        referrers: arguments.referrers,
+        dry_run: arguments.dry_run,
+        verify: !arguments.no_verify,
+        jobs: arguments.connection.jobs.into(),
+    })
+}
+
+fn job_of_spec(
+    mut image: ImageSpec,
+    annotations: &[AnnotationRule],
+    arguments: &PublishArgs,
+) -> Result<Job, Failure> {
+    set_platforms(&mut image.sources, &platform_settings(arguments)?)?;
+    let target = Target {
+        place: plan::Place::Repository(image.image.repository().clone()),
+        tags: image
+            .targets()
+            .iter()
+            .filter_map(|target| target.tag().cloned())
+            .collect(),
+    };
+    let mut all = annotations.to_vec();
+    all.extend(image.annotations);
+    job(image.sources, vec![target], all, arguments)
+}
+
+fn platform_settings(arguments: &PublishArgs) -> Result<Vec<(String, Platform)>, Failure> {
+    let mut settings = Vec::new();
+    for text in &arguments.set_platform {
+        settings.extend(parse_annotate_list(text)?);
+    }
+    Ok(settings)
+}
+
+fn image(text: &str) -> Result<Repository, Failure> {
+    text.trim()
+        .parse()
+        .map_err(|error| Failure::from(error).context(format!("--image {text}")))
+}
+
+fn target_specs(
+    arguments: &PublishArgs,
+    defaults: &MetadataDefaults,
+) -> Result<Vec<TargetSpec>, Failure> {
+    let specs = if is_given(&arguments.tags) {
+        let mut specs = Vec::new();
+        for text in arguments.tags.iter().filter(|text| !text.trim().is_empty()) {
+            specs.extend(parse_targets(text)?);
+        }
+        specs
+    } else {
+        defaults.targets()?
+    };
+    if specs.is_empty() {
+        return Err(Failure::usage("where to? Name at least one --tag REF")
+            .hint("in GitHub Actions, docker/metadata-action leaves the tags in the environment"));
+    }
+    Ok(specs)
+}
+
+/// Somebody who forgot the registry would otherwise learn it from a refusal of Docker Hub.
+fn notice_hostless(specs: &[TargetSpec], context: &Context<'_>) {
+    let mut told = HashSet::new();
+    for spec in specs.iter().filter(|spec| spec.hostless) {
+        if let TargetForm::Repository(repository, _) = &spec.form
+            && told.insert(repository)
+        {
+            let text = format!(
+                "{} names no registry, so it is {repository} on Docker Hub; write the host in front if another is meant",
+                spec.text
+            );
+            context.observed.observe(Event::Notice(&text));
+        }
+    }
+}
+
+fn annotations(
+    arguments: &PublishArgs,
+    defaults: &MetadataDefaults,
+) -> Result<Vec<AnnotationRule>, Failure> {
+    let mut rules = if is_given(&arguments.annotation) {
+        let mut rules = Vec::new();
+        for text in &arguments.annotation {
+            rules.extend(parse_annotations(text)?);
+        }
+        rules
+    } else {
+        defaults.rules()?
+    };
+    for text in &arguments.labels_as_annotations {
+        rules.extend(parse_labels(text)?);
+    }
+    Ok(rules)
+}
+
+fn options(arguments: &PublishArgs, annotations: Vec<AnnotationRule>) -> Result<Options, Failure> {
+    Ok(Options {
+        platforms: platforms(&arguments.platform)?,
+        annotations,
+        manifest_annotations: match arguments.manifest_annotations {
+            ManifestAnnotationsArg::Index => ManifestAnnotations::Index,
+            ManifestAnnotationsArg::Ignore => ManifestAnnotations::Ignore,
+            ManifestAnnotationsArg::Error => ManifestAnnotations::Error,
+        },
+        media_type: match arguments.media_type {
+            MediaTypeArg::Auto => MediaTypeChoice::Auto,
+            MediaTypeArg::Oci => MediaTypeChoice::Oci,
+            MediaTypeArg::Docker => MediaTypeChoice::Docker,
+        },
+        attestations: match arguments.attestations {
+            AttestationsArg::Keep => Attestations::Keep,
+            AttestationsArg::Drop => Attestations::Drop,
+        },
+        on_duplicate: match arguments.on_duplicate {
+            OnDuplicateArg::Error => OnDuplicate::Error,
+            OnDuplicateArg::Replace => OnDuplicate::Replace,
+            OnDuplicateArg::Keep => OnDuplicate::Keep,
+        },
+        ..Options::default()
+    })
+}
+
+/// Platforms as people list them: by commas, in lines, or both.
+pub(super) fn platforms(texts: &[String]) -> Result<Vec<Platform>, Failure> {
+    texts
+        .iter()
+        .flat_map(|text| text.split([',', '\n']))
+        .map(str::trim)
+        .filter(|text| !text.is_empty())
+        .map(|text| text.parse().map_err(Failure::usage))
+        .collect()
+}
+
+/// Whether anything was given: an option from the environment can be there and empty.
+fn is_given(texts: &[String]) -> bool {
+    texts.iter().any(|text| !text.trim().is_empty())
+}

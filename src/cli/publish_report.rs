@@ -1,0 +1,129 @@
+//! What `publish` and `copy` tell: standard output, files, and the CI system that runs them.
+
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use super::args::{CiArg, OutputArgs, OutputFormat};
+use super::context::Context;
+use super::failure::{Failure, exit};
+use super::job::Outcome;
+use super::shell::print;
+use crate::registry::Registries;
+use crate::report::{
+    CiSystem, ErrorResult, Files, IndexResult, github, gitlab, publish_json, publish_text,
+};
+
+/// The name of the section in GitLab's log.
+const SECTION: &str = "polyarch_publish";
+
+/// Tells the results of one run.
+pub(super) struct Reporter<'a> {
+    options: &'a OutputArgs,
+    context: &'a Context<'a>,
+    ci: CiSystem,
+}
+
+impl<'a> Reporter<'a> {
+    /// Begins to tell: GitLab's log gets a section of its own.
+    pub(super) fn new(options: &'a OutputArgs, context: &'a Context<'a>) -> Self {
+        let ci = match options.ci {
+            CiArg::Auto => CiSystem::detect(context.environment),
+            CiArg::Github => CiSystem::GitHub,
+            CiArg::Gitlab => CiSystem::GitLab,
+            CiArg::None => CiSystem::None,
+        };
+        if ci == CiSystem::GitLab {
+            eprint!(
+                "{}",
+                gitlab::section_start(SECTION, "polyarch", SystemTime::now())
+            );
+        }
+        Self {
+            options,
+            context,
+            ci,
+        }
+    }
+
+    /// Writes every report, and turns the outcome into the end of the command.
+    pub(super) fn finish(
+        &self,
+        outcome: Result<Vec<Outcome>, Failure>,
+        registries: &Registries,
+    ) -> Result<ExitCode, Failure> {
+        let (results, failure) = match outcome {
+            Ok(outcomes) => split(outcomes),
+            Err(failure) => (Vec::new(), Some(failure)),
+        };
+        if self.ci == CiSystem::GitLab {
+            eprint!("{}", gitlab::section_end(SECTION, SystemTime::now()));
+        }
+        self.write(&results)?;
+        if self.ci == CiSystem::GitHub {
+            let environment = self.context.environment;
+            github::mask(environment, &registries.secrets_seen());
+            let error = failure.as_ref().map(|failure| ErrorResult {
+                message: failure.text(),
+                hints: failure.hints().to_vec(),
+            });
+            github::report(
+                environment,
+                &results,
+                error.as_ref(),
+                !self.options.no_summary,
+            )
+            .map_err(|error| Failure::new(exit::FAILURE, error))?;
+        }
+        match failure {
+            Some(failure) => Err(failure),
+            None => Ok(ExitCode::SUCCESS),
+        }
+    }
+
+    fn write(&self, results: &[IndexResult]) -> Result<(), Failure> {
+        if !results.is_empty() {
+            let text = match self.options.output {
+                OutputFormat::Text => results
+                    .iter()
+                    .map(publish_text)
+                    .collect::<Vec<_>>()
+                    .join("\n"),
+                OutputFormat::Json => publish_json(results) + "\n",
+            };
+            print(text.as_bytes())?;
+        }
+        let files = Files {
+            metadata: self.options.metadata_file.clone(),
+            digest: self.options.digest_file.clone(),
+            index: self.options.index_file.clone(),
+            dotenv: self.options.dotenv.clone(),
+        };
+        files
+            .write(results)
+            .map_err(|error| Failure::new(exit::FAILURE, error))
+    }
+}
+
+/// The results, and the first failure with the others behind it.
+fn split(outcomes: Vec<Outcome>) -> (Vec<IndexResult>, Option<Failure>) {
+    let mut failure: Option<Failure> = None;
+    let mut results = Vec::new();
+    let (mut failed, mut done) = (0, 0);
+    for outcome in outcomes {
+        results.push(outcome.result);
+        match outcome.failure {
+            None => done += 1,
+            Some(error) => {
+                failed += 1;
+                failure = Some(match failure {
+                    Some(first) => first.hint(format!("this failed too: {}", error.text())),
+                    None => error,
+                });
+            }
+        }
+    }
+    if failed > 0 && done > 0 {
+        failure = failure.map(Failure::partial);
+    }
+    (results, failure)
+}
