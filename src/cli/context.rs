@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use super::args::{ConnectionArgs, ProgressArg};
 use crate::auth::Keychain;
-use crate::cache::Cache;
 use crate::environment::Environment;
 use crate::progress::Observed;
-use crate::registry::{Insecure, Registries, RegistrySettings};
+use crate::registry::{Facts, Insecure, Registries, RegistrySettings};
 use crate::report::{Console, ConsoleMode, JsonLines};
 use crate::stores::Stores;
 use crate::transport::{TlsProfile, Transport, TransportSettings};
@@ -43,8 +42,6 @@ impl Progress {
 pub(super) struct Context<'a> {
     pub(super) environment: &'a Environment,
     pub(super) observed: Observed,
-    /// To be saved when the run is over.
-    pub(super) cache: Cache,
 }
 
 impl<'a> Context<'a> {
@@ -56,18 +53,13 @@ impl<'a> Context<'a> {
         };
         Self {
             environment,
-            cache: Cache::open(environment),
             observed,
         }
     }
 
     /// The places of one run, with the trust and limits of its options.
     pub(super) fn stores(&self, options: &ConnectionArgs) -> Stores {
-        // An authority that the user trusts is trusted for token servers and redirects, too.
-        let tls = TlsProfile {
-            ca_cert: options.ca_cert.clone(),
-            ..TlsProfile::of_environment(self.environment)
-        };
+        let mut tls = TlsProfile::of_environment(self.environment);
         let transport = Transport::new(
             TransportSettings {
                 jobs: options.jobs.into(),
@@ -77,6 +69,7 @@ impl<'a> Context<'a> {
             },
             Arc::clone(&self.observed),
         );
+        tls.ca_cert.clone_from(&options.ca_cert);
         let settings = RegistrySettings {
             insecure: if options.insecure {
                 Insecure::Named
@@ -92,7 +85,7 @@ impl<'a> Context<'a> {
             transport,
             keychain,
             settings,
-            self.cache.facts(),
+            Facts::default(),
         ))
     }
 }

@@ -33,7 +33,7 @@ impl<'a> Reporter<'a> {
             CiArg::None => CiSystem::None,
         };
         if ci == CiSystem::GitLab {
-            eprint!(
+            eprintln!(
                 "{}",
                 gitlab::section_start(SECTION, "polyarch", SystemTime::now())
             );
@@ -56,7 +56,7 @@ impl<'a> Reporter<'a> {
             Err(failure) => (Vec::new(), Some(failure)),
         };
         if self.ci == CiSystem::GitLab {
-            eprint!("{}", gitlab::section_end(SECTION, SystemTime::now()));
+            eprintln!("{}", gitlab::section_end(SECTION, SystemTime::now()));
         }
         self.write(&results)?;
         if self.ci == CiSystem::GitHub {

@@ -143,6 +143,8 @@ pub enum SourceError {
     Spec {
         /// What is wrong, and where.
         message: String,
+        /// What to try.
+        hint: Option<&'static str>,
     },
     /// Something wrong, and where it stands.
     #[error("{place}: {error}")]
@@ -177,6 +179,7 @@ impl SourceError {
     pub(super) fn spec(message: impl Into<String>) -> Self {
         Self::Spec {
             message: message.into(),
+            hint: None,
         }
     }
 
@@ -210,6 +213,7 @@ impl SourceError {
             Self::ForeignFile {
                 path, of_layout, ..
             } => of_foreign_file(path, *of_layout),
+            Self::Spec { hint, .. } => hint.iter().map(|hint| (*hint).to_owned()).collect(),
             _ => Vec::new(),
         }
     }
@@ -245,9 +249,6 @@ fn of_text(text: &str) -> Option<String> {
     }
     if text.contains('$') || text.contains("{{") {
         return Some("a variable was not replaced".to_owned());
-    }
-    if text.ends_with([':', '@']) {
-        return Some("nothing stands behind the last character: is a variable empty?".to_owned());
     }
     if let Some((_, advice)) = PREFIXES.iter().find(|(word, _)| text.starts_with(word)) {
         return Some((*advice).to_owned());

@@ -144,31 +144,27 @@ impl Collector {
         if trimmed.is_empty() {
             return self.empty_output();
         }
-        if LayoutReference::is_meant_by(trimmed) && !trimmed.contains(['\n', '\r']) {
-            let source = parse_one(trimmed).map_err(|error| self.at(error))?;
+        if let Some(source) = self.output(trimmed)? {
             return self.keep(source);
         }
         self.list_in_string(trimmed)
     }
 
-    /// `digests: "sha256:…\nsha256:…"`: if one of them is a source, all must be.
+    /// `digests: "sha256:…\nsha256:…"`: all of it must be sources.
     fn list_in_string(&mut self, text: &str) -> Result<(), SourceError> {
+        let mut sources = Vec::new();
         let pieces = text.split(['\n', '\r', ',']).map(str::trim);
-        let (mut sources, mut other) = (Vec::new(), None);
         for piece in pieces.filter(|piece| !piece.is_empty()) {
             match self.output(piece)? {
                 Some(source) => sources.push(source),
-                None => other = other.or(Some(piece)),
+                None if sources.is_empty() => break,
+                None => return Err(self.at(SourceError::not_a_source(piece))),
             }
         }
-        match (sources.is_empty(), other) {
-            (true, _) => {
-                self.skip(text);
-                Ok(())
-            }
-            (false, Some(other)) => Err(self.at(SourceError::not_a_source(other))),
-            (false, None) => sources.into_iter().try_for_each(|source| self.keep(source)),
+        if sources.is_empty() {
+            self.skip(text);
         }
+        sources.into_iter().try_for_each(|source| self.keep(source))
     }
 
     fn json_in_string(&mut self, text: &str, mode: Mode) -> Result<(), SourceError> {
@@ -275,6 +271,3 @@ impl Collector {
 fn is_never_a_source(key: &str) -> bool {
     NEVER_SOURCES.contains(&key) || NEVER_PREFIXES.iter().any(|prefix| key.starts_with(prefix))
 }
-
-#[cfg(test)]
-mod tests;

@@ -96,9 +96,7 @@ impl<'de> Deserialize<'de> for Pairs {
                     if key.trim().is_empty() {
                         return Err(A::Error::custom("an annotation without a key"));
                     }
-                    // Nothing behind the colon is an empty text, as for manifest-tool.
-                    let value: Option<String> = map.next_value()?;
-                    pairs.push((key, value.unwrap_or_default()));
+                    pairs.push((key, map.next_value()?));
                 }
                 Ok(Pairs(pairs))
             }
@@ -133,14 +131,11 @@ fn explain(error: &serde_saphyr::Error) -> SourceError {
         field, expected, ..
     } = error.without_snippet()
     else {
-        let told = error.render_with_formatter(&serde_saphyr::UserMessageFormatter);
-        return SourceError::spec(shown(&told.replace(['\n', '\r'], " ")));
+        return SourceError::spec(shown(&error.to_string()));
     };
     let line = error.location().map_or(0, |location| location.line());
     let field = shown(field);
-    // `arch` is nearer to `architecture` than letters tell.
-    let longer = expected.iter().find(|known| known.starts_with(&field));
-    let advice = match longer.copied().or_else(|| nearest(&field, expected)) {
+    let advice = match nearest(&field, expected) {
         Some(known) => format!("did you mean {known:?}?"),
         None => format!("known here: {}", expected.join(", ")),
     };
