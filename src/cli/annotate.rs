@@ -28,7 +28,8 @@ pub(super) fn run(
         ));
     }
     Drafts::locate(environment)?.update(&list, |draft| {
-        let mut draft = draft.ok_or_else(|| missing(arguments))?;
+        let mut draft =
+            draft.ok_or_else(|| missing(arguments).hint("`polyarch ls` shows the local lists"))?;
         match &image {
             Some(image) => {
                 let entry = find(&mut draft, image, arguments)?;
@@ -85,7 +86,7 @@ fn missing(arguments: &AnnotateArgs) -> Failure {
         ),
         None => format!("No such manifest: {}", arguments.list),
     };
-    Failure::message(exit::FAILURE, text).hint("`polyarch ls` shows the local lists")
+    Failure::message(exit::FAILURE, text)
 }
 
 /// The entry that is named, or the only image that came out of the index that is named.
@@ -109,19 +110,21 @@ fn find<'a>(
         .collect();
     match of_index[..] {
         [position] => Ok(&mut draft.entries[position]),
-        [] => Err(missing(arguments)),
+        [] => Err(missing(arguments).hint(format!("its entries are: {}", names(&draft.entries)))),
         _ => {
-            let names: Vec<String> = of_index
-                .iter()
-                .map(|position| draft.entries[*position].reference.to_string())
-                .collect();
+            let images = of_index.iter().map(|position| &draft.entries[*position]);
             Err(Failure::usage(format!(
                 "{image} is an index with {} images; name one of them: {}",
-                names.len(),
-                names.join(", ")
+                of_index.len(),
+                names(images)
             )))
         }
     }
+}
+
+fn names<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> String {
+    let names = entries.into_iter().map(|entry| entry.reference.to_string());
+    names.collect::<Vec<_>>().join(", ")
 }
 
 /// Empty values of `--os` and `--arch` change nothing, as with Docker; those of `--variant` and

@@ -27,7 +27,7 @@ pub(super) struct Cli {
     #[arg(long, requires = "version")]
     pub(super) verbose: bool,
     /// Tell every request on standard error (never a secret)
-    #[arg(long, short = 'D', global = true)]
+    #[arg(long, short = 'D', global = true, display_order = 900)]
     pub(super) debug: bool,
     #[command(subcommand)]
     pub(super) command: Option<Command>,
@@ -81,6 +81,9 @@ pub(super) struct ConnectionArgs {
 }
 
 #[derive(Args, Debug)]
+#[command(
+    after_help = "Example:\n  polyarch create example.com/app:1.0 example.com/app:1.0-amd64 example.com/app:1.0-arm64\n  polyarch push --purge example.com/app:1.0"
+)]
 pub(super) struct CreateArgs {
     /// Amend an existing manifest list: the named sources are read again, the others stay
     #[arg(long, short)]
@@ -99,6 +102,9 @@ pub(super) struct CreateArgs {
 }
 
 #[derive(Args, Debug)]
+#[command(
+    after_help = "Example:\n  polyarch annotate --arch arm --variant v7 example.com/app:1.0 example.com/app:1.0-armhf\n  polyarch annotate --annotation org.opencontainers.image.version=1.0 example.com/app:1.0"
+)]
 pub(super) struct AnnotateArgs {
     /// Set the operating system
     #[arg(long, value_name = "OS")]
@@ -130,6 +136,7 @@ pub(super) struct AnnotateArgs {
 }
 
 #[derive(Args, Debug)]
+#[command(override_usage = "polyarch inspect [OPTIONS] [MANIFEST_LIST] MANIFEST")]
 pub(super) struct InspectArgs {
     /// Everything: reference, descriptor, raw bytes and content of each manifest
     #[arg(long, short)]
@@ -143,8 +150,8 @@ pub(super) struct InspectArgs {
     /// A summary for programs
     #[arg(long, value_name = "FORMAT")]
     pub(super) format: Option<Format>,
-    /// The local list that has the manifest, then the manifest; or one name, local or remote
-    #[arg(value_name = "[MANIFEST_LIST] MANIFEST", required = true, num_args = 1..=2)]
+    /// One name: a local list, else what the registry has. Two: a local list, and the entry of it to show
+    #[arg(value_name = "MANIFEST", required = true, num_args = 1..=2)]
     pub(super) names: Vec<String>,
     #[command(flatten)]
     pub(super) connection: ConnectionArgs,
@@ -334,7 +341,6 @@ pub(super) struct CompletionsArgs {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
-    /// One JSON document
     Json,
 }
 
@@ -412,9 +418,7 @@ pub(super) enum CiArg {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum AccessArg {
-    /// Reading
     Pull,
-    /// Writing
     Push,
 }
 

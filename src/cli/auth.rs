@@ -42,6 +42,9 @@ fn as_text(explanation: &Explanation) -> String {
         let mark = if step.used { "=>" } else { "  " };
         let found = match &step.outcome {
             Outcome::Found {
+                kind: "anonymous", ..
+            } => "always possible".to_owned(),
+            Outcome::Found {
                 kind,
                 username,
                 origin,

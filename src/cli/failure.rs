@@ -93,6 +93,11 @@ impl Failure {
         self
     }
 
+    /// The exit code that it means.
+    pub(super) fn code(&self) -> u8 {
+        self.code
+    }
+
     /// Prints the error and what to try, and gives the exit code.
     pub(super) fn print(&self) -> ExitCode {
         // `{:#}` walks the chain: outermost first, causes behind colons.

@@ -90,14 +90,19 @@ fn targets(list: &Reference, tags: &[String]) -> Result<Vec<Target>, Failure> {
     Ok(targets)
 }
 
-/// A tag anywhere, as a whole reference.
+/// A tag anywhere, as a whole reference. A bare digest could be read as a tag of Docker Hub's `sha256`.
 fn elsewhere(text: &str) -> Result<(Place, Tag), Failure> {
+    let no_tag = || Failure::usage(format!("--tag {text}: a tag is needed, not a digest"));
+    if ["sha256:", "sha512:"]
+        .iter()
+        .any(|algorithm| text.starts_with(algorithm))
+    {
+        return Err(no_tag());
+    }
     let reference = Reference::parse_or_latest(text)
         .map_err(|error| Failure::from(error).context(format!("--tag {text}")))?;
     let tag = reference.tag().filter(|_| reference.digest().is_none());
-    let tag = tag
-        .cloned()
-        .ok_or_else(|| Failure::usage(format!("--tag {text}: a tag is needed, not a digest")))?;
+    let tag = tag.cloned().ok_or_else(no_tag)?;
     Ok((Place::Repository(reference.repository().clone()), tag))
 }
 

@@ -12,10 +12,9 @@ pub(super) fn run(arguments: &RmArgs, environment: &Environment) -> Result<ExitC
     let drafts = Drafts::locate(environment)?;
     let mut code = 0;
     for text in &arguments.lists {
-        let outcome = remove(&drafts, text);
-        if let Err(failure) = outcome {
+        if let Err(failure) = remove(&drafts, text) {
             let _ = failure.print();
-            code = exit::FAILURE;
+            code = code.max(failure.code());
         }
     }
     Ok(ExitCode::from(code))

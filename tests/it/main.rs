@@ -4,6 +4,7 @@
 mod support;
 
 mod buildx;
+mod cli;
 mod client;
 mod draft;
 mod layout;

@@ -1,0 +1,9 @@
+//! The binary from outside: what a person sees, what a pipeline gets, and what is left behind.
+
+mod bench;
+mod credentials;
+mod errors;
+mod hostile;
+mod lists;
+mod schema;
+mod surroundings;
