@@ -17,6 +17,9 @@ pub use lock::Lock;
 /// Temporary files older than this were left behind by a process that was killed.
 const LEFTOVER_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// How often a file is looked at anew because it was replaced: writers take much longer than a look.
+const MOST_LOOKS: usize = 100;
+
 const TEMPORARY_PREFIX: &str = ".polyarch-";
 const TEMPORARY_SUFFIX: &str = ".tmp";
 
@@ -89,16 +92,18 @@ pub fn open(path: &Path) -> Result<(File, Metadata), DiskError> {
     open_regular(path, &seen)
 }
 
-/// As [`open`], for files that nobody but us writes: a symbolic link is not followed.
+/// As [`open`], for files that nobody but us writes: a symbolic link is not followed. A file that another
+/// process replaces between the look and the opening is looked at again.
 pub fn open_own(path: &Path) -> Result<(File, Metadata), DiskError> {
-    let seen = fs::symlink_metadata(path).map_err(at("read", path))?;
-    let (file, metadata) = open_regular(path, &seen)?;
-    if same_file(&seen, &metadata) {
-        Ok((file, metadata))
-    } else {
-        let replaced = io::Error::other("it was replaced at that very moment");
-        Err(at("read", path)(replaced))
+    for _ in 0..MOST_LOOKS {
+        let seen = fs::symlink_metadata(path).map_err(at("read", path))?;
+        let (file, metadata) = open_regular(path, &seen)?;
+        if same_file(&seen, &metadata) {
+            return Ok((file, metadata));
+        }
     }
+    let replaced = io::Error::other("it is replaced again and again");
+    Err(at("read", path)(replaced))
 }
 
 fn open_regular(path: &Path, seen: &Metadata) -> Result<(File, Metadata), DiskError> {
