@@ -84,6 +84,16 @@ impl Stores {
         Ok(store)
     }
 
+    /// Whether there may be something at a place: `false` for a layout that is not on disk. Nothing is opened.
+    pub fn may_exist(&self, place: &Place) -> bool {
+        match place {
+            Place::Layout(name) => name
+                .parse::<LayoutReference>()
+                .map_or(true, |reference| reference.path.exists()),
+            Place::Repository(_) | Place::Targets => true,
+        }
+    }
+
     /// What a layout's reference means in it: its digest, its tag, or its only image.
     pub async fn select(&self, reference: &LayoutReference) -> Result<ManifestName, StoreError> {
         let place = Place::Layout(reference.place().to_string());

@@ -35,10 +35,6 @@ pub(super) struct Cli {
 
 #[derive(Subcommand, Debug)]
 pub(super) enum Command {
-    /// The whole job in one command: resolve, plan, push, verify, report
-    Publish(Box<PublishArgs>),
-    /// Copy an image or an index as it is, between repositories, registries and layouts
-    Copy(CopyArgs),
     /// Create a local manifest list for annotating and pushing to a registry
     Create(CreateArgs),
     /// Add information to an entry of a local manifest list, or to the list itself
@@ -47,6 +43,10 @@ pub(super) enum Command {
     Inspect(InspectArgs),
     /// Push a manifest list to a registry, under one tag or several
     Push(PushArgs),
+    /// The whole job in one command: resolve, plan, push, verify, report
+    Publish(Box<PublishArgs>),
+    /// Copy an image or an index as it is, between repositories, registries and layouts
+    Copy(CopyArgs),
     /// Delete one or more local manifest lists
     Rm(RmArgs),
     /// List the local manifest lists
@@ -200,7 +200,7 @@ pub(super) struct PublishArgs {
     #[arg(long, value_name = "REPOSITORY")]
     pub(super) image: Option<String>,
     /// A YAML file of one or several images, as manifest-tool's
-    #[arg(long, short, value_name = "SPEC", conflicts_with_all = ["sources", "source", "digests"])]
+    #[arg(long, short, value_name = "SPEC", conflicts_with_all = ["sources", "source", "digests", "tags"])]
     pub(super) file: Option<PathBuf>,
     /// Exactly these platforms: each must be there, others are left out
     #[arg(long, value_name = "PLATFORM", value_delimiter = ',')]

@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use super::args::{ConnectionArgs, ProgressArg};
 use crate::auth::Keychain;
-use crate::cache::Cache;
 use crate::environment::Environment;
 use crate::progress::Observed;
-use crate::registry::{Insecure, Registries, RegistrySettings};
+use crate::registry::{Facts, Insecure, Registries, RegistrySettings};
 use crate::report::{Console, ConsoleMode, JsonLines};
 use crate::stores::Stores;
 use crate::transport::{TlsProfile, Transport, TransportSettings};
@@ -43,8 +42,6 @@ impl Progress {
 pub(super) struct Context<'a> {
     pub(super) environment: &'a Environment,
     pub(super) observed: Observed,
-    /// To be saved when the run is over.
-    pub(super) cache: Cache,
 }
 
 impl<'a> Context<'a> {
@@ -56,7 +53,6 @@ impl<'a> Context<'a> {
         };
         Self {
             environment,
-            cache: Cache::open(environment),
             observed,
         }
     }
@@ -89,7 +85,7 @@ impl<'a> Context<'a> {
             transport,
             keychain,
             settings,
-            self.cache.facts(),
+            Facts::default(),
         ))
     }
 }

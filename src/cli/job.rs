@@ -53,7 +53,10 @@ impl Job {
     ) -> Result<Outcome, Failure> {
         if !self.dry_run {
             for target in &self.targets {
-                stores.open(&target.place, Access::Push).await?;
+                // A new layout is made when there is a plan for it: a refusal leaves nothing behind.
+                if stores.may_exist(&target.place) {
+                    stores.open(&target.place, Access::Push).await?;
+                }
             }
         }
         let survey_wanted = self.verify && !self.dry_run;

@@ -83,9 +83,13 @@ fn collect(results: Vec<Result<Outcome, Failure>>) -> Result<Vec<Outcome>, Failu
 }
 
 fn jobs(arguments: &PublishArgs, context: &Context<'_>) -> Result<Vec<Job>, Failure> {
-    let annotations = annotations(arguments, context)?;
+    let defaults = MetadataDefaults::from_environment(context.environment)?;
+    let annotations = annotations(arguments, &defaults)?;
     if let Some(path) = &arguments.file {
-        return jobs_of_spec(read_spec(path)?, &annotations, arguments);
+        return read_spec(path)?
+            .into_iter()
+            .map(|image| job_of_spec(image, &annotations, arguments))
+            .collect();
     }
     let mut sources = Vec::new();
     for text in arguments.sources.iter().chain(&arguments.source) {
@@ -100,7 +104,7 @@ fn jobs(arguments: &PublishArgs, context: &Context<'_>) -> Result<Vec<Job>, Fail
         ));
     }
     set_platforms(&mut sources, &platform_settings(arguments)?)?;
-    let specs = target_specs(arguments, context)?;
+    let specs = target_specs(arguments, &defaults)?;
     notice_hostless(&specs, context);
     Ok(vec![job(sources, targets(&specs), annotations, arguments)?])
 }
@@ -127,32 +131,23 @@ fn job(
     })
 }
 
-/// A job for each image of a spec file. `--set-platform` may name a source of any of them.
-fn jobs_of_spec(
-    images: Vec<ImageSpec>,
+fn job_of_spec(
+    mut image: ImageSpec,
     annotations: &[AnnotationRule],
     arguments: &PublishArgs,
-) -> Result<Vec<Job>, Failure> {
-    let sources = images.iter().flat_map(|image| image.sources.clone());
-    let mut sources: Vec<SourceSpec> = sources.collect();
-    set_platforms(&mut sources, &platform_settings(arguments)?)?;
-    let mut sources = sources.into_iter();
-    let mut jobs = Vec::new();
-    for image in images {
-        let own = sources.by_ref().take(image.sources.len()).collect();
-        let target = Target {
-            place: plan::Place::Repository(image.image.repository().clone()),
-            tags: image
-                .targets()
-                .iter()
-                .filter_map(|target| target.tag().cloned())
-                .collect(),
-        };
-        let mut all = annotations.to_vec();
-        all.extend(image.annotations);
-        jobs.push(job(own, vec![target], all, arguments)?);
-    }
-    Ok(jobs)
+) -> Result<Job, Failure> {
+    set_platforms(&mut image.sources, &platform_settings(arguments)?)?;
+    let target = Target {
+        place: plan::Place::Repository(image.image.repository().clone()),
+        tags: image
+            .targets()
+            .iter()
+            .filter_map(|target| target.tag().cloned())
+            .collect(),
+    };
+    let mut all = annotations.to_vec();
+    all.extend(image.annotations);
+    job(image.sources, vec![target], all, arguments)
 }
 
 fn platform_settings(arguments: &PublishArgs) -> Result<Vec<(String, Platform)>, Failure> {
@@ -171,7 +166,7 @@ fn image(text: &str) -> Result<Repository, Failure> {
 
 fn target_specs(
     arguments: &PublishArgs,
-    context: &Context<'_>,
+    defaults: &MetadataDefaults,
 ) -> Result<Vec<TargetSpec>, Failure> {
     let specs = if is_given(&arguments.tags) {
         let mut specs = Vec::new();
@@ -180,7 +175,7 @@ fn target_specs(
         }
         specs
     } else {
-        MetadataDefaults::from_environment(context.environment)?.targets()?
+        defaults.targets()?
     };
     if specs.is_empty() {
         return Err(Failure::usage("where to? Name at least one --tag REF")
@@ -207,7 +202,7 @@ fn notice_hostless(specs: &[TargetSpec], context: &Context<'_>) {
 
 fn annotations(
     arguments: &PublishArgs,
-    context: &Context<'_>,
+    defaults: &MetadataDefaults,
 ) -> Result<Vec<AnnotationRule>, Failure> {
     let mut rules = if is_given(&arguments.annotation) {
         let mut rules = Vec::new();
@@ -216,7 +211,7 @@ fn annotations(
         }
         rules
     } else {
-        MetadataDefaults::from_environment(context.environment)?.rules()?
+        defaults.rules()?
     };
     for text in &arguments.labels_as_annotations {
         rules.extend(parse_labels(text)?);

@@ -58,26 +58,37 @@ impl<'a> Reporter<'a> {
         if self.ci == CiSystem::GitLab {
             eprintln!("{}", gitlab::section_end(SECTION, SystemTime::now()));
         }
-        self.write(&results)?;
-        if self.ci == CiSystem::GitHub {
-            let environment = self.context.environment;
-            github::mask(environment, &registries.secrets_seen());
-            let error = failure.as_ref().map(|failure| ErrorResult {
-                message: failure.text(),
-                hints: failure.hints().to_vec(),
-            });
-            github::report(
-                environment,
-                &results,
-                error.as_ref(),
-                !self.options.no_summary,
-            )
-            .map_err(|error| Failure::new(exit::FAILURE, error))?;
+        let told = self.write(&results);
+        let told = told.and(self.tell_github(&results, failure.as_ref(), registries));
+        match (failure, told) {
+            (None, Ok(())) => Ok(ExitCode::SUCCESS),
+            (None, Err(error)) => Err(error),
+            (Some(failure), Ok(())) => Err(failure),
+            // What became of the images matters more than a file.
+            (Some(failure), Err(error)) => {
+                Err(failure.hint(format!("this failed too: {}", error.text())))
+            }
         }
-        match failure {
-            Some(failure) => Err(failure),
-            None => Ok(ExitCode::SUCCESS),
+    }
+
+    fn tell_github(
+        &self,
+        results: &[IndexResult],
+        failure: Option<&Failure>,
+        registries: &Registries,
+    ) -> Result<(), Failure> {
+        if self.ci != CiSystem::GitHub {
+            return Ok(());
         }
+        let environment = self.context.environment;
+        github::mask(environment, &registries.secrets_seen());
+        let error = failure.map(|failure| ErrorResult {
+            message: failure.text(),
+            hints: failure.hints().to_vec(),
+        });
+        let with_summary = !self.options.no_summary;
+        github::report(environment, results, error.as_ref(), with_summary)
+            .map_err(|error| Failure::new(exit::FAILURE, error))
     }
 
     fn write(&self, results: &[IndexResult]) -> Result<(), Failure> {

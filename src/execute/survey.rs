@@ -26,7 +26,9 @@ impl Survey {
 /// what is wrong with more right to do so.
 pub async fn survey(stores: &Stores, targets: &[Target]) -> Survey {
     let looks = targets.iter().flat_map(|target| {
-        target.tags.iter().map(|tag| async {
+        let exists = stores.may_exist(&target.place);
+        let tags = target.tags.iter().filter(move |_| exists);
+        tags.map(|tag| async {
             let store = stores.open(&target.place, Access::Push).await.ok()?;
             let name = ManifestName::Tag(tag.clone());
             let found = store.describe(&name).await.ok()?;

@@ -9,4 +9,5 @@ mod client;
 mod draft;
 mod layout;
 mod liar;
+mod publish;
 mod registry;

@@ -6,7 +6,6 @@ mod blobs;
 mod counts;
 mod faults;
 mod manifests;
-mod memory;
 mod proxy;
 mod referrers;
 mod room;

@@ -1,0 +1,193 @@
+//! `copy`: byte for byte, from anywhere to anywhere.
+
+use serde_json::Value;
+
+use super::{Home, platforms, puts, registry};
+use crate::support::{
+    Registry,
+    image::{Image, Index, media},
+};
+
+#[test]
+fn an_image_stays_an_image_and_an_index_an_index() {
+    let from = registry();
+    let to = registry();
+    let home = Home::new();
+    let image = Image::new("linux/amd64").load(&from, "team/app", "image");
+    let index = Index::oci()
+        .of(["linux/amd64", "linux/arm64"])
+        .attested()
+        .load(&from, "team/app", "index");
+    let list = Index::docker()
+        .of(["linux/amd64", "linux/arm64"])
+        .load(&from, "team/app", "list");
+    let nested = Index::oci()
+        .of(["linux/386"])
+        .nested(Index::oci().of(["linux/s390x"]))
+        .load(&from, "team/app", "nested");
+    // Two images for one platform are the source's business.
+    let twins = Index::oci()
+        .image(Image::new("linux/amd64"))
+        .image(Image::new("linux/amd64").seed(2))
+        .load(&from, "team/app", "twins");
+    let all = [
+        ("image", image),
+        ("index", index),
+        ("list", list),
+        ("nested", nested),
+        ("twins", twins),
+    ];
+    for (tag, loaded) in all {
+        let words = [
+            "copy",
+            &from.reference("team/app", tag),
+            &to.reference("other/app", tag),
+        ];
+        let said = home.run(&words).ok();
+        assert_eq!(said.digest(), loaded.digest, "{tag}");
+        let (media_type, bytes) = to.manifest("other/app", tag).unwrap();
+        assert_eq!(
+            (media_type, bytes),
+            (loaded.media_type, loaded.bytes),
+            "{tag}"
+        );
+    }
+    assert_eq!(to.problems(), Vec::<String>::new());
+}
+
+fn three_platforms(registry: &Registry) -> Vec<Value> {
+    let index = Index::oci()
+        .of(["linux/amd64", "linux/arm64", "linux/s390x"])
+        .attested();
+    index.load(registry, "team/app", "1");
+    super::entries(registry, "team/app", "1")
+}
+
+#[test]
+fn one_platform_is_an_image_and_several_are_an_index() {
+    let from = registry();
+    let to = registry();
+    let home = Home::new();
+    let entries = three_platforms(&from);
+    let source = from.reference("team/app", "1");
+    let copy = |tag: &str, platform: &str| {
+        let target = to.reference("team/app", tag);
+        home.run(&["copy", "--platform", platform, &source, &target])
+    };
+    copy("one", "linux/arm64").ok();
+    assert_eq!(to.tag("team/app", "one").unwrap(), entries[1]["digest"]);
+    assert_eq!(
+        to.manifest("team/app", "one").unwrap().0,
+        media::OCI_MANIFEST
+    );
+    copy("two", "linux/amd64,linux/s390x").ok();
+    let images: Vec<String> = platforms(&to, "team/app", "two")
+        .into_iter()
+        .filter(|platform| platform != "unknown/unknown")
+        .collect();
+    assert_eq!(images, ["linux/amd64", "linux/s390x"]);
+    copy("none", "linux/riscv64").refused(5, &["missing platform linux/riscv64", "linux/s390x"]);
+    assert_eq!(to.tag("team/app", "none"), None);
+    assert_eq!(to.problems(), Vec::<String>::new());
+}
+
+#[test]
+fn several_destinations_in_one_run() {
+    let from = registry();
+    let to = registry();
+    let home = Home::new();
+    three_platforms(&from);
+    let digest = from.tag("team/app", "1").unwrap();
+    let targets = [
+        from.reference("team/app", "2"),
+        from.reference("other/app", "1"),
+        to.reference("team/app", "1"),
+        "oci:out:1".to_owned(),
+        "oci-archive:out.tar:1".to_owned(),
+    ];
+    let source = from.reference("team/app", "1");
+    let mut words = vec!["copy", &source];
+    words.extend(targets.iter().map(String::as_str));
+    assert_eq!(home.run(&words).ok().digest(), digest);
+    assert_eq!(from.tag("team/app", "2").unwrap(), digest);
+    assert_eq!(from.tag("other/app", "1").unwrap(), digest);
+    assert_eq!(to.tag("team/app", "1").unwrap(), digest);
+    // And back from the disk to where it never was.
+    for (layout, tag) in [("oci:out:1", "a"), ("oci-archive:out.tar", "b")] {
+        let back = registry();
+        let target = back.reference("team/app", tag);
+        assert_eq!(home.run(&["copy", layout, &target]).ok().digest(), digest);
+        assert_eq!(back.tag("team/app", tag).unwrap(), digest);
+        assert_eq!(back.problems(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_new_tag_in_the_same_repository_moves_nothing_else() {
+    let registry = registry();
+    let home = Home::new();
+    three_platforms(&registry);
+    let words = [
+        "copy",
+        &registry.reference("team/app", "1"),
+        &registry.reference("team/app", "2"),
+    ];
+    home.run(&words).ok();
+    let puts = puts(&registry);
+    assert_eq!(registry.writes().len(), 1);
+    assert!(puts[0].path.ends_with("/manifests/2"));
+}
+
+#[test]
+fn copying_within_one_registry_mounts() {
+    let registry = registry();
+    let home = Home::new();
+    three_platforms(&registry);
+    let words = [
+        "copy",
+        &registry.reference("team/app", "1"),
+        &registry.reference("new/app", "1"),
+    ];
+    let said = home.run(&words).ok();
+    let host = registry.host();
+    assert!(
+        said.stderr
+            .contains(&format!("Mounted from {host}/team/app")),
+        "{}",
+        said.stderr
+    );
+    let received: u64 = registry.requests().iter().map(|it| it.body).sum();
+    assert!(
+        received < 20_000,
+        "only manifests are sent, not {received} bytes"
+    );
+    assert_eq!(registry.problems(), Vec::<String>::new());
+}
+
+#[test]
+fn a_dry_run_copies_nothing() {
+    let registry = registry();
+    let home = Home::new();
+    three_platforms(&registry);
+    let source = registry.reference("team/app", "1");
+    let words = [
+        "copy",
+        "--dry-run",
+        &source,
+        &registry.reference("new/app", "1"),
+        "oci:out:1",
+    ];
+    let said = home.run(&words).ok();
+    assert_eq!(said.digest(), registry.tag("team/app", "1").unwrap());
+    assert!(registry.writes().is_empty());
+    assert!(!home.path("out").exists());
+}
+
+#[test]
+fn copy_takes_one_source() {
+    let registry = registry();
+    let home = Home::new();
+    let sources = [registry.reference("a", "1"), registry.reference("a", "2")].join(",");
+    home.run(&["copy", &sources, &registry.reference("b", "1")])
+        .refused(2, &["one source", "publish"]);
+}
