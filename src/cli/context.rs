@@ -59,7 +59,11 @@ impl<'a> Context<'a> {
 
     /// The places of one run, with the trust and limits of its options.
     pub(super) fn stores(&self, options: &ConnectionArgs) -> Stores {
-        let mut tls = TlsProfile::of_environment(self.environment);
+        // An authority that the user trusts is trusted for token servers and redirects, too.
+        let tls = TlsProfile {
+            ca_cert: options.ca_cert.clone(),
+            ..TlsProfile::of_environment(self.environment)
+        };
         let transport = Transport::new(
             TransportSettings {
                 jobs: options.jobs.into(),
@@ -69,7 +73,6 @@ impl<'a> Context<'a> {
             },
             Arc::clone(&self.observed),
         );
-        tls.ca_cert.clone_from(&options.ca_cert);
         let settings = RegistrySettings {
             insecure: if options.insecure {
                 Insecure::Named

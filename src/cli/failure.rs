@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use crate::content::{FailureKind, StoreError};
 use crate::draft::DraftError;
+use crate::execute::Execution;
 use crate::plan::PlanError;
 use crate::report::github::neutral;
 use crate::sources::SourceError;
@@ -64,6 +65,38 @@ impl Failure {
         };
         Self::message(exit::SIGNAL + signal, name)
             .hint("what was not reported as pushed was not pushed; run the same command again to complete it")
+    }
+
+    /// How an execution failed, if it did: partly if something landed, else as the first thing that failed. The
+    /// hints say what else failed, and what landed all the same.
+    pub(super) fn of_execution(execution: &Execution) -> Option<Self> {
+        let failures = execution.failures();
+        let first = *failures.first()?;
+        let code = if execution.landed_something() {
+            exit::PARTIAL
+        } else {
+            code_of(first.kind)
+        };
+        let mut failure = Self::message(code, first);
+        failure.hints.clone_from(&first.hints);
+        for other in &failures[1..] {
+            failure = failure.hint(format!("this failed too: {other}"));
+        }
+        let landed: Vec<String> = execution
+            .targets
+            .iter()
+            .flat_map(|target| {
+                let tags = target.tags.iter().filter(|tag| tag.result.is_ok());
+                tags.map(move |tag| format!("{}:{}", target.place, tag.tag))
+            })
+            .collect();
+        Some(if !landed.is_empty() {
+            failure.hint(format!("these tags landed: {}", landed.join(", ")))
+        } else if execution.changed_something() {
+            failure
+        } else {
+            failure.hint("no tag was changed")
+        })
     }
 
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -3,9 +3,9 @@
 use futures_util::future::join_all;
 
 use super::context::Context;
-use super::failure::{Failure, code_of, exit};
-use crate::content::{FailureKind, ManifestName, StoreError};
-use crate::execute::{ExecuteOptions, Execution, Survey, copy_referrers, execute, survey};
+use super::failure::Failure;
+use crate::content::{FailureKind, ManifestName};
+use crate::execute::{ExecuteOptions, Survey, copy_referrers, execute, survey};
 use crate::plan::{MediaTypeChoice, Options, Place, Plan, PlanError, Severity, Source, Target};
 use crate::progress::Event;
 use crate::registry::Access;
@@ -91,7 +91,7 @@ impl Job {
             jobs: self.jobs,
         };
         let execution = execute(&plan, stores, &known, &options, &context.observed).await?;
-        let mut failure = failure_of(&execution);
+        let mut failure = Failure::of_execution(&execution);
         if failure.is_none() && self.referrers {
             let roots: Vec<(Place, Digest)> = sources
                 .iter()
@@ -302,35 +302,4 @@ pub(super) fn targets(specs: &[TargetSpec]) -> Vec<Target> {
         }
     }
     targets
-}
-
-/// The failure of an execution: partial if something landed, else that of the first thing that failed.
-fn failure_of(execution: &Execution) -> Option<Failure> {
-    let failures = execution.failures();
-    let first: &StoreError = failures.first()?;
-    let landed: Vec<String> = execution
-        .targets
-        .iter()
-        .flat_map(|target| {
-            let tags = target.tags.iter().filter(|tag| tag.result.is_ok());
-            tags.map(move |tag| format!("{}:{}", target.place, tag.tag))
-        })
-        .collect();
-    let code = if execution.landed_something() {
-        exit::PARTIAL
-    } else {
-        code_of(first.kind)
-    };
-    let mut failure = Failure::message(code, first);
-    for hint in &first.hints {
-        failure = failure.hint(hint.clone());
-    }
-    for other in &failures[1..] {
-        failure = failure.hint(format!("this failed too: {other}"));
-    }
-    Some(if landed.is_empty() {
-        failure.hint("no tag was changed")
-    } else {
-        failure.hint(format!("these tags landed: {}", landed.join(", ")))
-    })
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use super::args::PushArgs;
 use super::context::Context;
-use super::failure::{Failure, code_of, exit};
+use super::failure::{Failure, exit};
 use super::list::plan_of;
 use super::shell::print;
 use crate::draft::{Draft, Drafts};
@@ -41,9 +41,8 @@ pub(super) async fn run(arguments: &PushArgs, context: &Context<'_>) -> Result<E
         &context.observed,
     )
     .await?;
-    let failures = execution.failures();
-    if let Some(first) = failures.first() {
-        return Err(failed(&execution, &plan, first));
+    if let Some(failure) = Failure::of_execution(&execution) {
+        return Err(failure);
     }
     if arguments.purge {
         drafts.remove(&list)?;
@@ -144,43 +143,4 @@ fn pushed(execution: &Execution, plan: &Plan) -> String {
     }
     let _ = writeln!(text, "{}", plan.index.digest);
     text
-}
-
-/// What failed, and what landed all the same.
-fn failed(execution: &Execution, plan: &Plan, first: &crate::content::StoreError) -> Failure {
-    let landed: Vec<String> = execution
-        .targets
-        .iter()
-        .flat_map(|target| {
-            let tags = target.tags.iter().filter(|tag| tag.result.is_ok());
-            tags.map(move |tag| format!("{}:{}", target.place, tag.tag))
-        })
-        .collect();
-    let others: Vec<String> = execution
-        .failures()
-        .iter()
-        .skip(1)
-        .map(ToString::to_string)
-        .collect();
-    let code = if execution.landed_something() {
-        exit::PARTIAL
-    } else {
-        code_of(first.kind)
-    };
-    let mut failure = Failure::message(code, first);
-    for hint in &first.hints {
-        failure = failure.hint(hint.clone());
-    }
-    for other in others {
-        failure = failure.hint(format!("this failed too: {other}"));
-    }
-    if landed.is_empty() {
-        failure.hint("no tag was changed")
-    } else {
-        failure.hint(format!(
-            "these landed as {}: {}",
-            plan.index.digest,
-            landed.join(", ")
-        ))
-    }
 }

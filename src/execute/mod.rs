@@ -55,7 +55,9 @@ pub struct TargetOutcome {
 pub struct TagOutcome {
     /// The tag.
     pub tag: Tag,
-    /// What happened.
+    /// Whether the registry took it from this run, whatever came of it afterwards.
+    pub changed: bool,
+    /// What happened; an error after a change is that of the read-back.
     pub result: Result<Landed, StoreError>,
 }
 
@@ -83,6 +85,12 @@ impl Execution {
             .collect()
     }
 
+    /// Whether any tag points elsewhere than before.
+    pub fn changed_something(&self) -> bool {
+        let mut tags = self.targets.iter().flat_map(|target| &target.tags);
+        tags.any(|tag| tag.changed)
+    }
+
     /// Whether anything that people can see was published.
     pub fn landed_something(&self) -> bool {
         self.targets.iter().any(|target| {
@@ -103,6 +111,10 @@ pub async fn execute(
 ) -> Result<Execution, StoreError> {
     for target in &plan.targets {
         stores.open(&target.place, Access::Push).await?;
+    }
+    // Before the first request, so that one token is asked for all.
+    for transfer in plan.targets.iter().flat_map(|target| &target.blobs) {
+        stores.open(&transfer.from, Access::Pull).await?;
     }
     let run = Run {
         plan,
@@ -185,6 +197,7 @@ impl Run<'_> {
             };
             outcome.tags.push(TagOutcome {
                 tag: tag.clone(),
+                changed: matches!(result, Ok(Landed::Pushed)),
                 result,
             });
         }

@@ -126,3 +126,116 @@ fn foreign(path: PathBuf, found: &'static str) -> SourceError {
         of_layout,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hex(digit: char) -> String {
+        digit.to_string().repeat(64)
+    }
+
+    fn directory(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, content) in files {
+            let path = directory.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+        directory
+    }
+
+    fn read(files: &[(&str, &str)]) -> Result<Vec<String>, SourceError> {
+        let directory = directory(files);
+        let sources = read_digests(directory.path())?;
+        Ok(sources.into_iter().map(|source| source.text).collect())
+    }
+
+    #[test]
+    fn files_come_first_and_then_directories_by_name() {
+        let (a, b, c, d) = (hex('a'), hex('b'), hex('c'), hex('d'));
+        let found = read(&[
+            (&d, ""),
+            (&c, ""),
+            (&format!("digests-linux-arm64/{a}"), ""),
+            (&format!("digests-linux-amd64/{b}"), ""),
+            (&format!("digests-linux-s390x/{b}"), ""),
+        ])
+        .unwrap();
+        assert_eq!(found, [&c, &d, &b, &a].map(|hex| format!("sha256:{hex}")));
+    }
+
+    #[test]
+    fn a_file_may_hold_its_digest() {
+        let (a, b) = (hex('a'), hex('b'));
+        let found = read(&[
+            (&a, &format!("sha256:{a}\n")),
+            ("arm64.txt", &format!("sha256:{b}\n")),
+        ]);
+        assert_eq!(found.unwrap(), [a, b].map(|hex| format!("sha256:{hex}")));
+    }
+
+    #[test]
+    fn anything_else_is_named() {
+        let a = hex('a');
+        let nested = format!("x/y/{a}");
+        let large = " ".repeat(2000);
+        for (file, content, message) in [
+            (
+                ".DS_Store",
+                "",
+                ".DS_Store is not a digest file: it is empty",
+            ),
+            ("sha256", "", "sha256 is not a digest file: it is empty"),
+            (
+                "notes.txt",
+                "hello",
+                "neither its name nor its content is a digest",
+            ),
+            (
+                "binary",
+                "\u{1}\u{0}",
+                "neither its name nor its content is a digest",
+            ),
+            (&a.to_uppercase(), "", "its name is not 64 hex digits"),
+            (&a[1..], "", "its name is not 64 hex digits"),
+            (
+                &hex('b'),
+                "sha256:abc",
+                "something else than the digest of its name",
+            ),
+            (&hex('c'), &large, "it is too large to be one"),
+            (
+                &nested,
+                "",
+                "x/y is not a digest file: it is a directory two levels down",
+            ),
+            (
+                "x/blobs/y",
+                "",
+                "x/blobs is not a digest file: it belongs to an OCI layout",
+            ),
+        ] {
+            let error = read(&[(&a, ""), (file, content)]).unwrap_err();
+            assert!(error.to_string().contains(message), "{error}");
+            assert_eq!(error.hints().len(), 1, "{error}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_an_error_in_every_directory() {
+        let error = read(&[]).unwrap_err();
+        assert!(
+            error.to_string().starts_with("no digest file in "),
+            "{error}"
+        );
+        assert!(error.hints()[0].contains("touch"));
+        let directory = directory(&[(&format!("a/{}", hex('a')), "")]);
+        fs::create_dir(directory.path().join("b")).unwrap();
+        let error = read_digests(directory.path()).unwrap_err().to_string();
+        assert!(error.ends_with("/b"), "{error}");
+        let missing = directory.path().join("missing");
+        let error = read_digests(&missing).unwrap_err().to_string();
+        assert!(error.contains("missing"), "{error}");
+    }
+}

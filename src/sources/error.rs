@@ -143,8 +143,6 @@ pub enum SourceError {
     Spec {
         /// What is wrong, and where.
         message: String,
-        /// What to try.
-        hint: Option<&'static str>,
     },
     /// Something wrong, and where it stands.
     #[error("{place}: {error}")]
@@ -179,7 +177,6 @@ impl SourceError {
     pub(super) fn spec(message: impl Into<String>) -> Self {
         Self::Spec {
             message: message.into(),
-            hint: None,
         }
     }
 
@@ -213,7 +210,6 @@ impl SourceError {
             Self::ForeignFile {
                 path, of_layout, ..
             } => of_foreign_file(path, *of_layout),
-            Self::Spec { hint, .. } => hint.iter().map(|hint| (*hint).to_owned()).collect(),
             _ => Vec::new(),
         }
     }
@@ -249,6 +245,9 @@ fn of_text(text: &str) -> Option<String> {
     }
     if text.contains('$') || text.contains("{{") {
         return Some("a variable was not replaced".to_owned());
+    }
+    if text.ends_with([':', '@']) {
+        return Some("nothing stands behind the last character: is a variable empty?".to_owned());
     }
     if let Some((_, advice)) = PREFIXES.iter().find(|(word, _)| text.starts_with(word)) {
         return Some((*advice).to_owned());

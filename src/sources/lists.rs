@@ -45,3 +45,43 @@ fn each_line<T>(
     }
     Ok(items)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn annotations_stand_one_a_line() {
+        let rules = parse_annotations("index:a=1, 2=3\r\n\n manifest-descriptor[linux/arm64]:b=\n")
+            .unwrap();
+        assert_eq!(rules.len(), 2);
+        assert_eq!(rules[0].value, "1, 2=3");
+        assert_eq!(rules[1].value, "");
+        let error = parse_annotations("a=1\nb").unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "invalid annotation \"b\": expected [LEVEL:]KEY=VALUE"
+        );
+    }
+
+    #[test]
+    fn labels_have_no_levels() {
+        let rules = parse_labels("io.k8s:name=a=b\nc=").unwrap();
+        assert_eq!(rules[0].key, "io.k8s:name");
+        assert_eq!(rules[0].value, "a=b");
+        assert_eq!(rules[0].levels, [AnnotationLevel::Index]);
+        assert!(parse_labels("=x").is_err());
+        assert!(parse_labels("x").is_err());
+    }
+
+    #[test]
+    fn platforms_of_sources_stand_one_a_line() {
+        let settings =
+            parse_annotate_list("a=linux/arm\n\nb:1=windows(10.0.17763.1)/amd64\n").unwrap();
+        let shown: Vec<_> = settings
+            .iter()
+            .map(|(name, it)| format!("{name} {it}"))
+            .collect();
+        assert_eq!(shown, ["a linux/arm/v7", "b:1 windows(10.0.17763.1)/amd64"]);
+    }
+}

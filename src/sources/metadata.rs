@@ -76,3 +76,72 @@ fn parse_json(text: &str) -> Result<Json, SourceError> {
         reason: reason.to_string(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<MetadataDefaults, SourceError> {
+        let environment: Environment = variables.iter().copied().collect();
+        MetadataDefaults::from_environment(&environment)
+    }
+
+    #[test]
+    fn nothing_is_no_error() {
+        let defaults = read(&[(TAGS, ""), ("OTHER", "x")]).unwrap();
+        assert_eq!(defaults, MetadataDefaults::default());
+        assert_eq!(defaults.targets().unwrap(), []);
+        assert_eq!(defaults.rules().unwrap(), []);
+    }
+
+    #[test]
+    fn lists_are_separated_by_line_ends() {
+        let defaults = read(&[
+            (TAGS, "ghcr.io/o/app:1\nghcr.io/o/app:latest"),
+            (ANNOTATIONS, "manifest:a=x, y\nindex:a=x, y\nindex:b="),
+        ])
+        .unwrap();
+        assert_eq!(defaults.tags, ["ghcr.io/o/app:1", "ghcr.io/o/app:latest"]);
+        assert_eq!(
+            defaults.annotations,
+            ["manifest:a=x, y", "index:a=x, y", "index:b="]
+        );
+        assert_eq!(defaults.targets().unwrap().len(), 2);
+        assert_eq!(defaults.rules().unwrap()[1].value, "x, y");
+    }
+
+    #[test]
+    fn json_knows_better_where_a_value_ends() {
+        let json = r#"{"tags":["ghcr.io/o/app:1"],"tag-names":["1"],"labels":{"a":"b"},"annotations":["index:a=one\ntwo"]}"#;
+        let defaults = read(&[
+            (JSON, json),
+            (TAGS, "x;y"),
+            (ANNOTATIONS, "index:a=one\ntwo"),
+        ])
+        .unwrap();
+        assert_eq!(defaults.tags, ["ghcr.io/o/app:1"]);
+        assert_eq!(defaults.rules().unwrap()[0].value, "one\ntwo");
+        let partial = read(&[(JSON, r#"{"tags":null}"#), (TAGS, "a:1")]).unwrap();
+        assert_eq!(partial.tags, ["a:1"]);
+    }
+
+    #[test]
+    fn faults_name_their_variable() {
+        let error = read(&[(JSON, "{\"tags\":")]).unwrap_err().to_string();
+        assert!(
+            error.starts_with("DOCKER_METADATA_OUTPUT_JSON: broken JSON"),
+            "{error}"
+        );
+        let defaults = read(&[(TAGS, "a:b:c"), (ANNOTATIONS, "nonsense")]).unwrap();
+        let error = defaults.targets().unwrap_err().to_string();
+        assert!(
+            error.starts_with("tags of docker/metadata-action: invalid target"),
+            "{error}"
+        );
+        let error = defaults.rules().unwrap_err().to_string();
+        assert!(
+            error.starts_with("annotations of docker/metadata-action: invalid annotation"),
+            "{error}"
+        );
+    }
+}

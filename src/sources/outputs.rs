@@ -144,27 +144,31 @@ impl Collector {
         if trimmed.is_empty() {
             return self.empty_output();
         }
-        if let Some(source) = self.output(trimmed)? {
+        if LayoutReference::is_meant_by(trimmed) && !trimmed.contains(['\n', '\r']) {
+            let source = parse_one(trimmed).map_err(|error| self.at(error))?;
             return self.keep(source);
         }
         self.list_in_string(trimmed)
     }
 
-    /// `digests: "sha256:…\nsha256:…"`: all of it must be sources.
+    /// `digests: "sha256:…\nsha256:…"`: if one of them is a source, all must be.
     fn list_in_string(&mut self, text: &str) -> Result<(), SourceError> {
-        let mut sources = Vec::new();
         let pieces = text.split(['\n', '\r', ',']).map(str::trim);
+        let (mut sources, mut other) = (Vec::new(), None);
         for piece in pieces.filter(|piece| !piece.is_empty()) {
             match self.output(piece)? {
                 Some(source) => sources.push(source),
-                None if sources.is_empty() => break,
-                None => return Err(self.at(SourceError::not_a_source(piece))),
+                None => other = other.or(Some(piece)),
             }
         }
-        if sources.is_empty() {
-            self.skip(text);
+        match (sources.is_empty(), other) {
+            (true, _) => {
+                self.skip(text);
+                Ok(())
+            }
+            (false, Some(other)) => Err(self.at(SourceError::not_a_source(other))),
+            (false, None) => sources.into_iter().try_for_each(|source| self.keep(source)),
         }
-        sources.into_iter().try_for_each(|source| self.keep(source))
     }
 
     fn json_in_string(&mut self, text: &str, mode: Mode) -> Result<(), SourceError> {
@@ -271,3 +275,6 @@ impl Collector {
 fn is_never_a_source(key: &str) -> bool {
     NEVER_SOURCES.contains(&key) || NEVER_PREFIXES.iter().any(|prefix| key.starts_with(prefix))
 }
+
+#[cfg(test)]
+mod tests;

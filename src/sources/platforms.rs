@@ -81,3 +81,86 @@ impl<'a> Name<'a> {
             || (self.digest.is_some() && source.digest() == self.digest.as_ref())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sources::parse_sources;
+
+    const A: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
+    #[test]
+    fn a_setting_is_cut_at_the_last_equals_sign() {
+        let (source, platform) = parse_set_platform(" oci:a=b:1 = linux/arm/v7 ").unwrap();
+        assert_eq!(
+            (source.as_str(), platform.to_string().as_str()),
+            ("oci:a=b:1", "linux/arm/v7")
+        );
+        for (text, message) in [
+            ("app", "expected SOURCE=PLATFORM"),
+            ("=linux/arm", "expected SOURCE=PLATFORM"),
+            ("app=", "expected SOURCE=PLATFORM"),
+            (
+                "app=linux/amd46",
+                "platform of \"app\": unknown architecture",
+            ),
+        ] {
+            let error = parse_set_platform(text).unwrap_err().to_string();
+            assert!(error.contains(message), "{error}");
+        }
+    }
+
+    fn set(settings: &[&str]) -> Result<Vec<Option<String>>, SourceError> {
+        let pinned = format!("nginx:1,oci:build,{A},ghcr.io/o/app@{A}");
+        let mut sources = parse_sources(&pinned).unwrap();
+        let settings: Vec<_> = settings
+            .iter()
+            .map(|text| parse_set_platform(text).unwrap())
+            .collect();
+        set_platforms(&mut sources, &settings)?;
+        let platforms = sources.into_iter().map(|source| source.set_platform);
+        Ok(platforms
+            .map(|platform| platform.map(|it| it.to_string()))
+            .collect())
+    }
+
+    #[test]
+    fn a_source_is_found_by_text_reference_or_digest() {
+        let arm = Some("linux/arm/v6".to_owned());
+        let by_digest = [None, None, arm.clone(), arm.clone()];
+        for (setting, expected) in [
+            (
+                "nginx:1=linux/arm/v6".to_owned(),
+                [arm.clone(), None, None, None],
+            ),
+            (
+                "docker.io/library/nginx:1=linux/arm/v6".to_owned(),
+                [arm.clone(), None, None, None],
+            ),
+            (
+                "oci:build=linux/arm/v6".to_owned(),
+                [None, arm.clone(), None, None],
+            ),
+            (format!("{A}=linux/arm/v6"), by_digest.clone()),
+            (format!("{}=linux/arm/v6", &A[7..]), by_digest.clone()),
+            (
+                format!("ghcr.io/o/app@{A}=linux/arm/v6"),
+                [None, None, None, arm.clone()],
+            ),
+        ] {
+            assert_eq!(set(&[&setting]).unwrap(), expected, "{setting}");
+        }
+    }
+
+    #[test]
+    fn a_setting_for_nothing_and_two_for_one_are_errors() {
+        let error = set(&["ngnix:1=linux/arm"]).unwrap_err().to_string();
+        assert!(error.starts_with("no source is named \"ngnix:1\", for which a platform is set; the sources are nginx:1, oci:build"), "{error}");
+        let error = set(&["nginx:1=linux/arm/v6", "library/nginx:1=linux/arm64"]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "two platforms are set for \"nginx:1\": linux/arm/v6 and linux/arm64"
+        );
+        assert!(set(&["nginx:1=linux/arm64", "nginx:1=linux/aarch64"]).is_ok());
+    }
+}

@@ -96,7 +96,9 @@ impl<'de> Deserialize<'de> for Pairs {
                     if key.trim().is_empty() {
                         return Err(A::Error::custom("an annotation without a key"));
                     }
-                    pairs.push((key, map.next_value()?));
+                    // Nothing behind the colon is an empty text, as for manifest-tool.
+                    let value: Option<String> = map.next_value()?;
+                    pairs.push((key, value.unwrap_or_default()));
                 }
                 Ok(Pairs(pairs))
             }
@@ -131,11 +133,14 @@ fn explain(error: &serde_saphyr::Error) -> SourceError {
         field, expected, ..
     } = error.without_snippet()
     else {
-        return SourceError::spec(shown(&error.to_string()));
+        let told = error.render_with_formatter(&serde_saphyr::UserMessageFormatter);
+        return SourceError::spec(shown(&told.replace(['\n', '\r'], " ")));
     };
     let line = error.location().map_or(0, |location| location.line());
     let field = shown(field);
-    let advice = match nearest(&field, expected) {
+    // `arch` is nearer to `architecture` than letters tell.
+    let longer = expected.iter().find(|known| known.starts_with(&field));
+    let advice = match longer.copied().or_else(|| nearest(&field, expected)) {
         Some(known) => format!("did you mean {known:?}?"),
         None => format!("known here: {}", expected.join(", ")),
     };

@@ -236,3 +236,6 @@ fn platform_of_parts(parts: PlatformParts) -> Result<Option<Platform>, SourceErr
     }
     Ok(Some(platform))
 }
+
+#[cfg(test)]
+mod tests;

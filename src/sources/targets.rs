@@ -88,3 +88,68 @@ impl TargetSpec {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_have_a_tag_and_are_there_once() {
+        let targets = parse_targets(
+            "ghcr.io/o/app:1.2,docker.io/o/app\n\n o/app:latest ,oci:out:1\r\nlocalhost:5000/a, oci-archive:x.tar",
+        )
+        .unwrap();
+        let shown: Vec<_> = targets
+            .iter()
+            .map(|target| (target.name(), target.hostless))
+            .collect();
+        let expected = [
+            ("ghcr.io/o/app:1.2", false),
+            ("docker.io/o/app:latest", false),
+            ("oci:out:1", false),
+            ("localhost:5000/a:latest", false),
+            ("oci-archive:x.tar", false),
+        ];
+        assert_eq!(
+            shown,
+            expected.map(|(name, hostless)| (name.to_owned(), hostless))
+        );
+        assert!(parse_targets("app:1").unwrap()[0].hostless);
+    }
+
+    #[test]
+    fn what_cannot_be_pushed_to_is_refused() {
+        let digest = format!("sha256:{}", "a".repeat(64));
+        for (text, message) in [
+            (String::new(), "no target was given"),
+            (",\n".to_owned(), "no target was given"),
+            (
+                format!("ghcr.io/o/app@{digest}"),
+                "a target cannot have a digest",
+            ),
+            (
+                format!("ghcr.io/o/app:1@{digest}"),
+                "a target cannot have a digest",
+            ),
+            (format!("oci:out@{digest}"), "a target cannot have a digest"),
+            (digest, "a target cannot have a digest"),
+            (
+                "a:b:c".to_owned(),
+                "invalid target \"a:b:c\": invalid reference format",
+            ),
+            ("oci:out:".to_owned(), "empty tag"),
+        ] {
+            let error = parse_targets(&text).unwrap_err().to_string();
+            assert!(error.contains(message), "{error}");
+        }
+        let hints = parse_targets("ghcr.io/Org/App:1").unwrap_err().hints();
+        assert_eq!(hints, ["write ghcr.io/org/app:1"]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_survived(text in ".{0,200}") {
+            let _ = parse_targets(&text);
+        }
+    }
+}

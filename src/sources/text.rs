@@ -119,3 +119,145 @@ pub(super) fn check_count(count: usize) -> Result<(), SourceError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    fn shown(text: &str) -> Vec<String> {
+        let sources = parse_sources(text).unwrap();
+        let form = |source: SourceSpec| match source.form {
+            SourceForm::Reference(reference) => format!("reference {reference}"),
+            SourceForm::Digest(digest) => format!("digest {}", digest.short()),
+            SourceForm::Descriptor(it) => format!("descriptor {} {}", it.digest.short(), it.size),
+            SourceForm::Layout(layout) => format!("layout {layout}"),
+        };
+        sources.into_iter().map(form).collect()
+    }
+
+    #[test]
+    fn every_form_is_told_apart() {
+        let descriptor = format!(
+            r#"{{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"{A}","size":7}}"#
+        );
+        let pinned = format!("ghcr.io/o/app:1@{A}");
+        let in_layout = format!("oci:./build:1@{A}");
+        for (text, form) in [
+            ("nginx", "reference docker.io/library/nginx:latest"),
+            ("[::1]:5000/app:1", "reference [::1]:5000/app:1"),
+            ("[fe80::1]/app", "reference [fe80::1]/app:latest"),
+            (&pinned, &format!("reference {pinned}")),
+            (A, "digest e3b0c44298fc"),
+            (&descriptor, "descriptor e3b0c44298fc 7"),
+            (&in_layout, &format!("layout {in_layout}")),
+            ("oci-archive:a b.tar", "layout oci-archive:a b.tar"),
+        ] {
+            assert_eq!(shown(text), [form], "{text}");
+        }
+    }
+
+    #[test]
+    fn a_text_may_hold_many() {
+        let text = format!(
+            "\n  ghcr.io/o/a:1, ghcr.io/o/b:1\r\n,\n{A}\n[\n \"nginx:1\",\n \"oci:a,b\"\n],oci:c\n"
+        );
+        assert_eq!(
+            shown(&text),
+            [
+                "reference ghcr.io/o/a:1",
+                "reference ghcr.io/o/b:1",
+                "digest e3b0c44298fc",
+                "reference docker.io/library/nginx:1",
+                "layout oci:a,b",
+                "layout oci:c",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_written_is_kept_for_messages() {
+        let sources = parse_sources("nginx, oci:x").unwrap();
+        assert_eq!(sources[0].text, "nginx");
+        assert_eq!(sources[1].text, "oci:x");
+    }
+
+    #[test]
+    fn what_is_no_source_is_an_error_with_advice() {
+        let hex = &A[7..];
+        let cut = &A[..40];
+        for (text, message, hint) in [
+            ("", "no source was given", "a source is a reference"),
+            (" \n,", "no source was given", "a source is a reference"),
+            (
+                hex,
+                "cannot specify 64-byte hexadecimal strings",
+                "sha256:e3b0",
+            ),
+            (cut, "64 hex digits, not 33", ""),
+            ("sha256:latest", "invalid digest", ""),
+            ("sha384:abc", "unsupported digest algorithm", ""),
+            ("oci://ghcr.io/o/app", "looks like a registry reference", ""),
+            ("docker://nginx", "invalid source", "leave out docker://"),
+            (
+                "ghcr.io/O/app:1",
+                "must be lowercase",
+                "write ghcr.io/o/app:1",
+            ),
+            ("./build", "invalid source", "oci:./build"),
+            (
+                "build/image.TAR",
+                "must be lowercase",
+                "write build/image.tar",
+            ),
+            ("/tmp/i.tar", "invalid source", "oci-archive:/tmp/i.tar"),
+            ("ghcr.io/o/app:${TAG}", "invalid source", "not replaced"),
+            ("ghcr.io/o/app:", "invalid source", "is a variable empty?"),
+            ("nginx alpine", "invalid source", "line ends or commas"),
+            ("[1, 2]", "[0]: \"1\" is not a source", "a source is"),
+            ("[null]", "[0]: \"null\" is not a source", "a source is"),
+            ("{\"a\":", "broken JSON", "toJSON"),
+            (
+                "[\"nginx\"] alpine",
+                "\"alpine\" is not a source",
+                "a source is",
+            ),
+        ] {
+            let error = parse_sources(text).unwrap_err();
+            assert!(error.to_string().contains(message), "{text}: {error}");
+            let hints = error.hints().join("\n");
+            assert!(hints.contains(hint), "{text}: {hints}");
+        }
+    }
+
+    #[test]
+    fn lists_have_an_end() {
+        let many = "a\n".repeat(MAX_ITEMS + 1);
+        assert!(matches!(parse_sources(&many), Err(SourceError::TooMany)));
+        let long = " ".repeat(MAX_TEXT + 1);
+        assert!(matches!(
+            parse_sources(&long),
+            Err(SourceError::TooLarge { .. })
+        ));
+        let deep = "[".repeat(100_000);
+        assert!(parse_sources(&deep).is_err());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_survived(text in ".{0,200}") {
+            let _ = parse_sources(&text);
+        }
+
+        #[test]
+        fn texts_made_of_pieces_are_survived(pieces in proptest::collection::vec(
+            proptest::sample::select(vec![
+                "{", "}", "[", "]", "\"", ":", ",", "\n", " ", "@", "oci:", "sha256:", "a", "\\",
+                "\"digest\":", "\"mediaType\":", "null", "1", A, "ghcr.io/o/a:1", "\u{e4}",
+            ]), 0..30))
+        {
+            let _ = parse_sources(&pieces.concat());
+        }
+    }
+}

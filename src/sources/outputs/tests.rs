@@ -1,0 +1,159 @@
+//! What jobs put out, and which of it is a source.
+
+use serde_json::json;
+
+use super::*;
+
+const A: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+const B: &str = "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+
+fn texts(value: &Value) -> Vec<String> {
+    let sources = Collector::of_value(value).unwrap();
+    sources.into_iter().map(|source| source.text).collect()
+}
+
+fn error(value: &Value) -> String {
+    Collector::of_value(value).unwrap_err().to_string()
+}
+
+#[test]
+fn outputs_of_a_job_give_their_sources_in_their_order() {
+    let outputs = json!({
+        "digest-arm64": B,
+        "version": "1.2.3",
+        "result": "success",
+        "image": "ghcr.io/o/app",
+        "digest-amd64": A,
+        "windows": format!("ghcr.io/o/app@{A}"),
+        "cached": true,
+        "legacy": "ghcr.io/o/app:arm",
+        "layout": "oci:build:1",
+        "notes": "",
+    });
+    let pinned = format!("ghcr.io/o/app@{A}");
+    assert_eq!(
+        texts(&outputs),
+        [B, A, &pinned, "ghcr.io/o/app:arm", "oci:build:1"]
+    );
+}
+
+#[test]
+fn values_may_be_nested_and_written_as_text() {
+    let outputs = json!({"build": {"result": "success", "outputs": {
+        "matrix": json!({"linux/amd64": {"digest": A}, "linux/arm64": {"digest": B}}).to_string(),
+    }}});
+    assert_eq!(texts(&outputs), [A, B]);
+    assert_eq!(texts(&json!({"digests": format!("{A}\n{B}\n")})), [A, B]);
+    assert_eq!(
+        texts(&json!({"digests": json!([A, B]).to_string()})),
+        [A, B]
+    );
+}
+
+#[test]
+fn what_build_push_action_puts_out_is_one_source() {
+    let config = "sha256:cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc";
+    let outputs = json!({
+        "imageid": config,
+        "digest": A,
+        "metadata": json!({
+            "buildx.build.provenance": {"materials": [{"uri": "pkg:docker/alpine", "digest": {"sha256": B}}]},
+            "buildx.build.ref": "default/default/abc",
+            "containerimage.config.digest": config,
+            "containerimage.descriptor": {
+                "mediaType": "application/vnd.oci.image.index.v1+json", "digest": A, "size": 856,
+                "annotations": {"config.digest": config},
+            },
+            "containerimage.digest": A,
+            "image.name": "ghcr.io/o/app:1",
+        }).to_string(),
+    });
+    assert_eq!(texts(&outputs), [A]);
+}
+
+#[test]
+fn a_descriptor_takes_the_place_of_its_digest() {
+    let media_type = "application/vnd.oci.image.manifest.v1+json";
+    let descriptor = json!({"mediaType": media_type, "digest": A, "size": 3});
+    for list in [
+        json!([A, descriptor, B]),
+        json!([descriptor, A, B, descriptor]),
+    ] {
+        let sources = Collector::of_value(&list).unwrap();
+        assert_eq!(sources.len(), 2, "{list}");
+        assert!(
+            matches!(sources[0].form, SourceForm::Descriptor(_)),
+            "{list}"
+        );
+    }
+}
+
+#[test]
+fn in_a_list_everything_is_meant() {
+    assert_eq!(texts(&json!(["nginx", A])), ["nginx", A]);
+    assert_eq!(
+        error(&json!(["nginx", true])),
+        "[1]: \"true\" is not a source"
+    );
+    assert_eq!(
+        error(&json!([{"digest": A}, {"version": "1"}])),
+        "[1]: \"{\\\"version\\\":\\\"1\\\"}\" is not a source"
+    );
+    // The same digest in two of them is not nothing.
+    assert_eq!(texts(&json!([{"digest": A}, {"digest": A}])), [A]);
+}
+
+#[test]
+fn what_would_lose_a_platform_is_an_error() {
+    for (outputs, message) in [
+        (
+            json!({"a": A, "b": &B[..50]}),
+            "b: invalid checksum digest length",
+        ),
+        (
+            json!({"a": A, "b": "ghcr.io/o/app@sha256:12"}),
+            "b: invalid source",
+        ),
+        (json!({"a": A, "b": "oci:"}), "b: no path"),
+        (json!({"a": A, "digest-b": ""}), "digest-b: empty: the job"),
+        (
+            json!({"a": A, "b": [B, {"x": format!("{{\"y\":\"{B}")}]}),
+            "b[1].x: broken JSON",
+        ),
+        (
+            json!({"a": A, "b": format!("{B}\noops")}),
+            "b: \"oops\" is not a source",
+        ),
+        (
+            json!({"a": A, "b": {"mediaType": "x", "digest": B}}),
+            "b: not a descriptor: missing field `size`",
+        ),
+        (
+            json!({"a": A, "b": {"schemaVersion": 2}}),
+            "b: the content of a manifest",
+        ),
+    ] {
+        let found = error(&outputs);
+        assert!(found.starts_with(message), "{found}");
+    }
+}
+
+#[test]
+fn outputs_without_a_source_are_listed() {
+    assert_eq!(
+        error(&json!({"version": "1.2.3", "ok": true, "imageid": A})),
+        "no source in the JSON: version=\"1.2.3\", ok=\"true\", imageid"
+    );
+    assert_eq!(error(&json!({})), "no source in the JSON: it is empty");
+    let many: Map<String, Value> = (0..20).map(|n| (format!("k{n}"), json!(n))).collect();
+    assert!(error(&Value::Object(many)).ends_with("k11=\"11\", 8 more"));
+}
+
+#[test]
+fn strings_in_strings_have_an_end() {
+    let mut value = json!([A]);
+    for _ in 0..=MAX_STRINGS {
+        value = json!([value.to_string()]);
+    }
+    assert!(error(&value).ends_with("JSON nested too deep in strings of JSON"));
+}
