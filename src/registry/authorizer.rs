@@ -411,6 +411,7 @@ impl Authorizer {
         let _ = transport.trust_alike(server.0.url(), &self.host.base());
         let client = TokenClient {
             transport,
+            registry: self.host.registry(),
             realm: &server.0,
             service: server.1.as_deref(),
             scopes: &scopes,

@@ -117,8 +117,15 @@ pub(super) fn refused(
     }
 }
 
-fn no_credentials(error: StoreError, registry: &RegistryHost) -> StoreError {
+/// Says in front what the status alone does not: three refusals that ask for three different mends.
+fn headed(mut error: StoreError, headline: &str) -> StoreError {
+    error.cause = format!("{headline}: {}", error.cause);
     error
+}
+
+/// Nobody has said who they are.
+pub(super) fn no_credentials(error: StoreError, registry: &RegistryHost) -> StoreError {
+    headed(error, "not logged in")
         .hint(format!("no credentials for {registry} were found"))
         .hint(format!(
             "log in (`docker login {registry}`), or set POLYARCH_REGISTRY={registry}, POLYARCH_USERNAME and POLYARCH_PASSWORD"
@@ -126,12 +133,13 @@ fn no_credentials(error: StoreError, registry: &RegistryHost) -> StoreError {
         .hint("`polyarch auth REF` shows every place where credentials are looked for")
 }
 
-fn wrong_credentials(
+/// Who they say they are is not believed.
+pub(super) fn wrong_credentials(
     error: StoreError,
     registry: &RegistryHost,
     candidate: &Candidate,
 ) -> StoreError {
-    error
+    headed(error, "wrong credentials")
         .hint(format!(
             "{registry} did not accept the credentials{} from {}: is the password or token right, and not expired?",
             named_user(candidate),
@@ -145,7 +153,7 @@ fn denied(error: StoreError, call: &Call, candidate: &Candidate) -> StoreError {
         Access::Pull => "pull",
         Access::Push => "pull,push",
     };
-    error.hint(format!(
+    headed(error, "not allowed").hint(format!(
         "the credentials{} from {} are valid but not allowed repository:{}:{actions}",
         named_user(candidate),
         candidate.origin,

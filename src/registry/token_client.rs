@@ -8,10 +8,12 @@ use url::Url;
 
 use super::authorizer::header_of;
 use super::call::Outcome;
+use super::error::{no_credentials, wrong_credentials};
 use crate::auth::{
     Candidate, Credential, MAX_TOKEN_ANSWER, Realm, Scope, Secret, Token, TokenRequest,
 };
 use crate::content::{FailureKind, StoreError};
+use crate::spec::RegistryHost;
 use crate::transport::{
     Body, Request, Response, RetryAfter, Transport, TransportError, is_retryable_status,
 };
@@ -19,6 +21,8 @@ use crate::transport::{
 /// Asks one token server.
 pub(super) struct TokenClient<'a> {
     pub(super) transport: &'a Transport,
+    /// Whose token it is, for messages.
+    pub(super) registry: &'a RegistryHost,
     pub(super) realm: &'a Realm,
     pub(super) service: Option<&'a str>,
     pub(super) scopes: &'a [Scope],
@@ -31,7 +35,7 @@ impl TokenClient<'_> {
     pub(super) async fn token(&self, candidate: &Candidate) -> Outcome<Token> {
         self.obtain(candidate)
             .await
-            .map_err(|failure| failure.told(self.realm, candidate))
+            .map_err(|failure| failure.told(self, candidate))
     }
 
     async fn obtain(&self, candidate: &Candidate) -> Result<Token, TokenFailure> {
@@ -180,8 +184,8 @@ impl TokenFailure {
         }
     }
 
-    fn told(&self, realm: &Realm, candidate: &Candidate) -> StoreError {
-        let server = realm_host(realm);
+    fn told(&self, client: &TokenClient<'_>, candidate: &Candidate) -> StoreError {
+        let server = realm_host(client.realm);
         let kind = match self {
             Self::Status(400 | 401) => FailureKind::Unauthorized,
             Self::Status(403) => FailureKind::Denied,
@@ -198,18 +202,15 @@ impl TokenFailure {
         let error = StoreError::new(
             kind,
             format!("get a token from {server}"),
-            self.cause(realm),
+            self.cause(client.realm),
         );
         match kind {
             FailureKind::Unauthorized | FailureKind::Denied
                 if candidate.credential == Credential::Anonymous =>
             {
-                error.hint("no credentials were found, and the token server gives none to anonymous users: log in first")
+                no_credentials(error, client.registry)
             }
-            FailureKind::Unauthorized => error.hint(format!(
-                "the token server did not accept the credentials from {}: is the password or token right, and not expired?",
-                candidate.origin
-            )),
+            FailureKind::Unauthorized => wrong_credentials(error, client.registry, candidate),
             FailureKind::Denied => error.hint(format!(
                 "the token server refuses what was asked for with the credentials from {}",
                 candidate.origin
