@@ -18,7 +18,7 @@ const MAX_VALUE: usize = 1000;
 pub struct Files {
     /// JSON with the keys that buildx writes.
     pub metadata: Option<PathBuf>,
-    /// The digest, a line.
+    /// The digest, without a line break, as skopeo and buildah write it; of several indexes, a line each.
     pub digest: Option<PathBuf>,
     /// The exact bytes of the index.
     pub index: Option<PathBuf>,
@@ -48,11 +48,11 @@ impl Files {
             return Ok(());
         };
         write(self.metadata.as_deref(), metadata(&good).as_bytes())?;
-        let digests = good.iter().fold(String::new(), |mut all, result| {
-            let _ = writeln!(all, "{}", result.digest);
-            all
-        });
-        write(self.digest.as_deref(), digests.as_bytes())?;
+        let digests: Vec<String> = good
+            .iter()
+            .map(|result| result.digest.to_string())
+            .collect();
+        write(self.digest.as_deref(), digests.join("\n").as_bytes())?;
         write(self.index.as_deref(), &first.bytes)?;
         write(self.dotenv.as_deref(), dotenv(first).as_bytes())
     }
@@ -183,7 +183,7 @@ mod tests {
                 "image.name": "ghcr.io/o/app:1.2,ghcr.io/o/app:latest,docker.io/o/app:1.2",
             })
         );
-        assert_eq!(digest.unwrap(), format!("{}\n", result.digest));
+        assert_eq!(digest.unwrap(), result.digest.to_string());
         assert_eq!(index.unwrap().as_bytes(), &result.bytes[..]);
         assert_eq!(
             dotenv.unwrap(),
