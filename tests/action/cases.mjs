@@ -165,6 +165,13 @@ describe('publish', () => {
     }
   })
 
+  test('no secret is told at the highest verbosity', async () => {
+    for (const password of [PASSWORD, 'not-the-passW0rd']) {
+      const result = await run({ with: { tags: at('o/app', 'debug'), sources: `${amd64}\n${arm64}`, args: '--debug', password } })
+      assert.ok(result.log.some((line) => line.startsWith('debug: ')), result.log.join('\n'))
+    }
+  })
+
   for (const hostile of HOSTILE) {
     test(`a tag with ${JSON.stringify(hostile)} is a wrong tag and nothing else`, async () => {
       const result = await run({ with: { tags: `${registry.host}/o/app:${hostile}`, sources: amd64 } })
@@ -235,6 +242,31 @@ describe('single steps', () => {
       assert.equal(result.code, 0, result.log.join('\n'))
       assert.equal(digestOf(Buffer.from(result.log.join('\n').trim())), amd64)
     }
+  })
+  test('create, annotate and push work as those of docker manifest, and push tells the digest', async () => {
+    const home = mkdtempSync(join(tmpdir(), 'polyarch-home-'))
+    try {
+      const step = (command, ...args) => run({ with: { command, args: args.join('\n') }, env: { HOME: home } })
+      const [list, ...images] = ['steps', 'amd64', 'arm64'].map((tag) => at('o/app', tag))
+      for (const done of [await step('create', list, ...images), await step('annotate', list, images[1], '--variant', 'v8')]) {
+        assert.equal(done.code, 0, done.log.join('\n'))
+      }
+      const pushed = await step('push', list, '--purge')
+      assert.equal(pushed.code, 0, pushed.log.join('\n'))
+      const bytes = await manifestAt(registry.host, 'o/app', 'steps')
+      assert.equal(pushed.outputs.digest, digestOf(bytes))
+      assert.equal(JSON.parse(bytes).manifests[1].platform.variant, 'v8')
+      const again = await step('push', list, '--purge')
+      assert.notEqual(again.code, 0)
+      assert.equal(again.outputs.digest, '')
+    } finally {
+      rmSync(home, { recursive: true })
+    }
+  })
+  test('copy tells what landed', async () => {
+    const result = await run({ with: { command: 'copy', args: `${at('o/app', 'amd64')} ${at('o/copy', '1')}` } })
+    assertLanded(result, [at('o/copy', '1')])
+    assert.equal(result.outputs.digest, amd64)
   })
   test('an unknown command is refused', async () => {
     const result = await run({ with: { command: 'rm; touch evil' } })
