@@ -3,6 +3,7 @@
 
 use std::{io::Write as _, process::Stdio, time::Duration};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
@@ -28,6 +29,8 @@ const ACCEPT: &str = "application/vnd.docker.distribution.manifest.v2+json, \
 pub(crate) struct Distribution {
     host: String,
     client: Client<HttpConnector, Full<Bytes>>,
+    /// The value of `Authorization`, if it wants one.
+    authorization: Option<String>,
     _process: Child,
     _store: TempDir,
 }
@@ -43,13 +46,29 @@ pub(crate) struct Served {
 impl Distribution {
     /// Starts it over plain HTTP.
     pub(crate) async fn start() -> Self {
+        Self::start_for(None).await
+    }
+
+    /// Starts it over plain HTTP, for one user only: `htpasswd` makes the file that it reads.
+    pub(crate) async fn start_for(account: Option<(&str, &str)>) -> Self {
         let store = tempfile::tempdir().expect("a temporary directory");
+        let auth = match account {
+            Some((user, password)) => {
+                let users = store.path().join("htpasswd");
+                std::fs::write(&users, htpasswd(user, password).await).expect("a file");
+                format!(
+                    "auth: {{htpasswd: {{realm: tests, path: '{}'}}}}\n",
+                    users.display()
+                )
+            }
+            None => String::new(),
+        };
         let config = store.path().join("config.yml");
         let mut file = std::fs::File::create(&config).expect("a file");
         write!(
             file,
             "version: 0.1\nlog: {{level: info}}\nhttp: {{addr: '127.0.0.1:0', secret: s}}\n\
-             storage: {{filesystem: {{rootdirectory: '{}'}}}}\n",
+             storage: {{filesystem: {{rootdirectory: '{}'}}}}\n{auth}",
             store.path().join("data").display()
         )
         .expect("a file");
@@ -70,6 +89,9 @@ impl Distribution {
         Self {
             host,
             client: Client::builder(TokioExecutor::new()).build_http(),
+            authorization: account.map(|(user, password)| {
+                format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
+            }),
             _process: process,
             _store: store,
         }
@@ -164,12 +186,30 @@ impl Distribution {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
+        if let Some(value) = &self.authorization {
+            request = request.header("authorization", value);
+        }
         let request = request.body(Full::new(body)).expect("a request");
         let answer = self.client.request(request).await.expect("an answer");
         let (parts, body) = answer.into_parts();
         let body = body.collect().await.expect("a body").to_bytes();
         (parts.status, parts.headers, body)
     }
+}
+
+/// The line of one user, with bcrypt, which is all that the registry takes.
+async fn htpasswd(user: &str, password: &str) -> Vec<u8> {
+    let run = Command::new("htpasswd")
+        .args(["-Bbn", user, password])
+        .env_clear()
+        .stdin(Stdio::null())
+        .output();
+    let output = timeout(Duration::from_secs(30), run)
+        .await
+        .expect("htpasswd ends within half a minute")
+        .unwrap_or_else(|error| panic!("htpasswd must be installed: {error}"));
+    assert!(output.status.success(), "{output:?}");
+    output.stdout
 }
 
 /// Where it says that it listens. The rest of the log is read as well, lest the pipe fill up.

@@ -9,5 +9,6 @@ mod distribution;
 mod layout;
 mod manual;
 mod program;
+mod publish;
 mod readers;
 mod registry;

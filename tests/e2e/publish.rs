@@ -1,0 +1,309 @@
+//! `publish` and `copy` between registries that no one here wrote, and their results in the eyes of skopeo, Docker
+//! and buildx.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::{Value, json};
+
+use crate::{
+    distribution::Distribution,
+    program::Home,
+    support::{
+        digest,
+        image::{Image, Index},
+        registry::Registry,
+    },
+};
+
+/// Two registries, the second of which wants a password; images in `team/app` of the first.
+struct Scene {
+    open: Distribution,
+    closed: Distribution,
+    home: Home,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let open = Distribution::start().await;
+        let closed = Distribution::start_for(Some(("ci", "hunter2"))).await;
+        let home = Home::new();
+        let auth = STANDARD.encode("ci:hunter2");
+        let config = json!({"auths": {closed.host(): {"auth": auth}}});
+        home.write(".docker/config.json", &config.to_string());
+        let scene = Self { open, closed, home };
+        let images = [
+            ("amd64", Image::new("linux/amd64").layers(&[10, 3_000_000])),
+            (
+                "arm64",
+                Image::new("linux/arm64/v8").layers(&[10, 2_000_000]),
+            ),
+            ("v7", Image::new("linux/arm/v7")),
+            ("arm", Image::new("linux/arm")),
+            ("s390x", Image::new("linux/s390x").docker()),
+            ("ppc64le", Image::new("linux/ppc64le").docker()),
+        ];
+        let registry = Registry::plain().await;
+        for (tag, image) in images {
+            let image = image.load(&registry, "team/app", tag);
+            let to = &scene.open;
+            to.put_image(&registry, "team/app", &image, "team/app", tag)
+                .await;
+        }
+        scene.put_indexes(&registry).await;
+        scene
+    }
+
+    /// What matrix builds leave: an index with provenance for one platform; and one of two.
+    async fn put_indexes(&self, registry: &Registry) {
+        let built = |platform: &str| Index::oci().image(Image::new(platform).seed(7)).attested();
+        let indexes = [
+            ("built-amd64", built("linux/amd64")),
+            ("built-arm64", built("linux/arm64/v8")),
+            (
+                "pair",
+                Index::oci().of(["linux/386", "linux/riscv64"]).attested(),
+            ),
+        ];
+        for (tag, index) in indexes {
+            index.load(registry, "team/app", tag);
+            let (source, target) = (registry.reference("team/app", tag), self.source(tag));
+            self.run(&format!("copy {source} {target}")).await;
+        }
+    }
+
+    fn source(&self, tag: &str) -> String {
+        format!("{}/team/app:{tag}", self.open.host())
+    }
+
+    async fn run(&self, line: &str) -> String {
+        self.home.polyarch(line).await.expect()
+    }
+
+    async fn skopeo(&self, args: &[&str]) -> String {
+        let all = [&["--insecure-policy"], args].concat();
+        self.home.run("skopeo", &all).await.expect()
+    }
+}
+
+fn last_line(text: &str) -> &str {
+    text.lines().last().expect("a digest")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sources_in_one_registry_and_tags_in_both() {
+    let scene = Scene::new().await;
+    let (open, closed) = (scene.open.host(), scene.closed.host());
+    let line = format!(
+        "publish -t {open}/team/app:1 -t {closed}/mirror/app:1,{closed}/mirror/app:latest {} {}",
+        scene.source("amd64"),
+        scene.source("arm64")
+    );
+    let said = scene.run(&line).await;
+    let digest = last_line(&said).to_owned();
+    let here = scene
+        .open
+        .manifest("team/app", "1")
+        .await
+        .expect("the index");
+    for tag in ["1", "latest"] {
+        let there = scene.closed.manifest("mirror/app", tag).await;
+        assert_eq!(there.as_ref(), Some(&here));
+    }
+    assert_eq!(here.digest, digest);
+
+    // Every blob came along: skopeo reads them all.
+    let source = format!("docker://{closed}/mirror/app:1");
+    let args = [
+        "copy",
+        "--all",
+        "--src-tls-verify=false",
+        "--src-creds=ci:hunter2",
+        &source,
+        "oci:read:1",
+    ];
+    scene.skopeo(&args).await;
+    let docker = format!("inspect --insecure {open}/team/app:1");
+    let docker: Value =
+        serde_json::from_str(&scene.home.docker_manifest(&docker).await.expect()).expect("JSON");
+    let index: Value = serde_json::from_slice(&here.body).expect("JSON");
+    assert_eq!(docker["manifests"], index["manifests"]);
+
+    // Again: only reads.
+    let line = format!("--debug {line} --progress json --output json");
+    let again = scene.home.polyarch(&line).await;
+    assert!(again.ok, "{}", again.stderr);
+    let result: Value = serde_json::from_str(&again.stdout).expect("JSON");
+    assert_eq!(result["status"], "already");
+    let methods: Vec<String> = again
+        .stderr
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect("an event"))
+        .filter(|event| event["event"] == "request")
+        .map(|event| event["method"].as_str().expect("a method").to_owned())
+        .collect();
+    assert!(methods.len() > 3, "{methods:?}");
+    assert!(
+        methods
+            .iter()
+            .all(|method| method == "GET" || method == "HEAD"),
+        "{methods:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_is_read_by_skopeo() {
+    let scene = Scene::new().await;
+    let line = format!(
+        "publish -t oci-archive:out.tar:1 -t oci:out:1 {} {}",
+        scene.source("built-amd64"),
+        scene.source("built-arm64")
+    );
+    let digest = last_line(&scene.run(&line).await).to_owned();
+    for name in ["oci-archive:out.tar:1", "oci:out:1"] {
+        let raw = scene.skopeo(&["inspect", "--raw", name]).await;
+        assert_eq!(digest::sha256(raw.as_bytes()), digest, "{name}");
+        let target = format!("docker://{}/read/app:1", scene.open.host());
+        let args = [
+            "copy",
+            "--all",
+            "--preserve-digests",
+            "--dest-tls-verify=false",
+            name,
+            &target,
+        ];
+        scene.skopeo(&args).await;
+        let read = scene
+            .open
+            .manifest("read/app", "1")
+            .await
+            .expect("the index");
+        assert_eq!(read.digest, digest, "{name}");
+    }
+}
+
+/// The example in the README of manifest-tool in its words, but for the host.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_example_of_manifest_tool_works_as_it_is() {
+    let scene = Scene::new().await;
+    let spec = "\
+image: myprivreg:5000/team/app:latest
+tags: ['4.12', '4.12.2', '4.12.2-1']
+manifests:
+  -
+    image: myprivreg:5000/team/app:ppc64le
+    platform:
+      architecture: ppc64le
+      os: linux
+  -
+    image: myprivreg:5000/team/app:amd64
+    platform:
+      architecture: amd64
+      features:
+        - sse
+      os: linux
+  -
+    image: myprivreg:5000/team/app:s390x
+    platform:
+      architecture: s390x
+      os: linux
+";
+    scene.home.write(
+        "spec.yml",
+        &spec.replace("myprivreg:5000", scene.open.host()),
+    );
+    let said = scene.run("publish --file spec.yml").await;
+    let digest = last_line(&said);
+    for tag in ["latest", "4.12", "4.12.2", "4.12.2-1"] {
+        let index = scene
+            .open
+            .manifest("team/app", tag)
+            .await
+            .expect("the index");
+        assert_eq!(index.digest, digest);
+    }
+    let name = format!("docker://{}", scene.source("4.12"));
+    let raw = scene
+        .skopeo(&["inspect", "--raw", "--tls-verify=false", &name])
+        .await;
+    let index: Value = serde_json::from_str(&raw).expect("JSON");
+    let architecture = |position: usize| &index["manifests"][position]["platform"]["architecture"];
+    assert_eq!(
+        [architecture(0), architecture(1), architecture(2)],
+        ["ppc64le", "amd64", "s390x"]
+    );
+}
+
+/// Options and sources as both take them. (Where buildx loses something the bytes differ on purpose: it drops an
+/// annotation for `linux/arm64` if the entry says `linux/arm64/v8`.)
+const CASES: [(&str, &str); 11] = [
+    ("", "amd64 arm64"),
+    ("", "arm64 v7"),
+    ("", "arm"),
+    ("", "s390x ppc64le"),
+    ("", "s390x amd64"),
+    ("", "built-amd64 built-arm64"),
+    ("", "pair"),
+    ("", "amd64 amd64 pair"),
+    (
+        "--annotation index:org.a=b --annotation manifest-descriptor:c=<d>",
+        "amd64 pair",
+    ),
+    (
+        "--annotation manifest-descriptor[linux/amd64]:c=d",
+        "built-amd64 built-arm64",
+    ),
+    (
+        "--platform linux/arm64,linux/riscv64",
+        "built-amd64 built-arm64 pair",
+    ),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bytes_are_those_of_buildx() {
+    let scene = Scene::new().await;
+    for (options, tags) in CASES {
+        let target = scene.source("out");
+        let sources: Vec<String> = tags.split(' ').map(|tag| scene.source(tag)).collect();
+        let words = format!("--dry-run -t {target} {options} {}", sources.join(" "));
+        let line = format!("imagetools create {words}");
+        let args: Vec<&str> = line.split_whitespace().collect();
+        let printed = scene.home.run("buildx", &args).await.expect();
+        let expected = printed.strip_suffix('\n').expect("a line end");
+        let said = scene
+            .run(&format!("publish --index-file index.json {words}"))
+            .await;
+        let written = std::fs::read_to_string(scene.home.path("index.json")).expect("the index");
+        assert_eq!(written, expected, "{words}");
+        assert_eq!(
+            last_line(&said),
+            digest::sha256(expected.as_bytes()),
+            "{words}"
+        );
+    }
+    assert_eq!(scene.open.manifest("team/app", "out").await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_terminal_shows_bars() {
+    let mut scene = Scene::new().await;
+    scene.home.set("TERM", "xterm");
+    let registry = Registry::plain().await;
+    let image = Image::new("linux/amd64").virtual_layers(&[64 << 20]);
+    image.load(&registry, "team/big", "1");
+    let line = format!(
+        "stty cols 120 rows 30; {} publish -t {}/team/big:1 {}",
+        env!("CARGO_BIN_EXE_polyarch"),
+        scene.open.host(),
+        registry.reference("team/big", "1")
+    );
+    let said = scene
+        .home
+        .run("script", &["-qec", &line, "typescript"])
+        .await;
+    let shown = said.expect();
+    assert!(shown.contains("[=") || shown.contains("[>"), "{shown}");
+    assert!(
+        shown.contains("67.1 MB") || shown.contains("64.00 MiB"),
+        "{shown}"
+    );
+    assert!(shown.contains("Pushed (67.1 MB)"), "{shown}");
+}
