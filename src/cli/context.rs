@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use super::args::{ConnectionArgs, ProgressArg};
 use crate::auth::Keychain;
+use crate::cache::Cache;
 use crate::environment::Environment;
 use crate::progress::Observed;
-use crate::registry::{Facts, Insecure, Registries, RegistrySettings};
+use crate::registry::{Insecure, Registries, RegistrySettings};
 use crate::report::{Console, ConsoleMode, JsonLines};
 use crate::stores::Stores;
 use crate::transport::{TlsProfile, Transport, TransportSettings};
@@ -42,6 +43,8 @@ impl Progress {
 pub(super) struct Context<'a> {
     pub(super) environment: &'a Environment,
     pub(super) observed: Observed,
+    /// To be saved when the run is over.
+    pub(super) cache: Cache,
 }
 
 impl<'a> Context<'a> {
@@ -53,6 +56,7 @@ impl<'a> Context<'a> {
         };
         Self {
             environment,
+            cache: Cache::open(environment),
             observed,
         }
     }
@@ -88,7 +92,7 @@ impl<'a> Context<'a> {
             transport,
             keychain,
             settings,
-            Facts::default(),
+            self.cache.facts(),
         ))
     }
 }

@@ -88,10 +88,12 @@ fn block_on(command: Command, debug: bool, environment: &Environment) -> Result<
         .build()?;
     let outcome = runtime.block_on(async {
         let context = Context::new(environment, progress_of(&command), debug);
-        tokio::select! {
+        let outcome = tokio::select! {
             outcome = dispatch(command, &context) => outcome,
             signal = interrupted() => Err(Failure::interrupted(signal)),
-        }
+        };
+        context.cache.save();
+        outcome
     });
     // Connections that are closing must not keep the process.
     runtime.shutdown_background();

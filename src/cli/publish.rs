@@ -83,13 +83,9 @@ fn collect(results: Vec<Result<Outcome, Failure>>) -> Result<Vec<Outcome>, Failu
 }
 
 fn jobs(arguments: &PublishArgs, context: &Context<'_>) -> Result<Vec<Job>, Failure> {
-    let defaults = MetadataDefaults::from_environment(context.environment)?;
-    let annotations = annotations(arguments, &defaults)?;
+    let annotations = annotations(arguments, context)?;
     if let Some(path) = &arguments.file {
-        return read_spec(path)?
-            .into_iter()
-            .map(|image| job_of_spec(image, &annotations, arguments))
-            .collect();
+        return jobs_of_spec(read_spec(path)?, &annotations, arguments);
     }
     let mut sources = Vec::new();
     for text in arguments.sources.iter().chain(&arguments.source) {
@@ -104,7 +100,7 @@ fn jobs(arguments: &PublishArgs, context: &Context<'_>) -> Result<Vec<Job>, Fail
         ));
     }
     set_platforms(&mut sources, &platform_settings(arguments)?)?;
-    let specs = target_specs(arguments, &defaults)?;
+    let specs = target_specs(arguments, context)?;
     notice_hostless(&specs, context);
     Ok(vec![job(sources, targets(&specs), annotations, arguments)?])
 }
@@ -131,23 +127,32 @@ fn job(
     })
 }
 
-fn job_of_spec(
-    mut image: ImageSpec,
+/// A job for each image of a spec file. `--set-platform` may name a source of any of them.
+fn jobs_of_spec(
+    images: Vec<ImageSpec>,
     annotations: &[AnnotationRule],
     arguments: &PublishArgs,
-) -> Result<Job, Failure> {
-    set_platforms(&mut image.sources, &platform_settings(arguments)?)?;
-    let target = Target {
-        place: plan::Place::Repository(image.image.repository().clone()),
-        tags: image
-            .targets()
-            .iter()
-            .filter_map(|target| target.tag().cloned())
-            .collect(),
-    };
-    let mut all = annotations.to_vec();
-    all.extend(image.annotations);
-    job(image.sources, vec![target], all, arguments)
+) -> Result<Vec<Job>, Failure> {
+    let sources = images.iter().flat_map(|image| image.sources.clone());
+    let mut sources: Vec<SourceSpec> = sources.collect();
+    set_platforms(&mut sources, &platform_settings(arguments)?)?;
+    let mut sources = sources.into_iter();
+    let mut jobs = Vec::new();
+    for image in images {
+        let own = sources.by_ref().take(image.sources.len()).collect();
+        let target = Target {
+            place: plan::Place::Repository(image.image.repository().clone()),
+            tags: image
+                .targets()
+                .iter()
+                .filter_map(|target| target.tag().cloned())
+                .collect(),
+        };
+        let mut all = annotations.to_vec();
+        all.extend(image.annotations);
+        jobs.push(job(own, vec![target], all, arguments)?);
+    }
+    Ok(jobs)
 }
 
 fn platform_settings(arguments: &PublishArgs) -> Result<Vec<(String, Platform)>, Failure> {
@@ -166,7 +171,7 @@ fn image(text: &str) -> Result<Repository, Failure> {
 
 fn target_specs(
     arguments: &PublishArgs,
-    defaults: &MetadataDefaults,
+    context: &Context<'_>,
 ) -> Result<Vec<TargetSpec>, Failure> {
     let specs = if is_given(&arguments.tags) {
         let mut specs = Vec::new();
@@ -175,7 +180,7 @@ fn target_specs(
         }
         specs
     } else {
-        defaults.targets()?
+        MetadataDefaults::from_environment(context.environment)?.targets()?
     };
     if specs.is_empty() {
         return Err(Failure::usage("where to? Name at least one --tag REF")
@@ -202,7 +207,7 @@ fn notice_hostless(specs: &[TargetSpec], context: &Context<'_>) {
 
 fn annotations(
     arguments: &PublishArgs,
-    defaults: &MetadataDefaults,
+    context: &Context<'_>,
 ) -> Result<Vec<AnnotationRule>, Failure> {
     let mut rules = if is_given(&arguments.annotation) {
         let mut rules = Vec::new();
@@ -211,7 +216,7 @@ fn annotations(
         }
         rules
     } else {
-        defaults.rules()?
+        MetadataDefaults::from_environment(context.environment)?.rules()?
     };
     for text in &arguments.labels_as_annotations {
         rules.extend(parse_labels(text)?);

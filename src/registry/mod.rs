@@ -8,7 +8,7 @@
 //! | `scheme` | http or https |
 //! | `memory` | what this run has done to a repository |
 //! | `facts` | what is known of registries from earlier |
-//! | `authorizer` | what a credential becomes on the way: Basic, tokens, renewal |
+//! | `authorizer` | what a credential becomes on the way: Basic, tokens; what a refusal asks for |
 //! | `token_client` | the talk with a token server |
 //! | `call` | one request in the terms of the API, and its answer |
 //! | `error` | what the answer means to the reader of a log |

@@ -79,14 +79,43 @@ async fn resolve_one(stores: &Stores, wanted: &Wanted) -> Result<Source, StoreEr
     let reader = Reader {
         store,
         content: wanted.content,
-        platform_known: wanted.set_platform.is_some(),
+        platform_known: wanted.set_platform.as_ref().is_some_and(says_all),
     };
+    let root = reader.root(&name, given).await?;
+    let set_platform = wanted.set_platform.clone();
     Ok(Source {
         name: wanted.name.clone(),
         place: wanted.place.clone(),
-        root: reader.root(&name, given).await?,
-        set_platform: wanted.set_platform.clone(),
+        set_platform: set_platform.map(|platform| completed(platform, &root)),
+        root,
     })
+}
+
+/// Whether a platform that a person gave leaves nothing to be learnt from the config: the variant of an arm, the
+/// version of a Windows. manifest-tool's files leave them out and mean those of the image.
+fn says_all(platform: &Platform) -> bool {
+    let lacks_variant = platform.architecture == "arm" && platform.variant.is_empty();
+    let lacks_version = platform.os == "windows" && platform.os_version.is_empty();
+    !lacks_variant && !lacks_version
+}
+
+/// A given platform with what the image itself says of the same machine.
+fn completed(mut given: Platform, image: &Node) -> Platform {
+    let own = image.config_platform.as_ref();
+    if let Some(own) =
+        own.filter(|own| own.os == given.os && own.architecture == given.architecture)
+    {
+        if given.variant.is_empty() {
+            given.variant.clone_from(&own.variant);
+        }
+        if given.os_version.is_empty() {
+            given.os_version.clone_from(&own.os_version);
+        }
+        if given.os_features.is_empty() {
+            given.os_features.clone_from(&own.os_features);
+        }
+    }
+    given
 }
 
 /// Reads what lies below one source.

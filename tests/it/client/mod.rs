@@ -6,6 +6,7 @@ mod blobs;
 mod counts;
 mod faults;
 mod manifests;
+mod memory;
 mod proxy;
 mod referrers;
 mod room;

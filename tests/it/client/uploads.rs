@@ -406,7 +406,7 @@ async fn copies_within_one_host_never_wait_for_each_other() {
 }
 
 #[tokio::test]
-async fn a_gigabyte_streams_through() {
+async fn a_large_blob_goes_on_near_the_point_where_it_broke() {
     let source = Registry::plain().await;
     let content = Content::virtual_bytes(1, 64 << 20);
     let name = source.put_blob("src", content);

@@ -1,0 +1,6 @@
+# polyarch alone: `docker run ghcr.io/polyarch/polyarch publish …`, and a plugin for Woodpecker and Drone.
+FROM scratch
+ARG TARGETARCH
+COPY --chmod=755 dist/polyarch-linux-${TARGETARCH} /polyarch
+ENTRYPOINT ["/polyarch"]
+CMD ["publish"]
