@@ -35,6 +35,10 @@ pub(super) struct Cli {
 
 #[derive(Subcommand, Debug)]
 pub(super) enum Command {
+    /// The whole job in one command: resolve, plan, push, verify, report
+    Publish(Box<PublishArgs>),
+    /// Copy an image or an index as it is, between repositories, registries and layouts
+    Copy(CopyArgs),
     /// Create a local manifest list for annotating and pushing to a registry
     Create(CreateArgs),
     /// Add information to an entry of a local manifest list, or to the list itself
@@ -43,10 +47,6 @@ pub(super) enum Command {
     Inspect(InspectArgs),
     /// Push a manifest list to a registry, under one tag or several
     Push(PushArgs),
-    /// The whole job in one command: resolve, plan, push, verify, report
-    Publish(Box<PublishArgs>),
-    /// Copy an image or an index as it is, between repositories, registries and layouts
-    Copy(CopyArgs),
     /// Delete one or more local manifest lists
     Rm(RmArgs),
     /// List the local manifest lists
