@@ -10,11 +10,14 @@ use crate::content::{FailureKind, ManifestName, Store, StoreError};
 use crate::plan::{Place, Plan};
 use crate::progress::{Event, Observed};
 use crate::registry::Access;
-use crate::spec::{Digest, Manifest, Tag};
+use crate::spec::{Descriptor, Digest, Manifest, Tag};
 use crate::stores::Stores;
 
 /// <https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md#tag-based-discovery>.
 const COSIGN_SUFFIXES: [&str; 3] = ["sig", "att", "sbom"];
+
+/// The most that may refer to one image, directly or not.
+const MAX_REFERRERS: usize = 10_000;
 
 /// Copies what refers to the index and to its entries into every target that is elsewhere. Runs after the
 /// images are there, since registries refuse what refers to nothing.
@@ -58,34 +61,66 @@ struct Copier<'a> {
 }
 
 impl Copier<'_> {
+    /// What refers to `subject`, and what refers to that: an SBOM may be signed itself.
     async fn copy_all(&self, subject: &Digest) -> Result<(), StoreError> {
-        for referrer in self.from.referrers(subject).await? {
-            let name = ManifestName::Digest(referrer.digest.clone());
+        let mut subjects = vec![subject.clone()];
+        let mut seen = HashSet::from([subject.clone()]);
+        while let Some(subject) = subjects.pop() {
+            self.copy_tagged(&subject).await?;
+            for referrer in self.copy_listed(&subject).await? {
+                if seen.insert(referrer.clone()) {
+                    subjects.push(referrer);
+                }
+            }
+            if seen.len() > MAX_REFERRERS {
+                return Err(StoreError::new(
+                    FailureKind::Refused,
+                    format!("copy what refers to {}@{subject}", self.from.name()),
+                    format!("there are more than {MAX_REFERRERS}"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// What the registry lists for `subject`: all digests of it, whether they had to be copied or not.
+    async fn copy_listed(&self, subject: &Digest) -> Result<Vec<Digest>, StoreError> {
+        let listed: Vec<Digest> = digests(self.from.referrers(subject).await?);
+        if listed.is_empty() {
+            return Ok(listed);
+        }
+        let there = digests(self.to.referrers(subject).await?);
+        for digest in listed.iter().filter(|digest| !there.contains(digest)) {
+            let name = ManifestName::Digest(digest.clone());
             let manifest = self.from.manifest(&name).await?;
             self.copy_blobs(&manifest).await?;
             self.to.put_manifest(&manifest).await?;
             self.tell(&manifest);
         }
+        Ok(listed)
+    }
+
+    /// What cosign keeps under tags.
+    async fn copy_tagged(&self, subject: &Digest) -> Result<(), StoreError> {
+        let (algorithm, hex) = (subject.algorithm().as_str(), subject.hex());
         for suffix in COSIGN_SUFFIXES {
-            let text = format!(
-                "{}-{}.{suffix}",
-                subject.algorithm().as_str(),
-                subject.hex()
-            );
-            let Ok(tag) = text.parse::<Tag>() else {
+            let Ok(tag) = format!("{algorithm}-{hex}.{suffix}").parse::<Tag>() else {
                 continue;
             };
-            match self.from.manifest(&ManifestName::Tag(tag.clone())).await {
-                Ok(manifest) => {
-                    self.copy_blobs(&manifest).await?;
-                    let tags = std::slice::from_ref(&tag);
-                    let results = self.to.put_tags(&manifest, tags).await;
-                    results.into_iter().collect::<Result<(), _>>()?;
-                    self.tell(&manifest);
-                }
-                Err(error) if error.kind == FailureKind::NotFound => {}
+            let name = ManifestName::Tag(tag.clone());
+            let manifest = match self.from.manifest(&name).await {
+                Ok(manifest) => manifest,
+                Err(error) if error.kind == FailureKind::NotFound => continue,
                 Err(error) => return Err(error),
+            };
+            let there = self.to.describe(&name).await;
+            if there.is_ok_and(|there| there.digest == manifest.digest) {
+                continue;
             }
+            self.copy_blobs(&manifest).await?;
+            let results = self.to.put_tags(&manifest, &[tag]).await;
+            results.into_iter().collect::<Result<(), _>>()?;
+            self.tell(&manifest);
         }
         Ok(())
     }
@@ -115,4 +150,11 @@ impl Copier<'_> {
             target: &self.to.name(),
         });
     }
+}
+
+fn digests(descriptors: Vec<Descriptor>) -> Vec<Digest> {
+    descriptors
+        .into_iter()
+        .map(|descriptor| descriptor.digest)
+        .collect()
 }

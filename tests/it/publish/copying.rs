@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{Home, platforms, puts, registry};
 use crate::support::{
     Registry,
-    image::{Image, Index, media},
+    image::{self, Image, Index, media},
 };
 
 #[test]
@@ -190,4 +190,45 @@ fn copy_takes_one_source() {
     let sources = [registry.reference("a", "1"), registry.reference("a", "2")].join(",");
     home.run(&["copy", &sources, &registry.reference("b", "1")])
         .refused(2, &["one source", "publish"]);
+}
+
+/// What refers to the index, to an image in it, and to what refers to that: a signed SBOM.
+#[test]
+fn everything_that_refers_to_an_index_and_its_images_comes_along() {
+    let from = registry();
+    let home = Home::new();
+    let child = Image::new("linux/amd64").load(&from, "team/app", None);
+    let index = Index::oci()
+        .image(Image::new("linux/amd64"))
+        .load(&from, "team/app", "1");
+    let (signature, _) = image::sign(&from, "team/app", &index.digest);
+    let of_index = image::referrer(&from, "team/app", &index, "application/spdx+json");
+    let of_child = image::referrer(&from, "team/app", &child, "application/spdx+json");
+    let of_referrer = image::referrer(&from, "team/app", &of_child, "application/vnd.signature");
+    let source = from.reference("team/app", "1");
+    for to in [
+        registry(),
+        Registry::builder()
+            .without_referrers()
+            .start_in_background(),
+    ] {
+        let target = to.reference("other/app", "1");
+        home.run(&["copy", "--referrers", &source, &target]).ok();
+        assert!(to.tag("other/app", &signature).is_some());
+        for referrer in [&of_index, &of_child, &of_referrer] {
+            assert!(to.manifest("other/app", &referrer.digest).is_some());
+        }
+        assert_eq!(to.problems(), Vec::<String>::new());
+        // And on from there, whether it knows referrers or keeps tags for them.
+        let third = registry();
+        let last = third.reference("last/app", "1");
+        home.run(&["copy", "--referrers", &target, &last]).ok();
+        for referrer in [&of_index, &of_child, &of_referrer] {
+            assert!(third.manifest("last/app", &referrer.digest).is_some());
+        }
+        to.clear();
+        home.run(&["copy", "--referrers", &source, &target]).ok();
+        let moved = to.count_where(|it| it.writes() && it.body > 0);
+        assert_eq!(moved, 0, "a second run moves nothing");
+    }
 }
