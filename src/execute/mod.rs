@@ -188,7 +188,9 @@ impl Run<'_> {
         if target.tags.is_empty() {
             store.put_manifest(&self.plan.index).await?;
         }
-        let mut pushed = store.put_tags(&self.plan.index, &missing).await.into_iter();
+        let mut pushed = store.put_tags(&self.plan.index, &missing).await;
+        self.name_absent(&store, &mut pushed).await;
+        let mut pushed = pushed.into_iter();
         for tag in &target.tags {
             let result = if missing.contains(tag) {
                 pushed.next().unwrap_or(Ok(())).map(|()| Landed::Pushed)
@@ -206,6 +208,40 @@ impl Run<'_> {
         }
         self.tell_tags(&store, outcome);
         Ok(())
+    }
+
+    /// A registry that lacks an image refuses the index, and most do not say which one they lack.
+    async fn name_absent(&self, store: &Arc<dyn Store>, results: &mut [Result<(), StoreError>]) {
+        let may_lack =
+            |error: &StoreError| matches!(error.kind, FailureKind::NotFound | FailureKind::Other);
+        let refused = |result: &Result<(), StoreError>| result.as_ref().is_err_and(may_lack);
+        if !results.iter().any(refused) {
+            return;
+        }
+        let looks = self.plan.entries.iter().map(|entry| async {
+            let digest = &entry.descriptor.digest;
+            let found = store.describe(&ManifestName::Digest(digest.clone())).await;
+            found
+                .is_err_and(|error| error.kind == FailureKind::NotFound)
+                .then(|| format!("{digest} (from {})", entry.source))
+        });
+        let absent: Vec<String> = join_all(looks).await.into_iter().flatten().collect();
+        if let Some(first) = absent.first() {
+            let more = match absent.len() - 1 {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let hint = format!(
+                "not in {}: {first}{more}; push it there first",
+                store.name()
+            );
+            for error in results
+                .iter_mut()
+                .filter_map(|result| result.as_mut().err())
+            {
+                error.hints.push(hint.clone());
+            }
+        }
     }
 
     /// Blobs, then what needs them, stage by stage: an attestation whose image is not there yet is refused by

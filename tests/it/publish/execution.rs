@@ -140,7 +140,7 @@ fn where_some_tags_fail_the_report_says_which_landed() {
         .refused(7, &[&tags[1], &tags[2], "these tags landed", &tags[0]]);
     let digest = registry.tag("team/app", "1").unwrap();
     assert_eq!(said.digest(), digest);
-    assert_eq!(home.read("digest"), format!("{digest}\n"));
+    assert_eq!(home.read("digest"), digest);
     assert!(
         home.read("env")
             .contains(&format!("POLYARCH_REF={}\n", tags[0]))

@@ -3,6 +3,7 @@
 
 mod copying;
 mod execution;
+mod failures;
 mod outputs;
 mod random;
 mod selection;

@@ -98,7 +98,7 @@ fn files_for_other_tools() {
     let digest = home.publish(&target, &words).ok().digest();
     let (_, bytes) = registry.manifest("team/app", "1").unwrap();
     assert_eq!(std::fs::read(home.path("index.json")).unwrap(), bytes);
-    assert_eq!(home.read("digest"), format!("{digest}\n"));
+    assert_eq!(home.read("digest"), digest);
     let metadata: Value = serde_json::from_str(&home.read("metadata.json")).unwrap();
     assert_eq!(
         metadata,

@@ -1,0 +1,172 @@
+//! How runs fail: exit codes, what is said, and what is there afterwards.
+
+use super::{Home, registry};
+use crate::support::{
+    Registry,
+    image::{Image, Loaded},
+    registry::{Accounts, Class, Fault, Rule},
+};
+
+fn scene(registry: &Registry) -> (Home, Loaded, String) {
+    let image = Image::new("linux/amd64").load(registry, "team/app", "amd64");
+    (Home::new(), image, registry.reference("team/app", "amd64"))
+}
+
+#[test]
+fn one_of_several_images_fails_and_the_others_land() {
+    let registry = registry();
+    let (home, _, source) = scene(&registry);
+    let host = registry.host();
+    home.write(
+        "spec.yml",
+        format!(
+            "image: {host}/a/one:1\nsources: ['{source}']\n---\n\
+             image: {host}/a/two:1\nsources: ['{host}/team/app:missing']\n---\n\
+             image: {host}/a/three:1\nsources: ['{source}']\n"
+        ),
+    );
+    let said = home
+        .run(&["publish", "-f", "spec.yml", "--output", "json"])
+        .refused(7, &["team/app:missing"]);
+    assert!(registry.tag("a/one", "1").is_some());
+    assert_eq!(registry.tag("a/two", "1"), None);
+    assert!(registry.tag("a/three", "1").is_some());
+    let result = said.json();
+    super::outputs::check_schema(&result);
+    assert_eq!(result["results"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn all_of_several_images_fail() {
+    let registry = registry();
+    let home = Home::new();
+    let host = registry.host();
+    home.write(
+        "spec.yml",
+        format!(
+            "image: {host}/a/one:1\nsources: ['{host}/a/no:1']\n---\n\
+             image: {host}/a/two:1\nsources: ['{host}/a/no:2']\n"
+        ),
+    );
+    home.run(&["publish", "-f", "spec.yml"])
+        .refused(4, &["a/no:1", "a/no:2"]);
+    assert!(registry.writes().is_empty());
+}
+
+#[test]
+fn refused_credentials_are_exit_code_three() {
+    let registry = Registry::builder()
+        .basic(Accounts::new("ci", "hunter2"))
+        .start_in_background();
+    let (mut home, _, source) = scene(&registry);
+    let target = registry.reference("team/app", "1");
+    home.publish(&target, &[&source])
+        .refused(3, &[registry.host()]);
+    home.set("POLYARCH_REGISTRY", registry.host());
+    home.set("POLYARCH_USERNAME", "ci");
+    home.set("POLYARCH_PASSWORD", "swordfish");
+    let said = home
+        .publish(&target, &[&source])
+        .refused(3, &[registry.host()]);
+    assert!(!said.stderr.contains("swordfish"), "{}", said.stderr);
+    assert!(registry.writes().iter().all(|it| it.status.unwrap() == 401));
+}
+
+#[test]
+fn a_registry_that_keeps_failing_is_exit_code_six() {
+    let registry = registry();
+    let (home, _, source) = scene(&registry);
+    registry.rule(
+        Rule::on(Class::ManifestPut)
+            .forever()
+            .then(Fault::status(503)),
+    );
+    let target = registry.reference("team/app", "1");
+    home.publish(&target, &["--retry-for", "0", &source])
+        .refused(6, &[&target, "503", "no tag was changed"]);
+}
+
+#[test]
+fn a_descriptor_of_something_that_is_not_there_is_refused_by_the_registry_and_told() {
+    let elsewhere = registry();
+    let registry = registry();
+    let (home, image, _) = scene(&elsewhere);
+    let target = registry.reference("team/app", "1");
+    let hint = format!("not in {}/team/app: {}", registry.host(), image.digest);
+    home.publish(&target, &[&image.descriptor().to_string()])
+        .refused(4, &[&hint, "no tag was changed"]);
+    assert!(registry.tags("team/app").is_empty());
+}
+
+#[test]
+fn digests_that_lie_in_another_repository() {
+    let from = registry();
+    let to = registry();
+    let (home, image, _) = scene(&from);
+    let target = to.reference("other/app", "1");
+    let place = format!("{}/team/app", from.host());
+    home.publish(&target, &[&image.digest])
+        .refused(4, &[&image.digest]);
+    home.publish(&target, &["--image", &place, &image.digest])
+        .ok();
+    assert_eq!(to.problems(), Vec::<String>::new());
+    assert!(to.manifest("other/app", &image.digest).is_some());
+    home.publish("oci:out:1", &[&image.digest])
+        .refused(2, &["in which repository", "--image"]);
+    home.publish("oci:out:1", &["--image", &place, &image.digest])
+        .ok();
+}
+
+#[test]
+fn a_layout_can_be_source_and_target() {
+    let registry = registry();
+    let (home, image, source) = scene(&registry);
+    let arm = Image::new("linux/arm64").load(&registry, "team/app", "arm64");
+    home.run(&["copy", &source, "oci:all:amd64"]).ok();
+    home.run(&[
+        "copy",
+        &registry.reference("team/app", "arm64"),
+        "oci:all:arm64",
+    ])
+    .ok();
+    home.publish("oci:all:1", &["oci:all:amd64", "oci:all:arm64"])
+        .ok();
+    let back = super::registry();
+    let target = back.reference("team/app", "1");
+    home.run(&["copy", "oci:all:1", &target]).ok();
+    let entries = super::entries(&back, "team/app", "1");
+    assert_eq!(entries, [image.descriptor(), arm.descriptor()]);
+    assert_eq!(back.problems(), Vec::<String>::new());
+}
+
+#[test]
+fn a_registry_that_does_not_mount_gets_the_blobs() {
+    let registry = Registry::builder().without_mounts().start_in_background();
+    let (home, image, source) = scene(&registry);
+    let target = registry.reference("other/app", "1");
+    home.publish(&target, &[&source]).ok();
+    for blob in &image.blobs {
+        assert!(registry.has_blob("other/app", blob));
+    }
+    assert_eq!(registry.problems(), Vec::<String>::new());
+}
+
+/// Some registries refuse any write to a tag that exists, even that of what it points at.
+#[test]
+fn a_tag_that_cannot_be_written_again_but_is_right_is_no_failure() {
+    let registry = registry();
+    let (home, _, source) = scene(&registry);
+    let target = registry.reference("team/app", "1");
+    let digest = home.publish(&target, &[&source]).ok().digest();
+    let body = r#"{"errors":[{"code":"TAG_INVALID","message":"the tag is immutable"}]}"#;
+    registry.rule(
+        Rule::on(Class::ManifestPut)
+            .path("*/manifests/1")
+            .forever()
+            .then(Fault::reply(400, &[], body)),
+    );
+    let said = home.publish(&target, &["--no-verify", &source]).ok();
+    assert_eq!(said.digest(), digest);
+    home.publish(&target, &["--no-verify", "--annotation", "a=b", &source])
+        .refused(1, &["the tag is immutable", "no tag was changed"]);
+}
