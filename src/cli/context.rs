@@ -3,7 +3,8 @@
 use std::io::IsTerminal as _;
 use std::sync::Arc;
 
-use super::args::{ConnectionArgs, ProgressArg};
+use super::args::ConnectionArgs;
+use super::publish_args::ProgressArg;
 use crate::auth::Keychain;
 use crate::cache::Cache;
 use crate::environment::Environment;

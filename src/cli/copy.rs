@@ -2,19 +2,19 @@
 
 use std::process::ExitCode;
 
-use super::args::CopyArgs;
 use super::context::Context;
 use super::failure::{Failure, exit};
 use super::job::{Job, Outcome, targets};
 use super::publish::platforms;
+use super::publish_args::CopyArgs;
 use super::publish_report::Reporter;
 use crate::plan::{self, OnDuplicate, Options, Plan, PlanError, Source, Target};
 use crate::sources::{parse_sources, parse_targets};
 use crate::stores::Stores;
 
 pub(super) async fn run(arguments: &CopyArgs, context: &Context<'_>) -> Result<ExitCode, Failure> {
-    let stores = context.stores(&arguments.connection);
-    let reporter = Reporter::new(&arguments.output, context);
+    let stores = context.stores(&arguments.run.connection);
+    let reporter = Reporter::new(&arguments.run.output, context);
     let outcome = copy(arguments, context, &stores).await;
     reporter.finish(outcome.map(|outcome| vec![outcome]), stores.registries())
 }
@@ -47,10 +47,10 @@ async fn copy(
             on_duplicate: OnDuplicate::Keep,
             ..Options::default()
         },
-        referrers: arguments.referrers,
-        dry_run: arguments.dry_run,
-        verify: !arguments.no_verify,
-        jobs: arguments.connection.jobs.into(),
+        referrers: arguments.run.referrers,
+        dry_run: arguments.run.dry_run,
+        verify: !arguments.run.no_verify,
+        jobs: arguments.run.connection.jobs.into(),
     };
     job.run(stores, context, planner).await
 }

@@ -14,6 +14,7 @@ mod list;
 mod ls;
 mod plugin;
 mod publish;
+mod publish_args;
 mod publish_report;
 mod push;
 mod rm;
@@ -102,8 +103,8 @@ fn block_on(command: Command, debug: bool, environment: &Environment) -> Result<
 
 fn progress_of(command: &Command) -> Progress {
     match command {
-        Command::Publish(arguments) => Progress::Asked(arguments.output.progress),
-        Command::Copy(arguments) => Progress::Asked(arguments.output.progress),
+        Command::Publish(arguments) => Progress::Asked(arguments.run.output.progress),
+        Command::Copy(arguments) => Progress::Asked(arguments.run.output.progress),
         _ => Progress::DropIn,
     }
 }

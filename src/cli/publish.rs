@@ -5,12 +5,12 @@ use std::process::ExitCode;
 
 use futures_util::StreamExt as _;
 
-use super::args::{
-    AttestationsArg, ManifestAnnotationsArg, MediaTypeArg, OnDuplicateArg, PublishArgs,
-};
 use super::context::Context;
 use super::failure::Failure;
 use super::job::{Job, Outcome, targets};
+use super::publish_args::{
+    AttestationsArg, ManifestAnnotationsArg, MediaTypeArg, OnDuplicateArg, PublishArgs,
+};
 use super::publish_report::Reporter;
 use crate::plan::{
     self, Attestations, ManifestAnnotations, MediaTypeChoice, OnDuplicate, Options, Target,
@@ -31,8 +31,8 @@ pub(super) async fn run(
     arguments: &PublishArgs,
     context: &Context<'_>,
 ) -> Result<ExitCode, Failure> {
-    let stores = context.stores(&arguments.connection);
-    let reporter = Reporter::new(&arguments.output, context);
+    let stores = context.stores(&arguments.run.connection);
+    let reporter = Reporter::new(&arguments.run.output, context);
     let outcome = publish(arguments, context, &stores).await;
     reporter.finish(outcome, stores.registries())
 }
@@ -120,10 +120,10 @@ fn job(
         options: options(arguments, annotations)?,
         default_annotations: !is_given(&arguments.annotation)
             && !is_given(&arguments.labels_as_annotations),
-        referrers: arguments.referrers,
-        dry_run: arguments.dry_run,
-        verify: !arguments.no_verify,
-        jobs: arguments.connection.jobs.into(),
+        referrers: arguments.run.referrers,
+        dry_run: arguments.run.dry_run,
+        verify: !arguments.run.no_verify,
+        jobs: arguments.run.connection.jobs.into(),
     })
 }
 

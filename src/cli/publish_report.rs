@@ -3,10 +3,10 @@
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use super::args::{CiArg, OutputArgs, OutputFormat};
 use super::context::Context;
 use super::failure::{Failure, exit};
 use super::job::Outcome;
+use super::publish_args::{CiArg, OutputArgs, OutputFormat};
 use super::shell::print;
 use crate::registry::Registries;
 use crate::report::{
