@@ -2,6 +2,7 @@
 //! Every path comes from the environment of the step; nothing happens where the runner names no file.
 
 mod command;
+mod entries;
 mod markdown;
 mod output;
 mod summary;

@@ -3,9 +3,10 @@
 
 use std::borrow::Cow;
 
-use super::super::result::{EntryResult, ErrorResult, IndexResult, Status, TagResult};
+use super::super::result::{ErrorResult, IndexResult, Status, TagResult};
 use super::super::text::outcome;
 use super::super::tree::human_size;
+use super::entries::entries;
 use super::markdown::{Page, code, html_code, is_plain, text};
 use crate::spec::MediaType;
 
@@ -127,52 +128,6 @@ fn facts(page: &mut Page, result: &IndexResult) {
     page.line("");
 }
 
-fn entries(page: &mut Page, result: &IndexResult) {
-    page.line("| Platform | Digest | Size | Source | Attestations |");
-    page.line("| :-- | :-- | --: | :-- | :-- |");
-    for entry in &result.entries {
-        page.line(&entry_row(entry));
-    }
-    page.line("");
-    if !result.annotations.is_empty() {
-        page.fold(&format!(
-            "{} of the index",
-            counted(result.annotations.len(), "annotation")
-        ));
-        page.line("| Annotation | Value |");
-        page.line("| :-- | :-- |");
-        for (key, value) in &result.annotations {
-            page.line(&format!("| {} | {} |", code(key), text(value)));
-        }
-        page.line("");
-        page.unfold();
-    }
-}
-
-fn entry_row(entry: &EntryResult) -> String {
-    let digest = entry.digest.to_string();
-    let platform = match &entry.platform {
-        Some(platform) => code(platform),
-        None => "none".to_owned(),
-    };
-    // The size of the layers is what people ask for; that of the manifest tells nothing.
-    let size = entry.content_size.map_or_else(String::new, human_size);
-    let by_digest = entry.source.strip_suffix(&digest);
-    let source = match by_digest.map(|place| place.trim_end_matches('@')) {
-        Some("") => "by digest".to_owned(),
-        Some(place) => format!("{} by digest", code(place)),
-        None => code(&entry.source),
-    };
-    let attestations = match entry.attestations.len() {
-        0 => "–".to_owned(),
-        count => format!("✓ {count}"),
-    };
-    format!(
-        "| {platform} | {} | {size} | {source} | {attestations} |",
-        code(&digest)
-    )
-}
-
 fn tags(page: &mut Page, result: &IndexResult) {
     let all: Vec<&TagResult> = result
         .targets
@@ -249,7 +204,7 @@ fn notices(page: &mut Page, result: &IndexResult) {
     }
 }
 
-fn counted(count: usize, what: &str) -> String {
+pub(super) fn counted(count: usize, what: &str) -> String {
     if count == 1 {
         format!("1 {what}")
     } else {
