@@ -87,7 +87,7 @@ impl Console {
 
     fn bar(&self, digest: &Digest, size: u64) -> ProgressBar {
         let style = ProgressStyle::with_template(
-            "{prefix} [{bar:30}] {bytes:>10}/{total_bytes:<10} {bytes_per_sec:>12} {eta:>4}",
+            "{prefix} [{bar:30}] {decimal_bytes:>9}/{decimal_total_bytes:<9} {decimal_bytes_per_sec:>11} {eta:>4}",
         )
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("=> ");
