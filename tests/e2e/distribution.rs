@@ -153,6 +153,13 @@ impl Distribution {
         })
     }
 
+    /// The content of a blob.
+    pub(crate) async fn blob(&self, repo: &str, digest: &str) -> Option<Bytes> {
+        let path = format!("/v2/{repo}/blobs/{digest}");
+        let (status, _, body) = self.send(Method::GET, &path, &[], Bytes::new()).await;
+        (status == StatusCode::OK).then_some(body)
+    }
+
     /// The tags of a repository, sorted; none if there is no such repository.
     pub(crate) async fn tags(&self, repo: &str) -> Vec<String> {
         let path = format!("/v2/{repo}/tags/list");
