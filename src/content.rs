@@ -82,6 +82,11 @@ pub trait Store: Send + Sync {
         tags: &'a [Tag],
     ) -> BoxFuture<'a, Vec<Result<(), StoreError>>>;
 
+    /// Lets go of what was begun here and will not be finished. As good as it can.
+    fn abandon(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
     /// The manifests that refer to `subject`, as far as this place can tell.
     fn referrers<'a>(
         &'a self,

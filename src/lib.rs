@@ -19,6 +19,7 @@
 //! | [`transport`] | the one HTTP client: TLS, connections, redirects, limits, retry |
 //! | [`content`] | the interface of a place that holds content, registry or layout |
 //! | [`auth`] | credentials, where they come from, challenges |
+//! | [`interrupt`] | somebody wants the run to end early |
 //! | [`progress`] | what happens on the way, told to whoever shows it |
 //! | [`disk`] | files: atomic writes, locks, bounded reads |
 //! | [`spec`] | OCI and Docker data; no I/O, knows nobody |
@@ -34,6 +35,7 @@ pub mod disk;
 pub mod draft;
 pub mod environment;
 pub mod execute;
+pub mod interrupt;
 pub mod layout;
 pub mod plan;
 pub mod progress;

@@ -10,6 +10,9 @@ use crate::spec::{Descriptor, Digest};
 pub trait Observer: Send + Sync {
     /// One thing happened.
     fn observe(&self, event: Event<'_>);
+
+    /// The work is over, or about to be: what redraws itself is taken off the screen, and stays off it.
+    fn close(&self) {}
 }
 
 /// A shared observer.

@@ -4,9 +4,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use tokio::sync::Mutex;
 
 use crate::content::{FailureKind, ManifestName, Store, StoreError};
+use crate::interrupt::GRACE;
 use crate::layout::{Layout, LayoutReference};
 use crate::plan::Place;
 use crate::registry::{Access, Registries};
@@ -103,6 +105,13 @@ impl Stores {
             _ => Arc::new(Layout::open(reference).await?),
         };
         layout.select(reference).await
+    }
+
+    /// Lets go of what was begun anywhere and will not be finished, within [`GRACE`].
+    pub async fn abandon(&self) {
+        let stores: Vec<_> = self.open.lock().await.values().map(Open::store).collect();
+        let all = join_all(stores.iter().map(|store| store.abandon()));
+        drop(tokio::time::timeout(GRACE, all).await);
     }
 
     /// Makes what was written to archives appear under their names.

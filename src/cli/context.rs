@@ -4,10 +4,13 @@ use std::io::IsTerminal as _;
 use std::sync::Arc;
 
 use super::args::ConnectionArgs;
+use super::failure::Failure;
 use super::publish_args::ProgressArg;
+use super::signals;
 use crate::auth::Keychain;
 use crate::cache::Cache;
 use crate::environment::Environment;
+use crate::interrupt::Interrupt;
 use crate::progress::Observed;
 use crate::registry::{Insecure, Registries, RegistrySettings};
 use crate::report::{Console, ConsoleMode, JsonLines};
@@ -44,6 +47,8 @@ impl Progress {
 pub(super) struct Context<'a> {
     pub(super) environment: &'a Environment,
     pub(super) observed: Observed,
+    /// Somebody wants the run to end early.
+    pub(super) interrupt: Interrupt,
     /// To be saved when the run is over.
     pub(super) cache: Cache,
 }
@@ -58,7 +63,19 @@ impl<'a> Context<'a> {
         Self {
             environment,
             cache: Cache::open(environment),
+            interrupt: signals::watch(Arc::clone(&observed)),
             observed,
+        }
+    }
+
+    /// Does something that may be dropped at any time: nobody can see that it was begun.
+    pub(super) async fn unless_interrupted<T>(
+        &self,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        tokio::select! {
+            outcome = work => outcome,
+            signal = self.interrupt.happened() => Err(Failure::interrupted(signal)),
         }
     }
 

@@ -63,25 +63,41 @@ impl Failure {
         } else {
             "terminated"
         };
-        Self::message(exit::SIGNAL + signal, name)
-            .hint("what was not reported as pushed was not pushed; run the same command again to complete it")
+        Self::message(exit::SIGNAL + signal, name).hint("run the same command again to complete it")
     }
 
-    /// How an execution failed, if it did: partly if something landed, else as the first thing that failed. The
+    /// Whether a signal ended the run.
+    pub(super) fn is_interruption(&self) -> bool {
+        self.code > exit::SIGNAL
+    }
+
+    /// How an execution failed, if it did: by a signal; partly if something landed, else as the first thing that failed. The
     /// hints say what else failed, and what landed all the same.
     pub(super) fn of_execution(execution: &Execution) -> Option<Self> {
         let failures = execution.failures();
-        let first = *failures.first()?;
-        let code = if execution.landed_something() {
-            exit::PARTIAL
-        } else {
-            code_of(first.kind)
+        let mut failure = match (execution.interrupted, &failures[..]) {
+            (Some(signal), _) => {
+                let mut failure = Self::interrupted(signal);
+                let hints = failures.iter().flat_map(|error| error.hints.clone());
+                failure.hints.extend(hints);
+                failure
+            }
+            (None, []) => return None,
+            (None, [first, others @ ..]) => {
+                let code = if execution.landed_something() {
+                    exit::PARTIAL
+                } else {
+                    code_of(first.kind)
+                };
+                let mut failure = Self::message(code, first);
+                failure.hints.clone_from(&first.hints);
+                for other in others {
+                    failure = failure.hint(format!("this failed too: {other}"));
+                    failure.hints.extend(other.hints.iter().cloned());
+                }
+                failure
+            }
         };
-        let mut failure = Self::message(code, first);
-        failure.hints.clone_from(&first.hints);
-        for other in &failures[1..] {
-            failure = failure.hint(format!("this failed too: {other}"));
-        }
         let landed: Vec<String> = execution
             .targets
             .iter()
@@ -90,13 +106,30 @@ impl Failure {
                 tags.map(move |tag| format!("{}:{}", target.place, tag.tag))
             })
             .collect();
-        Some(if !landed.is_empty() {
+        failure = if !landed.is_empty() {
             failure.hint(format!("these tags landed: {}", landed.join(", ")))
         } else if execution.changed_something() {
             failure
         } else {
             failure.hint("no tag was changed")
-        })
+        };
+        failure.drop_repeated_hints();
+        Some(failure)
+    }
+
+    fn drop_repeated_hints(&mut self) {
+        let mut seen = std::collections::HashSet::new();
+        self.hints.retain(|hint| seen.insert(hint.clone()));
+    }
+
+    /// Another failure of the same run.
+    pub(super) fn and(mut self, other: &Self) -> Self {
+        if self.is_interruption() && other.is_interruption() {
+            self.hints.extend(other.hints.iter().cloned());
+            self.drop_repeated_hints();
+            return self;
+        }
+        self.hint(format!("this failed too: {}", other.text()))
     }
 
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -116,7 +149,9 @@ impl Failure {
 
     /// The same, where something else of the run did land.
     pub(super) fn partial(mut self) -> Self {
-        self.code = exit::PARTIAL;
+        if !self.is_interruption() {
+            self.code = exit::PARTIAL;
+        }
         self
     }
 

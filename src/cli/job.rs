@@ -51,6 +51,53 @@ impl Job {
         context: &Context<'_>,
         planner: Planner,
     ) -> Result<Outcome, Failure> {
+        let planning = Box::pin(self.make_plan(stores, context, planner));
+        let (plan, sources, known) =
+            context
+                .unless_interrupted(planning)
+                .await
+                .map_err(|failure| {
+                    if failure.is_interruption() {
+                        failure.hint("no tag was changed")
+                    } else {
+                        failure
+                    }
+                })?;
+        if self.dry_run {
+            return Ok(Outcome {
+                result: IndexResult::planned(&plan, &self.targets),
+                failure: None,
+            });
+        }
+        let options = ExecuteOptions {
+            verify: self.verify,
+            jobs: self.jobs,
+            interrupt: context.interrupt.clone(),
+        };
+        let execution = execute(&plan, stores, &known, &options, &context.observed).await?;
+        let mut failure = Failure::of_execution(&execution);
+        if failure.is_none() && self.referrers {
+            let copied = context
+                .unless_interrupted(self.copy_referrers(&plan, &sources, stores, context))
+                .await;
+            if copied.is_err() {
+                stores.abandon().await;
+            }
+            failure = copied.err();
+        }
+        Ok(Outcome {
+            result: IndexResult::executed(&plan, &execution),
+            failure,
+        })
+    }
+
+    /// What is to be done, from which sources, and where the targets' tags point now.
+    async fn make_plan(
+        &mut self,
+        stores: &Stores,
+        context: &Context<'_>,
+        planner: Planner,
+    ) -> Result<(Plan, Vec<Source>, Survey), Failure> {
         if !self.dry_run {
             for target in &self.targets {
                 // A new layout is made when there is a plan for it: a refusal leaves nothing behind.
@@ -80,30 +127,21 @@ impl Job {
                 Severity::Notice => Event::Notice(&notice.text),
             });
         }
-        if self.dry_run {
-            return Ok(Outcome {
-                result: IndexResult::planned(&plan, &self.targets),
-                failure: None,
-            });
-        }
-        let options = ExecuteOptions {
-            verify: self.verify,
-            jobs: self.jobs,
-        };
-        let execution = execute(&plan, stores, &known, &options, &context.observed).await?;
-        let mut failure = Failure::of_execution(&execution);
-        if failure.is_none() && self.referrers {
-            let roots: Vec<(Place, Digest)> = sources
-                .iter()
-                .map(|source| (source.place.clone(), source.root.digest().clone()))
-                .collect();
-            let copied = copy_referrers(&plan, &roots, stores, &context.observed).await;
-            failure = copied.err().map(Failure::from);
-        }
-        Ok(Outcome {
-            result: IndexResult::executed(&plan, &execution),
-            failure,
-        })
+        Ok((plan, sources, known))
+    }
+
+    async fn copy_referrers(
+        &self,
+        plan: &Plan,
+        sources: &[Source],
+        stores: &Stores,
+        context: &Context<'_>,
+    ) -> Result<(), Failure> {
+        let roots: Vec<(Place, Digest)> = sources
+            .iter()
+            .map(|source| (source.place.clone(), source.root.digest().clone()))
+            .collect();
+        Ok(copy_referrers(plan, &roots, stores, &context.observed).await?)
     }
 
     /// Annotations that only the environment brings (metadata-action's, in every job that uses it) must not be an

@@ -19,6 +19,7 @@ mod publish_report;
 mod push;
 mod rm;
 mod shell;
+mod signals;
 mod switches;
 mod version;
 
@@ -89,10 +90,8 @@ fn block_on(command: Command, debug: bool, environment: &Environment) -> Result<
         .build()?;
     let outcome = runtime.block_on(async {
         let context = Context::new(environment, progress_of(&command), debug);
-        let outcome = tokio::select! {
-            outcome = dispatch(command, &context) => outcome,
-            signal = interrupted() => Err(Failure::interrupted(signal)),
-        };
+        let outcome = dispatch(command, &context).await;
+        context.observed.close();
         context.cache.save();
         outcome
     });
@@ -111,10 +110,19 @@ fn progress_of(command: &Command) -> Progress {
 
 async fn dispatch(command: Command, context: &Context<'_>) -> Result<ExitCode, Failure> {
     match command {
-        Command::Create(arguments) => create::run(&arguments, context).await,
+        Command::Create(arguments) => {
+            let run = Box::pin(create::run(&arguments, context));
+            context.unless_interrupted(run).await
+        }
+        Command::Inspect(arguments) => {
+            let run = Box::pin(inspect::run(&arguments, context));
+            context.unless_interrupted(run).await
+        }
+        Command::Auth(arguments) => {
+            let run = auth::run(&arguments, context);
+            context.unless_interrupted(run).await
+        }
         Command::Push(arguments) => push::run(&arguments, context).await,
-        Command::Inspect(arguments) => inspect::run(&arguments, context).await,
-        Command::Auth(arguments) => auth::run(&arguments, context).await,
         Command::Publish(arguments) => publish::run(&arguments, context).await,
         Command::Copy(arguments) => copy::run(&arguments, context).await,
         Command::Annotate(_)
@@ -122,20 +130,5 @@ async fn dispatch(command: Command, context: &Context<'_>) -> Result<ExitCode, F
         | Command::Ls(_)
         | Command::Completions(_)
         | Command::Man => Ok(ExitCode::SUCCESS),
-    }
-}
-
-/// Waits for Ctrl-C or SIGTERM; gives the number of the signal.
-async fn interrupted() -> u8 {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    ) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => 2,
-        _ = terminate.recv() => 15,
     }
 }

@@ -63,7 +63,7 @@ fn collect(results: Vec<Result<Outcome, Failure>>) -> Result<Vec<Outcome>, Failu
             Ok(outcome) => outcomes.push(outcome),
             Err(error) => {
                 failure = Some(match failure {
-                    Some(first) => first.hint(format!("this failed too: {}", error.text())),
+                    Some(first) => first.and(&error),
                     None => error,
                 });
             }
@@ -74,7 +74,7 @@ fn collect(results: Vec<Result<Outcome, Failure>>) -> Result<Vec<Outcome>, Failu
         (Some(failure), None) => Err(failure),
         (Some(failure), Some(last)) => {
             last.failure = Some(match last.failure.take() {
-                Some(own) => own.hint(format!("this failed too: {}", failure.text())),
+                Some(own) => own.and(&failure),
                 None => failure.partial(),
             });
             Ok(outcomes)

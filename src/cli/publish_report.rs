@@ -65,9 +65,7 @@ impl<'a> Reporter<'a> {
             (None, Err(error)) => Err(error),
             (Some(failure), Ok(())) => Err(failure),
             // What became of the images matters more than a file.
-            (Some(failure), Err(error)) => {
-                Err(failure.hint(format!("this failed too: {}", error.text())))
-            }
+            (Some(failure), Err(error)) => Err(failure.and(&error)),
         }
     }
 
@@ -127,7 +125,7 @@ fn split(outcomes: Vec<Outcome>) -> (Vec<IndexResult>, Option<Failure>) {
             Some(error) => {
                 failed += 1;
                 failure = Some(match failure {
-                    Some(first) => first.hint(format!("this failed too: {}", error.text())),
+                    Some(first) => first.and(&error),
                     None => error,
                 });
             }

@@ -32,6 +32,7 @@ pub(super) async fn run(arguments: &PushArgs, context: &Context<'_>) -> Result<E
     let options = ExecuteOptions {
         verify: arguments.verify,
         jobs: arguments.connection.jobs.into(),
+        interrupt: context.interrupt.clone(),
     };
     let execution = execute(
         &plan,

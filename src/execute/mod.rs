@@ -2,6 +2,7 @@
 //! tag is read back. All targets at once; what failed and what landed is told for each tag.
 
 mod blobs;
+mod interrupted;
 mod referrers;
 mod survey;
 
@@ -10,12 +11,14 @@ use std::sync::Arc;
 use futures_util::future::{join_all, try_join_all};
 
 use crate::content::{FailureKind, ManifestName, Store, StoreError};
+use crate::interrupt::Interrupt;
 use crate::plan::{Place, Plan, Stage, TargetPlan};
 use crate::progress::{Event, Observed};
 use crate::registry::Access;
 use crate::spec::{Digest, Tag};
 use crate::stores::Stores;
 use blobs::BlobMover;
+use interrupted::{Attempt, Reached};
 pub use referrers::copy_referrers;
 pub use survey::{Survey, survey};
 
@@ -26,6 +29,8 @@ pub struct ExecuteOptions {
     pub verify: bool,
     /// Transfers under way at once.
     pub jobs: usize,
+    /// Ends it early.
+    pub interrupt: Interrupt,
 }
 
 /// What became of a plan.
@@ -33,6 +38,8 @@ pub struct ExecuteOptions {
 pub struct Execution {
     /// One for each target of the plan, in its order.
     pub targets: Vec<TargetOutcome>,
+    /// The signal that ended it early.
+    pub interrupted: Option<u8>,
 }
 
 /// What became of one target.
@@ -55,7 +62,7 @@ pub struct TargetOutcome {
 pub struct TagOutcome {
     /// The tag.
     pub tag: Tag,
-    /// Whether the registry took it from this run, whatever came of it afterwards.
+    /// Whether the registry took it from this run, or may have, whatever came of it afterwards.
     pub changed: bool,
     /// What happened; an error after a change is that of the read-back.
     pub result: Result<Landed, StoreError>,
@@ -85,7 +92,7 @@ impl Execution {
             .collect()
     }
 
-    /// Whether any tag points elsewhere than before.
+    /// Whether any tag points elsewhere than before, or may do so.
     pub fn changed_something(&self) -> bool {
         let mut tags = self.targets.iter().flat_map(|target| &target.tags);
         tags.any(|tag| tag.changed)
@@ -100,8 +107,8 @@ impl Execution {
     }
 }
 
-/// Carries a plan out. Failures are in the result, never lost; the outer error is that of a target that could
-/// not even be opened.
+/// Carries a plan out, until it is done or somebody interrupts it. Failures are in the result, never lost; the outer
+/// error is that of a target that could not even be opened.
 pub async fn execute(
     plan: &Plan,
     stores: &Stores,
@@ -124,23 +131,21 @@ pub async fn execute(
         observed,
         mover: BlobMover::new(stores, observed, options.jobs),
     };
-    let mut targets = join_all(plan.targets.iter().map(|target| run.target(target))).await;
-    if let Err(error) = stores.finish().await {
-        // An archive that could not be written has nothing in it that landed.
-        for target in &mut targets {
-            if matches!(target.place, Place::Layout(_)) && target.failure.is_none() {
-                target.has_index = false;
-                target.tags.clear();
-                target.failure = Some(StoreError {
-                    kind: error.kind,
-                    doing: error.doing.clone(),
-                    cause: error.cause.clone(),
-                    hints: error.hints.clone(),
-                });
-            }
-        }
+    let mut attempts: Vec<Attempt> = plan.targets.iter().map(Attempt::new).collect();
+    let interrupted = tokio::select! {
+        () = run.all(&mut attempts) => None,
+        signal = options.interrupt.happened() => Some(signal),
+    };
+    if interrupted.is_some() {
+        tokio::join!(run.settle_interrupted(&mut attempts), stores.abandon());
+    } else if attempts.iter().any(|it| it.outcome.failure.is_some()) {
+        stores.abandon().await;
     }
-    Ok(Execution { targets })
+    let targets = attempts.into_iter().map(|attempt| attempt.outcome);
+    Ok(Execution {
+        targets: targets.collect(),
+        interrupted,
+    })
 }
 
 struct Run<'a> {
@@ -153,26 +158,40 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    async fn target(&self, target: &TargetPlan) -> TargetOutcome {
-        let mut outcome = TargetOutcome {
-            place: target.place.clone(),
-            pushed: Vec::new(),
-            has_index: false,
-            tags: Vec::new(),
-            failure: None,
-        };
-        match self.fill(target, &mut outcome).await {
-            Ok(()) => outcome.has_index = outcome.tags.iter().all(|tag| tag.result.is_ok()),
-            Err(error) => outcome.failure = Some(error),
+    async fn all(&self, attempts: &mut [Attempt<'_>]) {
+        let targets = attempts.iter_mut().map(|attempt| self.target(attempt));
+        join_all(targets).await;
+        if let Err(error) = self.stores.finish().await {
+            // An archive that could not be written has nothing in it that landed.
+            for attempt in attempts {
+                let outcome = &mut attempt.outcome;
+                if matches!(outcome.place, Place::Layout(_)) && outcome.failure.is_none() {
+                    outcome.has_index = false;
+                    outcome.tags.clear();
+                    outcome.failure = Some(StoreError {
+                        kind: error.kind,
+                        doing: error.doing.clone(),
+                        cause: error.cause.clone(),
+                        hints: error.hints.clone(),
+                    });
+                }
+            }
         }
-        outcome
     }
 
-    async fn fill(
-        &self,
-        target: &TargetPlan,
-        outcome: &mut TargetOutcome,
-    ) -> Result<(), StoreError> {
+    async fn target(&self, attempt: &mut Attempt<'_>) {
+        match self.fill(attempt).await {
+            Ok(()) => {
+                let outcome = &mut attempt.outcome;
+                outcome.has_index = outcome.tags.iter().all(|tag| tag.result.is_ok());
+            }
+            Err(error) => attempt.outcome.failure = Some(error),
+        }
+        attempt.reached = Reached::End;
+    }
+
+    async fn fill(&self, attempt: &mut Attempt<'_>) -> Result<(), StoreError> {
+        let (target, outcome) = (attempt.target, &mut attempt.outcome);
         let store = self.stores.open(&target.place, Access::Push).await?;
         let digest = &self.plan.index.digest;
         let missing: Vec<Tag> = target
@@ -185,11 +204,13 @@ impl Run<'_> {
         if !complete {
             self.move_content(target, &store, outcome).await?;
         }
+        attempt.reached = Reached::Tags;
         if target.tags.is_empty() {
             store.put_manifest(&self.plan.index).await?;
         }
         let mut pushed = store.put_tags(&self.plan.index, &missing).await;
         self.name_absent(&store, &mut pushed).await;
+        let unknown = self.look_again(&store, &missing, &mut pushed).await;
         let mut pushed = pushed.into_iter();
         for tag in &target.tags {
             let result = if missing.contains(tag) {
@@ -199,7 +220,7 @@ impl Run<'_> {
             };
             outcome.tags.push(TagOutcome {
                 tag: tag.clone(),
-                changed: matches!(result, Ok(Landed::Pushed)),
+                changed: matches!(result, Ok(Landed::Pushed)) || unknown.contains(tag),
                 result,
             });
         }
@@ -208,6 +229,36 @@ impl Run<'_> {
         }
         self.tell_tags(&store, outcome);
         Ok(())
+    }
+
+    /// A write whose answer did not come, or came from something before the registry, may have been carried out. So
+    /// the tags are looked up; those that cannot be are returned.
+    async fn look_again(
+        &self,
+        store: &Arc<dyn Store>,
+        tags: &[Tag],
+        results: &mut [Result<(), StoreError>],
+    ) -> Vec<Tag> {
+        let looks = tags.iter().zip(results).map(|(tag, result)| async move {
+            let failed = |result: &StoreError| result.kind == FailureKind::Unavailable;
+            if !result.as_ref().is_err_and(failed) {
+                return None;
+            }
+            let name = ManifestName::Tag(tag.clone());
+            match store.describe(&name).await {
+                Ok(now) if now.digest == self.plan.index.digest => *result = Ok(()),
+                Ok(_) => {}
+                Err(error) if error.kind == FailureKind::NotFound => {}
+                Err(_) => {
+                    if let Err(error) = result {
+                        error.hints.push(unknown(store, tag));
+                    }
+                    return Some(tag.clone());
+                }
+            }
+            None
+        });
+        join_all(looks).await.into_iter().flatten().collect()
     }
 
     /// A registry that lacks an image refuses the index, and most do not say which one they lack.
@@ -344,4 +395,12 @@ impl Run<'_> {
             }
         }
     }
+}
+
+/// What to tell of a tag that cannot be looked at.
+fn unknown(store: &Arc<dyn Store>, tag: &Tag) -> String {
+    format!(
+        "whether {}:{tag} was changed could not be found out",
+        store.name()
+    )
 }

@@ -20,6 +20,9 @@ struct State {
     /// Paths behind the repository's name: `manifests/<tag>`, `blobs/<digest>`.
     pushed: HashSet<String>,
     open_uploads: HashMap<Digest, Url>,
+    /// Uploads under way, each under a number of its own.
+    under_way: HashMap<u64, Url>,
+    uploads_so_far: u64,
 }
 
 impl Memory {
@@ -46,6 +49,31 @@ impl Memory {
     /// The upload that stands open for a blob.
     pub(super) fn take_upload(&self, digest: &Digest) -> Option<Url> {
         self.state().open_uploads.remove(digest)
+    }
+
+    /// An upload is under way. It counts as abandoned until [`Self::upload_ended`].
+    pub(super) fn upload_began(&self) -> u64 {
+        let mut state = self.state();
+        state.uploads_so_far += 1;
+        state.uploads_so_far
+    }
+
+    /// Where an upload stands now.
+    pub(super) fn upload_at(&self, upload: u64, location: &Url) {
+        self.state().under_way.insert(upload, location.clone());
+    }
+
+    /// The registry has no upload of this number open any more.
+    pub(super) fn upload_ended(&self, upload: u64) {
+        self.state().under_way.remove(&upload);
+    }
+
+    /// All uploads that stand open; they are forgotten here.
+    pub(super) fn take_uploads(&self) -> Vec<Url> {
+        let mut state = self.state();
+        let offered: Vec<Url> = state.open_uploads.drain().map(|(_, url)| url).collect();
+        let under_way = state.under_way.drain().map(|(_, url)| url);
+        under_way.chain(offered).collect()
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {

@@ -163,6 +163,10 @@ impl Store for RegistryRepository {
         self.put_each_tag(manifest, tags).boxed()
     }
 
+    fn abandon(&self) -> BoxFuture<'_, ()> {
+        self.cancel_uploads().boxed()
+    }
+
     fn referrers<'a>(&'a self, subject: &'a Digest) -> BoxFuture<'a, Outcome<Vec<Descriptor>>> {
         self.list_referrers(subject).boxed()
     }

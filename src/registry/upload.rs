@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use futures_util::{StreamExt as _, stream};
 use http::{HeaderValue, Method, StatusCode, header};
 use url::Url;
@@ -36,6 +37,7 @@ impl RegistryRepository {
         let mut upload = Upload {
             repository: self,
             blob,
+            number: self.memory.upload_began(),
             content: Content::new(blob.clone(), from),
             doing: format!("push blob {} to {}", blob.digest, self.repository),
             largest: u64::MAX,
@@ -45,14 +47,35 @@ impl RegistryRepository {
             turns: 0,
         };
         upload.run(progress).await?;
+        self.memory.upload_ended(upload.number);
         self.memory.pushed(format!("blobs/{}", blob.digest));
         Ok(())
+    }
+
+    /// Tells the registry that nothing more will come for the uploads that stand open, those whose work was
+    /// dropped among them. As good as it can: it forgets by itself some time.
+    pub(super) async fn cancel_uploads(&self) {
+        let cancels = self
+            .memory
+            .take_uploads()
+            .into_iter()
+            .map(|location| async {
+                let doing = format!("cancel an upload to {}", self.repository);
+                let call = Call::to_location(&self.repository, Method::DELETE, location, doing);
+                let tried = self
+                    .host
+                    .try_once(&self.authorizer, &call, "an answer", MAX_ANSWER);
+                drop(tried.await);
+            });
+        join_all(cancels).await;
     }
 }
 
 struct Upload<'a> {
     repository: &'a RegistryRepository,
     blob: &'a Descriptor,
+    /// In the memory of the repository.
+    number: u64,
     content: Content,
     doing: String,
     /// The most bytes that one request may carry.
@@ -99,11 +122,13 @@ impl Upload<'_> {
         };
         let mut furthest = 0;
         loop {
+            repository.memory.upload_at(self.number, &place.location);
             let call = self.call(&place);
             let sent = self.send(&call, &place, progress).await;
             if let Some(failure) = self.content.failure() {
                 // What is wrong with the source will not get better: nothing is left lying about.
-                self.cancel(&place.location).await;
+                self.touch(Method::DELETE, &place.location).await;
+                repository.memory.upload_ended(self.number);
                 return Err(failure);
             }
             let setback = match self.judge(&call, sent?, &place).await? {
@@ -350,11 +375,6 @@ impl Upload<'_> {
             offset,
             location: answer.location().unwrap_or_else(|| location.clone()),
         })
-    }
-
-    /// Tells the registry that nothing more will come. As good as it can: it forgets by itself some time.
-    async fn cancel(&self, location: &Url) {
-        self.touch(Method::DELETE, location).await;
     }
 
     /// One try of a request to the upload itself.

@@ -125,6 +125,11 @@ impl Console {
 }
 
 impl Observer for Console {
+    fn close(&self) {
+        let _ = self.bars.clear();
+        self.bars.set_draw_target(ProgressDrawTarget::hidden());
+    }
+
     fn observe(&self, event: Event<'_>) {
         match event {
             Event::Notice(text) => self.line(&format!("notice: {text}")),

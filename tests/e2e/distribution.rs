@@ -146,11 +146,15 @@ impl Distribution {
         let accept = [("accept", ACCEPT)];
         let (status, headers, body) = self.send(Method::GET, &path, &accept, Bytes::new()).await;
         let header = |name: &str| headers[name].to_str().expect("text").to_owned();
-        (status == StatusCode::OK).then(|| Served {
-            media_type: header("content-type"),
-            digest: header("docker-content-digest"),
-            body,
-        })
+        match status {
+            StatusCode::OK => Some(Served {
+                media_type: header("content-type"),
+                digest: header("docker-content-digest"),
+                body,
+            }),
+            StatusCode::NOT_FOUND => None,
+            _ => panic!("{repo}:{name}: {status} {body:?}"),
+        }
     }
 
     /// The content of a blob.

@@ -170,3 +170,41 @@ fn a_tag_that_cannot_be_written_again_but_is_right_is_no_failure() {
     home.publish(&target, &["--no-verify", "--annotation", "a=b", &source])
         .refused(1, &["the tag is immutable", "no tag was changed"]);
 }
+
+/// What an answer before the registry says of a write need not be what became of it.
+#[test]
+fn a_write_that_was_carried_out_all_the_same_is_found_out() {
+    let only_tags = || {
+        Rule::on(Class::ManifestPut)
+            .path("*/manifests/1")
+            .forever()
+            .applied()
+            .then(Fault::status(502))
+    };
+    let registry = registry();
+    let (home, _, source) = scene(&registry);
+    registry.rule(only_tags());
+    let target = registry.reference("team/app", "1");
+    let said = home.publish(&target, &["--retry-for", "0", &source]).ok();
+    assert_eq!(registry.tag("team/app", "1"), Some(said.digest()));
+
+    let registry = super::registry();
+    let (home, _, source) = scene(&registry);
+    registry.rule(only_tags());
+    registry.rule(
+        Rule::on(Class::ManifestHead)
+            .path("*/manifests/1")
+            .forever()
+            .then(Fault::status(502)),
+    );
+    let target = registry.reference("team/app", "1");
+    let unknown = format!("whether {target} was changed could not be found out");
+    let said = home
+        .publish(&target, &["--retry-for", "0", &source])
+        .refused(6, &["502", &unknown]);
+    assert!(
+        !said.stderr.contains("no tag was changed"),
+        "{}",
+        said.stderr
+    );
+}

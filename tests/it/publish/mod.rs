@@ -7,6 +7,7 @@ mod failures;
 mod outputs;
 mod random;
 mod selection;
+mod signals;
 mod source_forms;
 mod two_registries;
 

@@ -1,0 +1,42 @@
+//! Ctrl-C and SIGTERM. The first one asks the run to end in order, a second one ends it at once.
+
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::sleep;
+
+use super::failure::{Failure, exit};
+use crate::interrupt::{GRACE, Interrupt};
+use crate::progress::Observed;
+
+/// How long a run may take to end in order: whatever it does, nobody has to wait longer.
+const LONGEST_END: Duration = GRACE.saturating_mul(2);
+
+/// From now on a signal interrupts the run instead of killing it.
+pub(super) fn watch(observed: Observed) -> Interrupt {
+    let (interrupter, interrupt) = Interrupt::new();
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate()];
+    let (Ok(mut ctrl_c), Ok(mut terminate)) = (signal(kinds[0]), signal(kinds[1])) else {
+        return interrupt;
+    };
+    tokio::spawn(async move {
+        let number = next(&mut ctrl_c, &mut terminate).await;
+        observed.close();
+        interrupter.interrupt(number);
+        tokio::select! {
+            _ = next(&mut ctrl_c, &mut terminate) => {}
+            () = sleep(LONGEST_END) => {}
+        }
+        Failure::interrupted(number).print();
+        std::process::exit(i32::from(exit::SIGNAL + number));
+    });
+    interrupt
+}
+
+/// The number of the next signal.
+async fn next(ctrl_c: &mut Signal, terminate: &mut Signal) -> u8 {
+    tokio::select! {
+        _ = ctrl_c.recv() => 2,
+        _ = terminate.recv() => 15,
+    }
+}
