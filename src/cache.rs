@@ -1,6 +1,8 @@
 //! What is kept between runs to save round trips: facts about registries, nothing secret, nothing that matters
 //! for correctness. So whatever is wrong with the file, it is as if it were not there.
 
+mod configs;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -13,6 +15,8 @@ use crate::environment::Environment;
 use crate::registry::{Facts, HostFacts};
 use crate::spec::RegistryHost;
 
+pub use configs::Configs;
+
 /// The format of the file; another one is not read.
 const VERSION: u32 = 1;
 /// The most bytes of the file that are read.
@@ -24,6 +28,7 @@ const MAX_HOSTS: usize = 200;
 const LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// The facts of earlier runs, and where those of this one go.
+#[derive(Default)]
 pub struct Cache {
     path: Option<PathBuf>,
     before: BTreeMap<RegistryHost, HostFacts>,
@@ -55,6 +60,11 @@ struct Read {
 type Entries = BTreeMap<RegistryHost, Entry>;
 
 impl Cache {
+    /// Knows nothing and keeps nothing.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
     /// Reads what earlier runs left, if the environment names a place for it.
     pub fn open(environment: &Environment) -> Self {
         let path = disk::cache_directory(environment).map(|dir| dir.join("registries.json"));

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use tokio::sync::Mutex;
 
+use crate::cache::Configs;
 use crate::content::{FailureKind, ManifestName, Store, StoreError};
 use crate::interrupt::GRACE;
 use crate::layout::{Layout, LayoutReference};
@@ -16,6 +17,7 @@ use crate::registry::{Access, Registries};
 /// The open places of one run.
 pub struct Stores {
     registries: Registries,
+    configs: Configs,
     open: Mutex<HashMap<Place, Open>>,
 }
 
@@ -36,9 +38,10 @@ impl Open {
 
 impl Stores {
     /// Nothing is open yet.
-    pub fn new(registries: Registries) -> Self {
+    pub fn new(registries: Registries, configs: Configs) -> Self {
         Self {
             registries,
+            configs,
             open: Mutex::default(),
         }
     }
@@ -46,6 +49,11 @@ impl Stores {
     /// The registries behind the repositories.
     pub fn registries(&self) -> &Registries {
         &self.registries
+    }
+
+    /// The image configs that earlier runs have read.
+    pub fn configs(&self) -> &Configs {
+        &self.configs
     }
 
     /// Opens a place, once. Targets (`Access::Push`) are to be opened before sources, and all of them before

@@ -80,6 +80,9 @@ pub(super) struct ConnectionArgs {
     /// The largest manifest that is read, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = 4 << 20)]
     pub(super) max_manifest: u64,
+    /// Neither use nor keep what saves the next run round trips
+    #[arg(long)]
+    pub(super) no_cache: bool,
 }
 
 #[derive(Args, Debug)]

@@ -8,7 +8,7 @@ use super::failure::Failure;
 use super::publish_args::ProgressArg;
 use super::signals;
 use crate::auth::Keychain;
-use crate::cache::Cache;
+use crate::cache::{Cache, Configs};
 use crate::environment::Environment;
 use crate::interrupt::Interrupt;
 use crate::progress::Observed;
@@ -51,18 +51,29 @@ pub(super) struct Context<'a> {
     pub(super) interrupt: Interrupt,
     /// To be saved when the run is over.
     pub(super) cache: Cache,
+    is_cached: bool,
 }
 
 impl<'a> Context<'a> {
-    /// With progress shown as asked.
-    pub(super) fn new(environment: &'a Environment, progress: Progress, debug: bool) -> Self {
+    /// With progress shown as asked; `is_cached`: what earlier runs learnt is used.
+    pub(super) fn new(
+        environment: &'a Environment,
+        progress: Progress,
+        debug: bool,
+        is_cached: bool,
+    ) -> Self {
         let observed: Observed = match progress.mode() {
             Some(mode) => Arc::new(Console::new(mode, debug)),
             None => Arc::new(JsonLines { debug }),
         };
         Self {
             environment,
-            cache: Cache::open(environment),
+            cache: if is_cached {
+                Cache::open(environment)
+            } else {
+                Cache::none()
+            },
+            is_cached,
             interrupt: signals::watch(Arc::clone(&observed)),
             observed,
         }
@@ -106,11 +117,12 @@ impl<'a> Context<'a> {
             max_manifest: options.max_manifest,
         };
         let keychain = Keychain::new(self.environment);
-        Stores::new(Registries::new(
-            transport,
-            keychain,
-            settings,
-            self.cache.facts(),
-        ))
+        let configs = if self.is_cached {
+            Configs::open(self.environment)
+        } else {
+            Configs::none()
+        };
+        let registries = Registries::new(transport, keychain, settings, self.cache.facts());
+        Stores::new(registries, configs)
     }
 }

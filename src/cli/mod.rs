@@ -29,7 +29,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, FromArgMatches as _};
 
 use crate::environment::Environment;
-use args::{Cli, Command};
+use args::{Cli, Command, ConnectionArgs};
 use context::{Context, Progress};
 use failure::Failure;
 pub use failure::exit;
@@ -89,7 +89,8 @@ fn block_on(command: Command, debug: bool, environment: &Environment) -> Result<
         .enable_all()
         .build()?;
     let outcome = runtime.block_on(async {
-        let context = Context::new(environment, progress_of(&command), debug);
+        let is_cached = !connection_of(&command).is_some_and(|connection| connection.no_cache);
+        let context = Context::new(environment, progress_of(&command), debug, is_cached);
         let outcome = dispatch(command, &context).await;
         context.observed.close();
         context.cache.save();
@@ -105,6 +106,17 @@ fn progress_of(command: &Command) -> Progress {
         Command::Publish(arguments) => Progress::Asked(arguments.run.output.progress),
         Command::Copy(arguments) => Progress::Asked(arguments.run.output.progress),
         _ => Progress::DropIn,
+    }
+}
+
+fn connection_of(command: &Command) -> Option<&ConnectionArgs> {
+    match command {
+        Command::Create(arguments) => Some(&arguments.connection),
+        Command::Push(arguments) => Some(&arguments.connection),
+        Command::Inspect(arguments) => Some(&arguments.connection),
+        Command::Publish(arguments) => Some(&arguments.run.connection),
+        Command::Copy(arguments) => Some(&arguments.run.connection),
+        _ => None,
     }
 }
 

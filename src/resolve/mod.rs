@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, try_join_all};
 
+use crate::cache::Configs;
 use crate::content::{FailureKind, ManifestName, Store, StoreError};
 use crate::layout::LayoutReference;
 use crate::plan::{Node, Place, Source};
@@ -78,6 +79,7 @@ async fn resolve_one(stores: &Stores, wanted: &Wanted) -> Result<Source, StoreEr
     };
     let reader = Reader {
         store,
+        configs: stores.configs(),
         content: wanted.content,
         platform_known: wanted.set_platform.as_ref().is_some_and(says_all),
     };
@@ -119,13 +121,14 @@ fn completed(mut given: Platform, image: &Node) -> Platform {
 }
 
 /// Reads what lies below one source.
-struct Reader {
+struct Reader<'s> {
     store: Arc<dyn Store>,
+    configs: &'s Configs,
     content: bool,
     platform_known: bool,
 }
 
-impl Reader {
+impl Reader<'_> {
     async fn root(
         &self,
         name: &ManifestName,
@@ -223,9 +226,18 @@ impl Reader {
         manifest: &Manifest,
         image: &ImageManifest,
     ) -> Result<Platform, StoreError> {
-        let bytes = self.store.blob(&image.config, MAX_CONFIG).await?;
+        let is_remote = self.store.repository().is_some();
+        let known = self.configs.get(&image.config).filter(|_| is_remote);
+        let is_known = known.is_some();
+        let bytes = match known {
+            Some(bytes) => bytes,
+            None => self.store.blob(&image.config, MAX_CONFIG).await?,
+        };
         let config: ImageConfig = parse(&bytes)
             .map_err(|error| self.refused(manifest, format!("its config is unusable: {error}")))?;
+        if is_remote && !is_known {
+            self.configs.keep(&image.config, &bytes);
+        }
         Ok(config.into())
     }
 
