@@ -6,6 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
+use url::form_urlencoded;
+
+/// The most bytes of scopes in the address of one token request. In the token itself, which is JSON in base64,
+/// the same scopes take about twice as much.
+const MAX_SCOPES: usize = 3 << 10;
+
 /// `repository:team/app:pull,push`. Actions are kept in order and once each, so equal
 /// scopes are written alike.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -77,6 +83,28 @@ impl Scope {
                 actions,
             })
             .collect()
+    }
+
+    /// The scopes to ask for in one request: all of `wanted`, and as many of `more` as fit. One token for
+    /// everything saves round trips, but a token names all its scopes, and is sent with each request: proxies
+    /// before registries refuse headers of more than 8 KiB, and token servers addresses of that length.
+    pub fn fitting(wanted: Vec<Self>, more: impl IntoIterator<Item = Self>) -> Vec<Self> {
+        let mut room = MAX_SCOPES.saturating_sub(wanted.iter().map(Self::length_in_query).sum());
+        let mut scopes = wanted;
+        for scope in more {
+            let Some(left) = room.checked_sub(scope.length_in_query()) else {
+                break;
+            };
+            room = left;
+            scopes.push(scope);
+        }
+        Self::normalise(scopes)
+    }
+
+    fn length_in_query(&self) -> usize {
+        let text = self.to_string();
+        let encoded = form_urlencoded::byte_serialize(text.as_bytes());
+        "&scope=".len() + encoded.map(str::len).sum::<usize>()
     }
 
     /// The repository scopes in the `scope` of a challenge, which may hold several with
@@ -175,6 +203,22 @@ mod tests {
                 "{held} {wanted}"
             );
         }
+    }
+
+    #[test]
+    fn a_request_has_what_is_wanted_and_as_much_more_as_fits() {
+        let all: Vec<Scope> = (0..200)
+            .map(|number| Scope::push(format!("team/app-{number}")))
+            .collect();
+        let wanted = vec![Scope::push("zzz"), Scope::pull("base")];
+        let asked = Scope::fitting(wanted.clone(), all.clone());
+        assert!(wanted.iter().all(|scope| asked.contains(scope)));
+        assert!((50..80).contains(&asked.len()), "{}", asked.len());
+        assert!(all[..asked.len() - 2].iter().all(|it| asked.contains(it)));
+        let few = Scope::fitting(Vec::new(), all[..20].to_vec());
+        assert_eq!(few.len(), 20);
+        // What is wanted is asked for, whatever its length.
+        assert_eq!(Scope::fitting(all.clone(), wanted).len(), 200);
     }
 
     #[test]

@@ -44,6 +44,24 @@ pub(super) struct Outcome {
 type Planner = fn(&[Source], &[Target], &Options) -> Result<Plan, PlanError>;
 
 impl Job {
+    /// Names all repositories of the job, so that one token can be asked for the jobs of a run together. What
+    /// goes wrong with it shows when the job runs.
+    pub(super) async fn declare(&self, stores: &Stores) {
+        let is_repository = |place: &&Place| matches!(place, Place::Repository(_));
+        if !self.dry_run {
+            let targets = self.targets.iter().map(|target| &target.place);
+            for place in targets.filter(is_repository) {
+                let _ = stores.open(place, Access::Push).await;
+            }
+        }
+        for source in &self.sources {
+            if let SourceForm::Reference(reference) = &source.form {
+                let place = Place::Repository(reference.repository().clone());
+                let _ = stores.open(&place, Access::Pull).await;
+            }
+        }
+    }
+
     /// Resolves, plans and, unless it is a dry run, executes. The error is what kept it from a plan.
     pub(super) async fn run(
         mut self,

@@ -43,6 +43,11 @@ async fn publish(
     stores: &Stores,
 ) -> Result<Vec<Outcome>, Failure> {
     let jobs = jobs(arguments, context)?;
+    if jobs.len() > 1 {
+        for job in &jobs {
+            job.declare(stores).await;
+        }
+    }
     let runs = jobs
         .into_iter()
         .map(|job| job.run(stores, context, plan::plan));

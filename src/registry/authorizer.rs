@@ -54,9 +54,17 @@ enum AuthMethod {
     /// Tokens of a token server.
     Bearer {
         server: TokenServer,
-        token: Token,
-        scopes: Vec<Scope>,
+        /// One as a rule; more where a run has so many repositories that no token can be for all. The
+        /// newest last.
+        tokens: Vec<Held>,
     },
+}
+
+/// A token, and what it was asked for.
+struct Held {
+    token: Token,
+    scopes: Vec<Scope>,
+    generation: u64,
 }
 
 /// A token server, and the name under which it knows the registry.
@@ -112,27 +120,20 @@ impl Authorizer {
     pub(super) async fn grant(&self, call: &Call) -> Outcome<Grant> {
         let mut state = self.state.lock().await;
         if matches!(state.method, AuthMethod::Unknown) {
-            self.begin(&mut state).await;
+            self.begin(&mut state, call).await;
         }
+        let wanted = self.wanted(call);
         let renewal = match &state.method {
-            AuthMethod::Bearer {
-                server,
-                token,
-                scopes,
-            } => {
-                let needed = self.needed(None);
-                let covered = needed.iter().all(|scope| Scope::any_covers(scopes, scope));
-                (!covered || !token.is_fresh(Instant::now().into_std())).then(|| server.clone())
+            AuthMethod::Bearer { server, .. } => {
+                let is_fresh = |held: &Held| held.token.is_fresh(Instant::now().into_std());
+                (!state.held(&wanted).is_some_and(is_fresh)).then(|| server.clone())
             }
             AuthMethod::Unknown | AuthMethod::Fixed(_) => None,
         };
         if let Some(server) = renewal {
             self.fetch(&mut state, server, None, call).await?;
         }
-        Ok(Grant {
-            header: state.header(),
-            generation: state.generation,
-        })
+        Ok(state.grant(&wanted))
     }
 
     /// A call succeeded with this grant: what is known of the registry is worth keeping.
@@ -151,7 +152,7 @@ impl Authorizer {
     }
 
     /// The first header, before any challenge: a ready token, the token of a token server that is known, Basic.
-    async fn begin(&self, state: &mut State) {
+    async fn begin(&self, state: &mut State, call: &Call) {
         let credential = state.candidate.credential.clone();
         if let Credential::Bearer(token) = &credential {
             let header = Secret::new(format!("Bearer {}", token.reveal()));
@@ -162,7 +163,8 @@ impl Authorizer {
         if let Some(server) = self.known_realm(known.as_ref()) {
             self.host.transport.preconnect(&self.host.base(), AHEAD);
             // A guess that fails costs no more than its request: the registry's own challenge follows.
-            if self.fetch_from(state, server, None, true).await.is_ok() {
+            let fetched = self.fetch_from(state, server, None, call, true).await;
+            if fetched.is_ok() {
                 return;
             }
         }
@@ -182,16 +184,41 @@ impl Authorizer {
         Some(TokenServer(known.realm, Some(known.service)))
     }
 
-    /// Everything the run has declared, and what a challenge asks beside it.
-    fn needed(&self, asked: Option<Vec<Scope>>) -> Vec<Scope> {
-        let mut scopes = self
-            .scopes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+    /// Everything the run has declared.
+    fn declared(&self) -> Vec<Scope> {
+        let scopes = self.scopes.lock().unwrap_or_else(PoisonError::into_inner);
+        scopes.clone()
+    }
+
+    /// What has been declared of the repositories of a call.
+    fn wanted(&self, call: &Call) -> Vec<Scope> {
+        let scopes = self.scopes.lock().unwrap_or_else(PoisonError::into_inner);
+        let repositories = [Some(&call.repository), call.reads.as_ref()];
+        let is_of_call = |scope: &&Scope| {
+            let mut paths = repositories.iter().flatten().map(|it| it.path());
+            paths.any(|path| path == scope.repository())
+        };
+        scopes.iter().filter(is_of_call).cloned().collect()
+    }
+
+    /// What to ask a token for: what a call wants and a challenge asks, and everything else that the run has
+    /// declared. Where that is too much for one token, as much as fits of what no token is held for.
+    fn to_ask(&self, state: &State, call: &Call, asked: Option<Vec<Scope>>) -> Vec<Scope> {
+        let mut wanted = self.wanted(call);
         // A challenge may name scopes of its own making: only those of repositories are repeated.
-        scopes.extend(asked.unwrap_or_default());
-        Scope::normalise(scopes)
+        wanted.extend(asked.unwrap_or_default());
+        let wanted = Scope::normalise(wanted);
+        let declared = self.declared();
+        let all = Scope::normalise(declared.iter().chain(&wanted).cloned());
+        let fitting = Scope::fitting(wanted.clone(), declared.clone());
+        if fitting == all {
+            return all;
+        }
+        let more = declared.into_iter().filter(|scope| {
+            let one = std::slice::from_ref(scope);
+            !wanted.contains(scope) && state.held(one).is_none()
+        });
+        Scope::fitting(wanted.clone(), more)
     }
 
     /// A token for everything that is needed. An error says what it was needed for.
@@ -203,7 +230,7 @@ impl Authorizer {
         call: &Call,
     ) -> Outcome<()> {
         let name = realm_host(&server.0);
-        self.fetch_from(state, server, asked, false)
+        self.fetch_from(state, server, asked, call, false)
             .await
             .map_err(|error| StoreError {
                 doing: format!("{} (getting a token from {name})", call.doing),
@@ -216,9 +243,10 @@ impl Authorizer {
         state: &mut State,
         server: TokenServer,
         asked: Option<Vec<Scope>>,
+        call: &Call,
         is_guess: bool,
     ) -> Outcome<()> {
-        let scopes = self.needed(asked);
+        let scopes = self.to_ask(state, call, asked);
         let transport = &self.host.transport;
         // A lane that cannot be opened shows at the request.
         let _ = transport.trust_alike(server.0.url(), &self.host.base());
@@ -231,12 +259,7 @@ impl Authorizer {
             is_guess,
         };
         let token = client.token(&state.candidate).await?;
-        state.generation += 1;
-        state.method = AuthMethod::Bearer {
-            server,
-            token,
-            scopes,
-        };
+        state.hold(server, token, scopes);
         self.shown().used_token = true;
         Ok(())
     }
@@ -247,14 +270,51 @@ impl Authorizer {
 }
 
 impl State {
-    fn header(&self) -> Option<HeaderValue> {
-        match &self.method {
-            AuthMethod::Unknown => None,
-            AuthMethod::Fixed(header) => header.clone(),
-            AuthMethod::Bearer { token, .. } => {
-                header_of(&Secret::new(format!("Bearer {}", token.secret.reveal())))
-            }
-        }
+    /// What to send with a call that wants these scopes.
+    fn grant(&self, wanted: &[Scope]) -> Grant {
+        let (header, generation) = match &self.method {
+            AuthMethod::Unknown => (None, self.generation),
+            AuthMethod::Fixed(header) => (header.clone(), self.generation),
+            AuthMethod::Bearer { .. } => match self.held(wanted) {
+                Some(held) => {
+                    let secret = held.token.secret.reveal();
+                    let header = header_of(&Secret::new(format!("Bearer {secret}")));
+                    (header, held.generation)
+                }
+                None => (None, self.generation),
+            },
+        };
+        Grant { header, generation }
+    }
+
+    /// The newest token that was asked for with these scopes.
+    fn held(&self, wanted: &[Scope]) -> Option<&Held> {
+        let AuthMethod::Bearer { tokens, .. } = &self.method else {
+            return None;
+        };
+        tokens.iter().rev().find(|held| {
+            let mut scopes = wanted.iter();
+            scopes.all(|scope| Scope::any_covers(&held.scopes, scope))
+        })
+    }
+
+    /// Keeps a token in place of those that it makes needless.
+    fn hold(&mut self, server: TokenServer, token: Token, scopes: Vec<Scope>) {
+        self.generation += 1;
+        let mut tokens = match std::mem::replace(&mut self.method, AuthMethod::Unknown) {
+            AuthMethod::Bearer { tokens, .. } => tokens,
+            AuthMethod::Unknown | AuthMethod::Fixed(_) => Vec::new(),
+        };
+        tokens.retain(|held| {
+            let mut own = held.scopes.iter();
+            !own.all(|scope| Scope::any_covers(&scopes, scope))
+        });
+        tokens.push(Held {
+            token,
+            scopes,
+            generation: self.generation,
+        });
+        self.method = AuthMethod::Bearer { server, tokens };
     }
 
     fn fix(&mut self, header: Option<HeaderValue>) {
@@ -262,14 +322,12 @@ impl State {
         self.generation += 1;
     }
 
-    /// Whether the token in use was asked for with these scopes already.
-    fn had(&self, asked: &[Scope]) -> bool {
-        match &self.method {
-            AuthMethod::Bearer { scopes, .. } => {
-                asked.iter().all(|scope| Scope::any_covers(scopes, scope))
-            }
-            AuthMethod::Unknown | AuthMethod::Fixed(_) => false,
-        }
+    /// Whether the token for a call that wants these scopes was asked for with those of a challenge, too.
+    fn had(&self, wanted: &[Scope], asked: &[Scope]) -> bool {
+        self.held(wanted).is_some_and(|held| {
+            let mut asked = asked.iter();
+            asked.all(|scope| Scope::any_covers(&held.scopes, scope))
+        })
     }
 }
 

@@ -29,6 +29,8 @@ pub(super) struct Call {
     /// It need not succeed: no other credential is tried for it.
     pub(super) is_offer: bool,
     pub(super) repository: Repository,
+    /// Another repository that it reads.
+    pub(super) reads: Option<Repository>,
 }
 
 /// Where a call goes.
@@ -66,6 +68,7 @@ impl Call {
             access,
             is_offer: false,
             repository: repository.clone(),
+            reads: None,
         }
     }
 

@@ -82,6 +82,7 @@ impl RegistryRepository {
         let path = format!("blobs/uploads/?mount={}&from={}", blob.digest, from.path());
         let mut call = self.call(Method::POST, path, doing);
         call.is_offer = true;
+        call.reads = Some(from.clone());
         let answer = self.exchange(&call, "an answer", 64 << 10).await?;
         match answer.status {
             StatusCode::CREATED => {

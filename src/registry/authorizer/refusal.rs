@@ -44,7 +44,7 @@ impl Authorizer {
             return Ok(Verdict::Final);
         }
         let mut state = self.state.lock().await;
-        if grant.generation != state.generation {
+        if grant.generation != state.grant(&self.wanted(call)).generation {
             // Another call has been through this already.
             trials.renewed |= grant.header.is_some();
             return Ok(Verdict::TryAgain);
@@ -83,7 +83,7 @@ impl Authorizer {
     ) -> Outcome<Verdict> {
         let asked = challenge.scope().map(Scope::parse_list).unwrap_or_default();
         let is_first = !matches!(state.method, AuthMethod::Bearer { .. });
-        if !is_first && state.had(&asked) {
+        if !is_first && state.had(&self.wanted(call), &asked) {
             // The same scopes again would give the same token, unless it had merely ended.
             if challenge.error() == Some("insufficient_scope") || trials.renewed {
                 return self.next_candidate(state, call).await;
@@ -154,7 +154,7 @@ impl Authorizer {
     }
 
     fn may_switch(&self, state: &State, call: &Call) -> bool {
-        let pushes = self.needed(None).iter().any(|scope| scope.allows("push"));
+        let pushes = self.declared().iter().any(|scope| scope.allows("push"));
         pushes
             && !call.is_offer
             && !state.switched
