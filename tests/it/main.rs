@@ -9,5 +9,6 @@ mod client;
 mod draft;
 mod layout;
 mod liar;
+mod performance;
 mod publish;
 mod registry;

@@ -13,5 +13,6 @@ pub mod gzip;
 pub mod image;
 pub mod proxy;
 pub mod registry;
+pub mod scene;
 
 pub use registry::Registry;

@@ -1,0 +1,83 @@
+//! What the job costs, at the level of the real binary: exact numbers of requests and connections, and the number
+//! of serial round trips. A regression here is a bug; times themselves are never looked at.
+
+mod growth;
+mod job;
+mod repeated;
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::support::scene::{Cost, Scene};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_polyarch");
+
+/// Between them the time grows by the round trips of the job times 100 ms.
+const DISTANCES: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(120)];
+/// How far a measured number of round trips may be from the true one.
+const TOLERANCE: f64 = 0.45;
+
+fn binary() -> &'static Path {
+    Path::new(BINARY)
+}
+
+fn words(line: &str) -> Vec<String> {
+    line.split_whitespace().map(str::to_owned).collect()
+}
+
+/// A line of arguments in which HOST is the first registry and OTHER the second.
+fn line(scene: &Scene, text: &str) -> Vec<String> {
+    let other = scene.registries.last().expect("a registry").host();
+    words(
+        &text
+            .replace("HOST", scene.registry().host())
+            .replace("OTHER", other),
+    )
+}
+
+/// What lines of arguments cost, in a home where nothing is known and in one where something is.
+struct Costs {
+    cold: Cost,
+    known: Cost,
+    cold_trips: f64,
+    known_trips: f64,
+}
+
+/// Runs the lines, one after another, near and far. `reset` undoes what would make a second run another job.
+fn measure(scene: &Scene, lines: &[Vec<String>], reset: impl Fn(&Scene)) -> Costs {
+    let run = |scene: &Scene| {
+        let ran = lines.iter().map(|words| scene.ok(binary(), words).wall);
+        let took = ran.sum();
+        reset(scene);
+        took
+    };
+    let cold_run = |scene: &Scene| {
+        scene.forget();
+        run(scene)
+    };
+    // The machine may be busy: what counts is what is possible.
+    let fastest = |times: Vec<Duration>| times.into_iter().min().expect("a run");
+    let cold = scene.cost_of(cold_run);
+    let cold_trips = scene.slope(DISTANCES, 3, fastest, cold_run);
+    // Only what was learnt of the registry counts as known here, not what was read from it.
+    let known_run = |scene: &Scene| {
+        let _ = std::fs::remove_dir_all(scene.path(".cache/polyarch/configs"));
+        run(scene)
+    };
+    let known = scene.cost_of(known_run);
+    let known_trips = scene.slope(DISTANCES, 3, fastest, known_run);
+    Costs {
+        cold,
+        known,
+        cold_trips,
+        known_trips,
+    }
+}
+
+#[track_caller]
+fn assert_trips(measured: f64, expected: f64) {
+    assert!(
+        (measured - expected).abs() < TOLERANCE,
+        "{measured} round trips, not {expected}"
+    );
+}

@@ -1,0 +1,220 @@
+//! The merge job in its variants, as a program runs it in a home of its own: how many requests and connections
+//! it costs, and how its time grows with the distance of the registry.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::{
+    image::{Image, Loaded},
+    registry::{Accounts, Bearer, Builder, Registry, Role, Scheme, Site, tls},
+};
+
+/// The platforms of the four images of the job.
+pub const PLATFORMS: [&str; 4] = ["linux/amd64", "linux/arm64", "linux/386", "linux/riscv64"];
+
+/// How a registry lets people in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Login {
+    /// It lets anyone in.
+    None,
+    /// Name and password with each request.
+    Basic,
+    /// A token of a server on a host of its own.
+    Bearer,
+}
+
+/// A program in a home of its own, and the registries it talks to.
+pub struct Scene {
+    pub registries: Vec<Registry>,
+    home: TempDir,
+    variables: Vec<(String, String)>,
+}
+
+/// What a run said, and how long it took.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+    pub wall: Duration,
+}
+
+/// What a run cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// To all hosts of all registries.
+    pub requests: usize,
+    /// Those that carried requests to the registries themselves.
+    pub connections: usize,
+}
+
+impl Scene {
+    /// With one registry.
+    pub fn new(scheme: Scheme, login: Login) -> Self {
+        Self::of(vec![builder(scheme, login).start_in_background()])
+    }
+
+    /// With any registries.
+    pub fn of(registries: Vec<Registry>) -> Self {
+        let home = tempfile::tempdir().expect("a temporary directory");
+        let authority = home.path().join("ca.pem");
+        std::fs::write(&authority, tls::ca_pem()).expect("a file");
+        let authority = authority.display().to_string();
+        let scene = Self {
+            registries,
+            home,
+            variables: vec![("SSL_CERT_FILE".to_owned(), authority)],
+        };
+        scene.log_in();
+        scene
+    }
+
+    /// The first registry.
+    pub fn registry(&self) -> &Registry {
+        &self.registries[0]
+    }
+
+    /// A path in the home directory.
+    pub fn path(&self, relative: &str) -> PathBuf {
+        self.home.path().join(relative)
+    }
+
+    /// Sets a variable for the runs from now on.
+    pub fn set(&mut self, name: &str, value: impl Into<String>) {
+        self.variables.push((name.to_owned(), value.into()));
+    }
+
+    /// `docker login` at all registries.
+    fn log_in(&self) {
+        use base64::Engine as _;
+        let auth = base64::engine::general_purpose::STANDARD.encode("ci:pw");
+        let hosts = self.registries.iter().map(Registry::host);
+        let auths: serde_json::Map<_, _> = hosts
+            .map(|host| (host.to_owned(), json!({ "auth": auth })))
+            .collect();
+        std::fs::create_dir_all(self.path(".docker")).expect("a directory");
+        let config = json!({ "auths": auths }).to_string();
+        std::fs::write(self.path(".docker/config.json"), config).expect("a file");
+    }
+
+    /// The four images of the job in a repository of the first registry, under `s0` to `s3`.
+    pub fn load(&self, repo: &str) -> Vec<Loaded> {
+        load(self.registry(), repo)
+    }
+
+    /// Forgets what earlier runs have learnt.
+    pub fn forget(&self) {
+        let _ = std::fs::remove_dir_all(self.path(".cache"));
+        let _ = std::fs::remove_dir_all(self.path(".local"));
+    }
+
+    /// A command in this home, with nothing of the caller's environment.
+    pub fn command(&self, program: &Path, words: &[String]) -> Command {
+        let mut command = Command::new(program);
+        command
+            .args(words)
+            .current_dir(self.home.path())
+            .env_clear()
+            .env("HOME", self.home.path())
+            .envs(self.variables.iter().cloned())
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a program to its end.
+    pub fn run(&self, program: &Path, words: &[String]) -> Ran {
+        let began = Instant::now();
+        let output = self.command(program, words).output();
+        let output = output.expect("the program starts");
+        Ran {
+            wall: began.elapsed(),
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Runs a program that must succeed.
+    #[track_caller]
+    pub fn ok(&self, program: &Path, words: &[String]) -> Ran {
+        let ran = self.run(program, words);
+        assert_eq!(ran.code, Some(0), "{words:?}: {}{}", ran.stdout, ran.stderr);
+        ran
+    }
+
+    /// Everything that was asked since [`Registry::clear`].
+    pub fn cost(&self) -> Cost {
+        let mut cost = Cost::default();
+        for registry in &self.registries {
+            let requests = registry.requests();
+            let own = requests.iter().filter(|it| it.role == Role::Registry);
+            let mut connections: Vec<u64> = own.map(|it| it.connection).collect();
+            connections.sort_unstable();
+            connections.dedup();
+            cost.requests += requests.len();
+            cost.connections += connections.len();
+        }
+        cost
+    }
+
+    /// What one run of `work` costs.
+    pub fn cost_of<T>(&self, work: impl FnOnce(&Self) -> T) -> Cost {
+        for registry in &self.registries {
+            registry.clear();
+        }
+        work(self);
+        self.cost()
+    }
+
+    /// Moves all registries.
+    pub fn set_latency(&self, round_trip: Duration) {
+        for registry in &self.registries {
+            registry.set_latency(round_trip);
+        }
+    }
+
+    /// The number of serial round trips: the slope of the time that `work` takes against the distance. `pick`
+    /// chooses among the times of the runs at one distance.
+    pub fn slope(
+        &self,
+        distances: [Duration; 2],
+        runs: usize,
+        pick: impl Fn(Vec<Duration>) -> Duration,
+        mut work: impl FnMut(&Self) -> Duration,
+    ) -> f64 {
+        let times = distances.map(|distance| {
+            self.set_latency(distance);
+            pick((0..runs).map(|_| work(self)).collect()).as_secs_f64()
+        });
+        (times[1] - times[0]) / (distances[1].as_secs_f64() - distances[0].as_secs_f64())
+    }
+}
+
+/// A registry behind a delay line that is as good as none at first.
+pub fn builder(scheme: Scheme, login: Login) -> Builder {
+    let builder = Registry::builder().scheme(scheme).latency(Duration::ZERO);
+    let accounts = || Accounts::new("ci", "pw");
+    match login {
+        Login::None => builder,
+        Login::Basic => builder.basic(accounts()),
+        Login::Bearer => {
+            let site = Site::new(Scheme::TlsHttp2).ip("127.0.0.3");
+            builder.bearer(Bearer::new(accounts()).at(site))
+        }
+    }
+}
+
+/// The four images of the job, of a config and two layers each, under `s0` to `s3`.
+pub fn load(registry: &Registry, repo: &str) -> Vec<Loaded> {
+    let images = PLATFORMS.iter().zip(0_u64..).map(|(platform, number)| {
+        let image = Image::new(platform).layers(&[500, 1500]).seed(number);
+        image.load(registry, repo, format!("s{number}").as_str())
+    });
+    images.collect()
+}
