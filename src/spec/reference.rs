@@ -43,6 +43,9 @@ pub enum ReferenceError {
     /// The text does not have the form of a reference.
     #[error("invalid reference format")]
     Format,
+    /// The registry is written as a host, and no host can have that name: `1.2.3.999`, `a.io:99999`, `[:::]`.
+    #[error("invalid reference format: {0} is not the address of a registry")]
+    Host(String),
     /// A repository with capitals.
     #[error("invalid reference format: repository name ({0}) must be lowercase")]
     Uppercase(String),
@@ -209,6 +212,7 @@ impl Repository {
         if domain.len() + 1 + path.len() > 255 {
             return Err(ReferenceError::TooLong);
         }
+        check_address(domain)?;
         Ok(Self {
             registry: RegistryHost(domain.to_owned()),
             path: path.to_owned(),
@@ -255,11 +259,11 @@ impl FromStr for RegistryHost {
         } else {
             text
         };
-        if is_domain(text) && text.len() <= 255 {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(ReferenceError::Format)
+        if !is_domain(text) || text.len() > 255 {
+            return Err(ReferenceError::Format);
         }
+        check_address(text)?;
+        Ok(Self(text.to_owned()))
     }
 }
 
@@ -332,6 +336,15 @@ fn is_domain(text: &str) -> bool {
         }
     };
     host.split('.').all(is_domain_component) && port.is_none_or(is_port)
+}
+
+/// Docker's grammar lets names through that are no host of any URL: numbers that are no IPv4 address, impossible
+/// ports, broken punycode. They end here, so that every `RegistryHost` can be made an address.
+fn check_address(domain: &str) -> Result<(), ReferenceError> {
+    match url::Url::parse(&format!("https://{domain}/")) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(ReferenceError::Host(domain.to_owned())),
+    }
 }
 
 fn is_port(text: &str) -> bool {
@@ -485,6 +498,16 @@ mod tests {
             Reference::parse_or_latest(&long).unwrap_err(),
             ReferenceError::TooLong
         );
+    }
+
+    #[test]
+    fn a_host_that_no_address_can_have_is_refused() {
+        for host in ["1.2.3.999:5000", "a.io:99999", "[:::]", "xn--a.io"] {
+            let error = ReferenceError::Host(host.to_owned());
+            let reference = format!("{host}/app:1").parse::<Reference>();
+            assert_eq!(reference.as_ref(), Err(&error));
+            assert_eq!(host.parse::<RegistryHost>(), Err(error));
+        }
     }
 
     #[test]
