@@ -215,7 +215,8 @@ impl Upload<'_> {
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/octet-stream"),
         );
-        let range = format!("{}-{}", place.offset, place.offset + length.max(1) - 1);
+        let last = place.offset.saturating_add(length.saturating_sub(1));
+        let range = format!("{}-{last}", place.offset);
         match HeaderValue::from_str(&range) {
             Ok(range) if !closes => call.header(header::CONTENT_RANGE, range),
             _ => call,
@@ -283,7 +284,8 @@ impl Upload<'_> {
             return Ok(Next::Finished);
         }
         let sent = place.offset + self.length(place);
-        let offset = range_end(&answer).unwrap_or(sent);
+        // No more than was sent can be there, whatever it says.
+        let offset = range_end(&answer).map_or(sent, |end| end.min(sent));
         if offset <= place.offset {
             let error = TransportError::Broken {
                 host: self.repository.repository.registry().to_string(),
@@ -393,7 +395,7 @@ impl Upload<'_> {
 }
 
 /// The location without the digest that was appended for the request which was redirected.
-fn without_digest(mut location: Url) -> Url {
+pub(super) fn without_digest(mut location: Url) -> Url {
     let rest: Vec<_> = location
         .query()
         .unwrap_or_default()
@@ -406,7 +408,7 @@ fn without_digest(mut location: Url) -> Url {
 }
 
 /// How many bytes `Range: 0-<last>` says are there. Some registries write `bytes=0-…`.
-fn range_end(answer: &Answer) -> Option<u64> {
+pub(super) fn range_end(answer: &Answer) -> Option<u64> {
     let text = answer.header(header::RANGE)?;
     let (_, last) = text.trim_start_matches("bytes=").split_once('-')?;
     let last: u64 = last.trim().parse().ok()?;
