@@ -301,6 +301,14 @@ mod tests {
     }
 
     #[test]
+    fn numbers_do_not_change_from_one_writing_to_the_next() {
+        let value: serde_json::Value =
+            parse(b"[18446244099999999999999973709551612, 0.1, 1.5e300]").unwrap();
+        let written = write(&value, JsonStyle::Oci);
+        assert_eq!(parse::<serde_json::Value>(&written).unwrap(), value);
+    }
+
+    #[test]
     fn depth_is_bounded() {
         let nested = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
         assert!(parse::<serde_json::Value>(nested(64).as_bytes()).is_ok());
