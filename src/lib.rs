@@ -35,6 +35,9 @@ pub mod disk;
 pub mod draft;
 pub mod environment;
 pub mod execute;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod interrupt;
 pub mod layout;
 pub mod plan;

@@ -199,7 +199,7 @@ struct Answer {
 }
 
 /// The credential in an answer; `None` if user name and secret are both empty.
-fn read_answer(answer: &[u8]) -> Result<Option<Credential>, HelperFailure> {
+pub(super) fn read_answer(answer: &[u8]) -> Result<Option<Credential>, HelperFailure> {
     let answer: Answer =
         serde_json::from_slice(answer).map_err(|error| HelperFailure::NotJson {
             line: error.line(),

@@ -22,6 +22,8 @@ mod explain;
 mod file;
 #[cfg(all(test, unix))]
 mod fixture;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod helper;
 mod host;
 mod keychain;

@@ -2,6 +2,8 @@
 //! and where drafts lie; knows `spec` and `disk`, and no registry.
 
 mod file;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod room;
 
 use std::path::PathBuf;

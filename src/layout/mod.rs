@@ -5,6 +5,8 @@
 mod archive;
 mod catalog;
 mod failure;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod place;
 mod reference;
 mod region;

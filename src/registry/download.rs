@@ -127,7 +127,7 @@ impl Download {
         }
         let starts_right = response
             .header(header::CONTENT_RANGE)
-            .is_some_and(|range| range.starts_with(&format!("bytes {}-", self.position)));
+            .is_some_and(|range| starts_at(range, self.position));
         if response.status() == StatusCode::PARTIAL_CONTENT && starts_right {
             return Ok(0);
         }
@@ -179,6 +179,11 @@ impl Download {
     fn refused(&self, cause: String) -> StoreError {
         StoreError::new(FailureKind::Refused, self.call.doing.clone(), cause)
     }
+}
+
+/// Whether a `Content-Range` says that the answer begins at `position`.
+pub(super) fn starts_at(range: &str, position: u64) -> bool {
+    range.starts_with(&format!("bytes {position}-"))
 }
 
 fn skipping(

@@ -33,7 +33,7 @@ pub(super) struct Said {
     /// The first error code, in capitals; empty if there is none.
     pub(super) code: String,
     /// Code and message, or the text of a body that is no JSON; may be empty.
-    text: String,
+    pub(super) text: String,
 }
 
 impl Said {

@@ -22,6 +22,8 @@ mod call;
 mod download;
 mod error;
 mod facts;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod host;
 mod manifest;
 mod memory;

@@ -2,6 +2,7 @@
 //! <https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#listing-referrers>.
 
 use http::{Method, StatusCode, header};
+use url::Url;
 
 use super::call::{Answer, Outcome};
 use super::repository::RegistryRepository;
@@ -31,7 +32,7 @@ impl RegistryRepository {
                 return Ok(fallback.map_or_else(Vec::new, |index| index.manifests));
             };
             found.extend(page);
-            match self.next_page(&answer) {
+            match next_page(&answer, &self.host.base(), self.repository.path()) {
                 Some(next) => path = next,
                 None => return Ok(found),
             }
@@ -41,22 +42,6 @@ impl RegistryRepository {
             doing,
             format!("more than {MOST_PAGES} pages"),
         ))
-    }
-
-    /// The path that `Link: <…>; rel="next"` names, if it is one of this repository's.
-    fn next_page(&self, answer: &Answer) -> Option<String> {
-        let link = answer.header(header::LINK)?;
-        let (target, parameters) = link.strip_prefix('<')?.split_once('>')?;
-        if !parameters.contains("next") {
-            return None;
-        }
-        let base = self.host.base();
-        let next = answer.url.join(target).ok()?;
-        let root = base.join(&format!("{}/", self.repository.path())).ok()?;
-        next.as_str()
-            .strip_prefix(root.as_str())
-            .filter(|path| path.starts_with("referrers/"))
-            .map(str::to_owned)
     }
 
     /// Adds `manifest` to the index under the tag of its subject, unless it is there.
@@ -116,9 +101,25 @@ impl RegistryRepository {
     }
 }
 
+/// The path behind `/v2/<repository>/` that `Link: <…>; rel="next"` names, if it is one of this repository's at this
+/// registry: another host gets neither the request nor its credentials.
+pub(super) fn next_page(answer: &Answer, base: &Url, repository: &str) -> Option<String> {
+    let link = answer.header(header::LINK)?;
+    let (target, parameters) = link.strip_prefix('<')?.split_once('>')?;
+    if !parameters.contains("next") {
+        return None;
+    }
+    let next = answer.url.join(target).ok()?;
+    let root = base.join(&format!("{repository}/")).ok()?;
+    next.as_str()
+        .strip_prefix(root.as_str())
+        .filter(|path| path.starts_with("referrers/"))
+        .map(str::to_owned)
+}
+
 /// The entries of a page; `None` if the answer is none of the referrers API. GHCR redirects the request to a web
 /// page: an answer from another site is no answer.
-fn page_of(answer: &Answer) -> Option<Vec<Descriptor>> {
+pub(super) fn page_of(answer: &Answer) -> Option<Vec<Descriptor>> {
     let media_type = answer.media_type();
     let is_list = answer.status == StatusCode::OK
         && !answer.elsewhere

@@ -6,6 +6,8 @@ mod events;
 mod files;
 #[cfg(test)]
 mod fixture;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub mod github;
 pub mod gitlab;
 mod json;

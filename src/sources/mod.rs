@@ -4,6 +4,8 @@
 
 mod digests;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod lists;
 mod metadata;
 mod outputs;

@@ -4,6 +4,8 @@
 mod annotation;
 mod descriptor;
 mod digest;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod json;
 mod manifest;
 mod media_type;

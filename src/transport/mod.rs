@@ -14,6 +14,8 @@ mod body;
 mod client;
 mod dial;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod lane;
 mod limiter;
 mod proxy;

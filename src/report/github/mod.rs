@@ -13,8 +13,10 @@ use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 pub use command::{annotations, masks, neutral};
-use output::heredocs;
+pub(super) use output::heredocs;
 pub use output::outputs;
+#[cfg(any(test, fuzzing))]
+pub(super) use output::parse;
 pub use summary::{SUMMARY_LIMIT, summary};
 
 use super::files::FileError;

@@ -82,7 +82,7 @@ fn line(value: &str) -> String {
 }
 
 /// The text of a file with these outputs. Each is a heredoc with a delimiter that nobody can foresee.
-pub(super) fn heredocs(outputs: &[(&'static str, String)]) -> io::Result<String> {
+pub(in crate::report) fn heredocs(outputs: &[(&'static str, String)]) -> io::Result<String> {
     let mut text = String::new();
     for (name, value) in outputs {
         let delimiter = format!("polyarch_{}", random_hex()?);
@@ -116,8 +116,8 @@ fn random_hex() -> io::Result<String> {
 
 /// How the runner reads the file, rule by rule: `EnvFileKeyValuePairs` in
 /// <https://github.com/actions/runner/blob/main/src/Runner.Worker/FileCommandManager.cs>.
-#[cfg(test)]
-pub(super) fn parse(text: &str) -> Result<Vec<(String, String)>, String> {
+#[cfg(any(test, fuzzing))]
+pub(in crate::report) fn parse(text: &str) -> Result<Vec<(String, String)>, String> {
     let mut lines = text.split_inclusive('\n');
     let mut pairs = Vec::new();
     while let Some(line) = lines.next() {

@@ -1,0 +1,182 @@
+//! Fuzz targets of this room: see [`crate::fuzzing`].
+
+#![expect(clippy::missing_panics_doc, reason = "a panic is how a target tells")]
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+
+use super::{
+    Attestations, MediaTypeChoice, Node, OnDuplicate, Options, Place, Plan, Source, Style, Target,
+    copy, docker_json, image_of,
+};
+use crate::fuzzing::{parts, text};
+use crate::spec::{
+    Descriptor, Digest, ImageConfig, MAX_INDEX_ENTRIES, Manifest, MediaType, Platform, parse,
+};
+
+/// Documents of a registry, the first part the person's choices: parsed, looked into, planned. Whatever they are,
+/// there is an error or an index that is what the plan says it is.
+pub fn plan(data: &[u8]) {
+    let parts = parts(data);
+    let Some((choices, documents)) = parts.split_first() else {
+        return;
+    };
+    let Some(options) = text(choices).and_then(options) else {
+        return;
+    };
+    let registry = Documents::new(documents);
+    let sources = registry.sources();
+    let targets = [
+        target("ghcr.io/o/a", &["1", "2"]),
+        target("docker.io/o/b", &[]),
+    ];
+    if let Ok(plan) = super::plan(&sources, &targets, &options) {
+        check(&plan);
+        flattened_again(&plan, &options);
+    }
+    if let Some(source) = sources.first() {
+        if let Ok(plan) = copy(source, &targets) {
+            assert_eq!(&plan.index.digest, source.root.digest());
+        }
+        for platform in &options.platforms {
+            let _ = image_of(source, platform);
+        }
+    }
+}
+
+fn check(plan: &Plan) {
+    assert!(plan.index.digest.matches(&plan.index.bytes));
+    let read = Manifest::parse(plan.index.bytes.clone(), &MediaType::default());
+    assert_eq!(read.ok().as_ref(), Some(&plan.index));
+    let index = plan.index.index().expect("the plan of an index");
+    assert!(!index.manifests.is_empty() && index.manifests.len() <= MAX_INDEX_ENTRIES);
+    let _ = (plan.summary(), plan.platforms(), docker_json(index));
+    for target in &plan.targets {
+        for transfer in &target.manifests {
+            assert!(transfer.manifest.digest.matches(&transfer.manifest.bytes));
+        }
+    }
+}
+
+/// What was planned, planned anew: the same bytes, and nothing left to flatten.
+fn flattened_again(plan: &Plan, options: &Options) {
+    if plan.exact {
+        return;
+    }
+    let child = |entry: &super::PlannedEntry| Node {
+        descriptor: entry.descriptor.clone(),
+        manifest: entry.manifest.clone(),
+        config_platform: None,
+        children: Vec::new(),
+    };
+    let root = Node::index(plan.index.clone(), plan.entries.iter().map(child).collect());
+    let options = Options {
+        on_duplicate: OnDuplicate::Keep,
+        style: options.style,
+        ..Options::default()
+    };
+    let again = super::plan(&[source(root)], &[], &options).expect("it was planned before");
+    assert!(again.exact);
+    assert_eq!(again.index, plan.index);
+}
+
+/// The choices: words, each an option; what is no option is a platform or an annotation.
+fn options(text: &str) -> Option<Options> {
+    let mut options = Options::default();
+    for word in text.split_ascii_whitespace().take(20) {
+        match word {
+            "oci" => options.media_type = MediaTypeChoice::Oci,
+            "docker-list" => options.media_type = MediaTypeChoice::Docker,
+            "docker" => options.style = Style::Docker,
+            "drop" => options.attestations = Attestations::Drop,
+            "keep" => options.on_duplicate = OnDuplicate::Keep,
+            "replace" => options.on_duplicate = OnDuplicate::Replace,
+            "warn" => options.on_duplicate = OnDuplicate::Warn,
+            _ if word.contains('=') => options.annotations.push(word.parse().ok()?),
+            _ => options.platforms.push(word.parse().ok()?),
+        }
+    }
+    Some(options)
+}
+
+struct Documents {
+    manifests: Vec<Manifest>,
+    configs: HashMap<Digest, Platform>,
+}
+
+impl Documents {
+    fn new(parts: &[&[u8]]) -> Self {
+        let read = |part: &&[u8]| {
+            Manifest::parse(Bytes::copy_from_slice(part), &MediaType::default()).ok()
+        };
+        let config = |part: &&[u8]| {
+            let config: ImageConfig = parse(part).ok()?;
+            Some((Digest::sha256(part), config.into()))
+        };
+        Self {
+            manifests: parts.iter().filter_map(read).take(50).collect(),
+            configs: parts.iter().filter_map(config).collect(),
+        }
+    }
+
+    /// Every manifest that no index names, each a source.
+    fn sources(&self) -> Vec<Source> {
+        let indexes = self.manifests.iter().filter_map(Manifest::index);
+        let named: Vec<&Digest> = indexes
+            .flat_map(|index| &index.manifests)
+            .map(|entry| &entry.digest)
+            .collect();
+        let roots = self.manifests.iter();
+        let roots = roots.filter(|manifest| !named.contains(&&manifest.digest));
+        roots.map(|root| source(self.node(root, 0))).collect()
+    }
+
+    fn node(&self, manifest: &Manifest, depth: usize) -> Node {
+        match (manifest.index(), manifest.image()) {
+            (Some(index), _) => {
+                let entries = index.manifests.iter().take(200);
+                let children = entries.map(|entry| self.child(entry, depth)).collect();
+                Node::index(manifest.clone(), children)
+            }
+            (None, image) => {
+                let config = image.and_then(|image| self.configs.get(&image.config.digest));
+                Node::image(manifest.clone(), config.cloned())
+            }
+        }
+    }
+
+    fn child(&self, entry: &Descriptor, depth: usize) -> Node {
+        let known = self
+            .manifests
+            .iter()
+            .find(|manifest| manifest.digest == entry.digest);
+        match known.filter(|_| depth < 3) {
+            Some(manifest) => Node {
+                descriptor: entry.clone(),
+                ..self.node(manifest, depth + 1)
+            },
+            None => Node::described(entry.clone()),
+        }
+    }
+}
+
+fn source(root: Node) -> Source {
+    Source {
+        name: "source".to_owned(),
+        place: place("ghcr.io/o/a"),
+        root,
+        set_platform: None,
+    }
+}
+
+fn place(repository: &str) -> Place {
+    Place::Repository(repository.parse().expect("a repository"))
+}
+
+fn target(repository: &str, tags: &[&str]) -> Target {
+    Target {
+        place: place(repository),
+        tags: tags.iter().map(|tag| tag.parse().expect("a tag")).collect(),
+    }
+}

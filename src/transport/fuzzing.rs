@@ -1,0 +1,34 @@
+//! Fuzz targets of this room: see [`crate::fuzzing`].
+
+#![expect(clippy::missing_panics_doc, reason = "a panic is how a target tells")]
+
+use url::Url;
+
+use super::{check_hop, clean, may_carry_authorization};
+use crate::address::is_internal;
+use crate::fuzzing::{assert_printable, text};
+
+/// A `Location`: where it may lead, and what may travel with the request. The same text made safe to print.
+pub fn redirect(data: &[u8]) {
+    let Some(text) = text(data) else { return };
+    let shown = clean(text, 100);
+    assert_printable(&shown);
+    assert!(shown.chars().count() <= 101);
+    for from in [
+        "https://registry.example/v2/a/blobs/x",
+        "http://10.0.0.1:5000/v2/",
+    ] {
+        let from = Url::parse(from).expect("an address");
+        let Ok(to) = from.join(text) else { continue };
+        if check_hop(&from, &to).is_err() {
+            continue;
+        }
+        assert!(to.scheme() == "https" || (to.scheme() == "http" && from.scheme() == "http"));
+        assert!(to.username().is_empty() && to.password().is_none());
+        let host = to.host().expect("a host");
+        assert!(!is_internal(&host) || from.host() == to.host());
+        if may_carry_authorization(&from, &to) {
+            assert_eq!(from.origin(), to.origin());
+        }
+    }
+}
