@@ -33,7 +33,8 @@ pub(super) fn complete(
         return Ok(arguments.to_vec());
     };
     let mut completed = arguments[..=position].to_vec();
-    for option in subcommand.get_arguments() {
+    let global = command.get_arguments().filter(|it| it.is_global_set());
+    for option in subcommand.get_arguments().chain(global) {
         let is_declined = option
             .get_long()
             .is_some_and(|long| declined.iter().any(|name| name == long));
@@ -121,6 +122,11 @@ mod tests {
         assert_eq!(
             completed(&["polyarch", "push", "--jobs", "3", "a"], &variables),
             ["polyarch", "push", "--insecure", "--jobs", "3", "a"]
+        );
+        // What all commands have, too.
+        assert_eq!(
+            completed(&["polyarch", "ls"], &[("POLYARCH_DEBUG", "true")]),
+            ["polyarch", "ls", "--debug"]
         );
     }
 

@@ -13,3 +13,4 @@ mod program;
 mod publish;
 mod readers;
 mod registry;
+mod secrets;

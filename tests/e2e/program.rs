@@ -10,7 +10,7 @@ use std::{
 use tempfile::TempDir;
 use tokio::{process::Command, time::timeout};
 
-use crate::support::registry::tls;
+use crate::support::{registry::tls, secrets::Watch};
 
 /// What a program said.
 #[derive(Debug)]
@@ -87,8 +87,11 @@ impl Home {
         self.run("docker", &words).await
     }
 
-    /// Runs `program`, which must be installed.
+    /// Runs `program`, which must be installed. Of `polyarch`, what it says and writes is searched for secrets.
     pub(crate) async fn run(&self, program: &str, args: &[&str]) -> Said {
+        let is_polyarch = program == env!("CARGO_BIN_EXE_polyarch");
+        let watch =
+            is_polyarch.then(|| Watch::begin(self.directory.path(), &self.environment, args));
         let path = std::env::var_os("PATH").unwrap_or_default();
         let mut command = Command::new(program);
         command
@@ -100,17 +103,23 @@ impl Home {
             .env("DOCKER_CONFIG", self.path(".docker"))
             .env("XDG_RUNTIME_DIR", self.directory.path())
             .envs(self.environment.iter().cloned())
+            .envs(watch.as_ref().and_then(Watch::variable))
             .stdin(Stdio::null())
             .kill_on_drop(true);
         let output = timeout(Duration::from_secs(60), command.output())
             .await
             .unwrap_or_else(|_| panic!("{program} {args:?} ran for more than a minute"))
             .unwrap_or_else(|error| panic!("{program} must be installed for this test: {error}"));
+        let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
         Said {
             ok: output.status.success(),
             code: output.status.code(),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+            stderr: match watch {
+                Some(watch) => watch.end(&stdout, stderr),
+                None => stderr,
+            },
+            stdout,
         }
     }
 }

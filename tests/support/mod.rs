@@ -14,5 +14,6 @@ pub mod image;
 pub mod proxy;
 pub mod registry;
 pub mod scene;
+pub mod secrets;
 
 pub use registry::Registry;

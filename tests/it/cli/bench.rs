@@ -6,7 +6,10 @@ use std::{path::PathBuf, process::Stdio, time::Duration};
 use tempfile::TempDir;
 use tokio::{process::Command, runtime, time::timeout};
 
-use crate::support::registry::{Builder, Registry, tls};
+use crate::support::{
+    registry::{Builder, Registry, tls},
+    secrets::Watch,
+};
 
 /// A home and a registry.
 pub(super) struct Bench {
@@ -86,6 +89,7 @@ impl Bench {
     pub(super) fn run_words(&self, words: &[&str]) -> Said {
         let home = self.home.path().display().to_string();
         let host = self.registry.host();
+        let watch = Watch::begin(self.home.path(), &self.environment, words);
         let mut command = Command::new(env!("CARGO_BIN_EXE_polyarch"));
         command
             .args(
@@ -97,6 +101,7 @@ impl Bench {
             .env_clear()
             .env("HOME", &home)
             .envs(self.environment.iter().cloned())
+            .envs(watch.variable())
             .stdin(Stdio::null())
             .kill_on_drop(true);
         let runtime = runtime::Builder::new_current_thread().enable_all().build();
@@ -109,10 +114,11 @@ impl Bench {
             let text = String::from_utf8(bytes).expect("text");
             text.replace(host, "HOST").replace(&home, "HOME")
         };
+        let stdout = text(output.stdout);
         let said = Said {
             code: output.status.code().unwrap_or(-1),
-            stdout: text(output.stdout),
-            stderr: text(output.stderr),
+            stderr: watch.end(&stdout, text(output.stderr)),
+            stdout,
         };
         assert!(
             !said.stderr.contains("panicked"),

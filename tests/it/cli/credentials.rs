@@ -138,3 +138,19 @@ fn debugging_shows_requests_and_no_secret() {
         }
     }
 }
+
+/// What every run of these tests is searched at: see `support::secrets`.
+#[test]
+fn a_variable_is_as_good_as_the_option() {
+    let [door, _] = doors();
+    let mut bench = bench(door);
+    bench.log_in("ci", "s3cr3t");
+    bench.set("POLYARCH_DEBUG", "true");
+    let said = bench.run(CREATE);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert!(
+        said.stderr.contains("debug: GET http://HOST/v2/"),
+        "{}",
+        said.stderr
+    );
+}

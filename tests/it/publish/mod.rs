@@ -16,7 +16,10 @@ use std::{path::PathBuf, process::Stdio, time::Duration};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::registry::{Class, Recorded, Registry};
+use crate::support::{
+    registry::{Class, Recorded, Registry},
+    secrets::Watch,
+};
 
 /// How long one run may take.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -109,21 +112,27 @@ impl Home {
         command
     }
 
+    #[track_caller]
     fn run(&self, words: &[&str]) -> Said {
+        let watch = Watch::begin(self.directory.path(), &self.variables, words);
+        let mut command = self.command(words);
+        command.envs(watch.variable());
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .expect("a runtime");
         let output = runtime.block_on(async {
-            tokio::time::timeout(LIMIT, self.command(words).output())
+            tokio::time::timeout(LIMIT, command.output())
                 .await
                 .unwrap_or_else(|_| panic!("{words:?} ran for more than {LIMIT:?}"))
                 .expect("the binary starts")
         });
+        let stdout = String::from_utf8(output.stdout).expect("UTF-8");
+        let stderr = String::from_utf8(output.stderr).expect("UTF-8");
         Said {
             code: output.status.code(),
-            stdout: String::from_utf8(output.stdout).expect("UTF-8"),
-            stderr: String::from_utf8(output.stderr).expect("UTF-8"),
+            stderr: watch.end(&stdout, stderr),
+            stdout,
         }
     }
 
