@@ -1,11 +1,13 @@
 // What users of the Action do, and what they must see.
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { digestOf, manifestAt, PASSWORD, putImage, startRegistry, USER } from './registry.mjs'
 import { parseOutputs, readAction, run as runAction } from './runner.mjs'
+import { assertNoArgument, assertNowhere, traced } from './secrets.mjs'
 
 const { POLYARCH_BINARY: binary, POLYARCH_ROOT: root } = process.env
 const OUTPUTS = ['digest', 'media-type', 'size', 'platforms', 'tags', 'images', 'json', 'index-path', 'subject-name', 'subject-digest', 'subjects']
@@ -17,16 +19,24 @@ let registry, amd64, arm64
 async function run (options) {
   const { registry: host = registry.host, ...rest } = options
   const credentials = { registry: host, username: USER, password: PASSWORD }
-  const result = await runAction(root, binary, { ...rest, with: { ...credentials, ...rest.with } })
-  const password = rest.with?.password ?? PASSWORD
-  const secrets = [password, Buffer.from(password).toString('base64'), Buffer.from(`${USER}:${password}`).toString('base64'), 'ghs_tokenOfTheJob']
-  const places = {
-    log: result.log.join('\n'), annotations: JSON.stringify(result.annotations), summary: result.summary,
-    outputs: JSON.stringify(result.rawOutputs), arguments: result.arguments,
+  const secrets = [rest.with?.password ?? PASSWORD, 'ghs_tokenOfTheJob']
+  let processes
+  // The highest verbosity, whatever the case is about: with it, every request is told.
+  const env = { POLYARCH_DEBUG: 'true', ...rest.env }
+  const inspect = (trace, files) => {
+    processes = assertNoArgument(secrets, trace)
+    assertNowhere(secrets, files)
   }
-  for (const [place, text] of Object.entries(places)) {
-    for (const secret of secrets) assert.ok(!text.includes(secret), `a secret is in the ${place}`)
-  }
+  const result = await runAction(root, binary, { ...rest, env, with: { ...credentials, ...rest.with }, inspect })
+  assert.ok(processes.some((line) => line.includes('scripts/action')), 'the processes were not seen')
+  result.debug = result.log.filter((line) => line.startsWith('debug: '))
+  assertNowhere(secrets, {
+    'the log': result.log.join('\n'),
+    'the annotations': JSON.stringify(result.annotations),
+    'the summary': result.summary,
+    'the outputs': JSON.stringify(result.rawOutputs),
+  })
+  result.log = result.log.filter((line) => !line.startsWith('debug: '))
   // GitHub drops an output that contains a masked word.
   for (const [name, value] of Object.entries(result.outputs)) {
     for (const mask of result.masks) assert.ok(!value.includes(mask), `output ${name} would be dropped`)
@@ -61,6 +71,22 @@ describe('the runner of these tests', () => {
   test('reads outputs as GitHub does', () => {
     assert.deepEqual(parseOutputs('a=b<<c\nd<<E\ne=f\n\ng\nE\nh<<E\nE\n'), [['a', 'b<<c'], ['d', 'e=f\n\ng'], ['h', '']])
     for (const wrong of ['a', '<<E\nE\n', 'a<<E\nb\n', 'a<<E\nb']) assert.throws(() => parseOutputs(wrong))
+  })
+  test('finds a secret in every form, and among the arguments of a process', () => {
+    for (const text of ['hunter2', 'ci:hunter2', 'joe:hunter2', 'anna:hunter2, and more']) {
+      for (const place of [text, Buffer.from(text).toString('base64')]) {
+        assert.throws(() => assertNowhere(['hunter2'], { place }), /a secret is in place/)
+      }
+    }
+    assertNowhere(['hunter2'], { place: Buffer.from('ci:hunting').toString('base64') })
+    const directory = mkdtempSync(join(tmpdir(), 'polyarch-trace-'))
+    const trace = join(directory, 'trace')
+    for (const secret of ['hunter2', PASSWORD]) {
+      execFileSync(...traced(trace, 'sh', ['-c', 'true; /bin/echo "$0"', secret]), { stdio: 'ignore' })
+      assert.throws(() => assertNoArgument([secret], trace), /an argument/)
+      assertNoArgument(['something else'], trace)
+    }
+    rmSync(directory, { recursive: true })
   })
   test('finds every input and output of the documentation', () => {
     const action = readAction(join(root, 'action.yml'))
@@ -167,8 +193,8 @@ describe('publish', () => {
 
   test('no secret is told at the highest verbosity', async () => {
     for (const password of [PASSWORD, 'not-the-passW0rd']) {
-      const result = await run({ with: { tags: at('o/app', 'debug'), sources: `${amd64}\n${arm64}`, args: '--debug', password } })
-      assert.ok(result.log.some((line) => line.startsWith('debug: ')), result.log.join('\n'))
+      const result = await run({ with: { tags: at('o/app', 'debug'), sources: `${amd64}\n${arm64}`, password } })
+      assert.ok(result.debug.length > 0, result.log.join('\n'))
     }
   })
 

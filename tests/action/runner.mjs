@@ -1,11 +1,12 @@
 // A composite action as GitHub's runner runs it: https://github.com/actions/runner, src/Runner.Worker.
 import { spawn } from 'node:child_process'
-import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { data, Evaluator, Lexer, Parser } from '@actions/expressions'
 import { convertActionTemplate, parseAction } from '@actions/workflow-parser/actions/index'
 import { NoOperationTraceWriter } from '@actions/workflow-parser/templates/trace-writer'
+import { filesBelow, traced } from './secrets.mjs'
 
 /** Commands that a runner obeys (ActionCommandManager.cs and its extensions). */
 const COMMANDS = ['stop-commands', 'set-output', 'set-env', 'add-path', 'add-mask', 'add-matcher', 'remove-matcher',
@@ -44,12 +45,15 @@ function inputsOf (action, given) {
 
 /**
  * Runs the action once.
- * @param options `with` and `env` of the step that uses it; `machine` as `[RUNNER_OS, RUNNER_ARCH]`.
+ * @param options `with` and `env` of the step that uses it; `machine` as `[RUNNER_OS, RUNNER_ARCH]`; `inspect` is
+ * called at the end with the path of a trace of all processes, and with all files that were left behind.
  */
-export async function run (root, binary, { with: given = {}, env = {}, machine = ['Linux', 'X64'] }) {
+export async function run (root, binary, { with: given = {}, env = {}, machine = ['Linux', 'X64'], inspect }) {
   const directory = mkdtempSync(join(tmpdir(), 'polyarch-action-'))
   try {
-    return await runIn(directory, root, binary, given, env, machine)
+    const result = await runIn(directory, root, binary, given, env, machine)
+    inspect(join(directory, 'trace'), filesBelow(directory))
+    return result
   } finally {
     rmSync(directory, { recursive: true, force: true })
   }
@@ -60,7 +64,7 @@ async function runIn (directory, root, binary, given, env, [os, arch]) {
   for (const name of ['action/dist', 'action/scripts', 'workspace', 'temp', 'home']) mkdirSync(at(name), { recursive: true })
   const action = readAction(join(root, 'action.yml'))
   copyFileSync(join(root, 'scripts/action'), at('action/scripts/action'))
-  for (const name of ['amd64', 'arm64']) installBinary(binary, at(`action/dist/polyarch-linux-${name}`), directory)
+  for (const name of ['amd64', 'arm64']) symlinkSync(binary, at(`action/dist/polyarch-linux-${name}`))
 
   const github = { token: 'ghs_tokenOfTheJob', actor: 'octocat', action_path: at('action'), workspace: at('workspace') }
   const contexts = {
@@ -86,7 +90,8 @@ async function runIn (directory, root, binary, given, env, [os, arch]) {
     }
     writeFileSync(at('temp/step.sh'), evaluate(step.find('run'), contexts))
     if (evaluate(step.find('shell'), contexts) !== 'bash') throw new Error('the shell of every step is bash')
-    const { code, lines } = await shell(['--noprofile', '--norc', '-e', '-o', 'pipefail', at('temp/step.sh')], environment, at('workspace'))
+    const [program, args] = traced(at('trace'), 'bash', ['--noprofile', '--norc', '-e', '-o', 'pipefail', at('temp/step.sh')])
+    const { code, lines } = await execute(program, args, environment, at('workspace'))
     obey(lines, result)
     result.code = code
     const text = readFileSync(at('summary'), 'utf8')
@@ -100,19 +105,12 @@ async function runIn (directory, root, binary, given, env, [os, arch]) {
   result.outputs = Object.fromEntries(action.outputs.map((output) => [output.id, evaluate(output.value, contexts)]))
   const index = result.outputs['index-path']
   if (index && existsSync(index)) result.index = readFileSync(index)
-  result.arguments = existsSync(at('arguments')) ? readFileSync(at('arguments'), 'utf8') : ''
   return result
 }
 
-/** The binary behind a script that writes down how it was called. */
-function installBinary (binary, path, directory) {
-  writeFileSync(path, `#!/usr/bin/env bash\nprintf '%s\\n' "$@" >>"${directory}/arguments"\nexec "${binary}" "$@"\n`)
-  chmodSync(path, 0o755)
-}
-
-function shell (args, env, cwd) {
+function execute (program, args, env, cwd) {
   return new Promise((resolve, reject) => {
-    const child = spawn('bash', args, { env, cwd, stdio: ['ignore', 'pipe', 'pipe'], timeout: 120_000 })
+    const child = spawn(program, args, { env, cwd, stdio: ['ignore', 'pipe', 'pipe'], timeout: 120_000 })
     const lines = []
     for (const stream of [child.stdout, child.stderr]) {
       let text = ''
