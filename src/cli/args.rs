@@ -77,6 +77,9 @@ pub(super) struct ConnectionArgs {
     /// How long to wait for a failing registry in all, for example 30s, 2m or 0
     #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = parse_duration)]
     pub(super) retry_for: Duration,
+    /// How long a registry may be silent within a request before it is tried again
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_patience)]
+    pub(super) idle_timeout: Duration,
     /// The largest manifest that is read, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = 4 << 20)]
     pub(super) max_manifest: u64,
@@ -243,6 +246,14 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| format!("{text:?} is longer than a day"))
 }
 
+/// A duration in which something can happen.
+fn parse_patience(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
+        Duration::ZERO => Err("nothing is answered in no time".to_owned()),
+        patience => Ok(patience),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -262,5 +273,7 @@ mod tests {
         for wrong in ["", "m", "-1", "1d", "1.5m", "100h"] {
             assert!(parse_duration(wrong).is_err(), "{wrong}");
         }
+        assert_eq!(parse_patience("1"), Ok(Duration::from_secs(1)));
+        assert!(parse_patience("0").is_err());
     }
 }

@@ -15,7 +15,7 @@ use crate::progress::Observed;
 use crate::registry::{Insecure, Registries, RegistrySettings};
 use crate::report::{Console, ConsoleMode, JsonLines};
 use crate::stores::Stores;
-use crate::transport::{TlsProfile, Transport, TransportSettings};
+use crate::transport::{Pace, TlsProfile, Transport, TransportSettings};
 
 /// How progress is shown.
 #[derive(Clone, Copy, Debug)]
@@ -102,6 +102,7 @@ impl<'a> Context<'a> {
                 jobs: options.jobs.into(),
                 retry_for: options.retry_for,
                 tls: tls.clone(),
+                pace: Pace::of_patience(options.idle_timeout),
                 ..TransportSettings::of_environment(self.environment)
             },
             Arc::clone(&self.observed),

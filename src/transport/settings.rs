@@ -45,6 +45,18 @@ pub struct Pace {
     pub first_pause: Duration,
 }
 
+impl Pace {
+    /// With this much patience for a silence; who has less than the usual has no more for a connection either.
+    pub fn of_patience(silence: Duration) -> Self {
+        let usual = Self::default();
+        Self {
+            connect: usual.connect.min(silence),
+            silence,
+            ..usual
+        }
+    }
+}
+
 impl Default for Pace {
     fn default() -> Self {
         Self {
