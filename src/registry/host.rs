@@ -125,8 +125,9 @@ impl Host {
         what: &'static str,
         limit: u64,
     ) -> Outcome<Result<Answer, TransportError>> {
+        let mut trials = Trials::default();
         loop {
-            match self.attempt(authorizer, call, None).await? {
+            match self.attempt(authorizer, call, None, &mut trials).await? {
                 Ok(Reply::Success {
                     response,
                     elsewhere,
@@ -148,7 +149,8 @@ impl Host {
         retries: &mut Retries,
     ) -> Outcome<Response> {
         loop {
-            let setback = match self.attempt(authorizer, call, None).await? {
+            let mut trials = Trials::default();
+            let setback = match self.attempt(authorizer, call, None, &mut trials).await? {
                 Ok(Reply::Success { response, .. }) => return Ok(response),
                 Ok(Reply::Other(answer)) if !self.is_temporary(call, &answer) => {
                     return Err(Self::refused(authorizer, call, &answer));
@@ -182,14 +184,15 @@ impl Host {
     }
 
     /// Sends a call until there is an answer that authorisation will not change. `stream` is its body if that
-    /// can be sent only once: such a body goes to the `Location` of an upload that has been begun. The outer error ends the call, the inner one may be worth another try.
+    /// can be sent only once: such a body goes to the `Location` of an upload that has been begun. `trials` are those
+    /// of all attempts at the same. The outer error ends the call, the inner one may be worth another try.
     pub(super) async fn attempt(
         &self,
         authorizer: &Authorizer,
         call: &Call,
         mut stream: Option<Body>,
+        trials: &mut Trials,
     ) -> Outcome<Result<Reply, TransportError>> {
-        let mut trials = Trials::default();
         let streams = stream.is_some();
         // What other hosts do says nothing of the registry.
         let is_own = matches!(call.target, CallTarget::Path(_));
@@ -238,10 +241,7 @@ impl Host {
             if !asks {
                 return Ok(Ok(Reply::Other(answer)));
             }
-            match authorizer
-                .consider(call, &grant, &answer, &mut trials)
-                .await?
-            {
+            match authorizer.consider(call, &grant, &answer, trials).await? {
                 Verdict::Final => return Ok(Ok(Reply::Other(answer))),
                 Verdict::TryAgain if streams => return Ok(Ok(Reply::Again)),
                 Verdict::TryAgain => {}

@@ -10,6 +10,7 @@ use futures_util::{StreamExt as _, stream};
 use http::{HeaderValue, Method, StatusCode, header};
 use url::Url;
 
+use super::authorizer::Trials;
 use super::call::{Answer, Call, Outcome};
 use super::host::{Reply, Setback};
 use super::repository::RegistryRepository;
@@ -44,6 +45,8 @@ impl RegistryRepository {
             smallest: 0,
             whole_only: false,
             resynced: false,
+            reread: false,
+            trials: Trials::default(),
             turns: 0,
         };
         upload.run(progress).await?;
@@ -86,6 +89,10 @@ struct Upload<'a> {
     whole_only: bool,
     /// A 416 was answered by asking where the upload stands.
     resynced: bool,
+    /// The source gave wrong content, and is read once more.
+    reread: bool,
+    /// What has been tried to be let in, since something was taken.
+    trials: Trials,
     turns: u32,
 }
 
@@ -126,10 +133,17 @@ impl Upload<'_> {
             let call = self.call(&place);
             let sent = self.send(&call, &place, progress).await;
             if let Some(failure) = self.content.failure() {
-                // What is wrong with the source will not get better: nothing is left lying about.
+                // Nothing is left lying about.
                 self.touch(Method::DELETE, &place.location).await;
                 repository.memory.upload_ended(self.number);
-                return Err(failure);
+                // Wrong content once may be an accident on the way, twice is what the source has.
+                if failure.kind != FailureKind::Refused || self.reread {
+                    return Err(failure);
+                }
+                self.reread = true;
+                self.content = self.content.afresh();
+                place = self.begin().await?;
+                continue;
             }
             let setback = match self.judge(&call, sent?, &place).await? {
                 Next::Finished => return Ok(()),
@@ -231,7 +245,7 @@ impl Upload<'_> {
 
     /// Sends, and tells how far it is ten times a second.
     async fn send(
-        &self,
+        &mut self,
         call: &Call,
         place: &Place,
         progress: &(dyn Fn(u64) + Send + Sync),
@@ -246,13 +260,16 @@ impl Upload<'_> {
         let RegistryRepository {
             host, authorizer, ..
         } = self.repository;
-        let sending = host.attempt(authorizer, call, Some(body));
+        let Self {
+            content, trials, ..
+        } = self;
+        let sending = host.attempt(authorizer, call, Some(body), trials);
         tokio::pin!(sending);
         let mut tick = tokio::time::interval(Duration::from_millis(100));
         let outcome = loop {
             tokio::select! {
                 outcome = &mut sending => break outcome,
-                _ = tick.tick() => progress(self.content.reached()),
+                _ = tick.tick() => progress(content.reached()),
             }
         };
         progress(self.content.reached());
@@ -294,6 +311,7 @@ impl Upload<'_> {
             return Ok(Next::Wait(Setback::Transport(error)));
         }
         self.resynced = false;
+        self.trials = Trials::default();
         Ok(Next::GoOn(Place {
             offset,
             location: answer.location().unwrap_or_else(|| place.location.clone()),

@@ -43,6 +43,11 @@ impl Content {
         }
     }
 
+    /// The same blob of the same source, of which nothing has been read.
+    pub(super) fn afresh(&self) -> Self {
+        Self::new(self.blob.clone(), Arc::clone(&self.from))
+    }
+
     /// How many bytes have been handed on in the latest request, counted from the start of the blob.
     pub(super) fn reached(&self) -> u64 {
         self.shared.reached.load(Ordering::Relaxed)
