@@ -92,14 +92,14 @@ pub(super) fn write(draft: &Draft) -> Result<Vec<u8>, String> {
 /// The draft in a file's bytes.
 pub(super) fn read(bytes: &[u8]) -> Result<Draft, Flaw> {
     let damage = |error: spec::JsonError| Flaw::Damage(error.to_string());
-    let Version { version } = spec::parse(bytes).map_err(damage)?;
+    let Version { version } = spec::parse_own(bytes).map_err(damage)?;
     if version > VERSION {
         return Err(Flaw::Newer(version));
     }
     if version != VERSION {
         return Err(Flaw::Damage(format!("there is no format {version}")));
     }
-    let document: Document = spec::parse(bytes).map_err(damage)?;
+    let document: Document = spec::parse_own(bytes).map_err(damage)?;
     document.into_draft().map_err(Flaw::Damage)
 }
 

@@ -9,6 +9,9 @@ use serde_json::ser::{CharEscape, Formatter, PrettyFormatter};
 
 /// The deepest nesting that is read. Go's limit is 10,000; no real document has more than ten.
 const MAX_DEPTH: usize = 64;
+/// The most values in a document: one takes two bytes in JSON, and a hundred in memory. An index of 10,000 entries
+/// has about 80,000.
+const MAX_VALUES: usize = 100_000;
 
 /// How an index is written. Both escape `<`, `>` and `&` (`json.MarshalIndent` does).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,11 +40,22 @@ pub enum JsonError {
     /// Nested deeper than any real document.
     #[error("nested deeper than {MAX_DEPTH} levels")]
     TooDeep,
+    /// More values than any real document has.
+    #[error("more than {MAX_VALUES} values")]
+    TooManyValues,
 }
 
-/// Reads a document that somebody else wrote, nested at most 64 levels deep.
+/// Reads a document that somebody else wrote: nested at most 64 levels deep, of at most 100,000 values.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
-    if depth(bytes) > MAX_DEPTH {
+    if extent(bytes).values > MAX_VALUES {
+        return Err(JsonError::TooManyValues);
+    }
+    parse_own(bytes)
+}
+
+/// Reads a document of our own, which may have any number of values.
+pub fn parse_own<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
+    if extent(bytes).depth > MAX_DEPTH {
         return Err(JsonError::TooDeep);
     }
     // Go's writers never emit a byte order mark, but hand-made files carry one.
@@ -158,19 +172,31 @@ fn string_length(text: &[u8]) -> usize {
     text.len()
 }
 
-fn depth(json: &[u8]) -> usize {
-    let (mut level, mut deepest) = (0_usize, 0);
+/// How large a document is, whatever its bytes.
+#[derive(Default)]
+struct Extent {
+    /// How deep brackets are nested.
+    depth: usize,
+    /// How many values there are, counted by what stands before each: a bracket or a comma.
+    values: usize,
+}
+
+fn extent(json: &[u8]) -> Extent {
+    let mut level = 0_usize;
+    let mut extent = Extent::default();
     for token in tokens(json) {
         match token[0] {
             b'{' | b'[' => {
                 level += 1;
-                deepest = deepest.max(level);
+                extent.values += 1;
+                extent.depth = extent.depth.max(level);
             }
+            b',' => extent.values += 1,
             b'}' | b']' => level = level.saturating_sub(1),
             _ => {}
         }
     }
-    deepest
+    extent
 }
 
 fn escape_html(text: &[u8], out: &mut Vec<u8>) {
@@ -316,5 +342,18 @@ mod tests {
             parse::<serde_json::Value>(nested(65).as_bytes()),
             Err(JsonError::TooDeep)
         ));
+    }
+
+    #[test]
+    fn values_are_counted() {
+        let numbers = |count: usize| format!("[{}0]", "0,".repeat(count - 2));
+        assert!(parse::<serde_json::Value>(numbers(100_000).as_bytes()).is_ok());
+        assert!(matches!(
+            parse::<serde_json::Value>(numbers(100_001).as_bytes()),
+            Err(JsonError::TooManyValues)
+        ));
+        assert!(parse_own::<serde_json::Value>(numbers(100_001).as_bytes()).is_ok());
+        let commas = format!("[{:?}]", ",".repeat(200_000));
+        assert!(parse::<serde_json::Value>(commas.as_bytes()).is_ok());
     }
 }

@@ -15,7 +15,7 @@ mod reference;
 pub use annotation::{AnnotationLevel, AnnotationRule, AnnotationRuleError};
 pub use descriptor::{Annotations, Descriptor, ImageConfig};
 pub use digest::{Algorithm, Digest, DigestError, Hasher};
-pub use json::{JsonError, JsonStyle, compact_for_go, indent, parse, write};
+pub use json::{JsonError, JsonStyle, compact_for_go, indent, parse, parse_own, write};
 pub use manifest::{
     Document, ImageManifest, Index, MAX_INDEX_ENTRIES, Manifest, ManifestError, attestation,
 };

@@ -76,7 +76,8 @@ impl Lane {
                 .http1_max_headers(MAX_HEADERS)
                 .http2_initial_stream_window_size(STREAM_WINDOW)
                 .http2_initial_connection_window_size(4 * STREAM_WINDOW)
-                .http2_max_header_list_size(u32::try_from(MAX_HEAD).unwrap_or(u32::MAX))
+                // HTTP/2 counts 32 bytes more for each header; the exact limit is checked for both.
+                .http2_max_header_list_size(u32::try_from(2 * MAX_HEAD).unwrap_or(u32::MAX))
                 .build()
                 .map_err(|error| TransportError::from_reqwest(&error, &host))
         };
