@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use crate::content::{FailureKind, StoreError};
 use crate::draft::DraftError;
-use crate::execute::Execution;
+use crate::execute::{Execution, TagOutcome};
 use crate::plan::PlanError;
 use crate::report::github::neutral;
 use crate::sources::SourceError;
@@ -98,14 +98,14 @@ impl Failure {
                 failure
             }
         };
-        let landed: Vec<String> = execution
-            .targets
-            .iter()
-            .flat_map(|target| {
-                let tags = target.tags.iter().filter(|tag| tag.result.is_ok());
-                tags.map(move |tag| format!("{}:{}", target.place, tag.tag))
-            })
-            .collect();
+        let landed = names_of(execution, |tag| tag.result.is_ok());
+        let unverified = names_of(execution, |tag| tag.changed && tag.result.is_err());
+        if !unverified.is_empty() {
+            failure = failure.hint(format!(
+                "pushed, but not verified: {}",
+                unverified.join(", ")
+            ));
+        }
         failure = if !landed.is_empty() {
             failure.hint(format!("these tags landed: {}", landed.join(", ")))
         } else if execution.changed_something() {
@@ -175,6 +175,16 @@ impl Failure {
         }
         ExitCode::from(self.code)
     }
+}
+
+/// The tags that `pick` picks, with their places.
+fn names_of(execution: &Execution, pick: impl Fn(&TagOutcome) -> bool) -> Vec<String> {
+    let mut names = Vec::new();
+    for target in &execution.targets {
+        let tags = target.tags.iter().filter(|tag| pick(tag));
+        names.extend(tags.map(|tag| format!("{}:{}", target.place, tag.tag)));
+    }
+    names
 }
 
 /// The exit code for a failure of this kind.

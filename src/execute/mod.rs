@@ -367,8 +367,19 @@ impl Run<'_> {
         store: &Arc<dyn Store>,
         name: &ManifestName,
     ) -> Result<(), StoreError> {
-        let found = store.manifest(name).await?;
         let shown = format!("{}{name}", store.name());
+        let found = store
+            .manifest(name)
+            .await
+            .map_err(|error| match error.kind {
+                // It was taken, so this says nothing of a source.
+                FailureKind::NotFound => StoreError {
+                    kind: FailureKind::Refused,
+                    doing: format!("verify {shown}"),
+                    ..error
+                },
+                _ => error,
+            })?;
         if found.bytes != self.plan.index.bytes || found.media_type != self.plan.index.media_type {
             return Err(StoreError::new(
                 FailureKind::Refused,
