@@ -7,6 +7,7 @@ mod buildx;
 mod cli;
 mod client;
 mod draft;
+mod faults;
 mod layout;
 mod liar;
 mod performance;

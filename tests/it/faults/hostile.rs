@@ -1,0 +1,276 @@
+//! Row 6, memory: bodies without end, and bodies within the limits that are made to take much more than their
+//! size once they are read.
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+
+use super::{
+    bodies::hold_config,
+    case::{Act, BOTH, Case, End, Protocol},
+    scene::SOURCE,
+};
+use crate::support::{
+    image::{self, Image, media},
+    registry::{Class, Content, DigestHeader, Fault, Rule},
+};
+
+pub(super) fn hostile() -> Vec<Case> {
+    let mut cases = without_end();
+    cases.extend(dense());
+    cases
+}
+
+/// How a body goes on and on.
+fn endless() -> [(&'static str, Fault); 3] {
+    let value = Bytes::from(vec![b'a'; 64 << 10]);
+    let text = Content::Repeat {
+        block: value,
+        len: None,
+    };
+    [
+        ("2 GB", Fault::Body(Content::virtual_bytes(1, 2 << 30))),
+        ("space without end", Fault::Body(Content::endless())),
+        ("text without end", Fault::Body(text)),
+    ]
+}
+
+fn without_end() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (name, body) in endless() {
+        for (class, act, request, code, says) in [
+            (
+                Class::ManifestGet,
+                Act::Publish,
+                "GET manifest",
+                5,
+                "bytes of a manifest",
+            ),
+            (
+                Class::ManifestGet,
+                Act::CopyFrom,
+                "GET manifest",
+                5,
+                "bytes of a manifest",
+            ),
+            (
+                Class::ManifestGet,
+                Act::Inspect,
+                "GET manifest",
+                5,
+                "bytes of a manifest",
+            ),
+            (
+                Class::BlobGet,
+                Act::Publish,
+                "GET config",
+                5,
+                "bytes of a blob",
+            ),
+            (
+                Class::BlobGet,
+                Act::CopyFrom,
+                "GET blob",
+                5,
+                "more than the",
+            ),
+            (
+                Class::Token,
+                Act::Publish,
+                "token",
+                5,
+                "bytes of a token answer",
+            ),
+            (
+                Class::UploadPost,
+                Act::CopyTo,
+                "answer to POST upload",
+                5,
+                "bytes of an answer",
+            ),
+        ] {
+            let mut case = Case::new(name, act, request)
+                .rule(Rule::on(class).forever().then(body.clone()))
+                .retry_for(1)
+                .refused(code, [says]);
+            if class == Class::Token {
+                case = case.tokens();
+            }
+            cases.extend(case.over(BOTH));
+        }
+        // What was put is there, whatever is said about it.
+        for (class, act, request) in [
+            (Class::ManifestPut, Act::Publish, "answer to PUT manifest"),
+            (Class::UploadPut, Act::CopyTo, "answer to PUT upload"),
+        ] {
+            let case = Case::new(name, act, request)
+                .rule(Rule::on(class).forever().then(body.clone()))
+                .retry_for(1)
+                .mixed(5, ["bytes of an answer"]);
+            cases.extend(case.over(BOTH));
+        }
+        cases.extend(errors_without_end(name, &body));
+        let case = Case::new(name, Act::CopyReferrers, "GET referrers")
+            .arrange(|scene| {
+                image::referrer(&scene.faulty, SOURCE, &scene.image, "application/spdx+json");
+            })
+            .rule(Rule::on(Class::Referrers).forever().then(body.clone()))
+            .mixed(5, ["bytes of a list of referrers"]);
+        cases.extend(case.over(BOTH));
+        let case = Case::new(name, Act::Publish, "307 to GET manifest").rule(
+            Rule::on(Class::ManifestGet)
+                .then(Fault::Redirect(307, "?again".to_owned()))
+                .then(body),
+        );
+        cases.extend(case.over(BOTH));
+    }
+    cases
+}
+
+fn errors_without_end(name: &str, body: &Fault) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (status, code) in [(400, 1), (401, 3), (403, 3), (404, 4), (503, 6)] {
+        let request = match status {
+            400 => "400 to GET manifest",
+            401 => "401 to GET manifest",
+            403 => "403 to GET manifest",
+            404 => "404 to GET manifest",
+            _ => "503 to GET manifest",
+        };
+        let case = Case::new(name, Act::Publish, request)
+            .rule(
+                Rule::on(Class::ManifestGet)
+                    .forever()
+                    .then(Fault::status(status))
+                    .then(body.clone()),
+            )
+            .retry_for(1)
+            .refused(code, [&format!("answered {status}")])
+            .cause("the status, and the beginning of what was said");
+        cases.extend(case.over(BOTH));
+    }
+    cases
+}
+
+type Dense = (&'static str, fn() -> String);
+
+/// Documents of 4 MiB that consist of as many values as fit.
+fn dense() -> Vec<Case> {
+    let mut cases = Vec::new();
+    let manifests: [Dense; 7] = [
+        ("an index of numbers", || {
+            fill(
+                "{\"schemaVersion\":2,\"manifests\":[],\"x\":[0".to_owned(),
+                ",0",
+                "]}",
+            )
+        }),
+        ("a manifest of numbers", || filled("\"x\":[0", ",0", "]")),
+        ("a manifest of empty texts", || {
+            filled("\"x\":[\"\"", ",\"\"", "]")
+        }),
+        ("a manifest of empty objects", || {
+            filled("\"x\":[{}", ",{}", "]")
+        }),
+        ("a manifest of small objects", || {
+            filled("\"x\":[{}", ",{\"\":0}", "]")
+        }),
+        ("a manifest of keys", || keyed("\"x\":{")),
+        ("a manifest of annotations", || keyed("\"annotations\":{")),
+    ];
+    for (name, document) in manifests {
+        for (act, protocol) in [
+            (Act::Publish, Protocol::Http2),
+            (Act::Inspect, Protocol::Http1),
+        ] {
+            let case = serve(Case::new(name, act, "GET manifest"), document());
+            cases.extend(case.over([protocol]));
+        }
+    }
+    let entry = r#","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2}"#;
+    let entry = format!(r#"{{"mediaType":""{entry}"#);
+    let start = format!(r#"{{"schemaVersion":2,"manifests":[{entry}"#);
+    let case = Case::new("an index of small entries", Act::Inspect, "GET manifest");
+    let case = serve(case, fill(start, &format!(",{entry}"), "]}"));
+    cases.extend(case.over(BOTH));
+    let configs: [Dense; 3] = [
+        ("a config of numbers", || {
+            fill("{\"x\":[0".to_owned(), ",0", "]}")
+        }),
+        ("a config of `os.features`", || {
+            fill("{\"os.features\":[\"\"".to_owned(), ",\"\"", "]}")
+        }),
+        ("a config of keys", || {
+            let mut text = "{\"os\":\"linux\"".to_owned();
+            keys(&mut text);
+            text.push('}');
+            text
+        }),
+    ];
+    for (name, document) in configs {
+        let case = Case::new(name, Act::Publish, "GET config")
+            .arrange(move |scene| hold_config(scene, document().into_bytes()))
+            .refused(5, ["its config is unusable: more than 100000 values"]);
+        cases.extend(case.over(BOTH));
+    }
+    let large = Case::new("a layer of 48 MiB", Act::CopyFrom, "GET blob")
+        .when("which is only passed on")
+        .arrange(|scene| {
+            let image = Image::new("linux/amd64").virtual_layers(&[48 << 20]);
+            image.load(&scene.faulty, SOURCE, "index");
+        })
+        .end(End::DoneAnew);
+    cases.extend(large.over(BOTH));
+    cases
+}
+
+const SIZE: usize = 4 << 20;
+
+/// A document that begins and ends so, and in between repeats one thing up to 4 MiB.
+fn fill(mut text: String, again: &str, end: &str) -> String {
+    let count = (SIZE - text.len() - end.len()) / again.len();
+    text.push_str(&again.repeat(count));
+    text.push_str(end);
+    text
+}
+
+/// A manifest that is good but for this.
+fn filled(start: &str, again: &str, end: &str) -> String {
+    fill(format!("{}{start}", manifest()), again, &format!("{end}}}"))
+}
+
+fn keyed(start: &str) -> String {
+    let mut text = format!("{}{start}\"\":\"\"", manifest());
+    keys(&mut text);
+    text.push_str("}}");
+    text
+}
+
+/// As many different keys as fit.
+fn keys(text: &mut String) {
+    let mut number = 0_u32;
+    while text.len() < SIZE - 20 {
+        let _ = write!(text, ",\"{number:x}\":\"\"");
+        number += 1;
+    }
+}
+
+fn manifest() -> String {
+    let media_type = media::OCI_MANIFEST;
+    let empty = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+    format!(
+        r#"{{"schemaVersion":2,"mediaType":"{media_type}","config":{{"mediaType":"x","digest":"{empty}","size":2}},"layers":[],"#
+    )
+}
+
+/// The registry sends this in place of the manifest, and tells no digest.
+fn serve(case: Case, document: String) -> Case {
+    case.registry(|builder| builder.digest_header(DigestHeader::Never))
+        .rule(
+            Rule::on(Class::ManifestGet)
+                .path("*/manifests/amd64")
+                .forever()
+                .then(Fault::Body(document.into())),
+        )
+        .refused(5, ["more than 100000 values"])
+}

@@ -1,0 +1,290 @@
+//! Row 6: every limit, one byte under and one over.
+
+use serde_json::{Value, json};
+
+use super::{
+    bodies::hold_config,
+    case::{Act, BOTH, Case, End, Protocol},
+    scene::{SOURCE, Scene},
+};
+use crate::support::{
+    digest,
+    image::{Image, Index, media},
+    registry::{Class, Fault, Rule},
+};
+
+const MIB_4: usize = 4 << 20;
+
+pub(super) fn limits() -> Vec<Case> {
+    let mut cases = manifests();
+    cases.extend(configs());
+    cases.extend(tokens());
+    cases.extend(errors());
+    cases.extend(headers());
+    cases.extend(depths());
+    cases.extend(entries());
+    cases
+}
+
+/// At the limit: it is published. Over it: it is not, and this is said.
+fn at_and_over<const N: usize>(
+    name: &str,
+    act: Act,
+    request: &'static str,
+    sizes: [usize; 2],
+    arrange: fn(&mut Scene, usize),
+    says: [&str; N],
+) -> Vec<Case> {
+    let [at, over] = sizes;
+    let case = |size: usize| {
+        Case::new(name, act, request)
+            .when(&thousands(size))
+            .arrange(move |scene| arrange(scene, size))
+    };
+    let mut cases = case(at).end(End::DoneAnew).over(BOTH);
+    cases.extend(case(over).refused(5, says).over(BOTH));
+    cases
+}
+
+/// `4,194,304`.
+fn thousands(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// The image under `amd64` with space behind its manifest, so that this many bytes come.
+fn hold_manifest(scene: &mut Scene, size: usize) {
+    let mut bytes = scene.image.bytes.to_vec();
+    bytes.resize(size, b' ');
+    let media_type = &scene.image.media_type;
+    scene
+        .faulty
+        .put_manifest(SOURCE, Some("amd64"), media_type, bytes);
+}
+
+fn manifests() -> Vec<Case> {
+    let says = ["more than 4194304 bytes of a manifest", "--max-manifest"];
+    let sizes = [MIB_4, MIB_4 + 1];
+    let mut cases = Vec::new();
+    for act in [Act::Publish, Act::Inspect, Act::Push] {
+        cases.extend(at_and_over(
+            "bytes of a manifest",
+            act,
+            "GET manifest",
+            sizes,
+            hold_manifest,
+            says,
+        ));
+    }
+    let raised = Case::new("bytes of a manifest", Act::Publish, "GET manifest")
+        .when("4,194,305 of 5,000,000 that are allowed with `--max-manifest`")
+        .words(["--max-manifest", "5000000"])
+        .arrange(|scene| hold_manifest(scene, MIB_4 + 1))
+        .end(End::DoneAnew);
+    cases.extend(raised.over(BOTH));
+    cases
+}
+
+fn configs() -> Vec<Case> {
+    let hold = |scene: &mut Scene, size: usize| {
+        let mut config = br#"{"os":"linux","architecture":"amd64"}"#.to_vec();
+        config.resize(size, b' ');
+        hold_config(scene, config);
+    };
+    let mut cases = Vec::new();
+    for act in [Act::Publish, Act::Push] {
+        cases.extend(at_and_over(
+            "bytes of a config",
+            act,
+            "GET config",
+            [MIB_4, MIB_4 + 1],
+            hold,
+            ["at most 4194304 are read"],
+        ));
+    }
+    cases
+}
+
+fn tokens() -> Vec<Case> {
+    let answer = |scene: &mut Scene, size: usize| {
+        let challenge = format!(r#"Bearer realm="{}/token",service="s""#, scene.faulty.url());
+        let ask = Rule::when(|seen| {
+            seen.class != Class::Token && !seen.headers.contains_key(http::header::AUTHORIZATION)
+        });
+        let fault = Fault::reply(401, &[("www-authenticate", &challenge)], "");
+        scene.faulty.rule(ask.forever().then(fault));
+        let mut token = br#"{"token":"abc"}"#.to_vec();
+        token.resize(size, b' ');
+        let fault = Fault::reply(200, &[], token);
+        scene
+            .faulty
+            .rule(Rule::on(Class::Token).forever().then(fault));
+    };
+    at_and_over(
+        "bytes of a token answer",
+        Act::Publish,
+        "token",
+        [64 << 10, (64 << 10) + 1],
+        answer,
+        ["more than 65536 bytes of a token answer"],
+    )
+}
+
+/// Of an error the beginning is enough: it is an error in any case.
+fn errors() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (size, says) in [
+        (8 << 10, "X: the message"),
+        ((8 << 10) + 1, "answered 400 Bad Request"),
+    ] {
+        let error = r#"{"errors":[{"code":"X","message":"the message"}]}"#;
+        let body = format!("{}{error}", " ".repeat(size - error.len()));
+        let case = Case::new("bytes of an error", Act::Publish, "PUT manifest")
+            .when(&thousands(size))
+            .rule(
+                Rule::on(Class::ManifestPut)
+                    .forever()
+                    .then(Fault::reply(400, &[], body)),
+            )
+            .refused(1, [says]);
+        cases.extend(case.over(BOTH));
+    }
+    cases
+}
+
+fn headers() -> Vec<Case> {
+    let flood = |scene: &mut Scene, size: usize| {
+        let digest = digest::sha256(&scene.image.bytes);
+        let length = scene.image.bytes.len().to_string();
+        // What the registry sends anyhow, as much as a header and its line take.
+        let own: usize = [
+            ("content-type", scene.image.media_type.as_str()),
+            ("content-length", &length),
+            ("etag", &format!("\"{digest}\"")),
+            ("docker-content-digest", &digest),
+            ("docker-distribution-api-version", "registry/2.0"),
+            ("date", "Thu, 01 Jan 1970 00:00:00 GMT"),
+            ("x-flood-0", ""),
+        ]
+        .iter()
+        .map(|(name, value)| name.len() + value.len() + 4)
+        .sum();
+        let fault = Fault::HeaderFlood {
+            count: 1,
+            size: size - own,
+        };
+        let rule = Rule::on(Class::ManifestGet)
+            .path("*/manifests/amd64")
+            .forever();
+        scene.faulty.rule(rule.then(fault));
+    };
+    at_and_over(
+        "bytes of headers",
+        Act::Publish,
+        "GET manifest",
+        [64 << 10, (64 << 10) + 1],
+        flood,
+        ["more than 65536 bytes of headers"],
+    )
+}
+
+fn depths() -> Vec<Case> {
+    fn nested(levels: usize) -> String {
+        "[".repeat(levels) + &"]".repeat(levels)
+    }
+    let mut cases = at_and_over(
+        "levels of JSON in a manifest",
+        Act::Publish,
+        "GET manifest",
+        [64, 65],
+        |scene, levels| {
+            let text = String::from_utf8_lossy(&scene.image.bytes).into_owned();
+            // The document itself is the first level.
+            let text = text.replacen('{', &format!("{{\"x\": {},", nested(levels - 1)), 1);
+            let media_type = &scene.image.media_type;
+            scene
+                .faulty
+                .put_manifest(SOURCE, Some("amd64"), media_type, text);
+        },
+        ["nested deeper than 64 levels"],
+    );
+    cases.extend(at_and_over(
+        "levels of JSON in a config",
+        Act::Publish,
+        "GET config",
+        [64, 65],
+        |scene, levels| {
+            let x = nested(levels - 1);
+            let config = format!(r#"{{"os":"linux","architecture":"amd64","x":{x}}}"#);
+            hold_config(scene, config.into_bytes());
+        },
+        ["nested deeper than 64 levels"],
+    ));
+    for act in [Act::CopyFrom, Act::CopyWithin] {
+        cases.extend(at_and_over(
+            "indexes in each other",
+            act,
+            "GET manifest",
+            [3, 4],
+            |scene, levels| {
+                let mut index = Index::oci().image(Image::new("linux/amd64"));
+                for _ in 1..levels {
+                    index = Index::oci().nested(index);
+                }
+                index.load(&scene.faulty, SOURCE, "index");
+            },
+            ["indexes are nested more than 3 deep"],
+        ));
+    }
+    cases
+}
+
+/// An index under `amd64` with so many entries, each for a platform of its own.
+fn hold_entries(scene: &mut Scene, count: usize) {
+    let size = scene.image.bytes.len();
+    let digest = &scene.image.digest;
+    let entries: Vec<Value> = (0..count)
+        .map(|number| {
+            json!({
+                "mediaType": media::OCI_MANIFEST,
+                "digest": digest,
+                "size": size,
+                "platform": {"os": "linux", "architecture": "amd64", "variant": format!("v{number}")},
+            })
+        })
+        .collect();
+    let index = json!({"schemaVersion": 2, "mediaType": media::OCI_INDEX, "manifests": entries});
+    scene
+        .faulty
+        .put_manifest(SOURCE, Some("amd64"), media::OCI_INDEX, index.to_string());
+}
+
+fn entries() -> Vec<Case> {
+    let sizes = [10_000, 10_001];
+    let says = ["an index with 10001 entries; at most 10000 are read"];
+    let mut cases = at_and_over(
+        "entries of an index",
+        Act::Inspect,
+        "GET manifest",
+        sizes,
+        hold_entries,
+        says,
+    );
+    let merged = Case::new("entries of the merged index", Act::Publish, "planning")
+        .when("10,001, which may take 96 MiB")
+        .arrange(|scene| hold_entries(scene, 10_000))
+        .refused(
+            5,
+            ["the index would have 10001 entries; at most 10000 are possible"],
+        )
+        .memory(96);
+    cases.extend(merged.over([Protocol::Http2]));
+    cases
+}
