@@ -215,6 +215,40 @@ fn a_spec_file_in_the_format_of_manifest_tool_with_several_images() {
 }
 
 #[test]
+fn what_a_platform_in_a_spec_file_leaves_open_comes_from_the_image() {
+    let registry = registry();
+    let home = Home::new();
+    let host = registry.host();
+    for (tag, version) in [("w2019", "10.0.17763.1"), ("w2022", "10.0.20348.1")] {
+        Image::new("windows/amd64")
+            .docker()
+            .os_version(version)
+            .load(&registry, "team/app", tag);
+    }
+    Image::new("linux/arm/v6").load(&registry, "team/app", "arm");
+    home.write(
+        "spec.yml",
+        format!(
+            "image: {host}/team/app:1\nmanifests:\n\
+             - image: {host}/team/app:w2019\n  platform: {{architecture: amd64, os: windows}}\n\
+             - image: {host}/team/app:w2022\n  platform: {{architecture: amd64, os: windows}}\n\
+             - image: {host}/team/app:arm\n  platform: {{architecture: arm, os: linux}}\n"
+        ),
+    );
+    home.run(&["publish", "-f", "spec.yml"]).ok();
+    let index = registry.document("team/app", "1").unwrap();
+    let platform = |entry: usize| index["manifests"][entry]["platform"].clone();
+    assert_eq!(
+        [platform(0), platform(1), platform(2)],
+        [
+            json!({"architecture": "amd64", "os": "windows", "os.version": "10.0.17763.1"}),
+            json!({"architecture": "amd64", "os": "windows", "os.version": "10.0.20348.1"}),
+            json!({"architecture": "arm", "os": "linux", "variant": "v6"}),
+        ]
+    );
+}
+
+#[test]
 fn options_that_a_spec_file_would_leave_unheard_are_refused() {
     let registry = registry();
     let home = Home::new();
