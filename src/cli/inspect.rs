@@ -30,12 +30,14 @@ pub(super) async fn run(
     arguments: &InspectArgs,
     context: &Context<'_>,
 ) -> Result<ExitCode, Failure> {
-    let drafts = Drafts::locate(context.environment)?;
+    // Without a place for drafts there are none: an image in a registry can be looked at all the same.
+    let drafts = Drafts::locate(context.environment).ok();
+    let load = |list: &Reference| drafts.as_ref().map_or(Ok(None), |drafts| drafts.load(list));
     let output = match &arguments.names[..] {
         [list, image] => {
             let list = Reference::parse_or_latest(list)?;
             let image = Reference::parse_or_latest(image)?;
-            let draft = drafts.load(&list)?;
+            let draft = load(&list)?;
             let entry = draft.iter().flat_map(|draft| &draft.entries);
             let entry = entry
                 .into_iter()

@@ -150,7 +150,7 @@ impl RegistryRepository {
                     return self.check_stored(manifest, call, answer).map(Some);
                 }
                 Ok(answer) if host.is_temporary(call, &answer) => Setback::Answer(answer),
-                Ok(answer) if self.may_miss_parts(&answer) && waits < MOST_WAITS_FOR_PARTS => {
+                Ok(answer) if self.may_change_its_mind(&answer) && waits < MOST_WAITS_FOR_PARTS => {
                     waits += 1;
                     Setback::Answer(answer)
                 }
@@ -174,13 +174,18 @@ impl RegistryRepository {
         }
     }
 
-    /// Whether a refusal may be about parts that this run has pushed just now.
-    fn may_miss_parts(&self, answer: &Answer) -> bool {
-        let is_about_parts = matches!(
-            Said::of(answer).code.as_str(),
-            "MANIFEST_BLOB_UNKNOWN" | "BLOB_UNKNOWN" | "MANIFEST_UNKNOWN" | "BLOB_UPLOAD_UNKNOWN"
-        );
-        is_about_parts && self.memory.has_pushed_anything()
+    /// Whether a refusal may be about parts that this run has pushed just now, or about content that was right
+    /// when it was sent: distribution 2.8 on a file system reads what another client is just writing, be it the
+    /// same manifest.
+    fn may_change_its_mind(&self, answer: &Answer) -> bool {
+        match Said::of(answer).code.as_str() {
+            "MANIFEST_BLOB_UNKNOWN"
+            | "BLOB_UNKNOWN"
+            | "MANIFEST_UNKNOWN"
+            | "BLOB_UPLOAD_UNKNOWN" => self.memory.has_pushed_anything(),
+            "DIGEST_INVALID" => true,
+            _ => false,
+        }
     }
 
     /// Whether the registry says that a name stands for this content. One try: if it cannot tell, it is asked in

@@ -6,4 +6,5 @@ mod errors;
 mod hostile;
 mod lists;
 mod schema;
+mod siege;
 mod surroundings;

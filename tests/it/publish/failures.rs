@@ -208,3 +208,27 @@ fn a_write_that_was_carried_out_all_the_same_is_found_out() {
         said.stderr
     );
 }
+
+/// Distribution 2.8 on a file system may look at a manifest while another client is writing the same one.
+#[test]
+fn a_registry_that_finds_the_digest_wrong_once_is_asked_again() {
+    let wrong = || {
+        let body =
+            r#"{"errors":[{"code":"DIGEST_INVALID","message":"provided digest did not match"}]}"#;
+        Rule::on(Class::ManifestPut).then(Fault::reply(400, &[], body))
+    };
+    let registry = registry();
+    let (home, _, source) = scene(&registry);
+    registry.rule(wrong());
+    let target = registry.reference("team/app", "1");
+    let said = home.publish(&target, &[&source]).ok();
+    assert!(said.stderr.contains("DIGEST_INVALID"), "{}", said.stderr);
+    assert_eq!(registry.tag("team/app", "1"), Some(said.digest()));
+
+    registry.rule(wrong().forever());
+    let other = registry.reference("team/app", "2");
+    let words = ["--annotation", "a=b", &source];
+    home.publish(&other, &words)
+        .refused(1, &["DIGEST_INVALID", "no tag was changed"]);
+    assert_eq!(registry.tag("team/app", "2"), None);
+}

@@ -4,6 +4,7 @@
 mod copying;
 mod execution;
 mod failures;
+mod load;
 mod outputs;
 mod random;
 mod selection;
