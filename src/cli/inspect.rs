@@ -46,7 +46,7 @@ pub(super) async fn run(
         }
         [name, ..] => {
             let reference = Reference::parse_or_latest(name)?;
-            let subject = match drafts.load(&reference)? {
+            let subject = match load(&reference)? {
                 Some(draft) => Subject::of_draft(&draft)?,
                 None => remote(&reference, arguments, context).await?,
             };

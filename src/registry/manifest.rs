@@ -13,6 +13,8 @@ use crate::transport::{TransportError, clean};
 
 /// How often a manifest is sent again because its parts are not known everywhere in the registry yet.
 const MOST_WAITS_FOR_PARTS: u32 = 3;
+/// How often a manifest is sent again because the registry found its digest wrong.
+const MOST_WAITS_FOR_OTHERS: u32 = 6;
 
 impl RegistryRepository {
     /// The manifest under a name, hashed and compared.
@@ -150,7 +152,7 @@ impl RegistryRepository {
                     return self.check_stored(manifest, call, answer).map(Some);
                 }
                 Ok(answer) if host.is_temporary(call, &answer) => Setback::Answer(answer),
-                Ok(answer) if self.may_change_its_mind(&answer) && waits < MOST_WAITS_FOR_PARTS => {
+                Ok(answer) if waits < self.patience_with(&answer) => {
                     waits += 1;
                     Setback::Answer(answer)
                 }
@@ -174,17 +176,21 @@ impl RegistryRepository {
         }
     }
 
-    /// Whether a refusal may be about parts that this run has pushed just now, or about content that was right
-    /// when it was sent: distribution 2.8 on a file system reads what another client is just writing, be it the
-    /// same manifest.
-    fn may_change_its_mind(&self, answer: &Answer) -> bool {
+    /// How often a refusal is taken for one that passes: it may be about parts that this run has pushed just now,
+    /// or about content that was right when it was sent, since distribution 2.8 on a file system reads what
+    /// another client is just writing, be it the same manifest.
+    fn patience_with(&self, answer: &Answer) -> u32 {
         match Said::of(answer).code.as_str() {
             "MANIFEST_BLOB_UNKNOWN"
             | "BLOB_UNKNOWN"
             | "MANIFEST_UNKNOWN"
-            | "BLOB_UPLOAD_UNKNOWN" => self.memory.has_pushed_anything(),
-            "DIGEST_INVALID" => true,
-            _ => false,
+            | "BLOB_UPLOAD_UNKNOWN"
+                if self.memory.has_pushed_anything() =>
+            {
+                MOST_WAITS_FOR_PARTS
+            }
+            "DIGEST_INVALID" => MOST_WAITS_FOR_OTHERS,
+            _ => 0,
         }
     }
 

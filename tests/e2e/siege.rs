@@ -152,12 +152,9 @@ impl Scene {
 /// The files that people would miss: neither locks nor temporary files.
 fn kept(files: Vec<(PathBuf, Vec<u8>)>) -> Vec<(PathBuf, Vec<u8>)> {
     let is_litter = |path: &Path| {
-        let name = path
-            .file_name()
-            .expect("a name")
-            .to_string_lossy()
-            .into_owned();
-        name.ends_with(".lock") || (name.starts_with(".polyarch-") && name.ends_with(".tmp"))
+        let name = path.file_name().expect("a name").to_string_lossy();
+        let ends = |ending: &str| path.extension() == Some(ending.as_ref());
+        ends("lock") || (name.starts_with(".polyarch-") && ends("tmp"))
     };
     let mut files = files;
     // The cache may be lost at any time, and has a test of its own.
