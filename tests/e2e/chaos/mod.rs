@@ -180,7 +180,7 @@ async fn run(scene: &Scene, seed: u64) -> Result<Report, String> {
         seed: dice.u64(..),
         rate: 0.02 + 0.4 * dice.f64() * dice.f64(),
         burst: dice.choice([3, 6, 40]).unwrap_or(3),
-        endless_stall: seed % 20 == 7,
+        endless_stall: seed % 4 == 3,
     };
     let near = Proxy::start(scene.near.host(), weather(&mut dice)).await;
     let far = Proxy::start(scene.far.host(), weather(&mut dice)).await;
@@ -191,6 +191,7 @@ async fn run(scene: &Scene, seed: u64) -> Result<Report, String> {
 
     let mut words = vec!["publish".to_owned(), "--output=json".to_owned()];
     words.push(format!("--retry-for={PATIENCE}"));
+    words.push("--idle-timeout=3s".to_owned());
     for place in &places {
         words.push(format!("--tag={}", place.reference));
     }

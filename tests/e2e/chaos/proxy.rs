@@ -17,8 +17,8 @@ use tokio::{
     time::sleep,
 };
 
-/// Longer than a client waits for a sign of life.
-const FOR_EVER: Duration = Duration::from_secs(40);
+/// Longer than the client waits for a sign of life.
+const FOR_EVER: Duration = Duration::from_secs(10);
 /// The most bytes of a request's or an answer's head.
 const MAX_HEAD: usize = 64 << 10;
 
