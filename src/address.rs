@@ -36,14 +36,41 @@ pub fn is_internal<S: AsRef<str>>(host: &Host<S>) -> bool {
     }
 }
 
+/// Whether an address is one of this machine or of its link, which no name of the public internet or of a private
+/// network may stand for: loopback, unspecified, link-local (with the metadata services of clouds), multicast,
+/// broadcast. A name is not looked up; only those of loopback count.
+pub fn is_of_this_link<S: AsRef<str>>(host: &Host<S>) -> bool {
+    let is_near = |address: Ipv4Addr| {
+        address.is_link_local()
+            || address.is_unspecified()
+            || address.is_multicast()
+            || address.is_broadcast()
+    };
+    is_loopback(host)
+        || match host {
+            Host::Domain(_) => false,
+            Host::Ipv4(address) => is_near(*address),
+            Host::Ipv6(address) => match embedded(*address) {
+                Some(address) => is_near(address),
+                None => {
+                    address.is_unspecified()
+                        || address.is_multicast()
+                        || address.is_unicast_link_local()
+                }
+            },
+        }
+}
+
 fn is_internal_v4(address: Ipv4Addr) -> bool {
-    let [first, second, ..] = address.octets();
+    let [first, second, third, _] = address.octets();
     address.is_loopback()
         || address.is_private()
         || address.is_link_local()
         || address.is_multicast()
         || first == 0 // "this network", RFC 1122
         || (first == 100 && second & 0xc0 == 64) // shared address space, RFC 6598
+        || (first == 192 && second == 0 && third == 0) // protocol assignments, RFC 6890
+        || (first == 198 && second & 0xfe == 18) // benchmarks, RFC 2544
         || first >= 240 // reserved, and broadcast
 }
 
@@ -54,6 +81,7 @@ fn is_internal_v6(address: Ipv6Addr) -> bool {
         || address.is_unique_local()
         || address.is_unicast_link_local()
         || address.segments()[0] & 0xffc0 == 0xfec0 // site-local, RFC 3879
+        || address.segments()[..3] == [0x64, 0xff9b, 1] // translation inside of a network, RFC 8215
 }
 
 /// The IPv4 address inside an IPv6 one: mapped (`::ffff:a.b.c.d`), compatible
@@ -116,6 +144,11 @@ mod tests {
             "[::127.0.0.1]",
             "[64:ff9b::a00:1]",
             "[2002:7f00:1::]",
+            "[64:ff9b:1::a00:1]",
+            "192.0.0.192",
+            "198.18.0.1",
+            "0251.0376.0251.0376",
+            "0xa9fea9fe",
             "localhost",
             "LOCALHOST",
             "localhost.",
@@ -135,6 +168,8 @@ mod tests {
             "172.32.0.1",
             "169.253.0.1",
             "192.169.0.1",
+            "192.0.1.1",
+            "198.20.0.1",
             "223.255.255.255",
             "[2606:4700::1111]",
             "[::ffff:1.1.1.1]",

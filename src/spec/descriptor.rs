@@ -82,6 +82,24 @@ impl Descriptor {
         (bytes.len() as u64 == self.size && self.digest.matches(&bytes)).then_some(bytes)
     }
 
+    /// A field here or in the platform that differs from a known one by letter case only.
+    pub(super) fn mistakable(&self) -> Option<&str> {
+        let platform = self
+            .platform
+            .iter()
+            .flat_map(|platform| platform.extra.keys());
+        let own = self
+            .extra
+            .keys()
+            .find(|name| is_taken_for_one_of(&FIELDS, name));
+        own.or_else(|| {
+            platform
+                .into_iter()
+                .find(|name| is_taken_for_one_of(&PLATFORM_FIELDS, name))
+        })
+        .map(String::as_str)
+    }
+
     /// Whether this layer's content is not in the registry: Windows base layers and others of the
     /// non-distributable types are fetched from `urls` by engines that may. Never fetched or copied here.
     pub fn is_foreign(&self) -> bool {
@@ -93,6 +111,36 @@ impl Descriptor {
                     .as_str()
                     .starts_with("application/vnd.oci.image.layer.nondistributable."))
     }
+}
+
+/// The fields of a descriptor.
+const FIELDS: [&str; 8] = [
+    "mediaType",
+    "digest",
+    "size",
+    "urls",
+    "annotations",
+    "data",
+    "platform",
+    "artifactType",
+];
+
+/// The fields of a platform.
+const PLATFORM_FIELDS: [&str; 5] = ["architecture", "os", "os.version", "os.features", "variant"];
+
+/// Whether Go's `encoding/json` would take `name`, which is none of the fields, for one of them: it ignores letter
+/// case, and two letters beyond ASCII fold to `s` and `k`.
+pub(super) fn is_taken_for_one_of(fields: &[&str], name: &str) -> bool {
+    let folded = || {
+        name.chars().map(|c| match c {
+            '\u{17f}' => 's',
+            '\u{212a}' => 'k',
+            c => c.to_ascii_lowercase(),
+        })
+    };
+    fields
+        .iter()
+        .any(|field| folded().eq(field.chars().map(|c| c.to_ascii_lowercase())))
 }
 
 /// Go's writers leave `null` behind for empty lists and maps.

@@ -1,11 +1,14 @@
 //! Manifests and indexes: the exact bytes, and what they say. Checks that no honest document
 //! fails: one kind only (CVE-2021-41190), bounded depth and number of entries.
 
+use std::fmt;
+
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use super::descriptor::null_is_default;
+use super::descriptor::{is_taken_for_one_of, null_is_default};
 use super::{Annotations, Descriptor, Digest, JsonError, MediaType, json};
 
 /// The most entries that an index may have.
@@ -96,6 +99,12 @@ pub enum ManifestError {
         "refused: the document has both \"manifests\" and \"{0}\", so that two readers could see two different images (CVE-2021-41190)"
     )]
     Ambiguous(&'static str),
+    /// A field in another letter case than the specification's. Go's readers take it for the field, others do
+    /// not, so they would see two different things: the same hole by another way.
+    #[error(
+        "refused: the document has a field {0:?}, which some readers would take for another: field names are told apart by letter case"
+    )]
+    LetterCase(String),
     /// Neither an index nor an image.
     #[error("neither an image manifest nor an index: no \"manifests\" and no \"config\"")]
     Neither,
@@ -121,17 +130,83 @@ pub enum ManifestError {
 }
 
 /// The fields that tell what a document is.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Default)]
 struct Probe {
-    #[serde(default)]
     schema_version: Option<u64>,
-    #[serde(default)]
     media_type: MediaType,
-    manifests: Option<serde::de::IgnoredAny>,
-    config: Option<serde::de::IgnoredAny>,
-    layers: Option<serde::de::IgnoredAny>,
-    fs_layers: Option<serde::de::IgnoredAny>,
+    manifests: Option<IgnoredAny>,
+    config: Option<IgnoredAny>,
+    layers: Option<IgnoredAny>,
+    fs_layers: Option<IgnoredAny>,
+    /// A field that differs from a known one by letter case only.
+    mistakable: Option<String>,
+}
+
+/// The fields of which no other reader may have another idea.
+const FIELDS: [&str; 9] = [
+    "schemaVersion",
+    "mediaType",
+    "manifests",
+    "config",
+    "layers",
+    "fsLayers",
+    "subject",
+    "annotations",
+    "artifactType",
+];
+
+impl<'de> Deserialize<'de> for Probe {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Probe;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a manifest or index")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Probe, A::Error> {
+                let mut probe = Probe::default();
+                let mut seen = Vec::new();
+                while let Some(name) = map.next_key::<String>()? {
+                    let Some(field) = FIELDS.into_iter().find(|field| *field == name) else {
+                        map.next_value::<IgnoredAny>()?;
+                        if is_taken_for_one_of(&FIELDS, &name) {
+                            probe.mistakable = Some(name);
+                        }
+                        continue;
+                    };
+                    // Of two fields of one name, one reader takes the first, another the last.
+                    if seen.contains(&field) {
+                        return Err(A::Error::duplicate_field(field));
+                    }
+                    seen.push(field);
+                    match field {
+                        "schemaVersion" => probe.schema_version = map.next_value()?,
+                        "mediaType" => probe.media_type = map.next_value()?,
+                        "manifests" => probe.manifests = map.next_value()?,
+                        "config" => probe.config = map.next_value()?,
+                        "layers" => probe.layers = map.next_value()?,
+                        "fsLayers" => probe.fs_layers = map.next_value()?,
+                        _ => drop(map.next_value::<IgnoredAny>()?),
+                    }
+                }
+                Ok(probe)
+            }
+        }
+        deserializer.deserialize_map(Fields)
+    }
+}
+
+impl Document {
+    /// Everything that it points at.
+    fn descriptors(&self) -> impl Iterator<Item = &Descriptor> {
+        let (config, list, subject) = match self {
+            Self::Image(image) => (Some(&image.config), &image.layers, &image.subject),
+            Self::Index(index) => (None, &index.manifests, &index.subject),
+        };
+        config.into_iter().chain(list).chain(subject)
+    }
 }
 
 impl Manifest {
@@ -149,6 +224,9 @@ impl Manifest {
         digest: Digest,
     ) -> Result<Self, ManifestError> {
         let probe: Probe = json::parse(&bytes)?;
+        if let Some(field) = probe.mistakable {
+            return Err(ManifestError::LetterCase(field));
+        }
         let is_index = probe.manifests.is_some();
         if probe.fs_layers.is_some() || announced.is_schema1() || probe.schema_version == Some(1) {
             return Err(ManifestError::Schema1);
@@ -172,6 +250,9 @@ impl Manifest {
         } else {
             Document::Image(json::parse(&bytes)?)
         };
+        if let Some(field) = document.descriptors().find_map(Descriptor::mistakable) {
+            return Err(ManifestError::LetterCase(field.to_owned()));
+        }
         Ok(Self {
             media_type,
             digest,
@@ -359,6 +440,54 @@ mod tests {
             parse(&typed, MediaType::DOCKER_MANIFEST),
             Err(ManifestError::TypeMismatch { .. })
         ));
+    }
+
+    #[test]
+    fn a_field_that_some_readers_take_for_another_is_refused() {
+        for field in [
+            "Config",
+            "LAYERS",
+            "manifestS",
+            "fslayers",
+            "layer\u{17f}",
+            "MediaType",
+        ] {
+            let json = format!(r#"{{"schemaVersion":2,"manifests":[],"{field}":{{}}}}"#);
+            let error = parse(&json, "").unwrap_err();
+            assert!(
+                matches!(&error, ManifestError::LetterCase(name) if name == field),
+                "{error}"
+            );
+        }
+        for twice in ["manifests", "layers", "mediaType"] {
+            let json =
+                format!(r#"{{"schemaVersion":2,"config":{CONFIG},"{twice}":[],"{twice}":[]}}"#);
+            assert!(
+                parse(&json.replace(r#"mediaType":[]"#, r#"mediaType":"""#), "").is_err(),
+                "{json}"
+            );
+        }
+        for entry in [
+            r#""Digest":"sha256:0""#,
+            r#""SIZE":1"#,
+            r#""platform":{"OS":"linux"}"#,
+            r#""platform":{"os":"linux","Architecture":"arm"}"#,
+        ] {
+            let json = format!(
+                r#"{{"schemaVersion":2,"manifests":[{}]}}"#,
+                CONFIG.replace(r#""size":0"#, &format!(r#""size":0,{entry}"#))
+            );
+            let error = parse(&json, "").unwrap_err();
+            assert!(matches!(error, ManifestError::LetterCase(_)), "{error}");
+        }
+        // What nobody takes for anything is passed on.
+        assert!(
+            parse(
+                r#"{"schemaVersion":2,"manifests":[],"Configuration":1}"#,
+                ""
+            )
+            .is_ok()
+        );
     }
 
     #[test]

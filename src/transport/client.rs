@@ -14,6 +14,7 @@ use super::body::{Activity, Body, Response};
 use super::dial::Protocol;
 use super::error::{MAX_HEAD, TransportError};
 use super::lane::{Lane, authority};
+use super::outward::Outward;
 use super::redirect::{MAX_HOPS, RedirectRefused, check_hop, may_carry_authorization};
 use super::retry::{Budget, Retries};
 use super::settings::TransportSettings;
@@ -138,16 +139,22 @@ impl Transport {
         certs_name: &str,
         known: Protocol,
     ) -> Result<(), TransportError> {
-        self.lane_or(url, || (profile.clone(), certs_name.to_owned(), known))
-            .map(drop)
+        self.lane_or(url, || {
+            (profile.clone(), certs_name.to_owned(), known, None)
+        })
+        .map(drop)
     }
 
     /// Opens the lane to a host that another one leads to (a token server, an upload's location), with the same
     /// trust: an authority that signs for a registry signs for its neighbours too. Client certificates are
-    /// looked up under the host's own name.
+    /// looked up under the host's own name, and the name may not stand for this machine or link.
     pub fn trust_alike(&self, url: &Url, leader: &Url) -> Result<(), TransportError> {
+        let outward = Outward::new(url, leader);
         let leader = self.lane(leader)?;
-        let alike = || (leader.profile.clone(), authority(url), Protocol::Unknown);
+        let alike = || {
+            let profile = leader.profile.clone();
+            (profile, authority(url), Protocol::Unknown, outward)
+        };
         self.lane_or(url, alike).map(drop)
     }
 
@@ -295,7 +302,7 @@ impl Transport {
     fn lane(&self, url: &Url) -> Result<Arc<Lane>, TransportError> {
         let default = || {
             let profile = self.0.settings.tls.clone();
-            (profile, authority(url), Protocol::Unknown)
+            (profile, authority(url), Protocol::Unknown, None)
         };
         self.lane_or(url, default)
     }
@@ -304,14 +311,22 @@ impl Transport {
     fn lane_or(
         &self,
         url: &Url,
-        described: impl FnOnce() -> (TlsProfile, String, Protocol),
+        described: impl FnOnce() -> (TlsProfile, String, Protocol, Option<Outward>),
     ) -> Result<Arc<Lane>, TransportError> {
         let origin = Origin::of(url);
         if let Some(lane) = self.lanes().get(&origin) {
             return Ok(Arc::clone(lane));
         }
-        let (profile, certs_name, known) = described();
-        let (lane, warnings) = Lane::new(url, &self.0.settings, &profile, &certs_name, known)?;
+        let (profile, certs_name, known, outward) = described();
+        let settings = &self.0.settings;
+        let (lane, warnings) = Lane::new(
+            url,
+            settings,
+            &profile,
+            &certs_name,
+            known,
+            outward.as_ref(),
+        )?;
         for warning in warnings {
             self.0.observed.observe(Event::Warning(&warning));
         }

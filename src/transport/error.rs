@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io;
 
+use super::outward::LeadsInside;
 use super::redirect::RedirectRefused;
 
 /// The most bytes of headers in an answer.
@@ -116,6 +117,9 @@ impl TransportError {
         while let Some(link) = next {
             if let Some(failed) = link.downcast_ref::<SourceFailed>() {
                 return Self::Source(failed.0.clone());
+            }
+            if let Some(LeadsInside(name)) = link.downcast_ref::<LeadsInside>() {
+                return RedirectRefused::Internal(clean(name, 200)).into();
             }
             if let Some(tls) = link.downcast_ref::<rustls::Error>() {
                 return match tls {

@@ -9,6 +9,7 @@ use url::Url;
 use super::dial::{Dialer, Protocol};
 use super::error::{MAX_HEAD, TransportError, clean};
 use super::limiter::Limiter;
+use super::outward::Outward;
 use super::retry::{LONGEST_RETRY_AFTER, RetryAfter};
 use super::settings::TransportSettings;
 use super::tls::TlsProfile;
@@ -37,13 +38,15 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    /// A lane without connections. Returns warnings too: files of trust that were passed over.
+    /// A lane without connections; `outward` if a registry led here. Returns warnings too: files of trust that were
+    /// passed over.
     pub(super) fn new(
         url: &Url,
         settings: &TransportSettings,
         profile: &TlsProfile,
         certs_name: &str,
         known: Protocol,
+        outward: Option<&Outward>,
     ) -> Result<(Self, Vec<String>), TransportError> {
         let host = authority(url);
         let (tls, warnings) = profile
@@ -61,6 +64,9 @@ impl Lane {
             } else {
                 settings.proxies.apply(builder)?
             };
+            if let Some(outward) = outward {
+                builder = builder.dns_resolver(Arc::new(outward.clone()));
+            }
             if only_http2 {
                 builder = builder.http2_prior_knowledge();
             }

@@ -18,6 +18,7 @@ mod error;
 pub(crate) mod fuzzing;
 mod lane;
 mod limiter;
+mod outward;
 mod proxy;
 mod redirect;
 mod retry;
