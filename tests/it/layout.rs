@@ -531,6 +531,36 @@ async fn content_in_a_descriptor_needs_no_file() {
     );
 }
 
+/// GHSA-f36w-mj3v-6jqv (oras-go): what a descriptor says was allocated, and the process ended.
+#[tokio::test]
+async fn hostile_sizes_are_no_allocations() {
+    let dir = TempDir::new().unwrap();
+    let (layout, image, blob) = example(dir.path(), "1").await;
+    let index = dir.path().join("index.json");
+    let text = fs::read_to_string(&index).unwrap();
+    let size = format!("\"size\": {}", image.bytes.len());
+    assert!(text.contains(&size), "{text}");
+    for hostile in [u64::MAX, i64::MAX as u64, 1 << 40, 0] {
+        fs::write(&index, text.replace(&size, &format!("\"size\": {hostile}"))).unwrap();
+        let layout = Layout::open(&directory(dir.path())).await.unwrap();
+        let name = ManifestName::Tag(tag("1"));
+        failed(layout.manifest(&name).await, FailureKind::Refused, "bytes");
+    }
+    for hostile in [u64::MAX, i64::MAX as u64, 1 << 40] {
+        let blob = Descriptor {
+            size: hostile,
+            ..blob.clone()
+        };
+        failed(
+            layout.blob(&blob, u64::MAX).await,
+            FailureKind::Refused,
+            "bytes",
+        );
+        let opened = layout.open_blob(&blob, 0).await;
+        failed(opened.map(drop), FailureKind::Refused, "bytes");
+    }
+}
+
 #[tokio::test]
 async fn what_is_no_layout_is_told_apart() {
     let dir = TempDir::new().unwrap();

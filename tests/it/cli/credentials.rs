@@ -154,3 +154,42 @@ fn a_variable_is_as_good_as_the_option() {
         said.stderr
     );
 }
+
+/// Every way of being told something, at its loudest, whether the run succeeds or not.
+#[test]
+fn no_output_of_any_kind_shows_a_secret() {
+    for door in doors() {
+        let mut bench = bench(door);
+        bench.set("GITHUB_OUTPUT", &bench.path("output").display().to_string());
+        bench.set(
+            "GITHUB_STEP_SUMMARY",
+            &bench.path("summary").display().to_string(),
+        );
+        let mut kept = vec!["output", "summary"];
+        for password in ["s3cr3t", "m1staken"] {
+            bench.log_in("ci", password);
+            for progress in ["plain", "json", "none", "tty"] {
+                for output in ["text", "json"] {
+                    let said = bench.run(&format!(
+                        "--debug publish -t HOST/team/app:2 HOST/team/app:a --progress {progress} --output {output} \
+                         --metadata-file HOME/metadata --dotenv HOME/dotenv"
+                    ));
+                    let succeeds = password == "s3cr3t";
+                    assert_eq!(said.code == 0, succeeds, "{}", said.stderr);
+                    let mut all = said.stdout + &said.stderr;
+                    for file in &kept {
+                        all += &std::fs::read_to_string(bench.path(file)).unwrap_or_default();
+                    }
+                    let base64 = ["Y2k6czNjcjN0", "Y2k6bTFzdGFrZW4"];
+                    for secret in [password].iter().chain(&base64) {
+                        assert!(!all.contains(secret), "{secret}: {all}");
+                    }
+                    for token in bench.registry.issued_tokens() {
+                        assert!(!all.contains(&token), "{all}");
+                    }
+                }
+            }
+            kept = vec!["output", "summary", "metadata", "dotenv"];
+        }
+    }
+}

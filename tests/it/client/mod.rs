@@ -4,6 +4,7 @@
 mod auth;
 mod blobs;
 mod counts;
+mod credential_safety;
 mod faults;
 mod manifests;
 mod memory;
