@@ -53,16 +53,22 @@ impl Scene {
             &tags[1],
             &self.source,
         ];
+        self.interrupt_run(&words, reached, signals)
+    }
+
+    /// The same for any command.
+    fn interrupt_run(
+        &self,
+        words: &[&str],
+        reached: impl Fn(&Self) -> bool,
+        signals: &[&str],
+    ) -> (Said, Duration) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .expect("a runtime");
         runtime.block_on(async {
-            let child = self
-                .home
-                .command(&words)
-                .spawn()
-                .expect("the binary starts");
+            let child = self.home.command(words).spawn().expect("the binary starts");
             let process = child.id().expect("it runs").to_string();
             let deadline = Instant::now() + Duration::from_secs(30);
             while !reached(self) {
@@ -266,4 +272,25 @@ fn a_second_signal_does_not_wait_for_anything() {
     let (said, twice) = silent().interrupt(uploading, &["INT", "INT"]);
     said.refused(130, &["error: interrupted"]);
     assert!(twice < Duration::from_secs(2), "{twice:?}");
+}
+
+/// Another process holds the list: the wait for it blocks the whole program, and ends all the same.
+#[test]
+fn while_another_process_holds_a_list() {
+    let scene = Scene::new();
+    let list = scene.from.reference("team/app", "list");
+    scene.home.run(&["create", &list, &scene.source]).ok();
+    let drafts = scene.home.path(".local/share/polyarch/drafts");
+    let entry = std::fs::read_dir(drafts).expect("it").next();
+    let draft = entry.expect("a draft").expect("an entry").path();
+    let lock = std::fs::File::create(draft.with_extension("lock")).expect("a file");
+    lock.lock().expect("nobody else has it");
+    let before = std::fs::read(&draft).expect("the draft");
+    scene.from.clear();
+    let words = ["create", "--amend", &list, &scene.source];
+    let reached = |it: &Scene| !it.from.requests().is_empty();
+    let (said, took) = scene.interrupt_run(&words, reached, &["INT"]);
+    said.refused(130, &["error: interrupted"]);
+    assert!(took < SOON, "{took:?}");
+    assert_eq!(std::fs::read(&draft).expect("the draft"), before);
 }
