@@ -3,13 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore,
+    SignatureScheme,
 };
 
 use crate::environment::Environment;
@@ -228,11 +230,18 @@ fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
 #[derive(Debug)]
 struct TrustRoots {
     first: Arc<WebPkiServerVerifier>,
-    system: OnceLock<Option<Arc<WebPkiServerVerifier>>>,
+    system: OnceLock<Option<System>>,
     extra: Vec<CertificateDer<'static>>,
     file: Option<PathBuf>,
     dir: Option<PathBuf>,
     provider: Arc<CryptoProvider>,
+}
+
+/// The system's store, or what `SSL_CERT_FILE` and `SSL_CERT_DIR` name in its place.
+#[derive(Debug)]
+struct System {
+    verifier: Arc<WebPkiServerVerifier>,
+    certificates: Vec<CertificateDer<'static>>,
 }
 
 impl TrustRoots {
@@ -255,7 +264,7 @@ impl TrustRoots {
         }
     }
 
-    fn system(&self) -> Option<&Arc<WebPkiServerVerifier>> {
+    fn system(&self) -> Option<&System> {
         self.system
             .get_or_init(|| {
                 let (file, dir) = (self.file.as_deref(), self.dir.as_deref());
@@ -265,12 +274,31 @@ impl TrustRoots {
                     rustls_native_certs::load_native_certs()
                 };
                 let mut roots = RootCertStore::empty();
-                roots.add_parsable_certificates(found.certs);
+                roots.add_parsable_certificates(found.certs.iter().cloned());
                 roots.add_parsable_certificates(self.extra.iter().cloned());
-                verifier(roots, &self.provider)
+                Some(System {
+                    verifier: verifier(roots, &self.provider)?,
+                    certificates: found.certs,
+                })
             })
             .as_ref()
     }
+
+    /// Whether this very certificate is among those that are trusted.
+    fn knows(&self, certificate: &CertificateDer<'_>) -> bool {
+        let is_it = |known: &CertificateDer<'_>| known.as_ref() == certificate.as_ref();
+        self.extra.iter().any(is_it)
+            || self
+                .system()
+                .is_some_and(|system| system.certificates.iter().any(is_it))
+    }
+}
+
+fn is_own_authority(error: &CertificateError) -> bool {
+    let CertificateError::Other(OtherError(cause)) = error else {
+        return false;
+    };
+    matches!(cause.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
 }
 
 fn verifier(
@@ -296,7 +324,17 @@ impl ServerCertVerifier for TrustRoots {
         };
         match ask(&self.first) {
             Err(unknown @ rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
-                self.system().map_or(Err(unknown), ask)
+                self.system()
+                    .map_or(Err(unknown), |system| ask(&system.verifier))
+            }
+            // `openssl req -x509`, which Docker's documentation has for a registry of one's own, makes a
+            // certificate that is its own authority. Docker takes it where it is trusted itself; webpki never
+            // does, but says so only of one that is not expired. What is left to check is the name.
+            Err(rustls::Error::InvalidCertificate(error))
+                if is_own_authority(&error) && self.knows(end_entity) =>
+            {
+                verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+                Ok(ServerCertVerified::assertion())
             }
             decided => decided,
         }
@@ -374,3 +412,6 @@ impl ServerCertVerifier for TrustAnyone {
         self.0.signature_verification_algorithms.supported_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,78 @@
+//! A registry with a certificate that is its own authority, as `openssl req -x509` makes it.
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, date_time_ymd};
+
+use super::*;
+
+const NAME: &str = "registry.test";
+
+fn own_authority(until: i32) -> CertificateDer<'static> {
+    let mut params = CertificateParams::new([NAME.to_owned()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.not_before = date_time_ymd(2000, 1, 1);
+    params.not_after = date_time_ymd(until, 1, 1);
+    let key = KeyPair::generate().unwrap();
+    params.self_signed(&key).unwrap().der().clone()
+}
+
+/// Whether a server at `name` that shows `certificate` is believed by somebody who trusts `trusted`.
+fn verify(
+    certificate: &CertificateDer<'_>,
+    name: &str,
+    trusted: &CertificateDer<'static>,
+    in_system: bool,
+) -> Result<(), rustls::Error> {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("ca.pem");
+    let profile = TlsProfile {
+        system_file: Some(file.clone()),
+        ..TlsProfile::default()
+    };
+    let mut extra = Vec::new();
+    if in_system {
+        use base64::{Engine as _, engine::general_purpose::STANDARD};
+        let (label, text) = ("CERTIFICATE", STANDARD.encode(trusted));
+        let pem = format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n");
+        std::fs::write(file, pem).unwrap();
+    } else {
+        extra.push(trusted.clone());
+    }
+    let roots = TrustRoots::new(
+        &profile,
+        extra,
+        Arc::new(rustls::crypto::ring::default_provider()),
+    );
+    let name = ServerName::try_from(name.to_owned()).unwrap();
+    roots
+        .verify_server_cert(certificate, &[], &name, &[], UnixTime::now())
+        .map(drop)
+}
+
+#[test]
+fn it_is_believed_where_it_is_trusted_itself() {
+    let certificate = own_authority(2999);
+    for in_system in [false, true] {
+        verify(&certificate, NAME, &certificate, in_system).unwrap();
+    }
+}
+
+#[test]
+fn for_its_own_names_only() {
+    let certificate = own_authority(2999);
+    let error = verify(&certificate, "other.test", &certificate, false).unwrap_err();
+    assert!(error.to_string().contains("not valid for name"), "{error}");
+}
+
+#[test]
+fn until_it_expires() {
+    let certificate = own_authority(2001);
+    let error = verify(&certificate, NAME, &certificate, false).unwrap_err();
+    assert!(error.to_string().contains("expired"), "{error}");
+}
+
+#[test]
+fn one_that_only_looks_like_it_is_refused() {
+    for in_system in [false, true] {
+        verify(&own_authority(2999), NAME, &own_authority(2999), in_system).unwrap_err();
+    }
+}
