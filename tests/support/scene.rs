@@ -18,6 +18,28 @@ use super::{
 /// The platforms of the four images of the job.
 pub const PLATFORMS: [&str; 4] = ["linux/amd64", "linux/arm64", "linux/386", "linux/riscv64"];
 
+/// The merge job: an index of four images under two tags. HOST is the registry.
+pub const JOB: &str =
+    "publish --no-verify -t HOST/a:t0,HOST/a:t1 HOST/a:s0 HOST/a:s1 HOST/a:s2 HOST/a:s3";
+
+/// The same job with the platforms given.
+pub fn job_with_platforms() -> String {
+    let settings = PLATFORMS
+        .iter()
+        .zip(0..)
+        .map(|(platform, number)| format!(" --set-platform HOST/a:s{number}={platform}"));
+    format!("{JOB}{}", settings.collect::<String>())
+}
+
+/// The same job, with descriptors that say everything.
+pub fn job_with_descriptors(images: &[Loaded], targets: &str) -> String {
+    let descriptors = images
+        .iter()
+        .map(|image| format!(" {}", image.descriptor()));
+    let descriptors: String = descriptors.collect();
+    format!("publish --no-verify -t {targets}{descriptors}")
+}
+
 /// How a registry lets people in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Login {
@@ -101,6 +123,15 @@ impl Scene {
         std::fs::create_dir_all(self.path(".docker")).expect("a directory");
         let config = json!({ "auths": auths }).to_string();
         std::fs::write(self.path(".docker/config.json"), config).expect("a file");
+    }
+
+    /// A line of arguments in which HOST is the first registry and OTHER the last.
+    pub fn line(&self, text: &str) -> Vec<String> {
+        let other = self.registries.last().expect("a registry").host();
+        let text = text
+            .replace("HOST", self.registry().host())
+            .replace("OTHER", other);
+        text.split_whitespace().map(str::to_owned).collect()
     }
 
     /// The four images of the job in a repository of the first registry, under `s0` to `s3`.

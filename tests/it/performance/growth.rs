@@ -1,7 +1,7 @@
 //! How the cost grows with the size of the job: linearly in requests, hardly in tokens, never beyond `--jobs` at
 //! once.
 
-use super::{binary, line};
+use super::binary;
 use crate::support::{
     image::Image,
     registry::{Class, Scheme},
@@ -31,7 +31,7 @@ fn spec(scene: &Scene, images: usize) {
 #[test]
 fn two_hundred_images_need_few_tokens_and_none_is_too_large() {
     let scene = Scene::new(Scheme::TlsHttp2, Login::Bearer);
-    let words = line(&scene, "publish --no-verify --jobs 8 --file spec.yaml");
+    let words = scene.line("publish --no-verify --jobs 8 --file spec.yaml");
     spec(&scene, 200);
     scene.ok(binary(), &words);
     let registry = scene.registry();
@@ -57,7 +57,7 @@ fn two_hundred_images_need_few_tokens_and_none_is_too_large() {
 #[test]
 fn requests_grow_with_the_number_of_images() {
     let scene = Scene::new(Scheme::Http, Login::None);
-    let words = line(&scene, "publish --no-verify --file spec.yaml");
+    let words = scene.line("publish --no-verify --file spec.yaml");
     for images in [1, 10, 40] {
         spec(&scene, images);
         let _ = std::fs::remove_dir_all(scene.path(".cache"));

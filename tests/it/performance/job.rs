@@ -1,19 +1,15 @@
 //! Four images, one index, two tags: the variants of the merge job.
 
-use super::{Costs, assert_trips, line, measure};
+use super::{Costs, assert_trips, measure};
 use crate::support::{
-    image::Loaded,
     registry::{Class, Registry, Scheme},
-    scene::{Login, PLATFORMS, Scene, builder, load},
+    scene::{JOB, Login, Scene, builder, job_with_descriptors, job_with_platforms, load},
 };
-
-const JOB: &str =
-    "publish --no-verify -t HOST/a:t0,HOST/a:t1 HOST/a:s0 HOST/a:s1 HOST/a:s2 HOST/a:s3";
 
 fn job(scheme: Scheme, login: Login, text: &str) -> Costs {
     let scene = Scene::new(scheme, login);
     scene.load("a");
-    measure(&scene, &[line(&scene, text)], |_| {})
+    measure(&scene, &[scene.line(text)], |_| {})
 }
 
 #[test]
@@ -67,10 +63,7 @@ fn over_http1_with_a_token() {
 
 #[test]
 fn with_given_platforms() {
-    let settings: Vec<String> = (0..4)
-        .map(|number| format!("--set-platform HOST/a:s{number}={}", PLATFORMS[number]))
-        .collect();
-    let text = format!("{JOB} {}", settings.join(" "));
+    let text = job_with_platforms();
     let costs = job(Scheme::TlsHttp2, Login::None, &text);
     assert_eq!(costs.cold.requests, 6);
     assert_trips(costs.cold_trips, 4.0);
@@ -79,25 +72,13 @@ fn with_given_platforms() {
     assert_trips(costs.known_trips, 5.0);
 }
 
-/// `publish` of given descriptors under the two tags.
-fn described(images: &[Loaded], targets: &str) -> String {
-    let descriptors = images.iter().zip(PLATFORMS).map(|(image, platform)| {
-        let (os, architecture) = platform.split_once('/').expect("os/arch");
-        let mut descriptor = image.descriptor();
-        descriptor["platform"] = serde_json::json!({"os": os, "architecture": architecture});
-        descriptor.to_string()
-    });
-    let descriptors: Vec<String> = descriptors.collect();
-    format!("publish --no-verify -t {targets} {}", descriptors.join(" "))
-}
-
 #[test]
 fn with_given_descriptors() {
     for (login, trips, more) in [(Login::None, 3.0, 0), (Login::Bearer, 4.0, 1)] {
         let scene = Scene::new(Scheme::TlsHttp2, login);
         let images = scene.load("a");
-        let text = described(&images, "HOST/a:t0,HOST/a:t1");
-        let costs = measure(&scene, &[line(&scene, &text)], |_| {});
+        let text = job_with_descriptors(&images, "HOST/a:t0,HOST/a:t1");
+        let costs = measure(&scene, &[scene.line(&text)], |_| {});
         assert_eq!(costs.known.requests, 2 + more);
         assert_eq!(costs.known.connections, 1);
         assert_trips(costs.known_trips, trips);
@@ -114,7 +95,7 @@ fn reading_back_is_one_round_trip_more() {
     let run = |scene: &Scene| {
         counter.set(counter.get() + 1);
         let _ = std::fs::remove_dir_all(scene.path(".cache/polyarch/configs"));
-        let words = line(scene, &text.replace("NOW", &counter.get().to_string()));
+        let words = scene.line(&text.replace("NOW", &counter.get().to_string()));
         scene.ok(super::binary(), &words).wall
     };
     run(&scene);
@@ -130,11 +111,8 @@ fn create_and_push_are_two_processes() {
     let scene = Scene::new(Scheme::TlsHttp2, Login::None);
     scene.load("a");
     let lines = [
-        line(
-            &scene,
-            "create HOST/a:t0 HOST/a:s0 HOST/a:s1 HOST/a:s2 HOST/a:s3",
-        ),
-        line(&scene, "push --purge --tag t1 HOST/a:t0"),
+        scene.line("create HOST/a:t0 HOST/a:s0 HOST/a:s1 HOST/a:s2 HOST/a:s3"),
+        scene.line("push --purge --tag t1 HOST/a:t0"),
     ];
     let costs = measure(&scene, &lines, |_| {});
     assert_eq!(costs.cold.requests, 10);
@@ -149,7 +127,7 @@ fn from_another_repository() {
     let scene = Scene::new(Scheme::TlsHttp2, Login::None);
     scene.load("b");
     let text = "publish --no-verify -t HOST/a:t0 HOST/b:s0 HOST/b:s1 HOST/b:s2 HOST/b:s3";
-    let costs = measure(&scene, &[line(&scene, text)], |_| {});
+    let costs = measure(&scene, &[scene.line(text)], |_| {});
     assert_eq!(scene.registry().problems(), Vec::<String>::new());
     // Manifests, configs, 12 mounts, manifests, the index.
     assert_eq!(costs.cold.requests, 4 + 4 + 12 + 4 + 1);
@@ -166,8 +144,8 @@ fn two_registries_take_as_long_as_one() {
     load(&scene.registries[1], "a");
     let tags = |host: &str| format!("{host}/a:t0,{host}/a:t1,{host}/a:t2");
     let targets = format!("{},{}", tags("HOST"), tags("OTHER"));
-    let text = described(&images, &targets);
-    let costs = measure(&scene, &[line(&scene, &text)], |_| {});
+    let text = job_with_descriptors(&images, &targets);
+    let costs = measure(&scene, &[scene.line(&text)], |_| {});
     // Each registry is asked for each digest, and gets three tags.
     assert_eq!(costs.known.requests, 2 * (4 + 3));
     assert_eq!(costs.known.connections, 2);
@@ -182,12 +160,12 @@ fn many_tags_go_in_one_request_where_the_registry_takes_them() {
     scene.load("a");
     let tags: Vec<String> = (0..100).map(|number| format!("HOST/a:t{number}")).collect();
     let text = JOB.replace("HOST/a:t0,HOST/a:t1", &tags.join(","));
-    let costs = measure(&scene, &[line(&scene, &text)], |_| {});
+    let costs = measure(&scene, &[scene.line(&text)], |_| {});
     assert_eq!(scene.registry().tags("a").len(), 104);
     assert_eq!(costs.cold.requests, 9);
     assert_trips(costs.cold_trips, 5.0);
     // Once that is known, two tags are enough for it.
-    let two = scene.cost_of(|scene| scene.ok(super::binary(), &line(scene, JOB)));
+    let two = scene.cost_of(|scene| scene.ok(super::binary(), &scene.line(JOB)));
     assert_eq!(two.requests, 8 + 1 - 4, "the configs are known, too");
     assert_eq!(scene.registry().count(Class::ManifestPut), 1);
 }
@@ -199,9 +177,9 @@ fn many_tags_go_side_by_side_where_it_does_not() {
     let put = |registry: &Registry| registry.count(Class::ManifestPut);
     let tags: Vec<String> = (0..10).map(|number| format!("HOST/a:t{number}")).collect();
     let text = JOB.replace("HOST/a:t0,HOST/a:t1", &tags.join(","));
-    scene.ok(super::binary(), &line(&scene, &text));
+    scene.ok(super::binary(), &scene.line(&text));
     // The one that found out put it under its digest.
     assert_eq!(put(scene.registry()), 11);
-    let again = scene.cost_of(|scene| scene.ok(super::binary(), &line(scene, &text)));
+    let again = scene.cost_of(|scene| scene.ok(super::binary(), &scene.line(&text)));
     assert_eq!(again.requests, 4 + 10);
 }

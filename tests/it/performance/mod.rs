@@ -21,20 +21,6 @@ fn binary() -> &'static Path {
     Path::new(BINARY)
 }
 
-fn words(line: &str) -> Vec<String> {
-    line.split_whitespace().map(str::to_owned).collect()
-}
-
-/// A line of arguments in which HOST is the first registry and OTHER the second.
-fn line(scene: &Scene, text: &str) -> Vec<String> {
-    let other = scene.registries.last().expect("a registry").host();
-    words(
-        &text
-            .replace("HOST", scene.registry().host())
-            .replace("OTHER", other),
-    )
-}
-
 /// What lines of arguments cost, in a home where nothing is known and in one where something is.
 struct Costs {
     cold: Cost,

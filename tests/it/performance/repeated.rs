@@ -1,6 +1,6 @@
 //! What a second run saves: configs that were read before, and what that must never change.
 
-use super::{binary, line, words};
+use super::binary;
 use crate::support::{
     registry::{Class, Scheme},
     scene::{Login, Scene},
@@ -16,8 +16,8 @@ fn scene() -> Scene {
 
 /// The digest that the job prints, and how many configs it read.
 fn run(scene: &Scene, more: &str) -> (String, usize) {
-    let mut all = line(scene, JOB);
-    all.extend(words(more));
+    let mut all = scene.line(JOB);
+    all.extend(scene.line(more));
     scene.registry().clear();
     let ran = scene.ok(binary(), &all);
     let digest = ran.stdout.lines().last().expect("a digest").to_owned();
@@ -36,13 +36,10 @@ fn configs_that_were_read_before_are_not_read_again() {
 fn create_reads_nothing_that_publish_has_read() {
     let scene = scene();
     run(&scene, "");
-    let create = line(
-        &scene,
-        "create HOST/a:1 HOST/a:s0 HOST/a:s1 HOST/a:s2 HOST/a:s3",
-    );
+    let create = scene.line("create HOST/a:1 HOST/a:s0 HOST/a:s1 HOST/a:s2 HOST/a:s3");
     let cost = scene.cost_of(|scene| scene.ok(binary(), &create));
     assert_eq!(cost.requests, 4);
-    let push = line(&scene, "push HOST/a:1");
+    let push = scene.line("push HOST/a:1");
     let cost = scene.cost_of(|scene| scene.ok(binary(), &push));
     assert_eq!(cost.requests, 1);
 }

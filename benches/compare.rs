@@ -1,0 +1,294 @@
+//! The merge job done by whichever tools are on PATH, against one registry in process (TLS, HTTP/2) behind a delay
+//! line. All of them reach it by name through a proxy that is near: the Docker CLI speaks plain HTTP to loopback.
+
+use std::{path::Path, time::Duration};
+
+use serde::Serialize;
+
+use crate::{
+    binary,
+    child::{self, Used, find, median},
+    output,
+    support::{
+        proxy::Proxy,
+        registry::{Accounts, Bearer, Registry, Scheme, Site},
+        scene::{JOB, Login, PLATFORMS, Scene, load},
+    },
+};
+
+/// The distances at which the time is measured; the first and the last give the round trips.
+const DISTANCES: [u64; 3] = [0, 20, 100];
+const RUNS: usize = 3;
+
+/// A tool that can do the job, and the lines of arguments that do it, or with `spec.yaml`. TAG is new in each run.
+struct Tool {
+    name: &'static str,
+    program: &'static str,
+    version: &'static [&'static str],
+    lines: &'static [&'static str],
+}
+
+const SOURCES: &str = "HOST/a:s0 HOST/a:s1 HOST/a:s2 HOST/a:s3";
+
+const TOOLS: [Tool; 6] = [
+    Tool {
+        name: "docker manifest",
+        program: "docker",
+        version: &["--version"],
+        lines: &[
+            "manifest create HOST/a:TAG SOURCES",
+            "manifest push HOST/a:TAG",
+            "manifest create HOST/a:TAGx SOURCES",
+            "manifest push HOST/a:TAGx",
+        ],
+    },
+    Tool {
+        name: "regctl",
+        program: "regctl",
+        version: &["version", "--format", "{{.VCSTag}}"],
+        lines: &[
+            "index create HOST/a:TAG --ref HOST/a:s0 --ref HOST/a:s1 --ref HOST/a:s2 --ref HOST/a:s3",
+            "image copy HOST/a:TAG HOST/a:TAGx",
+        ],
+    },
+    Tool {
+        name: "crane",
+        program: "crane",
+        version: &["version"],
+        lines: &[
+            "index append -t HOST/a:TAG -m HOST/a:s0 -m HOST/a:s1 -m HOST/a:s2 -m HOST/a:s3",
+            "tag HOST/a:TAG TAGx",
+        ],
+    },
+    Tool {
+        name: "buildx imagetools",
+        program: "buildx",
+        version: &["version"],
+        lines: &["imagetools create -t HOST/a:TAG -t HOST/a:TAGx SOURCES"],
+    },
+    Tool {
+        name: "manifest-tool",
+        program: "manifest-tool",
+        version: &["--version"],
+        lines: &["push from-spec spec.yaml"],
+    },
+    Tool {
+        name: "oras",
+        program: "oras",
+        version: &["version"],
+        lines: &["manifest index create HOST/a:TAG,TAGx s0 s1 s2 s3"],
+    },
+];
+
+#[derive(Serialize)]
+struct Row {
+    tool: String,
+    login: &'static str,
+    requests: usize,
+    connections: usize,
+    round_trips: f64,
+    /// At each of the distances.
+    wall_ms: Vec<f64>,
+    memory_kib: i64,
+}
+
+#[derive(Serialize)]
+struct Results {
+    distances_ms: [u64; 3],
+    versions: Vec<(String, String)>,
+    missing: Vec<&'static str>,
+    /// It has no command for the job.
+    unable: Vec<&'static str>,
+    rows: Vec<Row>,
+}
+
+pub(crate) fn run() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let proxy = runtime.block_on(Proxy::start());
+    let mut results = Results {
+        distances_ms: DISTANCES,
+        versions: Vec::new(),
+        missing: Vec::new(),
+        unable: find("skopeo").map(|_| "skopeo").into_iter().collect(),
+        rows: Vec::new(),
+    };
+    let mut tools = Vec::new();
+    for tool in TOOLS {
+        match find(tool.program) {
+            Some(path) => {
+                results
+                    .versions
+                    .push((tool.name.into(), version(&path, tool.version)));
+                tools.push((tool, path));
+            }
+            None => results.missing.push(tool.name),
+        }
+    }
+    for (login, name) in [
+        (Login::None, "anonymous"),
+        (Login::Basic, "Basic"),
+        (Login::Bearer, "Bearer"),
+    ] {
+        let scene = scene(login, &proxy);
+        let own = |known: bool| {
+            let suffix = if known {
+                "polyarch"
+            } else {
+                "polyarch, first run"
+            };
+            let job = JOB.replace(":t0", ":TAG").replace(":t1", ":TAGx");
+            measure(&scene, suffix, name, binary(), &[&job], !known)
+        };
+        results.rows.extend([own(true), own(false)]);
+        for (tool, path) in &tools {
+            results
+                .rows
+                .push(measure(&scene, tool.name, name, path, tool.lines, false));
+        }
+    }
+    print(&results);
+    output::write("compare", &results);
+}
+
+fn version(program: &Path, words: &[&str]) -> String {
+    let output = std::process::Command::new(program).args(words).output();
+    let said = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    let said = said.unwrap_or_default();
+    said.lines().next().unwrap_or_default().trim().to_owned()
+}
+
+fn scene(login: Login, proxy: &Proxy) -> Scene {
+    let builder = Registry::builder()
+        .scheme(Scheme::TlsHttp2)
+        .name("registry.test")
+        .latency(Duration::ZERO);
+    let accounts = || Accounts::new("ci", "pw");
+    let builder = match login {
+        Login::None => builder,
+        Login::Basic => builder.basic(accounts()),
+        Login::Bearer => {
+            let site = Site::new(Scheme::TlsHttp2).name("auth.test");
+            builder.bearer(Bearer::new(accounts()).at(site))
+        }
+    };
+    let mut scene = Scene::of(vec![builder.start_in_background()]);
+    scene.set("HTTPS_PROXY", proxy.url());
+    scene.set("DOCKER_CLI_HINTS", "false");
+    load(scene.registry(), "a");
+    scene
+}
+
+fn measure(
+    scene: &Scene,
+    tool: &str,
+    login: &'static str,
+    program: &Path,
+    lines: &[&str],
+    forgetful: bool,
+) -> Row {
+    let mut count = 0;
+    let mut memory = Vec::new();
+    let prefix: String = tool.chars().filter(char::is_ascii_alphanumeric).collect();
+    let mut run = |scene: &Scene| {
+        count += 1;
+        if forgetful {
+            scene.forget();
+        }
+        let _ = std::fs::remove_dir_all(scene.path(".cache/polyarch/configs"));
+        let tag = format!("{prefix}{count}");
+        std::fs::write(scene.path("spec.yaml"), spec(scene, &tag)).expect("a file");
+        let used = lines.iter().map(|line| {
+            let line = line.replace("SOURCES", SOURCES).replace("TAG", &tag);
+            child::run(scene, program, &scene.line(&line))
+        });
+        let used: Vec<Used> = used.collect();
+        memory.push(
+            used.iter()
+                .map(|used| used.memory)
+                .max()
+                .unwrap_or_default(),
+        );
+        used.iter().map(|used| used.wall).sum::<Duration>()
+    };
+    scene.set_latency(Duration::ZERO);
+    run(scene);
+    let cost = scene.cost_of(&mut run);
+    let tags = scene.registry().tags("a");
+    assert!(
+        tags.contains_key(&format!("{prefix}2x")),
+        "{tool} did not do the job"
+    );
+    let times = DISTANCES.map(|distance| {
+        scene.set_latency(Duration::from_millis(distance));
+        median((0..RUNS).map(|_| run(scene)).collect()).as_secs_f64()
+    });
+    let slope = (times[2] - times[0]) / 0.1;
+    eprintln!("{tool}, {login}: {slope:.1} round trips");
+    Row {
+        tool: tool.to_owned(),
+        login,
+        requests: cost.requests,
+        connections: cost.connections,
+        round_trips: (slope * 10.0).round() / 10.0,
+        wall_ms: times.map(|time| (time * 1e4).round() / 10.0).to_vec(),
+        memory_kib: median(memory),
+    }
+}
+
+/// The job as manifest-tool reads it.
+fn spec(scene: &Scene, tag: &str) -> String {
+    use std::fmt::Write as _;
+    let host = scene.registry().host();
+    let mut text = format!("image: {host}/a:{tag}\ntags: [{tag}x]\nmanifests:\n");
+    for (number, platform) in PLATFORMS.iter().enumerate() {
+        let (os, architecture) = platform.split_once('/').expect("os/architecture");
+        let _ = writeln!(
+            text,
+            "  - image: {host}/a:s{number}\n    platform: {{os: {os}, architecture: {architecture}}}"
+        );
+    }
+    text
+}
+
+fn print(results: &Results) {
+    let rows = results.rows.iter().map(|row| {
+        let own = results
+            .rows
+            .iter()
+            .find(|own| own.tool == "polyarch" && own.login == row.login);
+        let ratio = own.map_or(0.0, |own| row.round_trips / own.round_trips);
+        let mut cells = vec![
+            row.tool.clone(),
+            row.login.to_owned(),
+            row.requests.to_string(),
+            row.connections.to_string(),
+            format!("{:.1}", row.round_trips),
+            format!("× {ratio:.1}"),
+        ];
+        cells.extend(row.wall_ms.iter().map(|time| format!("{time:.0}")));
+        cells.push(output::mebibytes(row.memory_kib));
+        cells
+    });
+    output::table(
+        "Four images, one index, two tags, side by side",
+        &[
+            "tool",
+            "login",
+            "requests",
+            "connections",
+            "round trips",
+            "ratio",
+            "ms at 0",
+            "20",
+            "100",
+            "MiB",
+        ],
+        &rows.collect::<Vec<_>>(),
+    );
+    for name in &results.missing {
+        println!("  {name}: not on PATH");
+    }
+    for name in &results.unable {
+        println!("  {name}: has no command that makes an index");
+    }
+}

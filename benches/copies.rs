@@ -1,0 +1,240 @@
+//! Copies between two registries of the distribution project over plain HTTP on loopback: four large layers, and
+//! many small ones. The target is empty in each run.
+
+use std::{
+    net::{SocketAddr, TcpStream},
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde::Serialize;
+use tempfile::TempDir;
+
+use crate::{
+    binary,
+    child::{self, Used, find, median},
+    output,
+    support::{
+        image::Image,
+        registry::{Registry, closed_address},
+        scene::Scene,
+    },
+};
+
+const RUNS: usize = 3;
+
+/// A tool that copies, with FROM and TO.
+struct Tool {
+    name: &'static str,
+    program: &'static str,
+    line: &'static str,
+}
+
+const TOOLS: [Tool; 4] = [
+    Tool {
+        name: "crane",
+        program: "crane",
+        line: "copy --insecure FROM TO",
+    },
+    Tool {
+        name: "regctl",
+        program: "regctl",
+        line: "image copy FROM TO",
+    },
+    Tool {
+        name: "skopeo",
+        program: "skopeo",
+        line: "copy --all --quiet --src-tls-verify=false --dest-tls-verify=false docker://FROM docker://TO",
+    },
+    Tool {
+        name: "oras",
+        program: "oras",
+        line: "copy --from-plain-http --to-plain-http FROM TO",
+    },
+];
+
+#[derive(Serialize)]
+struct Row {
+    what: &'static str,
+    tool: &'static str,
+    wall_s: f64,
+    user_s: f64,
+    system_s: f64,
+    memory_kib: i64,
+}
+
+#[derive(Serialize)]
+struct Results {
+    registry: String,
+    missing: Vec<&'static str>,
+    rows: Vec<Row>,
+}
+
+/// A registry process with a store of its own, ended when dropped.
+struct Server {
+    address: SocketAddr,
+    process: Child,
+    _store: TempDir,
+}
+
+impl Server {
+    fn start(program: &Path) -> Self {
+        let store = tempfile::tempdir().expect("a temporary directory");
+        let address = closed_address();
+        let config = store.path().join("config.yml");
+        let text = format!(
+            "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\n\
+             storage: {{filesystem: {{rootdirectory: '{}'}}}}\nhttp: {{addr: '{address}'}}\n",
+            store.path().join("data").display()
+        );
+        std::fs::write(&config, text).expect("a file");
+        let process = Command::new(program)
+            .arg("serve")
+            .arg(&config)
+            .env("OTEL_TRACES_EXPORTER", "none")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the registry starts");
+        let server = Self {
+            address,
+            process,
+            _store: store,
+        };
+        let began = Instant::now();
+        while TcpStream::connect(address).is_err() {
+            assert!(
+                began.elapsed() < Duration::from_secs(20),
+                "no registry at {address}"
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        server
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+pub(crate) fn run() {
+    let Some(registry) = find("registry") else {
+        println!("the copies need `registry`, the registry of the distribution project, on PATH");
+        return;
+    };
+    let version = Command::new(&registry).arg("--version").output();
+    let version = version.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    let mut tools = vec![("polyarch", binary().to_path_buf(), "copy FROM TO")];
+    let mut missing = Vec::new();
+    for tool in TOOLS {
+        match find(tool.program) {
+            Some(path) => tools.push((tool.name, path, tool.line)),
+            None => missing.push(tool.name),
+        }
+    }
+    let images = [
+        (
+            "4 × 256 MiB",
+            Image::new("linux/amd64").virtual_layers(&[256 << 20; 4]),
+        ),
+        (
+            "500 × 10 KiB",
+            Image::new("linux/amd64").layers(&[10 << 10; 500]),
+        ),
+    ];
+    let mut rows = Vec::new();
+    for (what, image) in images {
+        let from = Server::start(&registry);
+        fill(&from, &image);
+        let mut used: Vec<Vec<Used>> = vec![Vec::new(); tools.len()];
+        // In turns, so that what else the machine does hits all alike.
+        for _ in 0..RUNS {
+            for ((_, program, line), used) in tools.iter().zip(&mut used) {
+                used.push(copy(&registry, &from, program, line));
+            }
+        }
+        for ((tool, ..), used) in tools.iter().zip(used) {
+            let seconds = |time: fn(&Used) -> Duration| {
+                let all = used.iter().map(|used| time(used).as_secs_f64());
+                (median(all.collect()) * 100.0).round() / 100.0
+            };
+            rows.push(Row {
+                what,
+                tool,
+                wall_s: seconds(|used| used.wall),
+                user_s: seconds(|used| used.user),
+                system_s: seconds(|used| used.system),
+                memory_kib: median(used.iter().map(|used| used.memory).collect()),
+            });
+        }
+    }
+    let results = Results {
+        registry: version.unwrap_or_default(),
+        missing,
+        rows,
+    };
+    print(&results);
+    output::write("copies", &results);
+}
+
+/// Puts an image into a registry, from one in process.
+fn fill(server: &Server, image: &Image) {
+    let origin = Registry::builder().start_in_background();
+    image.load(&origin, "big/app", "1");
+    let scene = Scene::of(Vec::new());
+    let words = [
+        "copy".to_owned(),
+        "--no-verify".to_owned(),
+        origin.reference("big/app", "1"),
+        format!("{}/big/app:1", server.address),
+    ];
+    child::run(&scene, binary(), &words);
+}
+
+/// One copy into an empty registry.
+fn copy(registry: &Path, from: &Server, program: &Path, line: &str) -> Used {
+    let to = Server::start(registry);
+    let scene = Scene::of(Vec::new());
+    let plain = |server: &Server| {
+        let host = server.address.to_string();
+        (
+            host.clone(),
+            serde_json::json!({ "tls": "disabled", "hostname": host }),
+        )
+    };
+    let hosts: serde_json::Map<_, _> = [plain(from), plain(&to)].into_iter().collect();
+    std::fs::create_dir_all(scene.path(".regctl")).expect("a directory");
+    let config = serde_json::json!({ "hosts": hosts }).to_string();
+    std::fs::write(scene.path(".regctl/config.json"), config).expect("a file");
+    let line = line
+        .replace("FROM", &format!("{}/big/app:1", from.address))
+        .replace("TO", &format!("{}/big/app:1", to.address));
+    let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+    child::run(&scene, program, &words)
+}
+
+fn print(results: &Results) {
+    let rows = results.rows.iter().map(|row| {
+        vec![
+            row.what.to_owned(),
+            row.tool.to_owned(),
+            format!("{:.2}", row.wall_s),
+            format!("{:.2}", row.user_s),
+            format!("{:.2}", row.system_s),
+            output::mebibytes(row.memory_kib),
+        ]
+    });
+    output::table(
+        "Copies from registry to registry",
+        &["what", "tool", "wall s", "user s", "system s", "MiB"],
+        &rows.collect::<Vec<_>>(),
+    );
+    for name in &results.missing {
+        println!("  {name}: not on PATH");
+    }
+}

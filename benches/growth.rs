@@ -1,0 +1,124 @@
+//! How the cost grows with the size of the job: sources of one index, tags of one index, images of one spec file.
+
+use std::{fmt::Write as _, time::Duration};
+
+use serde::Serialize;
+
+use crate::{
+    binary,
+    child::{self, median},
+    output,
+    support::{
+        image::Image,
+        registry::Scheme,
+        scene::{JOB, Login, Scene},
+    },
+};
+
+const DISTANCES: [Duration; 2] = [Duration::ZERO, Duration::from_millis(50)];
+
+#[derive(Serialize)]
+struct Point {
+    what: &'static str,
+    count: usize,
+    requests: usize,
+    connections: usize,
+    round_trips: f64,
+    memory_kib: i64,
+}
+
+pub(crate) fn run() {
+    let mut points = Vec::new();
+    for count in [1, 10, 100, 1000] {
+        points.push(point("sources", count, sources(count)));
+    }
+    for count in [1, 10, 100] {
+        points.push(point("tags", count, tags(count)));
+    }
+    for count in [1, 10, 50, 100, 200] {
+        points.push(point("images", count, images(count)));
+    }
+    let rows = points.iter().map(|point| {
+        vec![
+            format!("{} {}", point.count, point.what),
+            point.requests.to_string(),
+            point.connections.to_string(),
+            format!("{:.1}", point.round_trips),
+            output::mebibytes(point.memory_kib),
+        ]
+    });
+    output::table(
+        "Growth (images: a spec file, each of 4 platforms and 2 tags; --jobs 24)",
+        &["size", "requests", "connections", "round trips", "MiB"],
+        &rows.collect::<Vec<_>>(),
+    );
+    output::write("growth", &points);
+}
+
+fn point(what: &'static str, count: usize, (scene, line): (Scene, String)) -> Point {
+    let words = scene.line(&line);
+    let mut memory = Vec::new();
+    let mut run = |scene: &Scene| {
+        let _ = std::fs::remove_dir_all(scene.path(".cache/polyarch/configs"));
+        let used = child::run(scene, binary(), &words);
+        memory.push(used.memory);
+        used.wall
+    };
+    run(&scene);
+    let cost = scene.cost_of(&mut run);
+    let round_trips = scene.slope(DISTANCES, 3, median, &mut run);
+    Point {
+        what,
+        count,
+        requests: cost.requests,
+        connections: cost.connections,
+        round_trips: (round_trips * 10.0).round() / 10.0,
+        memory_kib: median(memory),
+    }
+}
+
+fn scene() -> Scene {
+    Scene::new(Scheme::TlsHttp2, Login::None)
+}
+
+/// One index of so many images. Each has a platform of its own.
+fn sources(count: usize) -> (Scene, String) {
+    let scene = scene();
+    let mut line = "publish --no-verify -t HOST/a:t0".to_owned();
+    for number in 0..count {
+        let image = Image::new("windows/amd64").os_version(&format!("10.0.{number}"));
+        image.load(scene.registry(), "a", format!("s{number}").as_str());
+        let _ = write!(line, " HOST/a:s{number}");
+    }
+    (scene, line)
+}
+
+/// One index of four images under so many tags.
+fn tags(count: usize) -> (Scene, String) {
+    let scene = scene();
+    scene.load("a");
+    let tags: Vec<String> = (0..count)
+        .map(|number| format!("HOST/a:t{number}"))
+        .collect();
+    (scene, JOB.replace("HOST/a:t0,HOST/a:t1", &tags.join(",")))
+}
+
+/// A spec file of so many images, of four platforms and two tags each.
+fn images(count: usize) -> (Scene, String) {
+    let scene = scene();
+    let host = scene.registry().host().to_owned();
+    let mut text = String::new();
+    for number in 0..count {
+        let repo = format!("team/app-{number}");
+        let _ = write!(
+            text,
+            "---\nimage: {host}/{repo}:1\ntags: [latest]\nmanifests:\n"
+        );
+        scene.load(&repo);
+        for source in 0..4 {
+            let _ = writeln!(text, "  - image: {host}/{repo}:s{source}");
+        }
+    }
+    std::fs::write(scene.path("spec.yaml"), text).expect("a file");
+    (scene, "publish --no-verify --file spec.yaml".to_owned())
+}

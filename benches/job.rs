@@ -1,0 +1,323 @@
+//! The merge job in all its variants, against a registry in process behind a delay line; and what is left where
+//! nothing waits for the network: the start of the program, a plan of a thousand entries.
+
+use std::time::{Duration, Instant};
+
+use polyarch::{
+    plan::{self, Node, Options, Place, Source, Target},
+    spec::{Descriptor, Digest, MediaType, Platform},
+};
+use serde::Serialize;
+
+use crate::{
+    binary,
+    child::{self, Used, median},
+    output,
+    support::{
+        registry::Scheme,
+        scene::{JOB, Login, Scene, builder, job_with_descriptors, job_with_platforms, load},
+    },
+};
+
+/// Between them the time grows by the round trips of the job times 100 ms.
+const DISTANCES: [Duration; 2] = [Duration::ZERO, Duration::from_millis(100)];
+
+/// One way to do the job.
+struct Variant {
+    name: &'static str,
+    scene: fn() -> Scene,
+    /// The lines of arguments of one run, of which there are several.
+    lines: fn(&Scene, usize) -> Vec<String>,
+    /// Whether earlier runs have learnt of the registry.
+    known: bool,
+    target: f64,
+    most_requests: Option<usize>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    variant: &'static str,
+    requests: usize,
+    connections: usize,
+    round_trips: f64,
+    target: f64,
+    most_requests: Option<usize>,
+    met: bool,
+    near_ms: f64,
+    memory_kib: i64,
+}
+
+#[derive(Serialize)]
+struct Results {
+    job: Vec<Row>,
+    start_ms: f64,
+    start_memory_kib: i64,
+    binary_bytes: u64,
+    plan_of_1000_ms: f64,
+}
+
+fn one(scheme: Scheme, login: Login) -> Scene {
+    let scene = Scene::new(scheme, login);
+    scene.load("a");
+    scene
+}
+
+fn job(_: &Scene, _: usize) -> Vec<String> {
+    vec![JOB.to_owned()]
+}
+
+fn platforms(_: &Scene, _: usize) -> Vec<String> {
+    vec![job_with_platforms()]
+}
+
+fn descriptors(scene: &Scene, _: usize) -> Vec<String> {
+    let images = scene.load("a");
+    vec![job_with_descriptors(&images, "HOST/a:t0,HOST/a:t1")]
+}
+
+/// A new index in each run, since one that is there already would not be pushed.
+fn verified(_: &Scene, run: usize) -> Vec<String> {
+    vec![JOB.replace("--no-verify", &format!("--annotation run={run}"))]
+}
+
+fn two_steps(_: &Scene, _: usize) -> Vec<String> {
+    vec![
+        "create HOST/a:t0 HOST/a:s0 HOST/a:s1 HOST/a:s2 HOST/a:s3".to_owned(),
+        "push --purge --tag t1 HOST/a:t0".to_owned(),
+    ]
+}
+
+/// Into a repository that is new in each run.
+fn other_repository(_: &Scene, run: usize) -> Vec<String> {
+    vec![format!(
+        "publish --no-verify -t HOST/b{run}:t0 HOST/a:s0 HOST/a:s1 HOST/a:s2 HOST/a:s3"
+    )]
+}
+
+fn two_registries() -> Scene {
+    let start = || builder(Scheme::TlsHttp2, Login::None).start_in_background();
+    let scene = Scene::of(vec![start(), start()]);
+    for registry in &scene.registries {
+        load(registry, "a");
+    }
+    scene
+}
+
+fn three_tags_each(scene: &Scene, _: usize) -> Vec<String> {
+    let images = scene.load("a");
+    let tags = |host: &str| format!("{host}/a:t0,{host}/a:t1,{host}/a:t2");
+    let targets = format!("{},{}", tags("HOST"), tags("OTHER"));
+    vec![job_with_descriptors(&images, &targets)]
+}
+
+fn with_tag_parameters() -> Scene {
+    let registry = builder(Scheme::TlsHttp2, Login::None).tag_parameters();
+    let scene = Scene::of(vec![registry.start_in_background()]);
+    scene.load("a");
+    scene
+}
+
+fn hundred_tags(_: &Scene, _: usize) -> Vec<String> {
+    let tags: Vec<String> = (0..100).map(|number| format!("HOST/a:t{number}")).collect();
+    vec![JOB.replace("HOST/a:t0,HOST/a:t1", &tags.join(","))]
+}
+
+fn variants() -> Vec<Variant> {
+    let variant = |name, scene, lines, known, target, most_requests| Variant {
+        name,
+        scene,
+        lines,
+        known,
+        target,
+        most_requests,
+    };
+    let none = || one(Scheme::TlsHttp2, Login::None);
+    let basic = || one(Scheme::TlsHttp2, Login::Basic);
+    let bearer = || one(Scheme::TlsHttp2, Login::Bearer);
+    let http1 = || one(Scheme::TlsHttp1, Login::None);
+    vec![
+        variant("no authorisation", none, job, true, 5.3, Some(10)),
+        variant(
+            "no authorisation, first run",
+            none,
+            job,
+            false,
+            5.3,
+            Some(10),
+        ),
+        variant("Basic", basic, job, true, 5.3, Some(10)),
+        variant("Bearer, cold", bearer, job, false, 9.4, None),
+        variant("Bearer, realm known", bearer, job, true, 6.4, None),
+        variant("platforms given", none, platforms, true, 4.3, None),
+        variant("descriptors given", none, descriptors, true, 3.3, None),
+        variant("with verify", none, verified, true, 6.3, None),
+        variant("create + push", none, two_steps, true, 7.6, None),
+        variant(
+            "other repository, 12 blobs",
+            none,
+            other_repository,
+            true,
+            7.5,
+            None,
+        ),
+        variant("HTTP/1.1", http1, job, true, 5.3, Some(10)),
+        variant(
+            "2 registries × 3 tags",
+            two_registries,
+            three_tags_each,
+            true,
+            4.3,
+            None,
+        ),
+        variant(
+            "100 tags, ?tag=",
+            with_tag_parameters,
+            hundred_tags,
+            true,
+            5.3,
+            None,
+        ),
+    ]
+}
+
+pub(crate) fn run() {
+    let rows: Vec<Row> = variants().iter().map(measure).collect();
+    let shown = rows.iter().map(|row| {
+        vec![
+            row.variant.to_owned(),
+            row.requests.to_string(),
+            row.connections.to_string(),
+            format!("{:.1}", row.round_trips),
+            format!("≤ {:.1}", row.target),
+            if row.met { "yes" } else { "NO" }.to_owned(),
+            format!("{:.0}", row.near_ms),
+            output::mebibytes(row.memory_kib),
+        ]
+    });
+    output::table(
+        "Four images, one index, two tags",
+        &[
+            "variant",
+            "requests",
+            "connections",
+            "round trips",
+            "target",
+            "met",
+            "ms at 0",
+            "MiB",
+        ],
+        &shown.collect::<Vec<_>>(),
+    );
+    let scene = Scene::of(Vec::new());
+    let version = ["--version".to_owned()];
+    let starts: Vec<Used> = (0..31)
+        .map(|_| child::run(&scene, binary(), &version))
+        .collect();
+    let results = Results {
+        job: rows,
+        start_ms: milliseconds(median(starts.iter().map(|used| used.wall).collect())),
+        start_memory_kib: median(starts.iter().map(|used| used.memory).collect()),
+        binary_bytes: std::fs::metadata(binary()).map_or(0, |metadata| metadata.len()),
+        plan_of_1000_ms: plan_of(1000),
+    };
+    output::table(
+        "Alone",
+        &["what", "measured", "target"],
+        &[
+            vec![
+                "--version".into(),
+                format!("{:.1} ms", results.start_ms),
+                "≤ 5 ms".into(),
+            ],
+            vec![
+                "plan of 1,000 entries".into(),
+                format!("{:.1} ms", results.plan_of_1000_ms),
+                "< 10 ms".into(),
+            ],
+        ],
+    );
+    output::write("job", &results);
+}
+
+fn measure(variant: &Variant) -> Row {
+    let scene = (variant.scene)();
+    let mut count = 0;
+    let mut last = Vec::new();
+    let mut run = |scene: &Scene| {
+        count += 1;
+        if !variant.known {
+            scene.forget();
+        }
+        // Only what was learnt of the registry counts as known, not what was read from it.
+        let _ = std::fs::remove_dir_all(scene.path(".cache/polyarch/configs"));
+        let lines = (variant.lines)(scene, count);
+        let used = lines
+            .iter()
+            .map(|line| child::run(scene, binary(), &scene.line(line)));
+        let used: Vec<Used> = used.collect();
+        last.push(
+            used.iter()
+                .map(|used| used.memory)
+                .max()
+                .unwrap_or_default(),
+        );
+        used.iter().map(|used| used.wall).sum::<Duration>()
+    };
+    run(&scene);
+    let cost = scene.cost_of(&mut run);
+    let near = median((0..3).map(|_| run(&scene)).collect());
+    let round_trips = scene.slope(DISTANCES, 3, median, &mut run);
+    let round_trips = (round_trips * 10.0).round() / 10.0;
+    let few = variant
+        .most_requests
+        .is_none_or(|most| cost.requests <= most);
+    Row {
+        variant: variant.name,
+        requests: cost.requests,
+        connections: cost.connections,
+        round_trips,
+        target: variant.target,
+        most_requests: variant.most_requests,
+        met: round_trips <= variant.target && few,
+        near_ms: milliseconds(near),
+        memory_kib: median(last),
+    }
+}
+
+/// The time that a plan of so many entries takes, the best of many: nothing in it waits.
+fn plan_of(entries: u32) -> f64 {
+    let sources: Vec<Source> = (0..entries).map(source).collect();
+    let target = Target {
+        place: Place::Repository("registry.test/app".parse().expect("a repository")),
+        tags: vec!["1".parse().expect("a tag")],
+    };
+    let options = Options::default();
+    let times = (0..30).map(|_| {
+        let began = Instant::now();
+        let plan = plan::plan(&sources, std::slice::from_ref(&target), &options);
+        assert_eq!(plan.expect("a plan").entries.len(), sources.len());
+        began.elapsed()
+    });
+    milliseconds(times.min().unwrap_or_default())
+}
+
+fn source(number: u32) -> Source {
+    let media_type = MediaType::new("application/vnd.oci.image.manifest.v1+json");
+    let digest = Digest::sha256(&number.to_le_bytes());
+    let mut descriptor = Descriptor::new(media_type, digest, 600);
+    let platform: Platform = "windows/amd64".parse().expect("a platform");
+    descriptor.platform = Some(Platform {
+        os_version: format!("10.0.{number}"),
+        ..platform
+    });
+    Source {
+        name: format!("registry.test/app:s{number}"),
+        place: Place::Targets,
+        root: Node::described(descriptor),
+        set_platform: None,
+    }
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e4).round() / 10.0
+}

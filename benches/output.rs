@@ -1,0 +1,72 @@
+//! Where results go: a table for people on standard output, JSON for the plots.
+
+use std::path::Path;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::child;
+
+/// Writes `docs/benchmarks/<name>.json`: the results, and where they were measured.
+pub(crate) fn write(name: &str, results: &impl Serialize) {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/benchmarks");
+    std::fs::create_dir_all(&directory).expect("docs/benchmarks");
+    let document = json!({ "environment": environment(), "results": results });
+    let mut text = serde_json::to_string_pretty(&document).expect("JSON");
+    text.push('\n');
+    let path = directory.join(format!("{name}.json"));
+    std::fs::write(&path, text).expect("the file of the results");
+    println!("\nwritten to {}\n", path.display());
+}
+
+fn environment() -> Value {
+    let line = |program: &str, words: &[&str]| -> Option<String> {
+        let output = std::process::Command::new(child::find(program)?)
+            .args(words)
+            .output()
+            .ok()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        Some(text.lines().next()?.trim().to_owned())
+    };
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"));
+    let model = model.map(|text| text.trim_start_matches([' ', '\t', ':']));
+    json!({
+        "cores": std::thread::available_parallelism().map_or(0, usize::from),
+        "processor": model,
+        "sha_instructions": info.contains("sha_ni"),
+        "kernel": kernel.trim(),
+        "rustc": line("rustc", &["--version"]),
+        "load": std::fs::read_to_string("/proc/loadavg").ok().and_then(|text| {
+            text.split_whitespace().next().map(str::to_owned)
+        }),
+    })
+}
+
+/// Prints a table, columns aligned.
+pub(crate) fn table(title: &str, head: &[&str], rows: &[Vec<String>]) {
+    let head: Vec<String> = head.iter().map(|&text| text.to_owned()).collect();
+    let all = || std::iter::once(&head).chain(rows);
+    let width = |column: usize| {
+        let cells = all().map(|row| row[column].chars().count());
+        cells.max().unwrap_or_default()
+    };
+    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    println!("\n{title}\n");
+    for row in all() {
+        let cells = row.iter().zip(&widths).enumerate();
+        let cells = cells.map(|(column, (cell, &width))| match column {
+            0 => format!("{cell:<width$}"),
+            _ => format!("{cell:>width$}"),
+        });
+        println!("  {}", cells.collect::<Vec<_>>().join("  ").trim_end());
+    }
+}
+
+/// KiB as MiB with one decimal.
+pub(crate) fn mebibytes(kibibytes: i64) -> String {
+    format!("{}.{}", kibibytes / 1024, kibibytes % 1024 * 10 / 1024)
+}
