@@ -195,6 +195,12 @@ fn check(plan: &Plan, options: &Options, schema: &Validator) {
         .filter(|entry| !entry.is_attestation())
         .collect();
     assert!(!images.is_empty());
+    for entry in &plan.entries {
+        let manifest = entry.manifest.as_ref().unwrap();
+        assert!(manifest.digest.matches(&manifest.bytes));
+        assert_eq!(entry.descriptor.digest, manifest.digest);
+        assert_eq!(entry.descriptor.size, manifest.bytes.len() as u64);
+    }
     if !options.platforms.is_empty() {
         for image in &images {
             let platform = image.descriptor.platform.as_ref();
@@ -320,6 +326,18 @@ proptest! {
     }
 
     #[test]
+    fn how_deep_an_image_was_nested_makes_no_difference(roots in prop::collection::vec(any_index(), 2..4)) {
+        let keep = Options { on_duplicate: OnDuplicate::Keep, ..Options::default() };
+        let apart: Vec<_> = roots.iter().map(|root| source("a", root.clone())).collect();
+        let flat: Vec<_> = roots.iter().flat_map(|root| flattened(root, "a")).collect();
+        // One index alone would be copied as it is.
+        prop_assume!(flat.len() > 1);
+        if let (Ok(nested), Ok(flat)) = (planned(&apart, &keep), planned(&flat, &keep)) {
+            prop_assert_eq!(digests(&nested), digests(&flat));
+        }
+    }
+
+    #[test]
     fn an_index_alone_is_copied(root in any_index()) {
         if let Ok(plan) = plan(&[source("a", root.clone())], &targets(), &Options::default()) {
             prop_assert!(plan.exact);
@@ -345,6 +363,26 @@ proptest! {
             prop_assert_eq!(planned, order);
         }
     }
+}
+
+/// A source for each index at the bottom, with nothing nested in it any more: what stands between them is gone.
+fn flattened(root: &Node, place: &str) -> Vec<Source> {
+    let mut sources = Vec::new();
+    let mut run = Vec::new();
+    for child in &root.children {
+        if child.is_index() {
+            if !run.is_empty() {
+                sources.push(source(place, index(std::mem::take(&mut run))));
+            }
+            sources.extend(flattened(child, place));
+        } else {
+            run.push(child.clone());
+        }
+    }
+    if !run.is_empty() {
+        sources.push(source(place, index(run)));
+    }
+    sources
 }
 
 fn leaves<'a>(node: &'a Node, order: &mut Vec<&'a Digest>) {

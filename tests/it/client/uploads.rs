@@ -178,6 +178,24 @@ async fn what_is_too_large_for_one_request_goes_in_chunks() {
 }
 
 #[tokio::test]
+async fn a_registry_that_claims_to_have_more_than_was_sent_is_sent_the_rest() {
+    for range in [
+        "0-18446744073709551614",
+        "0-18446744073709551615",
+        "0-99999999",
+        "x",
+    ] {
+        let copying = Copying::of(3 << 20).await;
+        let registry = Registry::plain().await;
+        registry.rule(Rule::on(Class::UploadPut).then(Fault::status(413)));
+        let claims = Fault::header("range", range);
+        registry.rule(Rule::on(Class::UploadPatch).forever().then(claims));
+        copying.arrives(&Client::of(&registry), &registry).await;
+        assert_eq!(registry.count(Class::UploadPatch), 3, "{range}");
+    }
+}
+
+#[tokio::test]
 async fn a_patch_may_be_answered_201() {
     let copying = Copying::of(300_000).await;
     let registry = Registry::builder().patch_status(201).start().await;
