@@ -13,7 +13,7 @@ use url::Url;
 use super::body::{Activity, Body, Response};
 use super::dial::Protocol;
 use super::error::{MAX_HEAD, TransportError};
-use super::lane::{Lane, authority};
+use super::lane::{Lane, MAX_HEADERS, authority};
 use super::outward::Outward;
 use super::redirect::{MAX_HOPS, RedirectRefused, check_hop, may_carry_authorization};
 use super::retry::{Budget, Retries};
@@ -375,7 +375,7 @@ fn check_head(response: &reqwest::Response, host: &str) -> Result<(), TransportE
         .iter()
         .map(|(name, value)| name.as_str().len() + value.len() + 4)
         .sum();
-    if size as u64 > MAX_HEAD {
+    if size as u64 > MAX_HEAD || response.headers().len() > MAX_HEADERS {
         return Err(TransportError::too_large_head(host));
     }
     Ok(())

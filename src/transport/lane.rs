@@ -17,8 +17,8 @@ use crate::address::is_loopback;
 
 /// Big enough that a fast link is never idle, small enough that a slow reader holds little.
 const STREAM_WINDOW: u32 = 1 << 20;
-/// The most headers of an answer over HTTP/1.1.
-const MAX_HEADERS: usize = 1000;
+/// The most headers of an answer.
+pub(super) const MAX_HEADERS: usize = 1000;
 
 /// The way to one origin.
 pub(super) struct Lane {
