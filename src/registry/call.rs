@@ -132,7 +132,7 @@ impl Answer {
         }
     }
 
-    /// A success with its whole body, at most `limit` bytes of `what`.
+    /// A success with its whole body, at most `limit` bytes of `what`; of a write its head is enough.
     pub(super) async fn whole(
         response: Response,
         elsewhere: bool,
@@ -143,10 +143,11 @@ impl Answer {
         let status = response.status();
         let headers = response.headers().clone();
         let url = response.url().clone();
-        let body = if *method == Method::HEAD {
-            Bytes::new()
-        } else {
-            response.bytes(what, limit).await?
+        let body = match *method {
+            Method::HEAD => Bytes::new(),
+            Method::GET => response.bytes(what, limit).await?,
+            // What was written is written, whatever is said about it.
+            _ => Bytes::from(response.beginning(MAX_ERROR_BODY).await),
         };
         Ok(Self {
             status,
