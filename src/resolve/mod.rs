@@ -2,6 +2,7 @@
 //! of it is read in parallel, and nothing that is known already is read at all.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, try_join_all};
@@ -18,6 +19,9 @@ use crate::stores::Stores;
 const MAX_CONFIG: u64 = 4 << 20;
 /// How deep indexes may be nested.
 const MAX_DEPTH: usize = 3;
+/// The most bytes of manifests that the sources of one index may have in all: 10,000 usual ones have 30 MB, and what
+/// was read is held until it is written.
+const MAX_MANIFESTS: u64 = 64 << 20;
 
 /// A source that is to be resolved.
 #[derive(Clone, Debug)]
@@ -54,7 +58,11 @@ pub async fn resolve(stores: &Stores, wanted: &[Wanted]) -> Result<Vec<Source>, 
     for source in wanted {
         stores.open(source.read_from(), Access::Pull).await?;
     }
-    try_join_all(wanted.iter().map(|source| resolve_one(stores, source))).await
+    let read = AtomicU64::new(0);
+    let sources = wanted
+        .iter()
+        .map(|source| resolve_one(stores, source, &read));
+    try_join_all(sources).await
 }
 
 impl Wanted {
@@ -66,7 +74,11 @@ impl Wanted {
     }
 }
 
-async fn resolve_one(stores: &Stores, wanted: &Wanted) -> Result<Source, StoreError> {
+async fn resolve_one(
+    stores: &Stores,
+    wanted: &Wanted,
+    read: &AtomicU64,
+) -> Result<Source, StoreError> {
     let store = stores.open(wanted.read_from(), Access::Pull).await?;
     let name = match &wanted.point {
         Point::Name(name) | Point::InTarget(name, _) => name.clone(),
@@ -79,6 +91,7 @@ async fn resolve_one(stores: &Stores, wanted: &Wanted) -> Result<Source, StoreEr
     };
     let reader = Reader {
         store,
+        read,
         configs: stores.configs(),
         content: wanted.content,
         platform_known: wanted.set_platform.as_ref().is_some_and(says_all),
@@ -123,6 +136,8 @@ fn completed(mut given: Platform, image: &Node) -> Platform {
 /// Reads what lies below one source.
 struct Reader<'s> {
     store: Arc<dyn Store>,
+    /// The bytes of all manifests so far, of all sources.
+    read: &'s AtomicU64,
     configs: &'s Configs,
     content: bool,
     platform_known: bool,
@@ -175,6 +190,7 @@ impl Reader<'_> {
         depth: usize,
     ) -> BoxFuture<'a, Result<Node, StoreError>> {
         async move {
+            self.count(&manifest)?;
             let mut node = if let Some(index) = manifest.index() {
                 if depth >= MAX_DEPTH {
                     return Err(self.refused(
@@ -205,6 +221,16 @@ impl Reader<'_> {
             Ok(node)
         }
         .boxed()
+    }
+
+    fn count(&self, manifest: &Manifest) -> Result<(), StoreError> {
+        let size = manifest.bytes.len() as u64;
+        if self.read.fetch_add(size, Ordering::Relaxed) + size <= MAX_MANIFESTS {
+            return Ok(());
+        }
+        let limit = MAX_MANIFESTS >> 20;
+        let cause = format!("the sources have manifests of more than {limit} MiB in all");
+        Err(self.refused(manifest, cause))
     }
 
     async fn child(&self, entry: &Descriptor, depth: usize) -> Result<Node, StoreError> {
