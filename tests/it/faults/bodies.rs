@@ -129,7 +129,13 @@ fn spoilt() -> Vec<Case> {
                 // HTTP/2 knows frames and sees that they are more than was announced.
                 let breaks = name.ends_with("too small") && protocol == Protocol::Http2;
                 let (code, says) = if breaks { (6, "gave up") } else { (code, says) };
-                let case = lasting.clone().refused(code, [says]);
+                let why = match says {
+                    TWICE => "wrong content, twice",
+                    "digest" => "a wrong digest, twice",
+                    "more than the" => "more than its descriptor says, twice",
+                    _ => "the body broke off, gave up",
+                };
+                let case = lasting.clone().refused(code, [says]).cause(why);
                 cases.extend(case.over([protocol]));
             }
         }
@@ -167,7 +173,8 @@ fn cut_short() -> Vec<Case> {
                     .forever()
                     .then(Fault::TruncateCleanly(length)),
             )
-            .refused(5, [TWICE]);
+            .refused(5, [TWICE])
+            .cause("wrong content, twice");
         cases.extend(case.over(BOTH));
     }
     cases
@@ -192,7 +199,12 @@ fn stored() -> Vec<Case> {
     ] {
         let case = Case::new(name, Act::Publish, "GET config")
             .arrange(move |scene| hold_config(scene, config.as_bytes().to_vec()))
-            .refused(5, [says]);
+            .refused(5, [says])
+            .cause(if says == "platform" {
+                "no platform"
+            } else {
+                says
+            });
         cases.extend(case.over(BOTH));
     }
     cases

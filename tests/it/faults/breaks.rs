@@ -29,7 +29,8 @@ pub(super) fn resets() -> Vec<Case> {
             .when("for ever")
             .rule(Rule::on(class).forever().then(Fault::Reset))
             .retry_for(1)
-            .refused(6, ["broke", "gave up"]);
+            .refused(6, ["broke", "gave up"])
+            .cause("the connection broke, gave up");
         cases.extend(stays.over(BOTH));
     }
     cases.extend(in_the_middle());
@@ -77,7 +78,9 @@ fn in_the_middle() -> Vec<Case> {
         // What has arrived of a blob is kept, and the rest goes in a PATCH.
         let case = match class {
             Class::UploadPut => case,
-            _ => case.refused(6, ["broke", "gave up"]),
+            _ => case
+                .refused(6, ["broke", "gave up"])
+                .cause("the connection broke, gave up"),
         };
         cases.extend(case.over(BOTH));
     }
@@ -121,7 +124,10 @@ pub(super) fn silences() -> Vec<Case> {
         cases.extend(case.clone().when("once").rule(once).over(BOTH));
         let stays = Rule::on(class).forever().then(Fault::Stall);
         let stays = case.when("for ever").rule(stays).retry_for(1);
-        cases.extend(stays.refused(6, ["no answer from", "gave up"]).over(BOTH));
+        let stays = stays
+            .refused(6, ["no answer from", "gave up"])
+            .cause("no answer, gave up");
+        cases.extend(stays.over(BOTH));
         if matches!(class, Class::ManifestGet | Class::BlobGet | Class::Token) {
             let case = patience(at(class, act, request, "silence in the middle of the body"));
             let once = Rule::on(class).then(Fault::StallBody(50));

@@ -4,11 +4,12 @@
 use std::fmt::Write as _;
 
 use bytes::Bytes;
+use serde_json::json;
 
 use super::{
     bodies::hold_config,
     case::{Act, BOTH, Case, End, Protocol},
-    scene::SOURCE,
+    scene::{SOURCE, Scene},
 };
 use crate::support::{
     image::{self, Image, media},
@@ -81,13 +82,6 @@ fn without_end() -> Vec<Case> {
                 5,
                 "bytes of a token answer",
             ),
-            (
-                Class::UploadPost,
-                Act::CopyTo,
-                "answer to POST upload",
-                5,
-                "bytes of an answer",
-            ),
         ] {
             let mut case = Case::new(name, act, request)
                 .rule(Rule::on(class).forever().then(body.clone()))
@@ -101,12 +95,12 @@ fn without_end() -> Vec<Case> {
         // What was put is there, whatever is said about it.
         for (class, act, request) in [
             (Class::ManifestPut, Act::Publish, "answer to PUT manifest"),
+            (Class::UploadPost, Act::CopyTo, "answer to POST upload"),
             (Class::UploadPut, Act::CopyTo, "answer to PUT upload"),
         ] {
             let case = Case::new(name, act, request)
                 .rule(Rule::on(class).forever().then(body.clone()))
-                .retry_for(1)
-                .mixed(5, ["bytes of an answer"]);
+                .retry_for(0);
             cases.extend(case.over(BOTH));
         }
         cases.extend(errors_without_end(name, &body));
@@ -213,6 +207,14 @@ fn dense() -> Vec<Case> {
             .refused(5, ["its config is unusable: more than 100000 values"]);
         cases.extend(case.over(BOTH));
     }
+    for act in [Act::CopyFrom, Act::Publish] {
+        let many = Case::new("an index of 40 manifests of 4 MiB", act, "GET manifest")
+            .when("which may take 192 MiB")
+            .arrange(|scene| hold_large_manifests(scene))
+            .refused(5, ["manifests of more than 64 MiB in all"])
+            .memory(192);
+        cases.extend(many.over(BOTH));
+    }
     let large = Case::new("a layer of 48 MiB", Act::CopyFrom, "GET blob")
         .when("which is only passed on")
         .arrange(|scene| {
@@ -222,6 +224,26 @@ fn dense() -> Vec<Case> {
         .end(End::DoneAnew);
     cases.extend(large.over(BOTH));
     cases
+}
+
+/// The same manifest again and again, in an index that does not say for which platform.
+fn hold_large_manifests(scene: &Scene) {
+    let mut bytes = scene.image.bytes.to_vec();
+    bytes.resize(SIZE, b' ');
+    let media_type = &scene.image.media_type;
+    let digest = scene.faulty.put_manifest(SOURCE, None, media_type, bytes);
+    let entry = json!({"mediaType": media_type, "digest": digest, "size": SIZE});
+    let index = json!({
+        "schemaVersion": 2,
+        "mediaType": media::OCI_INDEX,
+        "manifests": vec![entry; 40],
+    });
+    for tag in ["index", "amd64"] {
+        let index = index.to_string();
+        scene
+            .faulty
+            .put_manifest(SOURCE, Some(tag), media::OCI_INDEX, index);
+    }
 }
 
 const SIZE: usize = 4 << 20;

@@ -26,8 +26,9 @@ const ALLOWANCE: Duration = Duration::from_secs(60);
 pub(super) struct Outcome {
     pub(super) fault: String,
     pub(super) when: String,
-    /// Command and request.
-    pub(super) operation: String,
+    /// The command.
+    pub(super) act: &'static str,
+    pub(super) request: &'static str,
     /// `done`, or the exit code and why.
     pub(super) result: String,
     /// What is wrong with it: the case was not as it must be.
@@ -93,7 +94,8 @@ fn run_one(case: &Case) -> Outcome {
     Outcome {
         fault: case.fault.clone(),
         when: case.when.clone(),
-        operation: format!("{}: {}", case.act.name(), case.request),
+        act: case.act.name(),
+        request: case.request,
         result,
         wrong,
     }

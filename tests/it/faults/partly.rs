@@ -68,7 +68,8 @@ fn two_of_three() -> Vec<Case> {
             .when("for ever")
             .rule(Rule::on(Class::ManifestPut).forever().then(fault.clone()))
             .retry_for(1)
-            .refused(code(name), ["this failed too: ", "no tag was changed"]);
+            .refused(code(name), ["this failed too: ", "no tag was changed"])
+            .cause("how each failed; no tag was changed");
         cases.extend(case.over(BOTH));
     }
     cases
@@ -180,6 +181,7 @@ fn read_back() -> Vec<Case> {
                 .rule(of_tag().then(fault.clone()))
                 .retry_for(1)
                 .mixed(code, [says, "pushed, but not verified: "])
+                .cause("what was read; pushed, but not verified")
                 .look(move |scene, _| {
                     let (repo, tag) = scene.targets().remove(0);
                     let now = scene.faulty.tag(&repo, &tag).expect("it was pushed");

@@ -55,7 +55,10 @@ fn written(groups: &[Group]) -> String {
             let _ = writeln!(
                 text,
                 "| {} | {} | {} | {} |",
-                line.fault, line.operation, line.result, line.cases
+                line.fault,
+                line.operations(),
+                line.result,
+                line.cases
             );
         }
     }
@@ -65,47 +68,66 @@ fn written(groups: &[Group]) -> String {
 
 struct Line {
     fault: String,
-    operation: String,
+    /// The requests of each command.
+    requests: BTreeMap<&'static str, Vec<&'static str>>,
     result: String,
     cases: usize,
+}
+
+impl Line {
+    /// `copy`: GET manifest, PUT upload; `push`: PUT manifest.
+    fn operations(&self) -> String {
+        let mut commands: Vec<String> = Vec::new();
+        for (command, requests) in &self.requests {
+            commands.push(format!("`{command}`: {}", requests.join(", ")));
+        }
+        commands.join("; ")
+    }
 }
 
 /// One line for what happens on the same occasion and ends alike: first the faults are put together, then the
 /// operations.
 fn lines(outcomes: &[Outcome]) -> Vec<Line> {
-    let mut order: Vec<(String, String, String)> = Vec::new();
-    let mut faults: BTreeMap<(String, String, String), (Vec<String>, usize)> = BTreeMap::new();
+    let mut same: Vec<(&Outcome, Vec<&str>, usize)> = Vec::new();
     for it in outcomes {
-        let key = (it.when.clone(), it.operation.clone(), it.result.clone());
-        if !faults.contains_key(&key) {
-            order.push(key.clone());
-        }
-        let (names, cases) = faults.entry(key).or_default();
-        if !names.contains(&it.fault) {
-            names.push(it.fault.clone());
+        let found = same.iter_mut().find(|(first, ..)| {
+            let of = |it: &Outcome| (it.when.clone(), it.act, it.request, it.result.clone());
+            of(first) == of(it)
+        });
+        let (_, faults, cases) = if let Some(found) = found {
+            found
+        } else {
+            same.push((it, Vec::new(), 0));
+            same.last_mut().expect("just pushed")
+        };
+        if !faults.contains(&it.fault.as_str()) {
+            faults.push(&it.fault);
         }
         *cases += 1;
     }
     let mut lines: Vec<Line> = Vec::new();
-    for key in order {
-        let (names, cases) = &faults[&key];
-        let (when, operation, result) = key;
-        let separator = if when.is_empty() { "" } else { ", " };
-        let fault = format!("{}{separator}{when}", names.join(" · "));
-        let same = lines
+    for (first, faults, cases) in same {
+        let separator = if first.when.is_empty() { "" } else { ", " };
+        let fault = format!("{}{separator}{}", faults.join(" · "), first.when);
+        let known = lines
             .iter_mut()
-            .find(|line| line.fault == fault && line.result == result);
-        if let Some(line) = same {
-            line.operation = format!("{}; {operation}", line.operation);
-            line.cases += cases;
+            .find(|line| line.fault == fault && line.result == first.result);
+        let line = if let Some(line) = known {
+            line
         } else {
             lines.push(Line {
                 fault,
-                operation,
-                result,
-                cases: *cases,
+                requests: BTreeMap::new(),
+                result: first.result.clone(),
+                cases: 0,
             });
-        }
+            lines.last_mut().expect("just pushed")
+        };
+        line.requests
+            .entry(first.act)
+            .or_default()
+            .push(first.request);
+        line.cases += cases;
     }
     lines
 }
