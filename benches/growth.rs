@@ -11,7 +11,7 @@ use crate::{
     support::{
         image::Image,
         registry::Scheme,
-        scene::{JOB, Login, Scene},
+        scene::{JOB, Login, PLATFORMS, Scene},
     },
 };
 
@@ -108,14 +108,16 @@ fn images(count: usize) -> (Scene, String) {
     let scene = scene();
     let host = scene.registry().host().to_owned();
     let mut text = String::new();
-    for number in 0..count {
+    for number in 0..count as u64 {
         let repo = format!("team/app-{number}");
         let _ = write!(
             text,
             "---\nimage: {host}/{repo}:1\ntags: [latest]\nmanifests:\n"
         );
-        scene.load(&repo);
-        for source in 0..4 {
+        for (platform, source) in PLATFORMS.iter().zip(0_u64..) {
+            let seed = number * 4 + source;
+            let image = Image::new(platform).seed(seed);
+            image.load(scene.registry(), &repo, format!("s{source}").as_str());
             let _ = writeln!(text, "  - image: {host}/{repo}:s{source}");
         }
     }
