@@ -127,8 +127,15 @@ pub(crate) fn run() {
         println!("the copies need `registry`, the registry of the distribution project, on PATH");
         return;
     };
+    // Its first word is the path by which it was called.
     let version = Command::new(&registry).arg("--version").output();
-    let version = version.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    let version = version.map(|output| {
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        said.split_whitespace()
+            .skip(1)
+            .collect::<Vec<_>>()
+            .join(" ")
+    });
     let mut tools = vec![("polyarch", binary().to_path_buf(), "copy FROM TO")];
     let mut missing = Vec::new();
     for tool in TOOLS {

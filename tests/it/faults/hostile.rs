@@ -204,7 +204,7 @@ fn dense() -> Vec<Case> {
     for (name, document) in configs {
         let case = Case::new(name, Act::Publish, "GET config")
             .arrange(move |scene| hold_config(scene, document().into_bytes()))
-            .refused(5, ["its config is unusable: more than 100000 values"]);
+            .refused(5, ["its config is unusable: more than 150000 values"]);
         cases.extend(case.over(BOTH));
     }
     for act in [Act::CopyFrom, Act::Publish] {
@@ -294,5 +294,5 @@ fn serve(case: Case, document: String) -> Case {
                 .forever()
                 .then(Fault::Body(document.into())),
         )
-        .refused(5, ["more than 100000 values"])
+        .refused(5, ["more than 150000 values"])
 }
