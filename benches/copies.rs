@@ -137,6 +137,16 @@ pub(crate) fn run() {
             .join(" ")
     });
     let mut tools = vec![("polyarch", binary().to_path_buf(), "copy FROM TO")];
+    let architecture = if cfg!(target_arch = "aarch64") {
+        "arm64"
+    } else {
+        "amd64"
+    };
+    let released =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("dist/polyarch-linux-{architecture}"));
+    if released.exists() {
+        tools.push(("polyarch of dist/ (musl)", released, "copy FROM TO"));
+    }
     let mut missing = Vec::new();
     for tool in TOOLS {
         match find(tool.program) {

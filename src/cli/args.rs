@@ -19,7 +19,7 @@ use super::publish_args::{CopyArgs, PublishArgs};
     max_term_width = 100,
     after_help = "Every option can also be given as POLYARCH_<OPTION> in the environment.\n\
                   Exit codes: 0 done, 1 failure, 2 usage, 3 authorisation, 4 a source does not exist,\n\
-                  5 refused, 6 registry or network down, 7 partly done."
+                  5 refused, 6 registry or network down, 7 partly done, 130 or 143 interrupted."
 )]
 pub(super) struct Cli {
     /// Print the version; with --verbose, what the binary was built from

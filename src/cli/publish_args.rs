@@ -23,7 +23,7 @@ pub(super) struct PublishArgs {
     /// A directory of files named by digests, as the Docker documentation's merge job uses it
     #[arg(long, value_name = "DIR")]
     pub(super) digests: Option<PathBuf>,
-    /// The repository in which bare digests lie (default: that of the first tag)
+    /// The repository in which bare digests lie (default: that of each tag)
     #[arg(long, value_name = "REPOSITORY")]
     pub(super) image: Option<String>,
     /// A YAML file of one or several images, as manifest-tool's

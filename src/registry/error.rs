@@ -86,13 +86,23 @@ pub(super) fn refused(
     let said = Said::of(answer);
     let registry = call.repository.registry();
     let status = describe_status(answer.status);
-    let cause = if said.text.is_empty() {
-        format!("{registry} answered {status}")
+    let who = if answer.elsewhere {
+        let host = answer.url.host_str().unwrap_or_default();
+        format!("{host}, where {registry} sent us,")
     } else {
-        format!("{registry} answered {status} ({})", said.text)
+        registry.to_string()
+    };
+    let cause = if said.text.is_empty() {
+        format!("{who} answered {status}")
+    } else {
+        format!("{who} answered {status} ({})", said.text)
     };
     let error = |kind| StoreError::new(kind, call.doing.clone(), cause.clone());
     match (answer.status.as_u16(), said.code.as_str()) {
+        // Credentials were not even sent there: theirs is not the fault.
+        (401 | 403, _) if answer.elsewhere => error(FailureKind::Denied).hint(format!(
+            "what {registry} gave as the way to its content is refused there, where no credentials are sent to: run it again, or look at the registry's storage"
+        )),
         (401, _) if candidate.credential == Credential::Anonymous => {
             no_credentials(error(FailureKind::Unauthorized), registry)
         }

@@ -4,7 +4,7 @@ use super::{Home, registry};
 use crate::support::{
     Registry,
     image::{Image, Loaded},
-    registry::{Accounts, Class, Fault, Rule},
+    registry::{Accounts, Class, Fault, Role, Rule, Scheme, Site},
 };
 
 fn scene(registry: &Registry) -> (Home, Loaded, String) {
@@ -51,6 +51,28 @@ fn all_of_several_images_fail() {
     home.run(&["publish", "-f", "spec.yml"])
         .refused(4, &["a/no:1", "a/no:2"]);
     assert!(registry.writes().is_empty());
+}
+
+#[test]
+fn a_storage_host_that_refuses_its_link_is_named_and_no_credentials_are_blamed() {
+    let registry = Registry::builder()
+        .basic(Accounts::new("ci", "hunter2"))
+        .blobs_at(Site::new(Scheme::Http).ip("127.0.0.3"))
+        .start_in_background();
+    let (mut home, _, source) = scene(&registry);
+    home.set("POLYARCH_REGISTRY", registry.host());
+    home.set("POLYARCH_USERNAME", "ci");
+    home.set("POLYARCH_PASSWORD", "hunter2");
+    registry.rule(
+        Rule::when(|seen| seen.role == Role::Cdn)
+            .forever()
+            .then(Fault::status(403)),
+    );
+    let said = home
+        .publish(&registry.reference("team/app", "1"), &[&source])
+        .refused(3, &["127.0.0.3, where ", "answered 403", "run it again"]);
+    assert!(!said.stderr.contains("POLYARCH_"), "{}", said.stderr);
+    assert_eq!(registry.tag("team/app", "1"), None);
 }
 
 #[test]
