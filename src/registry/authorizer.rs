@@ -136,6 +136,11 @@ impl Authorizer {
         Ok(state.grant(&wanted))
     }
 
+    /// What is held for a call right now. Nothing is fetched for it.
+    pub(super) async fn held_grant(&self, call: &Call) -> Grant {
+        self.state.lock().await.grant(&self.wanted(call))
+    }
+
     /// A call succeeded with this grant: what is known of the registry is worth keeping.
     pub(super) fn satisfied(&self, grant: &Grant) {
         if self.shown().used_token || !self.host.is_verified() {

@@ -141,6 +141,19 @@ impl Host {
         }
     }
 
+    /// Sends a call that nothing depends on, once, with what is held. Whatever comes back is no reason to ask for
+    /// a token, or to try other credentials.
+    pub(super) async fn send_in_passing(&self, authorizer: &Authorizer, call: &Call) {
+        let grant = authorizer.held_grant(call).await;
+        let Ok((request, _)) = self.request(call, &grant, None) else {
+            return;
+        };
+        if let Ok(response) = self.transport.send(request).await {
+            // Read, so that the connection can be used again.
+            drop(Answer::refusal(response, false).await);
+        }
+    }
+
     /// A call whose answer is a success with a body that streams.
     pub(super) async fn open(
         &self,

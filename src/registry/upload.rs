@@ -56,21 +56,18 @@ impl RegistryRepository {
     }
 
     /// Tells the registry that nothing more will come for the uploads that stand open, those whose work was
-    /// dropped among them. As good as it can: it forgets by itself some time.
+    /// dropped among them.
     pub(super) async fn cancel_uploads(&self) {
-        let cancels = self
-            .memory
-            .take_uploads()
-            .into_iter()
-            .map(|location| async {
-                let doing = format!("cancel an upload to {}", self.repository);
-                let call = Call::to_location(&self.repository, Method::DELETE, location, doing);
-                let tried = self
-                    .host
-                    .try_once(&self.authorizer, &call, "an answer", MAX_ANSWER);
-                drop(tried.await);
-            });
-        join_all(cancels).await;
+        let open = self.memory.take_uploads().into_iter();
+        join_all(open.map(|location| self.cancel_upload(location))).await;
+    }
+
+    /// As good as it can: the registry forgets an upload by itself some time. Distribution wants the permission to
+    /// delete for this, which who only pushes need not have.
+    async fn cancel_upload(&self, location: Url) {
+        let doing = format!("cancel an upload to {}", self.repository);
+        let call = Call::to_location(&self.repository, Method::DELETE, location, doing);
+        self.host.send_in_passing(&self.authorizer, &call).await;
     }
 }
 
@@ -134,7 +131,7 @@ impl Upload<'_> {
             let sent = self.send(&call, &place, progress).await;
             if let Some(failure) = self.content.failure() {
                 // Nothing is left lying about.
-                self.touch(Method::DELETE, &place.location).await;
+                repository.cancel_upload(place.location).await;
                 repository.memory.upload_ended(self.number);
                 // Wrong content once may be an accident on the way, twice is what the source has.
                 if failure.kind != FailureKind::Refused || self.reread {
@@ -388,7 +385,7 @@ impl Upload<'_> {
     }
 
     async fn ask_for_place(&self, location: &Url) -> Option<Place> {
-        let answer = self.touch(Method::GET, location).await?;
+        let answer = self.touch(location).await?;
         let fits = |offset: &u64| (1..=self.blob.size).contains(offset);
         let offset = range_end(&answer).filter(fits)?;
         Some(Place {
@@ -397,15 +394,20 @@ impl Upload<'_> {
         })
     }
 
-    /// One try of a request to the upload itself.
-    async fn touch(&self, method: Method, location: &Url) -> Option<Answer> {
+    /// One try to ask the upload itself.
+    async fn touch(&self, location: &Url) -> Option<Answer> {
         let RegistryRepository {
             host,
             authorizer,
             repository,
             ..
         } = self.repository;
-        let call = Call::to_location(repository, method, location.clone(), self.doing.clone());
+        let call = Call::to_location(
+            repository,
+            Method::GET,
+            location.clone(),
+            self.doing.clone(),
+        );
         let tried = host.try_once(authorizer, &call, "an answer", MAX_ANSWER);
         let answer = tried.await.ok()?.ok()?;
         answer.status.is_success().then_some(answer)

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use polyarch::{
     content::{FailureKind, Store, StoreError},
@@ -295,6 +296,45 @@ async fn a_damaged_source_is_never_completed() {
             assert!(registry.snapshot() == before);
             assert_eq!(registry.uploads(), 0, "{scheme:?} {size}");
         }
+    }
+}
+
+/// Distribution lets nobody cancel an upload who may not delete. That says nothing of the credentials.
+#[tokio::test]
+async fn an_upload_that_may_not_be_cancelled_changes_no_credentials() {
+    for denies in [false, true] {
+        let copying = Copying::of(1000).await;
+        let accounts = Accounts::new("ci", "hunter2")
+            .user("robot", "writer")
+            .grant("ci", "*", "pull,push")
+            .grant("robot", "*", "pull,push");
+        let bearer = Bearer::new(accounts);
+        let bearer = if denies { bearer.deny() } else { bearer };
+        let registry = Registry::builder().bearer(bearer).start().await;
+        let auth = STANDARD.encode("robot:writer");
+        let first = format!(
+            r#"{{"auths":{{"{}":{{"auth":"{auth}"}}}}}}"#,
+            registry.host()
+        );
+        let client = Builder::of(&registry)
+            .login(&registry, "ci", "hunter2")
+            .var("DOCKER_AUTH_CONFIG", &first)
+            .build();
+        copying
+            .source
+            .rule(Rule::on(Class::BlobGet).then(Fault::Corrupt));
+        copying.arrives(&client, &registry).await;
+        assert_eq!(copying.source.pending_rules(), 0);
+        let cancels = |request: &Recorded| request.class == Class::UploadDelete;
+        let refused = if denies { 403 } else { 401 };
+        assert_eq!(registry.count_where(cancels), 1);
+        assert_eq!(
+            registry.count_where(|it| cancels(it) && it.status.is_some_and(|it| it == refused)),
+            1
+        );
+        assert_eq!(registry.count(Class::Token), 1, "the first token did");
+        assert_eq!(registry.count_where(|it| it.carries("hunter2")), 0);
+        assert_eq!(client.told.of("notice"), Vec::<String>::new());
     }
 }
 

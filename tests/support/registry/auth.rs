@@ -54,13 +54,13 @@ fn needs(parts: &Parts, endpoint: &Endpoint, class: Class) -> Vec<Need> {
         return Vec::new();
     };
     let actions = match class {
-        Class::ManifestDelete | Class::BlobDelete => vec!["delete"],
+        // What distribution asks for any DELETE, that of an upload as well.
+        Class::ManifestDelete | Class::BlobDelete | Class::UploadDelete => vec!["delete"],
         Class::ManifestPut
         | Class::UploadPost
         | Class::UploadPatch
         | Class::UploadPut
-        | Class::UploadGet
-        | Class::UploadDelete => vec!["pull", "push"],
+        | Class::UploadGet => vec!["pull", "push"],
         _ => vec!["pull"],
     };
     let mut needs = vec![Need {
