@@ -15,6 +15,10 @@ use crate::transport::{TransportError, clean};
 const MOST_WAITS_FOR_PARTS: u32 = 3;
 /// How often a manifest is sent again because the registry found its digest wrong.
 const MOST_WAITS_FOR_OTHERS: u32 = 6;
+/// The same in a repository where that did not help before.
+const WAITS_AFTER_VAIN_ONES: u32 = 1;
+/// What a registry calls that.
+const DIGEST_INVALID: &str = "DIGEST_INVALID";
 
 impl RegistryRepository {
     /// The manifest under a name, hashed and compared.
@@ -156,7 +160,12 @@ impl RegistryRepository {
                     waits += 1;
                     Setback::Answer(answer)
                 }
-                Ok(answer) => return Err(self.refused(call, &answer)),
+                Ok(answer) => {
+                    if waits > 0 && Said::of(&answer).code == DIGEST_INVALID {
+                        self.memory.waited_in_vain();
+                    }
+                    return Err(self.refused(call, &answer));
+                }
                 Err(error) => Setback::Transport(error),
             };
             let was_cut_off = matches!(
@@ -189,7 +198,8 @@ impl RegistryRepository {
             {
                 MOST_WAITS_FOR_PARTS
             }
-            "DIGEST_INVALID" => MOST_WAITS_FOR_OTHERS,
+            DIGEST_INVALID if self.memory.has_waited_in_vain() => WAITS_AFTER_VAIN_ONES,
+            DIGEST_INVALID => MOST_WAITS_FOR_OTHERS,
             _ => 0,
         }
     }

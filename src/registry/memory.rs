@@ -23,6 +23,7 @@ struct State {
     /// Uploads under way, each under a number of its own.
     under_way: HashMap<u64, Url>,
     uploads_so_far: u64,
+    waited_in_vain: bool,
 }
 
 impl Memory {
@@ -39,6 +40,16 @@ impl Memory {
     /// Whether this run has put anything here.
     pub(super) fn has_pushed_anything(&self) -> bool {
         !self.state().pushed.is_empty()
+    }
+
+    /// A refusal that passes as a rule did not, however often the same was sent again.
+    pub(super) fn waited_in_vain(&self) {
+        self.state().waited_in_vain = true;
+    }
+
+    /// Whether that has happened here.
+    pub(super) fn has_waited_in_vain(&self) -> bool {
+        self.state().waited_in_vain
     }
 
     /// The registry opened an upload in place of a mount (202), to be used for the copy.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use polyarch::content::{FailureKind, Store as _};
 
-use super::room::{Builder, Client, digest, soon, tag};
+use super::room::{Builder, Client, digest, manifest, soon, tag};
 use crate::support::{
     digest as digests,
     image::{Image, Index, Loaded, media},
@@ -340,4 +340,30 @@ async fn a_registry_that_changes_what_it_stores_is_found_out() {
         .await
         .unwrap_err();
     assert_eq!(error.kind, FailureKind::Refused, "{error}");
+}
+
+/// It passes where another client writes the same; from a registry that means it, once is enough to learn.
+#[tokio::test]
+async fn a_digest_that_is_refused_for_good_is_not_waited_for_again() {
+    let registry = Registry::plain().await;
+    let client = Client::of(&registry);
+    let store = client.push(&registry, "a").await;
+    let body =
+        r#"{"errors":[{"code":"DIGEST_INVALID","message":"provided digest did not match"}]}"#;
+    let refusal = Rule::on(Class::ManifestPut).forever();
+    registry.rule(refusal.then(Fault::reply(400, &[], body)));
+    let image = Image::new("linux/amd64").load(&registry, "b", "t");
+    // The first answer of all settles the scheme.
+    store.describe(&tag("t")).await.unwrap_err();
+    for tries in [7, 2, 2] {
+        registry.clear();
+        let error = store.put_manifest(&manifest(&image)).await.unwrap_err();
+        assert!(error.cause.contains("DIGEST_INVALID"), "{error}");
+        assert_eq!(registry.count(Class::ManifestPut), tries);
+    }
+    // Another repository may lie elsewhere.
+    let other = client.push(&registry, "c").await;
+    registry.clear();
+    other.put_manifest(&manifest(&image)).await.unwrap_err();
+    assert_eq!(registry.count(Class::ManifestPut), 7);
 }
