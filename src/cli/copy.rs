@@ -52,7 +52,11 @@ async fn copy(
         verify: !arguments.run.no_verify,
         jobs: arguments.run.connection.jobs.into(),
     };
-    job.run(stores, context, planner).await
+    let outcome = job.run(stores, context, planner).await;
+    if !matches!(&outcome, Ok(outcome) if outcome.failure.is_none()) {
+        stores.abandon().await;
+    }
+    outcome
 }
 
 /// Everything: byte for byte. One platform: its image, as it is. Several: an index of those.

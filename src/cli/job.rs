@@ -98,9 +98,6 @@ impl Job {
             let copied = context
                 .unless_interrupted(self.copy_referrers(&plan, &sources, stores, context))
                 .await;
-            if copied.is_err() {
-                stores.abandon().await;
-            }
             failure = copied.err();
         }
         Ok(Outcome {

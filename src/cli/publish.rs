@@ -55,7 +55,13 @@ async fn publish(
         .buffered(IMAGES_AT_ONCE)
         .collect()
         .await;
-    collect(results)
+    let outcomes = collect(results);
+    let failed = |all: &Vec<Outcome>| all.iter().any(|outcome| outcome.failure.is_some());
+    if outcomes.as_ref().map_or(true, failed) {
+        // Not before: until here another image may have been under way.
+        stores.abandon().await;
+    }
+    outcomes
 }
 
 /// All outcomes, or the first failure if nothing came of anything. Images that failed beside others that did not

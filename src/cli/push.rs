@@ -43,6 +43,7 @@ pub(super) async fn run(arguments: &PushArgs, context: &Context<'_>) -> Result<E
     )
     .await?;
     if let Some(failure) = Failure::of_execution(&execution) {
+        stores.abandon().await;
         return Err(failure);
     }
     if arguments.purge {

@@ -108,7 +108,8 @@ impl Execution {
 }
 
 /// Carries a plan out, until it is done or somebody interrupts it. Failures are in the result, never lost; the outer
-/// error is that of a target that could not even be opened.
+/// error is that of a target that could not even be opened. After a failure uploads may stand open: whoever knows that
+/// nothing else runs on these stores calls [`Stores::abandon`].
 pub async fn execute(
     plan: &Plan,
     stores: &Stores,
@@ -138,8 +139,6 @@ pub async fn execute(
     };
     if interrupted.is_some() {
         tokio::join!(run.settle_interrupted(&mut attempts), stores.abandon());
-    } else if attempts.iter().any(|it| it.outcome.failure.is_some()) {
-        stores.abandon().await;
     }
     let targets = attempts.into_iter().map(|attempt| attempt.outcome);
     Ok(Execution {
