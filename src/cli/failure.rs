@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use crate::content::{FailureKind, StoreError};
 use crate::draft::DraftError;
-use crate::execute::{Execution, TagOutcome};
+use crate::execute::{Change, Execution, TagOutcome};
 use crate::plan::PlanError;
 use crate::report::github::neutral;
 use crate::sources::SourceError;
@@ -99,7 +99,9 @@ impl Failure {
             }
         };
         let landed = names_of(execution, |tag| tag.result.is_ok());
-        let unverified = names_of(execution, |tag| tag.changed && tag.result.is_err());
+        let unverified = names_of(execution, |tag| {
+            tag.change == Change::Certain && tag.result.is_err()
+        });
         if !unverified.is_empty() {
             failure = failure.hint(format!(
                 "pushed, but not verified: {}",

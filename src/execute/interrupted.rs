@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use tokio::time::timeout;
 
-use super::{Landed, Run, TagOutcome, TargetOutcome, unknown};
+use super::{Change, Landed, Run, TagOutcome, TargetOutcome, unknown};
 use crate::content::{FailureKind, ManifestName, StoreError};
 use crate::interrupt::GRACE;
 use crate::plan::{Place, TargetPlan};
@@ -93,23 +93,23 @@ impl Run<'_> {
         let found = join_all(looks).await;
         let tags = attempt.target.tags.iter().zip(found).map(|(tag, found)| {
             let was_there = self.known.points_at(place, tag) == Some(digest);
-            let mut changed = false;
+            let mut change = Change::None;
             let result = match found {
                 Ok(Ok(now)) if now.digest == *digest && was_there => Ok(Landed::Already),
                 Ok(Ok(now)) if now.digest == *digest => {
-                    changed = true;
+                    change = Change::Certain;
                     Ok(Landed::Pushed)
                 }
                 Ok(Ok(_)) => Err(interruption(place)),
                 Ok(Err(error)) if error.kind == FailureKind::NotFound => Err(interruption(place)),
                 Ok(Err(_)) | Err(_) => {
-                    changed = true;
+                    change = Change::Unknown;
                     Err(interruption(place).hint(unknown(&store, tag)))
                 }
             };
             TagOutcome {
                 tag: tag.clone(),
-                changed,
+                change,
                 result,
             }
         });

@@ -62,10 +62,21 @@ pub struct TargetOutcome {
 pub struct TagOutcome {
     /// The tag.
     pub tag: Tag,
-    /// Whether the registry took it from this run, or may have, whatever came of it afterwards.
-    pub changed: bool,
-    /// What happened; an error after a change is that of the read-back.
+    /// Whether the registry took it from this run, whatever came of it afterwards.
+    pub change: Change,
+    /// What happened; an error after a change that is certain is that of the read-back.
     pub result: Result<Landed, StoreError>,
+}
+
+/// Whether this run has made a tag point elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It is as it was.
+    None,
+    /// The write failed, and what became of it could not be looked up.
+    Unknown,
+    /// The registry took it.
+    Certain,
 }
 
 /// How a tag came to point at the index.
@@ -95,7 +106,7 @@ impl Execution {
     /// Whether any tag points elsewhere than before, or may do so.
     pub fn changed_something(&self) -> bool {
         let mut tags = self.targets.iter().flat_map(|target| &target.tags);
-        tags.any(|tag| tag.changed)
+        tags.any(|tag| tag.change != Change::None)
     }
 
     /// Whether anything that people can see was published.
@@ -217,9 +228,14 @@ impl Run<'_> {
             } else {
                 Ok(Landed::Already)
             };
+            let change = match result {
+                Ok(Landed::Pushed) => Change::Certain,
+                Err(_) if unknown.contains(tag) => Change::Unknown,
+                _ => Change::None,
+            };
             outcome.tags.push(TagOutcome {
                 tag: tag.clone(),
-                changed: matches!(result, Ok(Landed::Pushed)) || unknown.contains(tag),
+                change,
                 result,
             });
         }
