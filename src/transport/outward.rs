@@ -13,11 +13,14 @@ use crate::address::{is_loopback, is_of_this_link};
 /// and this link, where the metadata services of clouds are.
 ///
 /// Private networks are not left out: the endpoints that clouds put into a customer's network have the names of
-/// the public ones, and a company's registry leads to its neighbours.
+/// the public ones, and a company's registry leads to its neighbours. Nor is anything left out for a registry
+/// that is on this machine or link itself, under whatever name: its neighbours are where it is.
 #[derive(Debug, Clone)]
 pub(super) struct Outward {
     /// The host that was led to. Other names (a proxy's) are the user's own.
     host: String,
+    /// The host that led there.
+    leader: String,
 }
 
 /// A name that stands for nothing but addresses that it may not lead to.
@@ -27,43 +30,64 @@ pub(super) struct LeadsInside(pub(super) String);
 
 impl Outward {
     /// For the host of `to`, which `leader` named; `None` if that host is written as an address (which has been
-    /// checked) or the registry is on this machine itself.
+    /// checked), is the leader's own, or the leader is written as one of this machine.
     pub(super) fn new(to: &Url, leader: &Url) -> Option<Self> {
         let leads_from_here = leader.host().is_some_and(|host| is_loopback(&host));
         match to.host() {
-            Some(Host::Domain(host)) if !leads_from_here => Some(Self {
-                host: host.to_owned(),
-            }),
+            Some(Host::Domain(host)) if !leads_from_here && to.host() != leader.host() => {
+                Some(Self {
+                    host: host.to_owned(),
+                    leader: leader.host_str().unwrap_or_default().to_owned(),
+                })
+            }
             _ => None,
         }
     }
 
-    fn allowed(&self, name: &str, found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, LeadsInside> {
+    /// What of `found` may be led to. `leader` looks up where the leader is, if that matters.
+    async fn allowed(
+        &self,
+        name: &str,
+        found: Vec<SocketAddr>,
+        leader: impl Future<Output = io::Result<Vec<SocketAddr>>>,
+    ) -> Result<Vec<SocketAddr>, LeadsInside> {
         if name != self.host || found.is_empty() {
             return Ok(found);
         }
-        let is_outside = |address: &SocketAddr| {
-            !is_of_this_link(&match address.ip() {
-                IpAddr::V4(address) => Host::<&str>::Ipv4(address),
-                IpAddr::V6(address) => Host::Ipv6(address),
-            })
-        };
-        let outside: Vec<_> = found.into_iter().filter(is_outside).collect();
-        if outside.is_empty() {
-            return Err(LeadsInside(name.to_owned()));
+        let outside: Vec<_> = found.iter().copied().filter(is_outside).collect();
+        if !outside.is_empty() {
+            return Ok(outside);
         }
-        Ok(outside)
+        // Each of its addresses: a name can stand for one elsewhere, and for one here to get around this.
+        let leads_from_here = leader
+            .await
+            .is_ok_and(|leader| !leader.is_empty() && !leader.iter().any(is_outside));
+        if leads_from_here {
+            Ok(found)
+        } else {
+            Err(LeadsInside(name.to_owned()))
+        }
     }
+}
+
+fn is_outside(address: &SocketAddr) -> bool {
+    !is_of_this_link(&match address.ip() {
+        IpAddr::V4(address) => Host::<&str>::Ipv4(address),
+        IpAddr::V6(address) => Host::Ipv6(address),
+    })
+}
+
+async fn look_up(name: &str) -> io::Result<Vec<SocketAddr>> {
+    Ok(tokio::net::lookup_host((name, 0)).await?.collect())
 }
 
 impl Resolve for Outward {
     fn resolve(&self, name: Name) -> Resolving {
         let this = self.clone();
         Box::pin(async move {
-            let found: io::Result<Vec<_>> = tokio::net::lookup_host((name.as_str(), 0))
-                .await
-                .map(Iterator::collect);
-            let allowed = this.allowed(name.as_str(), found?)?;
+            let found = look_up(name.as_str()).await?;
+            let leader = look_up(&this.leader);
+            let allowed = this.allowed(name.as_str(), found, leader).await?;
             Ok(Box::new(allowed.into_iter()) as Addrs)
         })
     }
@@ -71,25 +95,34 @@ impl Resolve for Outward {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
 
     fn outward(to: &str, leader: &str) -> Option<Outward> {
         Outward::new(&to.parse().unwrap(), &leader.parse().unwrap())
     }
 
-    fn allowed(name: &str, addresses: &[&str]) -> Result<Vec<String>, String> {
-        let found = addresses
-            .iter()
-            .map(|text| SocketAddr::new(text.parse().unwrap(), 0))
-            .collect();
+    /// What is left of `addresses`, which `name` stands for, to a leader at `leader`.
+    fn allowed_by(leader: &[&str], name: &str, addresses: &[&str]) -> Result<Vec<String>, String> {
+        let parsed = |addresses: &[&str]| -> Vec<_> {
+            let parsed = addresses.iter().map(|text| text.parse().unwrap());
+            parsed.map(|address| SocketAddr::new(address, 0)).collect()
+        };
         let outward = outward("https://led.example/x", "https://registry.example/").unwrap();
-        match outward.allowed(name, found) {
+        let leader = parsed(leader);
+        let allowed = outward.allowed(name, parsed(addresses), async { Ok(leader) });
+        match allowed.now_or_never().unwrap() {
             Ok(left) => Ok(left
                 .iter()
                 .map(|address| address.ip().to_string())
                 .collect()),
             Err(error) => Err(error.to_string()),
         }
+    }
+
+    fn allowed(name: &str, addresses: &[&str]) -> Result<Vec<String>, String> {
+        allowed_by(&["1.0.0.1"], name, addresses)
     }
 
     #[test]
@@ -115,6 +148,24 @@ mod tests {
     }
 
     #[test]
+    fn a_registry_on_this_machine_or_link_may_lead_there_by_name() {
+        for leader in [&["127.0.1.1"][..], &["::1", "127.0.0.1"], &["169.254.1.1"]] {
+            assert_eq!(
+                allowed_by(leader, "led.example", &["127.0.1.1"]).unwrap(),
+                ["127.0.1.1"]
+            );
+        }
+        for leader in [
+            &["1.0.0.1"][..],
+            &["127.0.0.1", "1.0.0.1"],
+            &["10.0.0.1"],
+            &[],
+        ] {
+            allowed_by(leader, "led.example", &["127.0.1.1"]).unwrap_err();
+        }
+    }
+
+    #[test]
     fn the_users_own_names_are_left_alone() {
         assert_eq!(
             allowed("proxy.example", &["127.0.0.1"]).unwrap(),
@@ -124,6 +175,8 @@ mod tests {
             ("https://led.example/", "http://localhost:5000/"),
             ("https://led.example/", "http://127.0.0.1:5000/"),
             ("https://1.1.1.1/", "https://registry.example/"),
+            // Its own host, on whatever port.
+            ("http://registry.local:9000/", "http://registry.local:5000/"),
         ] {
             assert!(outward(to, leader).is_none(), "{to} {leader}");
         }
@@ -131,16 +184,20 @@ mod tests {
 
     #[tokio::test]
     async fn names_are_looked_up() {
-        let outward = Outward {
-            host: "localhost".to_owned(),
+        let outward = |host: &str, leader: &str| Outward {
+            host: host.to_owned(),
+            leader: leader.to_owned(),
         };
-        let refused = outward.resolve("localhost".parse().unwrap()).await;
+        let elsewhere = outward("localhost", "1.1.1.1");
+        let refused = elsewhere.resolve("localhost".parse().unwrap()).await;
         let error = refused.err().expect("this machine");
         assert!(error.is::<LeadsInside>(), "{error}");
-        let own = Outward {
-            host: "led.example".to_owned(),
-        };
-        let found = own.resolve("localhost".parse().unwrap()).await.unwrap();
-        assert!(found.count() > 0);
+        for fine in [
+            outward("led.example", "1.1.1.1"),
+            outward("localhost", "localhost"),
+        ] {
+            let found = fine.resolve("localhost".parse().unwrap()).await.unwrap();
+            assert!(found.count() > 0, "{fine:?}");
+        }
     }
 }
