@@ -23,15 +23,23 @@ pub struct Stores {
 
 #[derive(Clone)]
 enum Open {
-    Repository(Arc<dyn Store>),
+    Repository(Arc<dyn Store>, Access),
     Layout(Arc<Layout>),
 }
 
 impl Open {
     fn store(&self) -> Arc<dyn Store> {
         match self {
-            Self::Repository(store) => Arc::clone(store),
+            Self::Repository(store, _) => Arc::clone(store),
             Self::Layout(layout) => Arc::clone(layout) as Arc<dyn Store>,
+        }
+    }
+
+    /// A repository that was opened for reading is opened once more for writing: its token must be for that.
+    fn allows(&self, access: Access) -> bool {
+        match self {
+            Self::Repository(_, opened) => *opened >= access,
+            Self::Layout(_) => true,
         }
     }
 }
@@ -60,12 +68,13 @@ impl Stores {
     /// the first request, so that one token serves all and a layout that is both is opened for writing.
     pub async fn open(&self, place: &Place, access: Access) -> Result<Arc<dyn Store>, StoreError> {
         let mut open = self.open.lock().await;
-        if let Some(known) = open.get(place) {
+        if let Some(known) = open.get(place).filter(|known| known.allows(access)) {
             return Ok(known.store());
         }
         let opened = match place {
             Place::Repository(repository) => {
-                Open::Repository(self.registries.repository(repository, access).await?)
+                let repository = self.registries.repository(repository, access).await?;
+                Open::Repository(repository, access)
             }
             Place::Layout(name) => {
                 let reference: LayoutReference = name.parse().map_err(|error| {

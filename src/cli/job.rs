@@ -44,9 +44,9 @@ pub(super) struct Outcome {
 type Planner = fn(&[Source], &[Target], &Options) -> Result<Plan, PlanError>;
 
 impl Job {
-    /// Names all repositories of the job, so that one token can be asked for the jobs of a run together. What
-    /// goes wrong with it shows when the job runs.
-    pub(super) async fn declare(&self, stores: &Stores) {
+    /// Names the repositories that are written to, so that one token can be asked for the jobs of a run together.
+    /// What goes wrong with it shows when the job runs.
+    pub(super) async fn declare_targets(&self, stores: &Stores) {
         let is_repository = |place: &&Place| matches!(place, Place::Repository(_));
         if !self.dry_run {
             let targets = self.targets.iter().map(|target| &target.place);
@@ -54,6 +54,10 @@ impl Job {
                 let _ = stores.open(place, Access::Push).await;
             }
         }
+    }
+
+    /// Names the repositories that are read, after the targets of all jobs.
+    pub(super) async fn declare_sources(&self, stores: &Stores) {
         for source in &self.sources {
             if let SourceForm::Reference(reference) = &source.form {
                 let place = Place::Repository(reference.repository().clone());

@@ -45,7 +45,10 @@ async fn publish(
     let jobs = jobs(arguments, context)?;
     if jobs.len() > 1 {
         for job in &jobs {
-            job.declare(stores).await;
+            job.declare_targets(stores).await;
+        }
+        for job in &jobs {
+            job.declare_sources(stores).await;
         }
     }
     let runs = jobs

@@ -2,12 +2,14 @@
 
 use std::fmt::Write as _;
 
+use http::StatusCode;
 use serde_json::json;
 
 use super::{Home, platforms, registry};
 use crate::support::{
     Registry,
     image::{Image, Index, Loaded},
+    registry::{Accounts, Bearer},
 };
 
 /// Two images in `team/app`, tagged by their architecture.
@@ -212,6 +214,32 @@ fn a_spec_file_in_the_format_of_manifest_tool_with_several_images() {
     );
     let other = registry.document("team/other", "1").unwrap();
     assert_eq!(other["annotations"], json!({"org.example.a": "b"}));
+}
+
+#[test]
+fn a_target_of_a_spec_file_that_an_earlier_image_is_made_of() {
+    // Too narrow a token is a denial here, not a challenge that says what is missing.
+    let server = Bearer::new(Accounts::new("ci", "hunter2")).deny();
+    let registry = Registry::builder().bearer(server).start_in_background();
+    pair(&registry);
+    let mut home = Home::new();
+    home.set("POLYARCH_USERNAME", "ci");
+    home.set("POLYARCH_PASSWORD", "hunter2");
+    home.set("POLYARCH_REGISTRY", registry.host());
+    let host = registry.host();
+    home.write(
+        "spec.yml",
+        format!(
+            "image: {host}/team/first:1\nmanifests:\n- image: {host}/team/app:amd64\n\
+             ---\nimage: {host}/team/app:1\nmanifests:\n- image: {host}/team/app:arm64\n"
+        ),
+    );
+    home.run(&["publish", "-f", "spec.yml"]).ok();
+    assert_eq!(platforms(&registry, "team/app", "1").len(), 1);
+    assert_eq!(
+        registry.count_where(|it| it.status == Some(StatusCode::FORBIDDEN)),
+        0
+    );
 }
 
 #[test]
