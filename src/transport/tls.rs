@@ -1,5 +1,7 @@
 //! Who is trusted: the bundled roots, those of the system, and what the user adds for one registry.
 
+mod usage;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -15,6 +17,7 @@ use rustls::{
 };
 
 use crate::environment::Environment;
+use usage::is_for_servers;
 
 /// The most that a certificate file may hold, in bytes.
 const MAX_PEM: u64 = 8 << 20;
@@ -329,9 +332,11 @@ impl ServerCertVerifier for TrustRoots {
             }
             // `openssl req -x509`, which Docker's documentation has for a registry of one's own, makes a
             // certificate that is its own authority. Docker takes it where it is trusted itself; webpki never
-            // does, but says so only of one that is not expired. What is left to check is the name.
+            // does, but says so only of one that is not expired. What is left to check is its use and the name.
             Err(rustls::Error::InvalidCertificate(error))
-                if is_own_authority(&error) && self.knows(end_entity) =>
+                if is_own_authority(&error)
+                    && self.knows(end_entity)
+                    && is_for_servers(end_entity) =>
             {
                 verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
                 Ok(ServerCertVerified::assertion())

@@ -1,16 +1,23 @@
 //! A registry with a certificate that is its own authority, as `openssl req -x509` makes it.
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd,
+};
 
 use super::*;
 
 const NAME: &str = "registry.test";
 
 fn own_authority(until: i32) -> CertificateDer<'static> {
+    own_authority_for(until, &[])
+}
+
+fn own_authority_for(until: i32, usages: &[ExtendedKeyUsagePurpose]) -> CertificateDer<'static> {
     let mut params = CertificateParams::new([NAME.to_owned()]).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.not_before = date_time_ymd(2000, 1, 1);
     params.not_after = date_time_ymd(until, 1, 1);
+    params.extended_key_usages = usages.to_vec();
     let key = KeyPair::generate().unwrap();
     params.self_signed(&key).unwrap().der().clone()
 }
@@ -74,5 +81,21 @@ fn until_it_expires() {
 fn one_that_only_looks_like_it_is_refused() {
     for in_system in [false, true] {
         verify(&own_authority(2999), NAME, &own_authority(2999), in_system).unwrap_err();
+    }
+}
+
+#[test]
+fn as_a_server_if_it_says_what_it_is_for() {
+    use ExtendedKeyUsagePurpose::{Any, ClientAuth, CodeSigning, EmailProtection, ServerAuth};
+    for (usages, is_believed) in [
+        (&[ServerAuth][..], true),
+        (&[ClientAuth, ServerAuth], true),
+        (&[Any], true),
+        (&[ClientAuth], false),
+        (&[CodeSigning, EmailProtection], false),
+    ] {
+        let certificate = own_authority_for(2999, usages);
+        let outcome = verify(&certificate, NAME, &certificate, false);
+        assert_eq!(outcome.is_ok(), is_believed, "{usages:?} {outcome:?}");
     }
 }
