@@ -67,6 +67,12 @@ struct Held {
     generation: u64,
 }
 
+impl Held {
+    fn is_fresh(&self) -> bool {
+        self.token.is_fresh(Instant::now().into_std())
+    }
+}
+
 /// A token server, and the name under which it knows the registry.
 #[derive(Clone)]
 struct TokenServer(Realm, Option<String>);
@@ -125,8 +131,7 @@ impl Authorizer {
         let wanted = self.wanted(call);
         let renewal = match &state.method {
             AuthMethod::Bearer { server, .. } => {
-                let is_fresh = |held: &Held| held.token.is_fresh(Instant::now().into_std());
-                (!state.held(&wanted).is_some_and(is_fresh)).then(|| server.clone())
+                (!state.held(&wanted).is_some_and(Held::is_fresh)).then(|| server.clone())
             }
             AuthMethod::Unknown | AuthMethod::Fixed(_) => None,
         };
@@ -221,7 +226,7 @@ impl Authorizer {
         }
         let more = declared.into_iter().filter(|scope| {
             let one = std::slice::from_ref(scope);
-            !wanted.contains(scope) && state.held(one).is_none()
+            !wanted.contains(scope) && !state.held(one).is_some_and(Held::is_fresh)
         });
         Scope::fitting(wanted.clone(), more)
     }
@@ -303,7 +308,7 @@ impl State {
         })
     }
 
-    /// Keeps a token in place of those that it makes needless.
+    /// Keeps a token in place of those that it makes needless and those that have ended.
     fn hold(&mut self, server: TokenServer, token: Token, scopes: Vec<Scope>) {
         self.generation += 1;
         let mut tokens = match std::mem::replace(&mut self.method, AuthMethod::Unknown) {
@@ -312,7 +317,7 @@ impl State {
         };
         tokens.retain(|held| {
             let mut own = held.scopes.iter();
-            !own.all(|scope| Scope::any_covers(&scopes, scope))
+            held.is_fresh() && !own.all(|scope| Scope::any_covers(&scopes, scope))
         });
         tokens.push(Held {
             token,
@@ -320,6 +325,13 @@ impl State {
             generation: self.generation,
         });
         self.method = AuthMethod::Bearer { server, tokens };
+    }
+
+    /// Forgets the token of a grant that was refused: what it was for is to be asked for again, all of it.
+    fn drop_refused(&mut self, grant: &Grant) {
+        if let AuthMethod::Bearer { tokens, .. } = &mut self.method {
+            tokens.retain(|held| held.generation != grant.generation);
+        }
     }
 
     fn fix(&mut self, header: Option<HeaderValue>) {

@@ -60,7 +60,7 @@ impl Authorizer {
         };
         if let Some(challenge) = of(Scheme::Bearer) {
             return self
-                .consider_bearer(&mut state, call, challenge, trials)
+                .consider_bearer(&mut state, call, grant, challenge, trials)
                 .await;
         }
         let authorization = state.candidate.credential.basic_authorization();
@@ -78,6 +78,7 @@ impl Authorizer {
         &self,
         state: &mut State,
         call: &Call,
+        grant: &Grant,
         challenge: &Challenge,
         trials: &mut Trials,
     ) -> Outcome<Verdict> {
@@ -89,6 +90,10 @@ impl Authorizer {
                 return self.next_candidate(state, call).await;
             }
             trials.renewed = true;
+        }
+        // One that is too narrow is still good for what it is for.
+        if challenge.error() != Some("insufficient_scope") {
+            state.drop_refused(grant);
         }
         self.follow(state, call, challenge, asked).await
     }

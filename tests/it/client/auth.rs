@@ -254,6 +254,45 @@ async fn a_token_that_ends_before_any_phase_is_renewed_once() {
 }
 
 #[tokio::test]
+async fn tokens_for_more_repositories_than_one_can_be_for_are_renewed_as_they_were_got() {
+    let registry = bearer(Bearer::new(accounts())).await;
+    let client = logged_in(&registry).build();
+    let mut stores = Vec::new();
+    for number in 0..160 {
+        let path = format!("a-team-of-some-size/one-of-its-images-{number}");
+        stores.push(client.pull(&registry, &path).await);
+    }
+    // What is not there is answered with 404, to who may know.
+    let ask_all = async || {
+        let before = registry.count(Class::Token);
+        for store in &stores {
+            let error = soon(store.manifest(&tag("t"))).await.unwrap_err();
+            assert_eq!(error.kind, FailureKind::NotFound, "{error}");
+        }
+        registry.count(Class::Token) - before
+    };
+    let first = ask_all().await;
+    assert!((2..=8).contains(&first), "{first} tokens");
+    assert_eq!(ask_all().await, 0);
+    let lifetime = Duration::from_secs(300);
+    for ended_early in [true, false] {
+        if ended_early {
+            registry.expire_tokens();
+        } else {
+            registry.advance(lifetime);
+            tokio::time::pause();
+            tokio::time::advance(lifetime).await;
+            tokio::time::resume();
+        }
+        let renewed = ask_all().await;
+        assert!(
+            (1..=first + 1).contains(&renewed),
+            "{renewed} tokens after {first}, ended early: {ended_early}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_registry_that_never_lets_in_is_asked_a_few_times() {
     let registry = bearer(Bearer::new(accounts()).lifetime(Duration::ZERO)).await;
     let error = read(&logged_in(&registry).build(), &registry)
