@@ -257,12 +257,10 @@ impl Authorizer {
         is_guess: bool,
     ) -> Outcome<()> {
         let scopes = self.to_ask(state, call, asked);
-        let transport = &self.host.transport;
-        // A lane that cannot be opened shows at the request.
-        let _ = transport.trust_alike(server.0.url(), &self.host.base());
         let client = TokenClient {
-            transport,
+            transport: &self.host.transport,
             registry: self.host.registry(),
+            base: &self.host.base(),
             realm: &server.0,
             service: server.1.as_deref(),
             scopes: &scopes,

@@ -272,6 +272,9 @@ impl Host {
         let url = self.address(call)?;
         let mut request = Request::new(call.method.clone(), url.clone());
         request.headers = call.headers.clone();
+        if matches!(call.target, CallTarget::Location(_)) {
+            request.leader = Some(self.base());
+        }
         request.authorization = grant
             .header
             .clone()
@@ -293,7 +296,6 @@ impl Host {
             }
             CallTarget::Location(location) => {
                 check_hop(&base, location)?;
-                self.transport.trust_alike(location, &base)?;
                 Ok(location.clone())
             }
         }

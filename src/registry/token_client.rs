@@ -23,6 +23,8 @@ pub(super) struct TokenClient<'a> {
     pub(super) transport: &'a Transport,
     /// Whose token it is, for messages.
     pub(super) registry: &'a RegistryHost,
+    /// Where that is, which leads to the token server.
+    pub(super) base: &'a Url,
     pub(super) realm: &'a Realm,
     pub(super) service: Option<&'a str>,
     pub(super) scopes: &'a [Scope],
@@ -97,9 +99,11 @@ impl TokenClient<'_> {
 
     async fn try_once(&self, ask: &TokenAsk) -> Result<Token, TokenFailure> {
         let sent = Instant::now().into_std();
+        let mut request = ask.request();
+        request.leader = Some(self.base.clone());
         let response = self
             .transport
-            .send(ask.request())
+            .send(request)
             .await
             .map_err(TokenFailure::Transport)?;
         let status = response.status();

@@ -35,6 +35,10 @@ pub struct Request {
     pub body: Body,
     /// The body is as secret as the authorisation, and stays with it.
     pub is_confidential: bool,
+    /// The host that named the address (of a token server, of an upload), if another one did. It is trusted alike:
+    /// an authority that signs for a registry signs for its neighbours too. Client certificates are looked up
+    /// under the host's own name, and the name may not stand for this machine or link.
+    pub leader: Option<Url>,
 }
 
 impl Request {
@@ -47,6 +51,7 @@ impl Request {
             authorization: None,
             body: Body::Empty,
             is_confidential: false,
+            leader: None,
         }
     }
 
@@ -59,6 +64,7 @@ impl Request {
             authorization: self.authorization.clone(),
             body: self.body.again()?,
             is_confidential: self.is_confidential,
+            leader: self.leader.clone(),
         })
     }
 
@@ -100,8 +106,12 @@ struct Inner {
     settings: TransportSettings,
     budget: Arc<Budget>,
     observed: Observed,
-    lanes: Mutex<HashMap<Origin, Arc<Lane>>>,
+    lanes: Mutex<HashMap<Way, Arc<Lane>>>,
 }
+
+/// An origin, and the one that led there where that is not the user's own: each leads with its own trust, and to
+/// what it may lead to.
+type Way = (Origin, Option<Origin>);
 
 impl Transport {
     /// A client with no connection yet.
@@ -139,36 +149,23 @@ impl Transport {
         certs_name: &str,
         known: Protocol,
     ) -> Result<(), TransportError> {
-        self.lane_or(url, || {
+        self.lane_or(url, (Origin::of(url), None), || {
             (profile.clone(), certs_name.to_owned(), known, None)
         })
         .map(drop)
     }
 
-    /// Opens the lane to a host that another one leads to (a token server, an upload's location), with the same
-    /// trust: an authority that signs for a registry signs for its neighbours too. Client certificates are
-    /// looked up under the host's own name, and the name may not stand for this machine or link.
-    pub fn trust_alike(&self, url: &Url, leader: &Url) -> Result<(), TransportError> {
-        let outward = Outward::new(url, leader);
-        let leader = self.lane(leader)?;
-        let alike = || {
-            let profile = leader.profile.clone();
-            (profile, authority(url), Protocol::Unknown, outward)
-        };
-        self.lane_or(url, alike).map(drop)
-    }
-
     /// What the host of `url` is known to speak.
     pub fn protocol(&self, url: &Url) -> Protocol {
         self.lanes()
-            .get(&Origin::of(url))
+            .get(&(Origin::of(url), None))
             .map_or(Protocol::Unknown, |lane| lane.protocol())
     }
 
     /// Whether a connection to the host of `url` has ever been opened, TLS included.
     pub fn has_connected(&self, url: &Url) -> bool {
         self.lanes()
-            .get(&Origin::of(url))
+            .get(&(Origin::of(url), None))
             .is_some_and(|lane| lane.dialer.protocol() != Protocol::Unknown)
     }
 
@@ -197,13 +194,17 @@ impl Transport {
     /// One try of one request: redirects are followed, the body of the answer is still to be read. A streamed
     /// body cannot be sent twice, so a redirect of it is handed out as it is.
     pub async fn send(&self, mut request: Request) -> Result<Response, TransportError> {
+        let mut lane = match &request.leader {
+            Some(leader) => self.led_lane(&request.url, leader, &self.lane(leader)?)?,
+            None => self.lane(&request.url)?,
+        };
         for hops in 0..=MAX_HOPS {
             let next = request.again();
-            let mut response = self.send_once(request).await?;
+            let mut response = self.send_once(&lane, request).await?;
             response.hops = hops;
             match next.map(|next| onward(next, &response)).transpose()? {
                 Some(Some(onward)) => {
-                    self.trust_alike(&onward.url, response.url())?;
+                    lane = self.led_lane(&onward.url, response.url(), &lane)?;
                     // Read, so that its connection can be used again.
                     response.beginning(1 << 10).await;
                     request = onward;
@@ -214,8 +215,11 @@ impl Transport {
         Err(RedirectRefused::TooMany.into())
     }
 
-    async fn send_once(&self, mut request: Request) -> Result<Response, TransportError> {
-        let lane = self.lane(&request.url)?;
+    async fn send_once(
+        &self,
+        lane: &Lane,
+        mut request: Request,
+    ) -> Result<Response, TransportError> {
         let permit = if matches!(request.body, Body::Stream { .. }) {
             lane.limiter.wait_turn().await;
             None
@@ -226,14 +230,14 @@ impl Transport {
         let (client, only_http2) = lane.client();
         let again = if only_http2 { request.again() } else { None };
         let (method, url) = (request.method.clone(), request.url.clone());
-        let mut outcome = self.try_once(&lane, client, &mut request).await;
+        let mut outcome = self.try_once(lane, client, &mut request).await;
         // The host was known to speak HTTP/2, and no longer does.
         if outcome.is_err()
             && only_http2
             && lane.dialer.protocol() == Protocol::Http1
             && let Some(mut again) = again
         {
-            outcome = self.try_once(&lane, lane.client().0, &mut again).await;
+            outcome = self.try_once(lane, lane.client().0, &mut again).await;
         }
         self.tell(&method, &url, &outcome, began.elapsed());
         let response = outcome?;
@@ -304,17 +308,40 @@ impl Transport {
             let profile = self.0.settings.tls.clone();
             (profile, authority(url), Protocol::Unknown, None)
         };
-        self.lane_or(url, default)
+        self.lane_or(url, (Origin::of(url), None), default)
     }
 
-    /// The lane of an origin, opened as `described` if there is none.
+    /// The lane to where `leader` leads, which was reached by `by`. A host that the user has named is the user's
+    /// own, whoever leads there.
+    fn led_lane(
+        &self,
+        url: &Url,
+        leader: &Url,
+        by: &Arc<Lane>,
+    ) -> Result<Arc<Lane>, TransportError> {
+        let (origin, led_by) = (Origin::of(url), Origin::of(leader));
+        if origin == led_by {
+            return Ok(Arc::clone(by));
+        }
+        let own = (origin.clone(), None);
+        if let Some(own) = self.lanes().get(&own) {
+            return Ok(Arc::clone(own));
+        }
+        self.lane_or(url, (origin, Some(led_by)), || {
+            let outward = Outward::new(url, leader);
+            let profile = by.profile.clone();
+            (profile, authority(url), Protocol::Unknown, outward)
+        })
+    }
+
+    /// The lane of a way, opened as `described` if there is none.
     fn lane_or(
         &self,
         url: &Url,
+        way: Way,
         described: impl FnOnce() -> (TlsProfile, String, Protocol, Option<Outward>),
     ) -> Result<Arc<Lane>, TransportError> {
-        let origin = Origin::of(url);
-        if let Some(lane) = self.lanes().get(&origin) {
+        if let Some(lane) = self.lanes().get(&way) {
             return Ok(Arc::clone(lane));
         }
         let (profile, certs_name, known, outward) = described();
@@ -331,11 +358,11 @@ impl Transport {
             self.0.observed.observe(Event::Warning(&warning));
         }
         Ok(Arc::clone(
-            self.lanes().entry(origin).or_insert_with(|| Arc::new(lane)),
+            self.lanes().entry(way).or_insert_with(|| Arc::new(lane)),
         ))
     }
 
-    fn lanes(&self) -> std::sync::MutexGuard<'_, HashMap<Origin, Arc<Lane>>> {
+    fn lanes(&self) -> std::sync::MutexGuard<'_, HashMap<Way, Arc<Lane>>> {
         self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -380,3 +407,6 @@ fn check_head(response: &reqwest::Response, host: &str) -> Result<(), TransportE
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
