@@ -158,7 +158,7 @@ pub(super) struct InspectArgs {
     /// A summary for programs
     #[arg(long, value_name = "FORMAT")]
     pub(super) format: Option<Format>,
-    /// One name: a local list, else what the registry has. Two: a local list, and the entry of it to show
+    /// One name: a local list, else what the registry has, or oci:PATH and oci-archive:FILE. Two: a local list, and the entry of it to show
     #[arg(value_name = "MANIFEST", required = true, num_args = 1..=2)]
     pub(super) names: Vec<String>,
     #[command(flatten)]

@@ -15,7 +15,10 @@ use crate::stores::Stores;
 pub(super) async fn run(arguments: &CopyArgs, context: &Context<'_>) -> Result<ExitCode, Failure> {
     let stores = context.stores(&arguments.run.connection);
     let reporter = Reporter::new(&arguments.run.output, context);
-    let outcome = copy(arguments, context, &stores).await;
+    let outcome = match reporter.check_files() {
+        Ok(()) => copy(arguments, context, &stores).await,
+        Err(failure) => Err(failure),
+    };
     reporter.finish(outcome.map(|outcome| vec![outcome]), stores.registries())
 }
 

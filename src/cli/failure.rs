@@ -7,6 +7,7 @@ use crate::content::{FailureKind, StoreError};
 use crate::draft::DraftError;
 use crate::execute::{Change, Execution, TagOutcome};
 use crate::plan::PlanError;
+use crate::report::IndexResult;
 use crate::report::github::neutral;
 use crate::sources::SourceError;
 use crate::spec::ReferenceError;
@@ -132,6 +133,15 @@ impl Failure {
             return self;
         }
         self.hint(format!("this failed too: {}", other.text()))
+    }
+
+    /// A failure after these were published: nobody is to think that nothing was.
+    pub(super) fn after(self, results: &[IndexResult]) -> Self {
+        let landed: Vec<&str> = results.iter().flat_map(IndexResult::landed_tags).collect();
+        if landed.is_empty() {
+            return self;
+        }
+        self.hint(format!("these tags landed: {}", landed.join(", ")))
     }
 
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{Arg, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::environment::Environment;
 
@@ -63,15 +63,25 @@ fn from_variable(
         return Ok(None);
     };
     let suffix = long.to_uppercase().replace('-', "_");
+    let mut names = vec![suffix.clone()];
+    // A variable holds a whole list: `POLYARCH_PLATFORMS`, which would otherwise demand nothing without a word.
+    if matches!(option.get_action(), ArgAction::Append) && !suffix.ends_with('S') {
+        names.push(suffix + "S");
+    }
     let found = PREFIXES.iter().find_map(|prefix| {
-        let variable = format!("{prefix}{suffix}");
-        environment
-            .var(&variable)
-            .map(|value| (variable.clone(), value.trim()))
+        names.iter().find_map(|name| {
+            let variable = format!("{prefix}{name}");
+            let value = environment.var(&variable)?.trim();
+            Some((variable, value))
+        })
     });
     let Some((variable, value)) = found else {
         return Ok(None);
     };
+    // What `--dotenv` of an earlier job left under this name: an image by its digest, no repository.
+    if long == "image" && value.contains('@') {
+        return Ok(None);
+    }
     if option.get_action().takes_values() {
         return Ok((!value.is_empty()).then(|| format!("--{long}={value}")));
     }
@@ -127,6 +137,42 @@ mod tests {
         assert_eq!(
             completed(&["polyarch", "ls"], &[("POLYARCH_DEBUG", "true")]),
             ["polyarch", "ls", "--debug"]
+        );
+    }
+
+    #[test]
+    fn a_list_may_have_its_plural_name() {
+        assert_eq!(
+            completed(
+                &["polyarch", "publish"],
+                &[
+                    ("POLYARCH_TAGS", "a:1"),
+                    ("PLUGIN_PLATFORMS", "linux/amd64")
+                ]
+            ),
+            ["polyarch", "publish", "--tag=a:1", "--platform=linux/amd64"]
+        );
+        assert_eq!(
+            completed(
+                &["polyarch", "publish"],
+                &[("POLYARCH_TAGS", "a:1"), ("POLYARCH_TAG", "b:1")]
+            ),
+            ["polyarch", "publish", "--tag=b:1"]
+        );
+    }
+
+    #[test]
+    fn what_a_dotenv_report_left_is_no_repository() {
+        let image = format!("a.io/app@sha256:{}", "0".repeat(64));
+        let left = [("POLYARCH_IMAGE", image.as_str()), ("POLYARCH_DIGEST", "x")];
+        assert_eq!(
+            completed(&["polyarch", "publish"], &left),
+            ["polyarch", "publish"]
+        );
+        let meant = [("POLYARCH_IMAGE", "a.io/app")];
+        assert_eq!(
+            completed(&["polyarch", "publish"], &meant),
+            ["polyarch", "publish", "--image=a.io/app"]
         );
     }
 

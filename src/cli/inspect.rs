@@ -15,12 +15,13 @@ use super::list::{no_such_manifest, plan_of};
 use super::shell::print;
 use crate::content::{ManifestName, Store, StoreError};
 use crate::draft::{Draft, Drafts, Entry};
+use crate::layout::LayoutReference;
 use crate::plan::{Place, docker_json};
 use crate::registry::Access;
 use crate::report::{tree_of_image, tree_of_index};
 use crate::spec::{
-    Descriptor, Family, ImageConfig, Index, JsonStyle, Manifest, MediaType, Platform, Reference,
-    compact_for_go, indent, parse, write,
+    Descriptor, Digest, Family, ImageConfig, Index, JsonStyle, Manifest, MediaType, Platform,
+    Reference, compact_for_go, indent, parse, write,
 };
 
 /// The most bytes of an image config that are read for its platform.
@@ -44,6 +45,14 @@ pub(super) async fn run(
                 .find(|entry| entry.reference == image || entry.source == image);
             Subject::of_entry(entry.ok_or_else(|| no_such(&image))?).show(arguments)?
         }
+        [name, ..] if LayoutReference::is_meant_by(name) => {
+            let reference: LayoutReference = name
+                .parse()
+                .map_err(|error| Failure::new(exit::USAGE, error))?;
+            in_layout(&reference, arguments, context)
+                .await?
+                .show(arguments)?
+        }
         [name, ..] => {
             let reference = Reference::parse_or_latest(name)?;
             let subject = match load(&reference)? {
@@ -65,7 +74,8 @@ fn no_such(name: &Reference) -> Failure {
 struct Subject {
     /// Out of a draft, where Docker shows the content as its JSON encoder left it.
     is_local: bool,
-    reference: Reference,
+    /// As a person would write it.
+    reference: String,
     manifest: Manifest,
     /// As the descriptor of the manifest says, or its config.
     platform: Option<Platform>,
@@ -73,7 +83,7 @@ struct Subject {
 }
 
 struct Child {
-    reference: Reference,
+    reference: String,
     descriptor: Descriptor,
     manifest: Option<Manifest>,
 }
@@ -82,7 +92,7 @@ impl Subject {
     fn of_entry(entry: &Entry) -> Self {
         Self {
             is_local: true,
-            reference: entry.reference.clone(),
+            reference: entry.reference.to_string(),
             manifest: entry.manifest.clone(),
             platform: entry.descriptor.platform.clone(),
             children: Vec::new(),
@@ -93,13 +103,13 @@ impl Subject {
         let mut draft = draft.clone();
         draft.docker_order();
         let children = draft.entries.iter().map(|entry| Child {
-            reference: entry.reference.clone(),
+            reference: entry.reference.to_string(),
             descriptor: entry.descriptor.clone(),
             manifest: Some(entry.manifest.clone()),
         });
         Ok(Self {
             is_local: true,
-            reference: draft.list.clone(),
+            reference: draft.list.to_string(),
             children: children.collect(),
             manifest: plan_of(&draft, &[])?.index,
             platform: None,
@@ -127,11 +137,11 @@ impl Subject {
     }
 
     fn tree(&self) -> String {
-        let name = self.reference.to_string();
+        let name = &self.reference;
         match (self.manifest.index(), self.manifest.image()) {
-            (Some(index), _) => tree_of_index(&name, &self.manifest, index),
-            (None, Some(image)) => tree_of_image(&name, &self.manifest, image),
-            (None, None) => name,
+            (Some(index), _) => tree_of_index(name, &self.manifest, index),
+            (None, Some(image)) => tree_of_image(name, &self.manifest, image),
+            (None, None) => name.clone(),
         }
     }
 
@@ -174,7 +184,7 @@ impl Subject {
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Verbose<'a> {
-    r#ref: &'a Reference,
+    r#ref: &'a str,
     descriptor: &'a Descriptor,
     raw: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -185,7 +195,7 @@ struct Verbose<'a> {
 
 impl<'a> Verbose<'a> {
     fn new(
-        reference: &'a Reference,
+        reference: &'a str,
         descriptor: &'a Descriptor,
         manifest: &Manifest,
     ) -> Result<Self, Failure> {
@@ -221,10 +231,51 @@ async fn remote(
         (None, Some(tag)) => ManifestName::Tag(tag.clone()),
         (None, None) => unreachable!("a reference without a tag was given :latest"),
     };
-    let manifest = store.manifest(&name).await.map_err(no_such_manifest)?;
+    let at_digest = |digest: &Digest| reference.at_digest(digest.clone()).to_string();
+    read(
+        store.as_ref(),
+        &name,
+        reference.to_string(),
+        at_digest,
+        arguments,
+    )
+    .await
+}
+
+async fn in_layout(
+    reference: &LayoutReference,
+    arguments: &InspectArgs,
+    context: &Context<'_>,
+) -> Result<Subject, Failure> {
+    let stores = context.stores(&arguments.connection);
+    let place = reference.place().to_string();
+    let name = stores.select(reference).await?;
+    let store = stores
+        .open(&Place::Layout(place.clone()), Access::Pull)
+        .await?;
+    let at_digest = |digest: &Digest| format!("{place}@{digest}");
+    read(
+        store.as_ref(),
+        &name,
+        reference.to_string(),
+        at_digest,
+        arguments,
+    )
+    .await
+}
+
+/// What is behind `name`, and as much of what is below it as is to be shown.
+async fn read(
+    store: &dyn Store,
+    name: &ManifestName,
+    reference: String,
+    at_digest: impl Fn(&Digest) -> String,
+    arguments: &InspectArgs,
+) -> Result<Subject, Failure> {
+    let manifest = store.manifest(name).await.map_err(no_such_manifest)?;
     let mut subject = Subject {
         is_local: false,
-        reference: reference.clone(),
+        reference,
         platform: None,
         children: Vec::new(),
         manifest,
@@ -235,7 +286,7 @@ async fn remote(
             let reads = index
                 .manifests
                 .iter()
-                .map(|entry| read_child(reference, entry, store.as_ref()));
+                .map(|entry| read_child(at_digest(&entry.digest), entry, store));
             subject.children = try_join_all(reads).await?;
         }
     } else if let Some(image) = subject.manifest.image()
@@ -249,13 +300,13 @@ async fn remote(
 }
 
 async fn read_child(
-    list: &Reference,
+    reference: String,
     entry: &Descriptor,
     store: &dyn Store,
 ) -> Result<Child, StoreError> {
     let name = ManifestName::Digest(entry.digest.clone());
     Ok(Child {
-        reference: list.at_digest(entry.digest.clone()),
+        reference,
         descriptor: entry.clone(),
         manifest: Some(store.manifest(&name).await?),
     })

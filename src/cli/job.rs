@@ -194,7 +194,16 @@ impl Job {
             .zip(places)
             .map(|(source, place)| self.wanted(source, place))
             .collect();
-        Ok(resolve(stores, &wanted).await?)
+        resolve(stores, &wanted).await.map_err(|error| {
+            let mut bare = self.sources.iter().map(|source| &source.form);
+            let is_bare = bare.any(|form| matches!(form, SourceForm::Digest(_)));
+            if is_bare && self.image.is_none() && error.kind == FailureKind::NotFound {
+                let hint = "bare digests are looked for in the repository of each tag: --image REPOSITORY names another";
+                Failure::from(error).hint(hint)
+            } else {
+                error.into()
+            }
+        })
     }
 
     fn wanted(&self, source: &SourceSpec, digest_place: Option<(Place, Place)>) -> Wanted {

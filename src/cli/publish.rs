@@ -33,7 +33,10 @@ pub(super) async fn run(
 ) -> Result<ExitCode, Failure> {
     let stores = context.stores(&arguments.run.connection);
     let reporter = Reporter::new(&arguments.run.output, context);
-    let outcome = publish(arguments, context, &stores).await;
+    let outcome = match reporter.check_files() {
+        Ok(()) => publish(arguments, context, &stores).await,
+        Err(failure) => Err(failure),
+    };
     reporter.finish(outcome, stores.registries())
 }
 

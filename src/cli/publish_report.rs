@@ -58,13 +58,17 @@ impl<'a> Reporter<'a> {
         if self.ci == CiSystem::GitLab {
             eprintln!("{}", gitlab::section_end(SECTION, SystemTime::now()));
         }
-        let told = self.write(&results);
-        let told = told.and(self.tell_github(&results, failure.as_ref(), registries));
+        // What became of the images matters more than a file.
+        let failure = match (failure, self.write(&results)) {
+            (failure, Ok(())) => failure,
+            (None, Err(error)) => Some(error.after(&results)),
+            (Some(failure), Err(error)) => Some(failure.and(&error)),
+        };
+        let told = self.tell_github(&results, failure.as_ref(), registries);
         match (failure, told) {
             (None, Ok(())) => Ok(ExitCode::SUCCESS),
-            (None, Err(error)) => Err(error),
+            (None, Err(error)) => Err(error.after(&results)),
             (Some(failure), Ok(())) => Err(failure),
-            // What became of the images matters more than a file.
             (Some(failure), Err(error)) => Err(failure.and(&error)),
         }
     }
@@ -87,6 +91,27 @@ impl<'a> Reporter<'a> {
         let with_summary = !self.options.no_summary;
         github::report(environment, results, error.as_ref(), with_summary)
             .map_err(|error| Failure::new(exit::FAILURE, error))
+    }
+
+    /// Finds out before anything is published that a file could not be written afterwards.
+    pub(super) fn check_files(&self) -> Result<(), Failure> {
+        let options = self.options;
+        let files = [
+            &options.metadata_file,
+            &options.digest_file,
+            &options.index_file,
+            &options.dotenv,
+        ];
+        for file in files.into_iter().flatten() {
+            let folder = file.parent().filter(|it| !it.as_os_str().is_empty());
+            if folder.is_some_and(|folder| !folder.is_dir()) || file.is_dir() {
+                let shown = file.display();
+                return Err(Failure::usage(format!("cannot write {shown}")).hint(
+                    "it is a directory, or the directory that it is to be in does not exist",
+                ));
+            }
+        }
+        Ok(())
     }
 
     fn write(&self, results: &[IndexResult]) -> Result<(), Failure> {

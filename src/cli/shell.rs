@@ -1,6 +1,7 @@
 //! Completions and the manual page, made from the arguments themselves.
 
-use std::io::{self, Write as _};
+use std::fmt::Write as _;
+use std::io;
 use std::process::ExitCode;
 
 use clap::CommandFactory as _;
@@ -19,25 +20,47 @@ pub(super) fn completions(arguments: &CompletionsArgs) -> Result<ExitCode, Failu
     print(&script)
 }
 
-/// One page with every command, as `man` wants it.
+/// One page with every command, as `man` wants it: the whole, then a section for each command.
 pub(super) fn man() -> Result<ExitCode, Failure> {
-    let command = Cli::command();
-    let mut page = Vec::new();
-    clap_mangen::Man::new(command.clone()).render(&mut page)?;
+    let command = Cli::command().version(env!("CARGO_PKG_VERSION"));
+    let whole = clap_mangen::Man::new(command.clone());
+    let mut page = QUOTE.to_owned();
+    page += &section(|out| whole.render_title(out))?;
+    page += &section(|out| whole.render_name_section(out))?;
+    page += &section(|out| whole.render_synopsis_section(out))?;
+    page += &section(|out| whole.render_description_section(out))?;
+    page += &section(|out| whole.render_options_section(out))?;
     for subcommand in command.get_subcommands() {
-        let name = format!("polyarch-{}", subcommand.get_name());
-        let subcommand = subcommand.clone().name(name.clone()).bin_name(name);
-        let part = clap_mangen::Man::new(subcommand);
-        part.render_name_section(&mut page)?;
-        part.render_synopsis_section(&mut page)?;
-        part.render_description_section(&mut page)?;
-        part.render_options_section(&mut page)?;
+        let words = format!("polyarch {}", subcommand.get_name());
+        let _ = writeln!(page, ".SH \"{}\"", words.to_uppercase());
+        let part = clap_mangen::Man::new(subcommand.clone().name(words.clone()).bin_name(words));
+        let parts = [
+            section(|out| part.render_description_section(out))?,
+            section(|out| part.render_synopsis_section(out))?,
+            section(|out| part.render_options_section(out))?,
+        ];
+        page += &parts.concat().replace(".SH ", ".SS ");
     }
-    print(&page)
+    let extra = section(|out| whole.render_extra_section(out))?;
+    page += &extra.replace(".SH EXTRA", ".SH \"ENVIRONMENT AND EXIT CODES\"");
+    print(page.as_bytes())
+}
+
+/// How an apostrophe is written, for `groff` and for others.
+const QUOTE: &str = ".ie \\n(.g .ds Aq \\(aq\n.el .ds Aq '\n";
+
+/// What `render` writes, without [`QUOTE`], which it puts before every section.
+fn section(render: impl Fn(&mut dyn io::Write) -> io::Result<()>) -> Result<String, Failure> {
+    let mut text = Vec::new();
+    render(&mut text)?;
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let lines = text.lines().filter(|line| !line.contains(".ds Aq "));
+    Ok(lines.flat_map(|line| [line, "\n"]).collect())
 }
 
 /// A reader that has seen enough (`| head`) is no error.
 pub(super) fn print(bytes: &[u8]) -> Result<ExitCode, Failure> {
+    use std::io::Write as _;
     let mut out = io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),

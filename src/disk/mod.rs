@@ -36,14 +36,15 @@ pub enum Access {
 #[derive(Debug, thiserror::Error)]
 pub enum DiskError {
     /// The file system said no: no space, no permission, not a directory.
-    #[error("cannot {doing} {path}: {source}")]
+    /// The system's words are part of the message, not a cause of their own that would be told again.
+    #[error("cannot {doing} {path}: {cause}")]
     Io {
         /// A verb: `read`, `write`, `lock`.
         doing: &'static str,
         /// What it was done to.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
     /// More bytes than any honest file of its kind has.
     #[error("{path} is larger than {limit} bytes")]
@@ -72,16 +73,16 @@ pub enum DiskError {
 impl DiskError {
     /// Whether the file is not there.
     pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+        matches!(self, Self::Io { cause, .. } if cause.kind() == io::ErrorKind::NotFound)
     }
 }
 
 /// Turns an [`io::Error`] into an error that names the file: `.map_err(at("read", path))`.
 pub fn at(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DiskError {
-    move |source| DiskError::Io {
+    move |cause| DiskError::Io {
         doing,
         path: path.to_owned(),
-        source,
+        cause,
     }
 }
 

@@ -89,7 +89,7 @@ pub struct TargetResult {
     pub status: Status,
     /// The tags.
     pub tags: Vec<TagResult>,
-    /// Why the target could not be completed, if no tag was even tried.
+    /// Why the target could not be completed, if no tag was even tried; all of them failed with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorResult>,
 }
@@ -102,7 +102,7 @@ pub struct TagResult {
     pub reference: String,
     /// How it ended.
     pub status: Status,
-    /// Why it failed.
+    /// Why it failed, if it did not fail with its target.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorResult>,
 }
@@ -153,8 +153,9 @@ impl IndexResult {
         let targets: Vec<TargetResult> = execution
             .targets
             .iter()
-            .map(|target| {
-                let tags: Vec<TagResult> = target
+            .zip(&plan.targets)
+            .map(|(target, planned)| {
+                let mut tags: Vec<TagResult> = target
                     .tags
                     .iter()
                     .map(|tag| TagResult {
@@ -167,6 +168,14 @@ impl IndexResult {
                         error: tag.result.as_ref().err().map(ErrorResult::from),
                     })
                     .collect();
+                if target.failure.is_some() && tags.is_empty() {
+                    // It did not come to the tags: they failed with their target.
+                    tags.extend(planned.tags.iter().map(|tag| TagResult {
+                        reference: format!("{}:{tag}", target.place),
+                        status: Status::Failed,
+                        error: None,
+                    }));
+                }
                 let status = match (&target.failure, tags.is_empty()) {
                     (Some(_), _) => Status::Failed,
                     (None, true) => Status::Published,

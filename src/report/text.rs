@@ -80,7 +80,12 @@ fn target_tree(out: &mut String, target: &TargetResult, result: &IndexResult) {
     match &target.error {
         Some(error) => below.push(error.message.clone()),
         None if below.is_empty() => {
-            below.push(format!("@{}  {}", result.digest, outcome(target.status)));
+            below.push(format!(
+                "{}@{}  {}",
+                target.name,
+                result.digest,
+                outcome(target.status)
+            ));
         }
         None => {}
     }
@@ -90,6 +95,9 @@ fn target_tree(out: &mut String, target: &TargetResult, result: &IndexResult) {
 fn tag_line(tag: &TagResult, result: &IndexResult) -> String {
     match &tag.error {
         Some(error) => format!("{}  {}", tag.reference, error.message),
+        None if tag.status == Status::Failed => {
+            format!("{}  {}", tag.reference, outcome(tag.status))
+        }
         None => format!(
             "{}@{}  {}",
             tag.reference,

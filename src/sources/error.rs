@@ -207,6 +207,9 @@ impl SourceError {
             Self::EmptyOutput => vec!["leave the output out if its platform is not meant to be published".to_owned()],
             Self::TargetDigest { .. } => vec!["name the tag under which it is to be published".to_owned()],
             Self::NoDigests { .. } => vec![format!("after the build: {TOUCH}")],
+            Self::Disk(error) if error.is_not_found() => vec![
+                "paths count from where the command runs; have the jobs before this one uploaded it, and this one downloaded it?".to_owned(),
+            ],
             Self::ForeignFile {
                 path, of_layout, ..
             } => of_foreign_file(path, *of_layout),

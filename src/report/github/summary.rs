@@ -53,19 +53,24 @@ fn heading(results: &[IndexResult], failure: Option<&ErrorResult>) -> String {
     text.trim_end().to_owned()
 }
 
-/// What people call the image: its first tag, or its first place.
+/// What people call the image: the first tag that landed, else its first tag, or its first place.
 fn name(result: &IndexResult) -> &str {
     let first = result.targets.first();
     let tag = first.and_then(|target| Some(target.tags.first()?.reference.as_str()));
-    tag.or(first.map(|target| target.name.as_str()))
+    let landed = result.landed_tags().next();
+    landed
+        .or(tag)
+        .or(first.map(|target| target.name.as_str()))
         .unwrap_or_else(|| result.digest.short())
 }
 
 fn said(page: &mut Page, error: &ErrorResult) {
     page.line(&format!("> **Error:** {}", text(&error.message)));
-    for hint in &error.hints {
+    if !error.hints.is_empty() {
         page.line(">");
-        page.line(&format!("> **Try:** {}", text(hint)));
+    }
+    for hint in &error.hints {
+        page.line(&format!("> - {}", text(hint)));
     }
     page.line("");
 }
@@ -134,9 +139,14 @@ fn tags(page: &mut Page, result: &IndexResult) {
         .iter()
         .flat_map(|target| &target.tags)
         .collect();
-    let failed_targets = result.targets.iter().filter_map(|target| {
-        let error = target.error.as_ref()?;
-        Some((target.name.as_str(), error))
+    let failed_targets = result.targets.iter().flat_map(|target| {
+        let error = target.error.as_ref();
+        let own = target.tags.is_empty().then_some(target.name.as_str());
+        let without = target.tags.iter().filter(|tag| tag.error.is_none());
+        let names = without.map(|tag| tag.reference.as_str()).chain(own);
+        error
+            .into_iter()
+            .flat_map(move |error| names.clone().map(move |name| (name, error)))
     });
     // What failed is never folded away.
     let failed_tags = all
@@ -151,7 +161,10 @@ fn tags(page: &mut Page, result: &IndexResult) {
         }
         page.line("");
     }
-    let there: Vec<&&TagResult> = all.iter().filter(|tag| tag.error.is_none()).collect();
+    let there: Vec<&&TagResult> = all
+        .iter()
+        .filter(|tag| tag.status != Status::Failed)
+        .collect();
     if there.is_empty() {
         return;
     }

@@ -1,5 +1,5 @@
 //! Where polyarch is better on purpose: what Docker does with the same words, and what polyarch does. The
-//! list is that of docs and issue 2; whatever is not here is equal.
+//! list is that of README.md and docs/migration.md; whatever is not here is equal.
 
 use serde_json::{Value, json};
 

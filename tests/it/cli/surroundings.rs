@@ -85,9 +85,16 @@ fn the_manual_page_has_every_command() {
         page.starts_with(".ie \\n(.g .ds Aq") && page.contains(".TH polyarch 1"),
         "{page}"
     );
-    for command in ["create", "annotate", "inspect", "push", "rm", "ls", "auth"] {
-        assert!(page.contains(&format!("polyarch\\-{command}")), "{command}");
+    for command in [
+        "publish", "copy", "create", "annotate", "inspect", "push", "rm", "ls", "auth",
+    ] {
+        let section = format!(
+            ".SH \"POLYARCH {}\"\n.SS DESCRIPTION",
+            command.to_uppercase()
+        );
+        assert!(page.contains(&section), "{command}");
     }
+    assert!(page.contains("EXIT CODES\""), "{page}");
 }
 
 #[test]

@@ -319,3 +319,86 @@ fn a_registry_that_finds_the_digest_wrong_once_is_asked_again() {
         .refused(1, &["DIGEST_INVALID", "no tag was changed"]);
     assert_eq!(registry.tag("team/app", "2"), None);
 }
+
+#[test]
+fn a_target_that_failed_early_names_its_tags() {
+    let registry = registry();
+    let (mut home, _, source) = scene(&registry);
+    let nowhere = format!("{}/a/b:1", crate::support::registry::closed_address());
+    let target = registry.reference("team/app", "1");
+    home.set("GITHUB_ACTIONS", "true");
+    home.set(
+        "GITHUB_STEP_SUMMARY",
+        home.path("summary").to_str().unwrap(),
+    );
+    home.write("summary", "");
+    let said = home
+        .run(&[
+            "publish",
+            "-t",
+            &nowhere,
+            "-t",
+            &target,
+            "--retry-for",
+            "0s",
+            "--output",
+            "json",
+            &source,
+        ])
+        .refused(7, &[&format!("these tags landed: {target}")]);
+    let result = said.json();
+    super::outputs::check_schema(&said.json());
+    assert_eq!(result["targets"][0]["tags"][0]["reference"], nowhere);
+    assert_eq!(result["targets"][0]["tags"][0]["status"], "failed");
+    let summary = home.read("summary");
+    assert!(
+        summary.contains(&format!("Partly published: `{target}`")),
+        "{summary}"
+    );
+    assert!(summary.contains(&format!("❌ `{nowhere}`")), "{summary}");
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_told_before_anything_is_published() {
+    let registry = registry();
+    let (home, _, source) = scene(&registry);
+    let target = registry.reference("team/app", "1");
+    for option in [
+        "--metadata-file",
+        "--digest-file",
+        "--index-file",
+        "--dotenv",
+    ] {
+        home.publish(&target, &[option, "nowhere/file", &source])
+            .refused(2, &["cannot write nowhere/file"]);
+    }
+    assert_eq!(registry.tag("team/app", "1"), None);
+}
+
+#[test]
+fn what_a_dotenv_report_leaves_does_not_hinder_the_next_run() {
+    let registry = registry();
+    let (mut home, image, source) = scene(&registry);
+    home.publish(
+        &registry.reference("team/app", "1"),
+        &["--dotenv", "d.env", &source],
+    )
+    .ok();
+    for line in home.read("d.env").lines() {
+        let (name, value) = line.split_once('=').expect("NAME=VALUE");
+        home.set(name, value);
+    }
+    let digest = image.digest.clone();
+    home.publish(&registry.reference("team/app", "2"), &[&digest])
+        .ok();
+    assert!(registry.tag("team/app", "2").is_some());
+}
+
+#[test]
+fn bare_digests_that_lie_elsewhere_come_with_the_way_to_say_so() {
+    let registry = registry();
+    let (home, image, _) = scene(&registry);
+    let digest = image.digest.clone();
+    home.publish(&registry.reference("other/app", "1"), &[&digest])
+        .refused(4, &["--image REPOSITORY"]);
+}

@@ -350,3 +350,43 @@ fn a_source_that_is_not_there_is_named() {
         .refused(4, &[&missing]);
     assert!(registry.writes().is_empty());
 }
+
+#[test]
+fn a_layout_can_be_looked_at() {
+    let registry = registry();
+    let home = Home::new();
+    pair(&registry);
+    let host = registry.host();
+    let sources = [
+        format!("{host}/team/app:amd64"),
+        format!("{host}/team/app:arm64"),
+    ];
+    let said = home.publish("oci:out:1.0", &[&sources[0], &sources[1]]);
+    let digest = said.ok().digest();
+    let tree = home.run(&["inspect", "--tree", "oci:out:1.0"]).ok();
+    assert!(
+        tree.stdout.starts_with(&format!("oci:out:1.0\n{digest} ")),
+        "{}",
+        tree.stdout
+    );
+    let verbose = home.run(&["inspect", "-v", "oci:out"]).ok().json();
+    let name = verbose[1]["Ref"].as_str().unwrap();
+    assert!(name.starts_with("oci:out@sha256:"), "{name}");
+    home.run(&["inspect", "oci:out:2.0"]).refused(4, &["2.0"]);
+    home.run(&["inspect", "oci:nowhere:1"])
+        .refused(4, &["nowhere"]);
+}
+
+#[test]
+fn a_digest_directory_that_is_not_there_is_told_once() {
+    let home = Home::new();
+    let said = home
+        .publish("registry.test/team/app:1", &["--digests", "nowhere"])
+        .refused(2, &["cannot read nowhere", "downloaded it?"]);
+    assert_eq!(
+        said.stderr.matches("No such file").count(),
+        1,
+        "{}",
+        said.stderr
+    );
+}
