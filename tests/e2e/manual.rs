@@ -278,7 +278,7 @@ async fn the_manual_page_renders() {
     for words in [
         "NAME",
         "SYNOPSIS",
-        "polyarch-create",
+        "POLYARCH CREATE",
         "--amend",
         "--purge",
         "MANIFEST_LIST",
