@@ -53,6 +53,8 @@ pub(super) fn run(home: &Path, variables: &[(String, String)], words: &[String])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
+        // One heap, as in the static binary: glibc gives each thread one of its own, by chance more or fewer.
+        .env("MALLOC_ARENA_MAX", "1")
         .spawn()
         .expect("the binary starts");
     let stdout = drain(child.stdout.take().expect("piped"));

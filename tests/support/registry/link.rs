@@ -97,16 +97,16 @@ pub async fn leave(wire: Arc<Mutex<Wire>>, parting: Parting) {
         Parting::Raw(bytes) => {
             let _ = wire.write_all(&bytes).await;
             let _ = wire.flush().await;
-            let _ = wire.shutdown().await;
             drain(&mut wire).await;
         }
-        Parting::Graceful => {}
+        Parting::Graceful => drain(&mut wire).await,
     }
 }
 
-/// Reads until the peer has closed too: unread input would turn our FIN into a
-/// reset, and the peer could lose what was just sent.
+/// Closes, and reads until the peer has closed too, as nginx and Go's servers do: unread
+/// input would turn our FIN into a reset, and the peer could lose what was just sent.
 async fn drain(wire: &mut Wire) {
+    let _ = wire.shutdown().await;
     let mut sink = [0; 4096];
     let end = async { while matches!(wire.read(&mut sink).await, Ok(n) if n > 0) {} };
     let _ = tokio::time::timeout(Duration::from_secs(2), end).await;

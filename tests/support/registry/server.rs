@@ -231,24 +231,22 @@ async fn converse(wire: Wire, shared: Arc<Shared>, role: Role, link: Arc<Link>) 
             .serve_connection(io, service);
         drive(connection, http1::Connection::graceful_shutdown, &link).await
     };
-    if let Some(parting) = parting {
-        link::leave(wire, parting).await;
-    }
+    link::leave(wire, parting).await;
 }
 
-/// Polls a connection of hyper's until it ends, or somebody wants it to.
+/// Polls a connection of hyper's until it ends, or somebody wants it to. Says how to leave it.
 async fn drive<C: Future>(
     connection: C,
     graceful: impl Fn(std::pin::Pin<&mut C>),
     link: &Link,
-) -> Option<Parting> {
+) -> Parting {
     let mut connection = std::pin::pin!(connection);
     loop {
         tokio::select! {
-            _ = connection.as_mut() => return None,
+            _ = connection.as_mut() => return Parting::Graceful,
             parting = link.parted() => match parting {
                 Parting::Graceful => graceful(connection.as_mut()),
-                parting => return Some(parting),
+                parting => return parting,
             },
         }
     }
