@@ -115,7 +115,7 @@ impl fmt::Display for ManifestName {
 /// What went wrong at a place, told so that the reader of a log knows what to do.
 ///
 /// Displayed as `failed to <doing>: <cause>`; hints are data, printed after the error.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct StoreError {
     /// Decides the exit code, and whether something else may be tried.
     pub kind: FailureKind,

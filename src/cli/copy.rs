@@ -15,11 +15,9 @@ use crate::stores::Stores;
 pub(super) async fn run(arguments: &CopyArgs, context: &Context<'_>) -> Result<ExitCode, Failure> {
     let stores = context.stores(&arguments.run.connection);
     let reporter = Reporter::new(&arguments.run.output, context);
-    let outcome = match reporter.check_files() {
-        Ok(()) => copy(arguments, context, &stores).await,
-        Err(failure) => Err(failure),
-    };
-    reporter.finish(outcome.map(|outcome| vec![outcome]), stores.registries())
+    let work = Box::pin(copy(arguments, context, &stores));
+    let work = async { Ok(vec![work.await?]) };
+    reporter.tell(work, &stores).await
 }
 
 async fn copy(
@@ -55,11 +53,7 @@ async fn copy(
         verify: !arguments.run.no_verify,
         jobs: arguments.run.connection.jobs.into(),
     };
-    let outcome = job.run(stores, context, planner).await;
-    if !matches!(&outcome, Ok(outcome) if outcome.failure.is_none()) {
-        stores.abandon().await;
-    }
-    outcome
+    job.run(stores, context, planner).await
 }
 
 /// Everything: byte for byte. One platform: its image, as it is. Several: an index of those.

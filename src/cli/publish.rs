@@ -33,11 +33,8 @@ pub(super) async fn run(
 ) -> Result<ExitCode, Failure> {
     let stores = context.stores(&arguments.run.connection);
     let reporter = Reporter::new(&arguments.run.output, context);
-    let outcome = match reporter.check_files() {
-        Ok(()) => publish(arguments, context, &stores).await,
-        Err(failure) => Err(failure),
-    };
-    reporter.finish(outcome, stores.registries())
+    let work = publish(arguments, context, &stores);
+    reporter.tell(work, &stores).await
 }
 
 async fn publish(
@@ -61,13 +58,7 @@ async fn publish(
         .buffered(IMAGES_AT_ONCE)
         .collect()
         .await;
-    let outcomes = collect(results);
-    let failed = |all: &Vec<Outcome>| all.iter().any(|outcome| outcome.failure.is_some());
-    if outcomes.as_ref().map_or(true, failed) {
-        // Not before: until here another image may have been under way.
-        stores.abandon().await;
-    }
-    outcomes
+    collect(results)
 }
 
 /// All outcomes, or the first failure if nothing came of anything. Images that failed beside others that did not

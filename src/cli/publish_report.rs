@@ -12,6 +12,7 @@ use crate::registry::Registries;
 use crate::report::{
     CiSystem, ErrorResult, Files, IndexResult, github, gitlab, publish_json, publish_text,
 };
+use crate::stores::Stores;
 
 /// The name of the section in GitLab's log.
 const SECTION: &str = "polyarch_publish";
@@ -45,8 +46,26 @@ impl<'a> Reporter<'a> {
         }
     }
 
+    /// Does the work of a command, unless it could not be told afterwards, and tells what became of it.
+    pub(super) async fn tell(
+        &self,
+        work: impl Future<Output = Result<Vec<Outcome>, Failure>>,
+        stores: &Stores,
+    ) -> Result<ExitCode, Failure> {
+        let outcome = match self.check_files() {
+            Ok(()) => work.await,
+            Err(failure) => Err(failure),
+        };
+        let failed = |all: &Vec<Outcome>| all.iter().any(|outcome| outcome.failure.is_some());
+        if outcome.as_ref().map_or(true, failed) {
+            // Not before: until here another image of the run may have been under way.
+            stores.abandon().await;
+        }
+        self.finish(outcome, stores.registries())
+    }
+
     /// Writes every report, and turns the outcome into the end of the command.
-    pub(super) fn finish(
+    fn finish(
         &self,
         outcome: Result<Vec<Outcome>, Failure>,
         registries: &Registries,
@@ -94,7 +113,7 @@ impl<'a> Reporter<'a> {
     }
 
     /// Finds out before anything is published that a file could not be written afterwards.
-    pub(super) fn check_files(&self) -> Result<(), Failure> {
+    fn check_files(&self) -> Result<(), Failure> {
         let options = self.options;
         let files = [
             &options.metadata_file,

@@ -6,10 +6,11 @@ use futures_util::future::join_all;
 use tokio::time::timeout;
 
 use super::{Change, Landed, Run, TagOutcome, TargetOutcome, unknown};
-use crate::content::{FailureKind, ManifestName, StoreError};
+use crate::content::{FailureKind, ManifestName, Store, StoreError};
 use crate::interrupt::GRACE;
 use crate::plan::{Place, TargetPlan};
 use crate::registry::Access;
+use crate::spec::Tag;
 
 /// A target under way.
 pub(super) struct Attempt<'a> {
@@ -91,21 +92,24 @@ impl Run<'_> {
         });
         let digest = &self.plan.index.digest;
         let found = join_all(looks).await;
+        // Empty if the answers to the writes had not all come.
+        let mut answered = std::mem::take(&mut attempt.outcome.tags).into_iter();
         let tags = attempt.target.tags.iter().zip(found).map(|(tag, found)| {
             let was_there = self.known.points_at(place, tag) == Some(digest);
-            let mut change = Change::None;
-            let result = match found {
-                Ok(Ok(now)) if now.digest == *digest && was_there => Ok(Landed::Already),
-                Ok(Ok(now)) if now.digest == *digest => {
-                    change = Change::Certain;
-                    Ok(Landed::Pushed)
+            let answered = answered.next().map(|tag| tag.change);
+            let failed = interruption(place);
+            let (change, result) = match (found, answered) {
+                (Ok(Ok(now)), _) if now.digest == *digest && was_there => {
+                    (Change::None, Ok(Landed::Already))
                 }
-                Ok(Ok(_)) => Err(interruption(place)),
-                Ok(Err(error)) if error.kind == FailureKind::NotFound => Err(interruption(place)),
-                Ok(Err(_)) | Err(_) => {
-                    change = Change::Unknown;
-                    Err(interruption(place).hint(unknown(&store, tag)))
+                (Ok(Ok(now)), _) if now.digest == *digest => (Change::Certain, Ok(Landed::Pushed)),
+                (_, Some(change)) => (change, Err(failed)),
+                (Ok(Err(error)), None) if error.kind != FailureKind::NotFound => {
+                    (Change::Unknown, Err(failed.hint(unknown(&store, tag))))
                 }
+                (Err(_), None) => (Change::Unknown, Err(failed.hint(unknown(&store, tag)))),
+                (Ok(_), None) if was_there => (Change::None, Err(failed)),
+                (Ok(_), None) => (Change::Unknown, Err(failed.hint(under_way(&store, tag)))),
             };
             TagOutcome {
                 tag: tag.clone(),
@@ -123,5 +127,13 @@ fn interruption(place: &Place) -> StoreError {
         FailureKind::Other,
         format!("publish to {place}"),
         "interrupted",
+    )
+}
+
+/// What to tell of a tag that is as it was, although a registry may still be carrying out its write.
+fn under_way(store: &Arc<dyn Store>, tag: &Tag) -> String {
+    format!(
+        "{}:{tag} was not changed so far, but its write was under way: look again",
+        store.name()
     )
 }

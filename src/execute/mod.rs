@@ -178,12 +178,7 @@ impl Run<'_> {
                 if matches!(outcome.place, Place::Layout(_)) && outcome.failure.is_none() {
                     outcome.has_index = false;
                     outcome.tags.clear();
-                    outcome.failure = Some(StoreError {
-                        kind: error.kind,
-                        doing: error.doing.clone(),
-                        cause: error.cause.clone(),
-                        hints: error.hints.clone(),
-                    });
+                    outcome.failure = Some(error.clone());
                 }
             }
         }

@@ -105,6 +105,7 @@ async fn pass(
     credentials: Option<String>,
     seen: &Mutex<Vec<Passed>>,
 ) -> std::io::Result<()> {
+    client.set_nodelay(true)?;
     let Some(head) = read_head(&mut client).await? else {
         return Ok(());
     };
@@ -134,6 +135,7 @@ async fn pass(
         let answer = format!("HTTP/1.1 {status} {reason}\r\ncontent-length: 0\r\n\r\n");
         return client.write_all(answer.as_bytes()).await;
     };
+    server.set_nodelay(true)?;
     if head.method == "CONNECT" {
         client.write_all(b"HTTP/1.1 200 Connected\r\n\r\n").await?;
     } else {

@@ -168,7 +168,12 @@ fn while_the_second_of_two_tags_is_written() {
         "these tags landed: {}\n",
         scene.to.reference("team/app", "1")
     );
-    let said = said.refused(143, &["error: terminated", &landed]);
+    // The registry may still carry out what it did not answer.
+    let open = format!(
+        "{} was not changed so far, but its write was under way",
+        scene.to.reference("team/app", "2")
+    );
+    let said = said.refused(143, &["error: terminated", &landed, &open]);
     assert_eq!(Scene::statuses(&said), ["published", "failed"]);
     assert!(took < SOON, "{took:?}");
     assert_eq!(scene.to.tag("team/app", "2"), None);
@@ -239,6 +244,26 @@ fn while_tags_are_read_back() {
     let (said, took) = scene.interrupt(|it| it.to.count(Class::ManifestGet) == 2, &["INT"]);
     let said = said.refused(130, &["these tags landed: "]);
     assert_eq!(Scene::statuses(&said), ["published", "published"]);
+    assert!(took < SOON, "{took:?}");
+}
+
+/// The registry took the tags, but they cannot be read back, not even when the run ends.
+#[test]
+fn while_tags_are_read_back_in_vain() {
+    let scene = Scene::new();
+    for class in [Class::ManifestGet, Class::ManifestHead] {
+        let of_tags = Rule::on(class).and(|seen| !seen.path.contains("sha256"));
+        // Before anything is written, each tag is asked for once by HEAD.
+        let first = if class == Class::ManifestHead { 3 } else { 1 };
+        scene
+            .to
+            .rule(of_tags.nth(first).forever().then(Fault::Stall));
+    }
+    let (said, took) = scene.interrupt(|it| it.to.count(Class::ManifestGet) == 2, &["INT"]);
+    let said = said.refused(130, &["pushed, but not verified: "]);
+    for more_than_is_known in ["no tag was changed", "these tags landed"] {
+        assert!(!said.stderr.contains(more_than_is_known), "{}", said.stderr);
+    }
     assert!(took < SOON, "{took:?}");
 }
 

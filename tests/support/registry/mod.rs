@@ -310,8 +310,12 @@ fn token_site(options: &Options) -> Option<Site> {
     }
 }
 
-/// An address where nothing listens.
+/// An address where nothing listens, and nothing will: it is held for as long as the tests run.
 pub fn closed_address() -> SocketAddr {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("a bound socket")
+    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    socket.bind(any).expect("a free port");
+    let address = socket.local_addr().expect("a bound socket");
+    std::mem::forget(socket);
+    address
 }
