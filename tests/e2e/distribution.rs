@@ -1,7 +1,7 @@
-//! Debian's `docker-registry` as a process: on a free port, with a store of its own, gone when
-//! dropped. And the little HTTP that puts images into it and reads back what is there.
+//! Debian's `docker-registry`, or another program, as a process: on a free port, with a store of its own, gone
+//! when dropped. And the little HTTP that puts images into it and reads back what is there.
 
-use std::{io::Write as _, process::Stdio, time::Duration};
+use std::{ffi::OsStr, io::Write as _, path::Path, process::Stdio, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -43,6 +43,36 @@ pub(crate) struct Served {
     pub(crate) body: Bytes,
 }
 
+/// A program that is a registry.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Software {
+    /// Debian's distribution 2.8.
+    Debian,
+    /// Distribution 3.
+    Distribution3,
+    /// The one in crane, of go-containerregistry.
+    Crane,
+}
+
+impl Software {
+    fn program(self) -> &'static str {
+        match self {
+            Self::Debian => "docker-registry",
+            Self::Distribution3 => "registry",
+            Self::Crane => "crane",
+        }
+    }
+
+    fn arguments(self, config: &Path) -> Vec<&OsStr> {
+        match self {
+            Self::Debian | Self::Distribution3 => vec!["serve".as_ref(), config.as_ref()],
+            Self::Crane => ["registry", "serve", "--address", "127.0.0.1:0"]
+                .map(OsStr::new)
+                .to_vec(),
+        }
+    }
+}
+
 impl Distribution {
     /// Starts it over plain HTTP.
     pub(crate) async fn start() -> Self {
@@ -51,6 +81,15 @@ impl Distribution {
 
     /// Starts it over plain HTTP, for one user only: `htpasswd` makes the file that it reads.
     pub(crate) async fn start_for(account: Option<(&str, &str)>) -> Self {
+        Self::start_program(Software::Debian, account).await
+    }
+
+    /// Starts a registry of another maker over plain HTTP.
+    pub(crate) async fn start_of(software: Software) -> Self {
+        Self::start_program(software, None).await
+    }
+
+    async fn start_program(software: Software, account: Option<(&str, &str)>) -> Self {
         let store = tempfile::tempdir().expect("a temporary directory");
         let auth = match account {
             Some((user, password)) => {
@@ -72,20 +111,21 @@ impl Distribution {
             store.path().join("data").display()
         )
         .expect("a file");
-        let mut process = Command::new("docker-registry")
-            .arg("serve")
-            .arg(&config)
+        let program = software.program();
+        let mut process = Command::new(program)
+            .args(software.arguments(&config))
             .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .unwrap_or_else(|error| panic!("docker-registry must be installed: {error}"));
+            .unwrap_or_else(|error| panic!("{program} must be installed: {error}"));
         let log = process.stderr.take().expect("a pipe");
         let host = timeout(Duration::from_secs(30), listening(log))
             .await
-            .expect("docker-registry starts within half a minute");
+            .unwrap_or_else(|_| panic!("{program} starts within half a minute"));
         Self {
             host,
             client: Client::builder(TokioExecutor::new()).build_http(),
@@ -227,11 +267,16 @@ async fn htpasswd(user: &str, password: &str) -> Vec<u8> {
 async fn listening(log: tokio::process::ChildStderr) -> String {
     let mut lines = BufReader::new(log).lines();
     while let Ok(Some(line)) = lines.next_line().await {
-        if let Some((_, rest)) = line.split_once("listening on ") {
-            let host = rest.split('"').next().expect("an address").to_owned();
+        let host = match line.split_once("listening on ") {
+            Some((_, rest)) => Some(rest.split('"').next().expect("an address").to_owned()),
+            None => line
+                .split_once("serving on port ")
+                .map(|(_, port)| format!("127.0.0.1:{port}")),
+        };
+        if let Some(host) = host {
             tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
             return host;
         }
     }
-    panic!("docker-registry did not start");
+    panic!("the registry did not start");
 }

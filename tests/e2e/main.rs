@@ -9,6 +9,7 @@ mod differential;
 mod distribution;
 mod layout;
 mod load;
+mod makers;
 mod manual;
 mod program;
 mod publish;
