@@ -1,6 +1,6 @@
 //! One manifest under tags: all at once, in one request where the registry takes that.
 
-use polyarch::{content::Store as _, spec::Tag};
+use polyarch::{content::Store, spec::Tag};
 
 use super::room::{Client, manifest};
 use crate::support::{
@@ -12,6 +12,12 @@ fn tags(count: usize) -> Vec<Tag> {
     (0..count)
         .map(|number| format!("t{number}").parse().unwrap())
         .collect()
+}
+
+/// Puts an image under so many tags, all of which land.
+async fn land(store: &dyn Store, image: &Loaded, count: usize) {
+    let results = store.put_tags(&manifest(image), &tags(count)).await;
+    assert!(results.iter().all(Result::is_ok));
 }
 
 fn image(registry: &Registry) -> Loaded {
@@ -29,8 +35,7 @@ async fn a_few_tags_are_a_few_requests_at_once() {
             .forever()
             .then(Fault::Delay(slow)),
     );
-    let results = store.put_tags(&manifest(&image), &tags(5)).await;
-    assert!(results.iter().all(Result::is_ok));
+    land(store.as_ref(), &image, 5).await;
     assert_eq!(registry.tags("a").len(), 5);
     assert_eq!(registry.requests().len(), 5);
     assert_eq!(registry.most_at_once(), 5);
@@ -42,23 +47,11 @@ async fn many_tags_are_one_request_where_the_registry_takes_that() {
     let image = image(&registry);
     let client = Client::of(&registry);
     let store = client.push(&registry, "a").await;
-    assert!(
-        store
-            .put_tags(&manifest(&image), &tags(100))
-            .await
-            .iter()
-            .all(Result::is_ok)
-    );
+    land(store.as_ref(), &image, 100).await;
     assert_eq!(registry.requests().len(), 1);
     assert_eq!(registry.tags("a").len(), 100);
     // Known from then on.
-    assert!(
-        store
-            .put_tags(&manifest(&image), &tags(2))
-            .await
-            .iter()
-            .all(Result::is_ok)
-    );
+    land(store.as_ref(), &image, 2).await;
     assert_eq!(registry.requests().len(), 2);
 }
 
@@ -67,21 +60,9 @@ async fn where_it_does_not_each_tag_is_put_and_nothing_asked_twice() {
     let registry = Registry::plain().await;
     let image = image(&registry);
     let store = Client::of(&registry).push(&registry, "a").await;
-    assert!(
-        store
-            .put_tags(&manifest(&image), &tags(10))
-            .await
-            .iter()
-            .all(Result::is_ok)
-    );
+    land(store.as_ref(), &image, 10).await;
     assert_eq!(registry.requests().len(), 11);
-    assert!(
-        store
-            .put_tags(&manifest(&image), &tags(10))
-            .await
-            .iter()
-            .all(Result::is_ok)
-    );
+    land(store.as_ref(), &image, 10).await;
     assert_eq!(registry.requests().len(), 21);
 }
 

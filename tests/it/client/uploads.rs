@@ -48,6 +48,11 @@ impl Copying {
         soon(to.copy_blob(&self.blob, from, &|_| ())).await
     }
 
+    /// Copies in vain.
+    async fn fails(&self, registry: &Registry) -> StoreError {
+        self.to(&Client::of(registry), registry).await.unwrap_err()
+    }
+
     /// Copies, and looks that it arrived.
     async fn arrives(&self, client: &Client, registry: &Registry) {
         self.to(client, registry).await.unwrap();
@@ -166,10 +171,7 @@ async fn what_is_too_large_for_one_request_goes_in_chunks() {
         registry.rule(large(minimum.unwrap_or(1 << 20)));
         if minimum.is_some() {
             // Nothing fits: neither the whole, nor a chunk of the least size that is allowed and is tried.
-            let error = copying
-                .to(&Client::of(&registry), &registry)
-                .await
-                .unwrap_err();
+            let error = copying.fails(&registry).await;
             assert!(error.cause.contains("413"), "{error}");
             continue;
         }
@@ -255,18 +257,12 @@ async fn a_location_that_must_not_be_followed() {
     ] {
         let rule = Rule::on(Class::UploadPost).then(Fault::header("location", location));
         registry.rule(rule);
-        let error = copying
-            .to(&Client::of(&registry), &registry)
-            .await
-            .unwrap_err();
+        let error = copying.fails(&registry).await;
         assert_eq!(error.kind, FailureKind::Refused, "{error}");
         assert!(error.cause.contains(word), "{error}");
     }
     registry.rule(Rule::on(Class::UploadPost).then(Fault::RemoveHeader("location".into())));
-    let error = copying
-        .to(&Client::of(&registry), &registry)
-        .await
-        .unwrap_err();
+    let error = copying.fails(&registry).await;
     assert_eq!(error.kind, FailureKind::Refused, "{error}");
 }
 
@@ -279,10 +275,7 @@ async fn a_damaged_source_is_never_completed() {
             let before = registry.snapshot();
             let corrupt = Rule::on(Class::BlobGet).forever().then(Fault::Corrupt);
             copying.source.rule(corrupt);
-            let error = copying
-                .to(&Client::of(&registry), &registry)
-                .await
-                .unwrap_err();
+            let error = copying.fails(&registry).await;
             assert_eq!(error.kind, FailureKind::Refused, "{error}");
             assert!(error.doing.contains("src"), "{error}");
             copying.source.clear_rules();
@@ -403,18 +396,12 @@ async fn a_registry_that_takes_nothing_is_given_up() {
     );
     let nothing = Fault::reply(202, &[("range", "0-0")], "");
     registry.rule(Rule::on(Class::UploadPatch).forever().then(nothing));
-    let error = copying
-        .to(&Client::of(&registry), &registry)
-        .await
-        .unwrap_err();
+    let error = copying.fails(&registry).await;
     assert_eq!(error.kind, FailureKind::Unavailable, "{error}");
     let around = Fault::reply(307, &[("location", "/v2/dst/blobs/uploads/x")], "");
     registry.clear_rules();
     registry.rule(Rule::on(Class::UploadPut).forever().then(around));
-    let error = copying
-        .to(&Client::of(&registry), &registry)
-        .await
-        .unwrap_err();
+    let error = copying.fails(&registry).await;
     assert_eq!(error.kind, FailureKind::Refused, "{error}");
 }
 

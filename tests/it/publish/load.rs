@@ -24,13 +24,7 @@ fn run_all(home: &Home, runs: &[Vec<String>], at_once: usize) -> Vec<(Said, Dura
         let began = Instant::now();
         let output = tokio::time::timeout(LIMIT, home.command(&words).output());
         let output = output.await.expect("an end").expect("the binary starts");
-        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-        let said = Said {
-            code: output.status.code(),
-            stdout: text(output.stdout),
-            stderr: text(output.stderr),
-        };
-        (said, began.elapsed())
+        (Said::of(output), began.elapsed())
     });
     runtime.block_on(all.buffered(at_once).collect())
 }

@@ -34,6 +34,15 @@ struct Said {
 }
 
 impl Said {
+    fn of(output: std::process::Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        Self {
+            code: output.status.code(),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
+    }
+
     /// It succeeded.
     #[track_caller]
     fn ok(self) -> Self {
@@ -128,13 +137,9 @@ impl Home {
                 .unwrap_or_else(|_| panic!("{words:?} ran for more than {LIMIT:?}"))
                 .expect("the binary starts")
         });
-        let stdout = String::from_utf8(output.stdout).expect("UTF-8");
-        let stderr = String::from_utf8(output.stderr).expect("UTF-8");
-        Said {
-            code: output.status.code(),
-            stderr: watch.end(&stdout, stderr),
-            stdout,
-        }
+        let mut said = Said::of(output);
+        said.stderr = watch.end(&said.stdout, said.stderr);
+        said
     }
 
     /// `publish` to one tag.

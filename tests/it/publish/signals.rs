@@ -87,13 +87,7 @@ impl Scene {
             }
             let output = tokio::time::timeout(Duration::from_secs(60), child.wait_with_output());
             let output = output.await.expect("an end").expect("its output");
-            let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-            let said = Said {
-                code: output.status.code(),
-                stdout: text(output.stdout),
-                stderr: text(output.stderr),
-            };
-            (said, began.elapsed())
+            (Said::of(output), began.elapsed())
         })
     }
 

@@ -1,0 +1,99 @@
+//! References as Docker reads and writes them.
+
+use super::*;
+
+const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+#[test]
+fn familiar_names_become_full() {
+    for (text, full) in [
+        ("nginx", "docker.io/library/nginx:latest"),
+        ("nginx:1", "docker.io/library/nginx:1"),
+        ("o/app", "docker.io/o/app:latest"),
+        ("index.docker.io/nginx", "docker.io/library/nginx:latest"),
+        ("docker.io/nginx", "docker.io/library/nginx:latest"),
+        ("localhost/a", "localhost/a:latest"),
+        ("localhost:5000/a/b__c:T", "localhost:5000/a/b__c:T"),
+        ("Upper/a", "Upper/a:latest"),
+        ("[::1]:5000/a", "[::1]:5000/a:latest"),
+        ("a.b/c--d.e_f", "a.b/c--d.e_f:latest"),
+        ("localhost:5000", "docker.io/library/localhost:5000"),
+    ] {
+        let reference = Reference::parse_or_latest(text).unwrap();
+        assert_eq!(reference.to_string(), full);
+        assert_eq!(full.parse::<Reference>().unwrap(), reference);
+    }
+}
+
+#[test]
+fn tag_and_digest_are_kept_whole() {
+    let text = format!("ghcr.io/o/app:1@{DIGEST}");
+    let reference = Reference::parse_or_latest(&text).unwrap();
+    assert_eq!(reference.to_string(), text);
+    assert_eq!(reference.tag().unwrap().as_str(), "1");
+    let bare = Reference::parse_or_latest(&format!("app@{DIGEST}")).unwrap();
+    assert_eq!(bare.tag(), None);
+}
+
+#[test]
+fn messages_are_dockers() {
+    let hex = &DIGEST[7..];
+    for (text, message) in [
+        ("", "invalid reference format"),
+        ("-a", "invalid reference format"),
+        ("a:b:c", "invalid reference format"),
+        ("a//b", "invalid reference format"),
+        ("a..b", "invalid reference format"),
+        ("a___b", "invalid reference format"),
+        ("a/../b", "invalid reference format"),
+        ("a:\u{e4}", "invalid reference format"),
+        ("https://ghcr.io/o/app", "invalid reference format"),
+        ("a@sha256:abc", "invalid reference format"),
+        (
+            "Foo",
+            "invalid reference format: repository name (library/Foo) must be lowercase",
+        ),
+    ] {
+        let error = Reference::parse_or_latest(text).unwrap_err();
+        assert_eq!(error.to_string(), message, "{text}");
+    }
+    let error = Reference::parse_or_latest(hex).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!("invalid repository name ({hex}), cannot specify 64-byte hexadecimal strings")
+    );
+    let long = "a".repeat(250);
+    assert_eq!(
+        Reference::parse_or_latest(&long).unwrap_err(),
+        ReferenceError::TooLong
+    );
+}
+
+#[test]
+fn a_host_that_no_address_can_have_is_refused() {
+    for host in ["1.2.3.999:5000", "a.io:99999", "[:::]", "xn--a.io"] {
+        let error = ReferenceError::Host(host.to_owned());
+        let reference = format!("{host}/app:1").parse::<Reference>();
+        assert_eq!(reference.as_ref(), Err(&error));
+        assert_eq!(host.parse::<RegistryHost>(), Err(error));
+    }
+}
+
+#[test]
+fn loopback_is_known_by_name() {
+    for (host, loopback) in [
+        ("localhost", true),
+        ("localhost:5000", true),
+        ("127.0.0.3:5000", true),
+        ("[::1]:5000", true),
+        ("ghcr.io", false),
+        ("localhost.evil.example", false),
+        ("127.0.0.1.evil.example:80", false),
+    ] {
+        assert_eq!(
+            RegistryHost(host.to_owned()).is_loopback(),
+            loopback,
+            "{host}"
+        );
+    }
+}
