@@ -33,7 +33,9 @@ pub(super) fn man() -> Result<ExitCode, Failure> {
     for subcommand in command.get_subcommands() {
         let words = format!("polyarch {}", subcommand.get_name());
         let _ = writeln!(page, ".SH \"{}\"", words.to_uppercase());
-        let part = clap_mangen::Man::new(subcommand.clone().name(words.clone()).bin_name(words));
+        let subcommand = subcommand.clone().name(words.clone()).bin_name(words);
+        // Of an option that `-h` leaves out, the page would have the name alone.
+        let part = clap_mangen::Man::new(subcommand.mut_args(|it| it.hide_short_help(false)));
         let parts = [
             section(|out| part.render_description_section(out))?,
             section(|out| part.render_synopsis_section(out))?,

@@ -95,6 +95,13 @@ fn the_manual_page_has_every_command() {
         assert!(page.contains(&section), "{command}");
     }
     assert!(page.contains("EXIT CODES\""), "{page}");
+    // Every option says what it is for: after its name on a line of its own.
+    let options: Vec<&str> = page.split(".TP\n").skip(1).collect();
+    assert!(options.len() > 50, "{}", options.len());
+    for option in options {
+        let text = option.lines().nth(1).unwrap_or_default();
+        assert!(!text.is_empty() && !text.starts_with('.'), "{option}");
+    }
 }
 
 #[test]
