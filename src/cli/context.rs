@@ -3,7 +3,7 @@
 use std::io::IsTerminal as _;
 use std::sync::Arc;
 
-use super::args::ConnectionArgs;
+use super::connection_args::ConnectionArgs;
 use super::failure::Failure;
 use super::publish_args::ProgressArg;
 use super::signals;

@@ -3,6 +3,7 @@
 mod annotate;
 mod args;
 mod auth;
+mod connection_args;
 mod context;
 mod copy;
 mod create;
@@ -29,7 +30,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, FromArgMatches as _};
 
 use crate::environment::Environment;
-use args::{Cli, Command, ConnectionArgs};
+use args::{Cli, Command};
+use connection_args::ConnectionArgs;
 use context::{Context, Progress};
 use failure::Failure;
 pub use failure::exit;

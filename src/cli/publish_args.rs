@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::args::ConnectionArgs;
+use super::connection_args::ConnectionArgs;
 
 /// What goes into an index, and what is done with it. Every option can come from `POLYARCH_<OPTION>`.
 #[derive(Args, Debug)]

@@ -2,8 +2,7 @@
 
 use super::super::result::{EntryResult, IndexResult};
 use super::super::tree::human_size;
-use super::markdown::{Page, code, text};
-use super::summary::counted;
+use super::markdown::{Page, code, counted, text};
 use crate::spec::Digest;
 
 pub(super) fn entries(page: &mut Page, result: &IndexResult) {

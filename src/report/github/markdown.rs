@@ -98,6 +98,15 @@ pub(super) fn text(value: &str) -> String {
     safe.replace("://", "&#58;//").replace("www.", "www&#46;")
 }
 
+/// `1 tag`, `2 tags`.
+pub(super) fn counted(count: usize, what: &str) -> String {
+    if count == 1 {
+        format!("1 {what}")
+    } else {
+        format!("{count} {what}s")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

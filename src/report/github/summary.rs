@@ -7,7 +7,7 @@ use super::super::result::{ErrorResult, IndexResult, Status, TagResult};
 use super::super::text::outcome;
 use super::super::tree::human_size;
 use super::entries::entries;
-use super::markdown::{Page, code, html_code, is_plain, text};
+use super::markdown::{Page, code, counted, html_code, is_plain, text};
 use crate::spec::MediaType;
 
 /// GitHub takes 1 MiB from a step, and shows nothing of more.
@@ -214,14 +214,6 @@ fn notices(page: &mut Page, result: &IndexResult) {
     }
     if !result.notices.is_empty() {
         page.line("");
-    }
-}
-
-pub(super) fn counted(count: usize, what: &str) -> String {
-    if count == 1 {
-        format!("1 {what}")
-    } else {
-        format!("{count} {what}s")
     }
 }
 
