@@ -82,6 +82,11 @@ pub(crate) fn find(name: &str) -> Option<PathBuf> {
     candidates.find(|candidate| candidate.is_file())
 }
 
+/// The middle of the times of three runs.
+pub(crate) fn median_of_three(run: &mut dyn FnMut() -> Duration) -> Duration {
+    median((0..3).map(|_| run()).collect())
+}
+
 /// The middle one of an odd number of values.
 pub(crate) fn median<T: PartialOrd + Copy>(mut values: Vec<T>) -> T {
     values.sort_by(|one, other| one.partial_cmp(other).expect("comparable"));

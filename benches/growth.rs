@@ -66,7 +66,7 @@ fn point(what: &'static str, count: usize, (scene, line): (Scene, String)) -> Po
     };
     run(&scene);
     let cost = scene.cost_of(&mut run);
-    let round_trips = scene.slope(DISTANCES, 3, median, &mut run);
+    let round_trips = scene.slope(DISTANCES, child::median_of_three, &mut run);
     Point {
         what,
         count,

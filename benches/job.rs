@@ -270,8 +270,8 @@ fn measure(variant: &Variant) -> Row {
     scene.set_latency(COUNTED_AT);
     let cost = scene.cost_of(&mut run);
     scene.set_latency(Duration::ZERO);
-    let near = median((0..3).map(|_| run(&scene)).collect());
-    let round_trips = scene.slope(DISTANCES, 3, median, &mut run);
+    let near = child::median_of_three(&mut || run(&scene));
+    let round_trips = scene.slope(DISTANCES, child::median_of_three, &mut run);
     let round_trips = (round_trips * 10.0).round() / 10.0;
     let few = variant
         .most_requests

@@ -210,18 +210,17 @@ impl Scene {
         }
     }
 
-    /// The number of serial round trips: the slope of the time that `work` takes against the distance. `pick`
-    /// chooses among the times of the runs at one distance.
+    /// The number of serial round trips: the slope of the time that `work` takes against the distance. `time` runs
+    /// it at one distance as often as it wants to, and says how long it takes there.
     pub fn slope(
         &self,
         distances: [Duration; 2],
-        runs: usize,
-        pick: impl Fn(Vec<Duration>) -> Duration,
+        time: impl Fn(&mut dyn FnMut() -> Duration) -> Duration,
         mut work: impl FnMut(&Self) -> Duration,
     ) -> f64 {
         let times = distances.map(|distance| {
             self.set_latency(distance);
-            pick((0..runs).map(|_| work(self)).collect()).as_secs_f64()
+            time(&mut || work(self)).as_secs_f64()
         });
         (times[1] - times[0]) / (distances[1].as_secs_f64() - distances[0].as_secs_f64())
     }
