@@ -1,5 +1,6 @@
 //! What the commands that talk to registries share: the environment, who is told what happens, and the stores.
 
+use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
 use std::sync::Arc;
 
@@ -11,9 +12,11 @@ use crate::auth::Keychain;
 use crate::cache::{Cache, Configs};
 use crate::environment::Environment;
 use crate::interrupt::Interrupt;
+use crate::plan::Place;
 use crate::progress::Observed;
 use crate::registry::{Insecure, Registries, RegistrySettings};
 use crate::report::{Console, ConsoleMode, JsonLines};
+use crate::spec::RegistryHost;
 use crate::stores::Stores;
 use crate::transport::{Pace, TlsProfile, Transport, TransportSettings};
 
@@ -90,8 +93,25 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// The places of one run, with the trust and limits of its options.
+    /// The places of one run, with the trust and limits of its options. The call names all its registries.
     pub(super) fn stores(&self, options: &ConnectionArgs) -> Stores {
+        self.stores_of(options, None)
+    }
+
+    /// The same for a call that names `places`, and may be led to registries that it does not name.
+    pub(super) fn stores_beyond<'p>(
+        &self,
+        options: &ConnectionArgs,
+        places: impl IntoIterator<Item = &'p Place>,
+    ) -> Stores {
+        let named = places.into_iter().filter_map(|place| match place {
+            Place::Repository(repository) => Some(repository.registry().clone()),
+            Place::Layout(_) | Place::Targets => None,
+        });
+        self.stores_of(options, Some(named.collect()))
+    }
+
+    fn stores_of(&self, options: &ConnectionArgs, named: Option<BTreeSet<RegistryHost>>) -> Stores {
         // An authority that the user trusts is trusted for token servers and redirects, too.
         let tls = TlsProfile {
             ca_cert: options.ca_cert.clone(),
@@ -113,6 +133,7 @@ impl<'a> Context<'a> {
             } else {
                 Insecure::Nobody
             },
+            named,
             ca_cert: options.ca_cert.clone(),
             tls,
             max_manifest: options.max_manifest,

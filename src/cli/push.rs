@@ -28,7 +28,8 @@ pub(super) async fn run(arguments: &PushArgs, context: &Context<'_>) -> Result<E
             Severity::Notice => Event::Notice(&notice.text),
         });
     }
-    let stores = context.stores(&arguments.connection);
+    let named = targets.iter().map(|target| &target.place);
+    let stores = context.stores_beyond(&arguments.connection, named);
     let options = ExecuteOptions {
         verify: arguments.verify,
         jobs: arguments.connection.jobs.into(),

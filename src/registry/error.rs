@@ -213,21 +213,36 @@ pub(super) fn unreachable(
     call: &Call,
     error: &TransportError,
     allows_insecure: bool,
+    is_named: bool,
 ) -> StoreError {
     let registry = call.repository.registry();
     let told = |kind| StoreError::new(kind, call.doing.clone(), error.to_string());
+    let for_named_only = || {
+        format!(
+            "--insecure is for the registries that the command names, and {registry} is not one"
+        )
+    };
     match error {
         TransportError::NotTls { host } if allows_insecure => {
             told(FailureKind::Unavailable).hint(format!("{host} answered something that is neither TLS nor HTTP"))
         }
-        TransportError::NotTls { .. } => told(FailureKind::Other).hint(format!(
+        TransportError::NotTls { .. } if is_named => told(FailureKind::Other).hint(format!(
             "{registry} speaks plain HTTP: if that is meant, allow it with --insecure"
         )),
+        TransportError::NotTls { .. } => told(FailureKind::Other)
+            .hint(format!(
+                "{registry} speaks plain HTTP: if that is meant, publish with `polyarch publish --insecure`, which names its sources"
+            ))
+            .hint(for_named_only()),
         TransportError::Tls { .. } => told(FailureKind::Other)
             .hint(format!(
                 "trust its certificate with --ca-cert FILE, SSL_CERT_FILE, or /etc/docker/certs.d/{registry}/ca.crt"
             ))
-            .hint("or do without certificate checks for this call with --insecure"),
+            .hint(if is_named {
+                "or do without certificate checks for this call with --insecure".to_owned()
+            } else {
+                for_named_only()
+            }),
         TransportError::Connect { dns: true, .. } => told(FailureKind::Unavailable)
             .hint(format!("is the name {registry} right? It could not be resolved")),
         TransportError::Connect { .. } => {

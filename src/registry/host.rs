@@ -28,6 +28,8 @@ pub(super) struct Host {
     schemes: Schemes,
     /// Certificates are not checked, so that what is learnt here is nothing to rely on later.
     insecure: bool,
+    /// The command names it, so that `--insecure` is for it.
+    is_named: bool,
     memories: Mutex<HashMap<String, Arc<Memory>>>,
 }
 
@@ -54,6 +56,7 @@ impl Host {
         registry: RegistryHost,
         transport: Transport,
         profile: &TlsProfile,
+        is_named: bool,
         facts: Facts,
     ) -> Result<Self, TransportError> {
         let known = facts.of(&registry);
@@ -71,6 +74,7 @@ impl Host {
         Ok(Self {
             schemes,
             insecure: profile.insecure,
+            is_named,
             memories: Mutex::default(),
             registry,
             transport,
@@ -315,7 +319,7 @@ impl Host {
                 answer.retry_after(),
             ),
             Setback::Transport(error) => {
-                let told = unreachable(call, error, self.schemes.allows_plain());
+                let told = unreachable(call, error, self.schemes.allows_plain(), self.is_named);
                 if !error.is_retryable() {
                     return Err(told);
                 }

@@ -1,7 +1,7 @@
 //! All registries of one run: who may be spoken to without certificate checks, which credential goes with
 //! which repository, one token for all that a registry is asked.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -29,7 +29,7 @@ pub enum Insecure {
     /// None.
     #[default]
     Nobody,
-    /// Every registry that the command names.
+    /// Those that the command names: see [`RegistrySettings::named`].
     Named,
 }
 
@@ -38,12 +38,23 @@ pub enum Insecure {
 pub struct RegistrySettings {
     /// `--insecure`.
     pub insecure: Insecure,
+    /// The registries that the command names; `None`: all that it speaks to. A draft leads to others, whose
+    /// certificates are checked whatever was said of its own.
+    pub named: Option<BTreeSet<RegistryHost>>,
     /// `--ca-cert`.
     pub ca_cert: Option<PathBuf>,
     /// What the environment says of trust.
     pub tls: TlsProfile,
     /// The most bytes of a manifest.
     pub max_manifest: u64,
+}
+
+impl RegistrySettings {
+    fn names(&self, registry: &RegistryHost) -> bool {
+        self.named
+            .as_ref()
+            .is_none_or(|named| named.contains(registry))
+    }
 }
 
 /// The limit of a manifest unless an option raises it: 4 MiB, as the distribution project's.
@@ -114,13 +125,16 @@ impl Registries {
         if let Some(host) = hosts.get(registry) {
             return Ok(Arc::clone(host));
         }
-        let mut tls = self.0.settings.tls.clone();
-        tls.insecure = self.0.settings.insecure == Insecure::Named;
-        tls.ca_cert.clone_from(&self.0.settings.ca_cert);
+        let settings = &self.0.settings;
+        let mut tls = settings.tls.clone();
+        let is_named = settings.names(registry);
+        tls.insecure = is_named && settings.insecure == Insecure::Named;
+        tls.ca_cert.clone_from(&settings.ca_cert);
         let host = Host::new(
             registry.clone(),
             self.0.transport.clone(),
             &tls,
+            is_named,
             self.0.facts.clone(),
         )
         .map_err(|error| {

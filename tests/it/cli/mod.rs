@@ -8,3 +8,4 @@ mod lists;
 mod schema;
 mod siege;
 mod surroundings;
+mod trust;
