@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use super::args::AnnotateArgs;
+use super::csv;
 use super::failure::{Failure, exit};
 use crate::draft::{Draft, Drafts, Entry};
 use crate::environment::Environment;
@@ -163,9 +164,13 @@ fn edit_platform(entry: &mut Entry, arguments: &AnnotateArgs) -> Result<(), Fail
     if let Some(version) = &arguments.os_version {
         platform.os_version.clone_from(version);
     }
-    for feature in arguments.os_features.iter().filter(|name| !name.is_empty()) {
-        if !platform.os_features.contains(feature) {
-            platform.os_features.push(feature.clone());
+    for list in &arguments.os_features {
+        let features = csv::fields(list)
+            .map_err(|error| Failure::usage(format!("--os-features {list}: {error}")))?;
+        for feature in features {
+            if !platform.os_features.contains(&feature) {
+                platform.os_features.push(feature);
+            }
         }
     }
     Ok(())

@@ -86,19 +86,19 @@ pub(super) struct CreateArgs {
 )]
 pub(super) struct AnnotateArgs {
     /// Set the operating system
-    #[arg(long, value_name = "OS")]
+    #[arg(long, value_name = "OS", allow_hyphen_values = true)]
     pub(super) os: Option<String>,
     /// Set the architecture
-    #[arg(long, value_name = "ARCH")]
+    #[arg(long, value_name = "ARCH", allow_hyphen_values = true)]
     pub(super) arch: Option<String>,
     /// Set the variant of the architecture; "" clears it
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     pub(super) variant: Option<String>,
     /// Set the version of the operating system; "" clears it
-    #[arg(long, value_name = "VERSION")]
+    #[arg(long, value_name = "VERSION", allow_hyphen_values = true)]
     pub(super) os_version: Option<String>,
-    /// Add features of the operating system
-    #[arg(long, value_name = "FEATURE", value_delimiter = ',')]
+    /// Add features of the operating system, with commas between them
+    #[arg(long, value_name = "FEATURE", allow_hyphen_values = true)]
     pub(super) os_features: Vec<String>,
     /// Set an annotation, on the entry or, without MANIFEST, on the list; an empty value removes it
     #[arg(long, value_name = "KEY=VALUE")]

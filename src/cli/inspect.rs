@@ -291,7 +291,7 @@ async fn read(
         }
     } else if let Some(image) = subject.manifest.image()
         && needs_more
-        && image.config.media_type.is_image_config()
+        && image.config.size <= MAX_CONFIG
     {
         let bytes = store.blob(&image.config, MAX_CONFIG).await?;
         subject.platform = parse::<ImageConfig>(&bytes).ok().map(Platform::from);

@@ -7,6 +7,7 @@ mod connection_args;
 mod context;
 mod copy;
 mod create;
+mod csv;
 mod failure;
 mod from_environment;
 mod inspect;

@@ -40,6 +40,8 @@ pub(super) fn unwrap(arguments: Vec<OsString>) -> Call {
     {
         Some(position) => {
             let mut own = vec![OsString::from(NAME)];
+            // `docker help polyarch COMMAND`.
+            own.extend((arguments[position] == "help").then(|| "help".into()));
             own.extend_from_slice(&arguments[position + 2..]);
             Call::Command(own)
         }
@@ -79,6 +81,10 @@ mod tests {
         assert_eq!(
             command(&[plugin, "--debug", "polyarch", "create", "polyarch"]),
             ["polyarch", "create", "polyarch"]
+        );
+        assert_eq!(
+            command(&[plugin, "--debug", "help", "polyarch", "push"]),
+            ["polyarch", "help", "push"]
         );
     }
 }

@@ -48,9 +48,21 @@ pub(super) async fn run(arguments: &PushArgs, context: &Context<'_>) -> Result<E
         return Err(failure);
     }
     if arguments.purge {
-        drafts.remove(&list)?;
+        purge(&drafts, &draft, context)?;
     }
     print(pushed(&execution, &plan).as_bytes())
+}
+
+/// Removes what was pushed, unless another process has changed it meanwhile: that was not pushed.
+fn purge(drafts: &Drafts, pushed: &Draft, context: &Context<'_>) -> Result<(), Failure> {
+    let is_other = |draft: &Draft| draft != pushed;
+    let left = drafts.update(&pushed.list, |now| Ok::<_, Failure>(now.filter(is_other)))?;
+    if left.is_some() {
+        let list = &pushed.list;
+        let text = format!("{list} was changed while it was pushed: what is there now is kept");
+        context.observed.observe(Event::Warning(&text));
+    }
+    Ok(())
 }
 
 fn no_such_list(list: &Reference) -> Failure {
@@ -59,16 +71,11 @@ fn no_such_list(list: &Reference) -> Failure {
     ))
 }
 
-/// The list's own name, and what `--tag` adds: a bare tag belongs to the list's repository.
+/// The list's own name (as with Docker, its tag counts even where a digest stands behind it), and what `--tag` adds: a bare tag belongs to the list's repository.
 fn targets(list: &Reference, tags: &[String]) -> Result<Vec<Target>, Failure> {
     let mut targets = vec![Target {
         place: Place::Repository(list.repository().clone()),
-        tags: list
-            .tag()
-            .filter(|_| list.digest().is_none())
-            .cloned()
-            .into_iter()
-            .collect(),
+        tags: list.tag().cloned().into_iter().collect(),
     }];
     for text in tags
         .iter()

@@ -14,7 +14,10 @@ pub(super) fn run(arguments: &RmArgs, environment: &Environment) -> Result<ExitC
     for text in &arguments.lists {
         if let Err(failure) = remove(&drafts, text) {
             let _ = failure.print();
-            code = code.max(failure.code());
+            // That a list was not there is what scripts ask for.
+            if code != exit::FAILURE {
+                code = failure.code();
+            }
         }
     }
     Ok(ExitCode::from(code))

@@ -24,10 +24,11 @@ pub(super) fn resolve(command: &Command, arguments: &[OsString]) -> Result<Switc
         let text = argument.to_str().unwrap_or_default();
         is_over |= text == "--";
         subcommand = subcommand.or_else(|| command.find_subcommand(text));
-        let found = subcommand
-            .filter(|_| !is_over)
-            .and_then(|subcommand| switch_of(subcommand, text));
-        let Some((switch, value)) = found else {
+        let found = subcommand.filter(|_| !is_over).and_then(|subcommand| {
+            let (switch, value) = switch_of(subcommand, text)?;
+            Some((subcommand, switch, value))
+        });
+        let Some((subcommand, switch, value)) = found else {
             resolved.push((argument.clone(), None));
             continue;
         };
@@ -42,7 +43,8 @@ pub(super) fn resolve(command: &Command, arguments: &[OsString]) -> Result<Switc
                 declined.push(long);
             }
             Some(None) => {
-                return Err(command.clone().error(
+                let words = format!("{} {}", command.get_name(), subcommand.get_name());
+                return Err(subcommand.clone().bin_name(words).error(
                     ErrorKind::InvalidValue,
                     format!("{text}: --{long} is to be true or false"),
                 ));

@@ -38,7 +38,7 @@ pub(super) struct Members {
 /// Why a file is not a tar archive that is read here.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TarError {
-    #[error("{0}")]
+    #[error(transparent)]
     Io(#[from] io::Error),
     #[error("it is cut off: a member ends behind the end of the file")]
     Truncated,

@@ -17,6 +17,8 @@ use crate::stores::Stores;
 
 /// The most bytes of an image config that are read for its platform.
 const MAX_CONFIG: u64 = 4 << 20;
+/// The largest config of an artifact that is read for a platform, in bytes: a document, and no file.
+const MAX_ARTIFACT_CONFIG: u64 = 64 << 10;
 /// How deep indexes may be nested.
 const MAX_DEPTH: usize = 3;
 /// The most bytes of manifests that the sources of one index may have in all: 10,000 usual ones have 30 MB, and what
@@ -208,8 +210,8 @@ impl Reader<'_> {
                 Node::index(manifest, children)
             } else {
                 let platform = match manifest.image() {
-                    Some(image) if self.needs_config(image, given) => {
-                        Some(self.config_platform(&manifest, image).await?)
+                    Some(image) if self.needs_config(given) => {
+                        self.config_platform(&manifest, image).await?
                     }
                     _ => None,
                 };
@@ -240,18 +242,23 @@ impl Reader<'_> {
         self.entry(entry, depth).await
     }
 
-    fn needs_config(&self, image: &ImageManifest, given: Option<&Descriptor>) -> bool {
+    fn needs_config(&self, given: Option<&Descriptor>) -> bool {
         let has_platform = given.is_some_and(|descriptor| {
             descriptor.platform.is_some() || attestation::is_attestation(descriptor)
         });
-        !self.platform_known && !has_platform && image.config.media_type.is_image_config()
+        !self.platform_known && !has_platform
     }
 
+    /// What the config says, of whatever type it is. That of an artifact may be anything, and then says nothing.
     async fn config_platform(
         &self,
         manifest: &Manifest,
         image: &ImageManifest,
-    ) -> Result<Platform, StoreError> {
+    ) -> Result<Option<Platform>, StoreError> {
+        let is_of_image = image.config.media_type.is_image_config();
+        if !is_of_image && image.config.size > MAX_ARTIFACT_CONFIG {
+            return Ok(None);
+        }
         let is_remote = self.store.repository().is_some();
         let known = self.configs.get(&image.config).filter(|_| is_remote);
         let is_known = known.is_some();
@@ -259,12 +266,17 @@ impl Reader<'_> {
             Some(bytes) => bytes,
             None => self.store.blob(&image.config, MAX_CONFIG).await?,
         };
-        let config: ImageConfig = parse(&bytes)
-            .map_err(|error| self.refused(manifest, format!("its config is unusable: {error}")))?;
+        let platform = match parse::<ImageConfig>(&bytes) {
+            Ok(config) => Some(config.into()),
+            Err(_) if !is_of_image => None,
+            Err(error) => {
+                return Err(self.refused(manifest, format!("its config is unusable: {error}")));
+            }
+        };
         if is_remote && !is_known {
             self.configs.keep(&image.config, &bytes);
         }
-        Ok(config.into())
+        Ok(platform)
     }
 
     fn refused(&self, manifest: &Manifest, cause: String) -> StoreError {

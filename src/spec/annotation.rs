@@ -41,7 +41,7 @@ pub enum AnnotationRuleError {
     )]
     Level(String),
     /// A platform in brackets that is none.
-    #[error("{0}")]
+    #[error(transparent)]
     Platform(#[from] PlatformError),
 }
 

@@ -82,7 +82,8 @@ impl MediaType {
         )
     }
 
-    /// Whether the config of an image with this type says a platform.
+    /// Whether this is the config of an image, and not that of an artifact. Others may say a platform, too, and
+    /// Docker believes them.
     pub fn is_image_config(&self) -> bool {
         matches!(self.as_str(), Self::OCI_CONFIG | Self::DOCKER_CONFIG)
     }

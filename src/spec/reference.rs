@@ -57,12 +57,18 @@ pub enum ReferenceError {
     TooLong,
     /// The digest part is wrong.
     #[error("invalid reference format: {0}")]
-    Digest(#[from] DigestError),
+    Digest(DigestError),
     /// A tag was given where it does not fit the grammar.
     #[error(
         "invalid tag {0:?}: a tag has 1 to 128 characters of A-Z a-z 0-9 . _ - and does not start with . or -"
     )]
     Tag(String),
+}
+
+impl From<DigestError> for ReferenceError {
+    fn from(error: DigestError) -> Self {
+        Self::Digest(error)
+    }
 }
 
 impl RegistryHost {

@@ -1,11 +1,13 @@
 //! The life of a list: create, amend, replace, annotate, push, under one tag or many, here and elsewhere.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use super::bench::Bench;
 use crate::support::{
     image::{Image, Index, media},
-    registry::{Class, Registry},
+    registry::{Class, Fault, Registry, Rule},
 };
 
 fn bench() -> Bench {
@@ -253,4 +255,52 @@ fn lists_are_listed_and_shown() {
     );
     let (_, bytes) = bench.registry.manifest("app", "1").expect("a list");
     assert_eq!(bench.ok("inspect --raw HOST/app:1").as_bytes(), bytes);
+}
+
+/// What was put into a list while it was pushed was not pushed, and must not be forgotten.
+#[test]
+fn purge_keeps_what_came_meanwhile() {
+    let bench = bench();
+    bench.ok("create HOST/app:1 HOST/app:a");
+    let slow = Fault::Delay(Duration::from_secs(2));
+    let list = Rule::on(Class::ManifestPut).path("*/manifests/1");
+    bench.registry.rule(list.then(slow));
+    std::thread::scope(|scope| {
+        let pushed = scope.spawn(|| bench.run("push --purge HOST/app:1"));
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while bench.registry.count(Class::ManifestPut) == 0 {
+            assert!(Instant::now() < deadline, "nothing is pushed");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        bench.ok("create --amend HOST/app:1 HOST/app:b");
+        let pushed = pushed.join().expect("an end");
+        assert_eq!(pushed.code, 0, "{pushed:?}");
+        let told = pushed.stderr.contains("changed while it was pushed");
+        assert!(told, "{pushed:?}");
+    });
+    assert_eq!(digests(&bench, "1").len(), 1);
+    bench.ok("push --purge HOST/app:1");
+    assert_eq!(digests(&bench, "1").len(), 2);
+    assert!(bench.drafts().is_empty());
+}
+
+/// Docker reads every config, whatever it is called.
+#[test]
+fn a_config_of_another_type_says_a_platform_too() {
+    let bench = bench();
+    let image = Image::new("linux/arm64/v8").load(&bench.registry, "app", "x");
+    let unknown = "application/vnd.example.config.v1+json";
+    let text = String::from_utf8(image.bytes.to_vec()).expect("JSON");
+    let other = text.replace("application/vnd.oci.image.config.v1+json", unknown);
+    assert_ne!(text, other);
+    bench
+        .registry
+        .put_manifest("app", Some("x"), &image.media_type, other);
+    bench.ok("create HOST/app:1 HOST/app:x");
+    bench.ok("push HOST/app:1");
+    let list = bench.registry.document("app", "1").expect("a list");
+    let platform = json!({"architecture": "arm64", "os": "linux", "variant": "v8"});
+    assert_eq!(list["manifests"][0]["platform"], platform);
+    let shown = bench.ok("inspect -v HOST/app:x");
+    assert!(shown.contains("\"variant\": \"v8\""), "{shown}");
 }
