@@ -1,5 +1,7 @@
 //! Who is trusted: the bundled roots, those of the system, and what the user adds for one registry.
 
+mod host_directory;
+mod identities;
 mod usage;
 
 use std::path::{Path, PathBuf};
@@ -9,7 +11,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore,
@@ -17,6 +19,8 @@ use rustls::{
 };
 
 use crate::environment::Environment;
+use host_directory::HostDirectory;
+use identities::Identities;
 use usage::is_for_servers;
 
 /// The most that a certificate file may hold, in bytes.
@@ -96,7 +100,7 @@ impl TlsProfile {
         let mut warnings = Vec::new();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut extra = Vec::new();
-        let mut client = None;
+        let mut identities = Vec::new();
         for (variable, path) in [
             ("SSL_CERT_FILE", &self.system_file),
             ("SSL_CERT_DIR", &self.system_dir),
@@ -111,14 +115,10 @@ impl TlsProfile {
             extra.extend(read_certificates(path)?);
         }
         for dir in &self.certs_d {
-            match HostDirectory::read(&dir.join(host)) {
-                Ok(Some(found)) => {
-                    extra.extend(found.authorities);
-                    client = client.or(found.client);
-                }
-                Ok(None) => {}
-                Err(error) => warnings.push(error.to_string()),
-            }
+            let found = HostDirectory::read(&dir.join(host), provider.key_provider);
+            extra.extend(found.authorities);
+            identities.extend(found.identities);
+            warnings.extend(found.passed_over.iter().map(ToString::to_string));
         }
         let verifier: Arc<dyn ServerCertVerifier> = if self.insecure {
             Arc::new(TrustAnyone(Arc::clone(&provider)))
@@ -130,66 +130,13 @@ impl TlsProfile {
             .expect("ring supports the default versions of TLS")
             .dangerous()
             .with_custom_certificate_verifier(verifier);
-        let mut config = match client {
-            Some((path, chain, key)) => {
-                builder
-                    .with_client_auth_cert(chain, key)
-                    .map_err(|error| TlsError {
-                        path,
-                        cause: error.to_string(),
-                    })?
-            }
-            None => builder.with_no_client_auth(),
+        let mut config = if identities.is_empty() {
+            builder.with_no_client_auth()
+        } else {
+            builder.with_client_cert_resolver(Arc::new(Identities(identities)))
         };
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok((config, warnings))
-    }
-}
-
-type ClientIdentity = (
-    PathBuf,
-    Vec<CertificateDer<'static>>,
-    PrivateKeyDer<'static>,
-);
-
-/// What a directory `certs.d/<host:port>/` holds: `*.crt` are authorities, `*.cert` with `*.key` beside it
-/// is who we are. <https://docs.docker.com/engine/security/certificates/>.
-struct HostDirectory {
-    authorities: Vec<CertificateDer<'static>>,
-    client: Option<ClientIdentity>,
-}
-
-impl HostDirectory {
-    fn read(dir: &Path) -> Result<Option<Self>, TlsError> {
-        let failed = |error: &std::io::Error| TlsError {
-            path: dir.to_owned(),
-            cause: error.to_string(),
-        };
-        let entries = match std::fs::read_dir(dir) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(failed(&error)),
-        };
-        let mut paths: Vec<PathBuf> = entries
-            .map(|entry| entry.map(|entry| entry.path()))
-            .collect::<Result<_, _>>()
-            .map_err(|error| failed(&error))?;
-        paths.sort();
-        let mut found = Self {
-            authorities: Vec::new(),
-            client: None,
-        };
-        for path in paths {
-            match path.extension().and_then(|extension| extension.to_str()) {
-                Some("crt") => found.authorities.extend(read_certificates(&path)?),
-                Some("cert") if found.client.is_none() => {
-                    let key = read_key(&path.with_extension("key"))?;
-                    found.client = Some((path.clone(), read_certificates(&path)?, key));
-                }
-                _ => {}
-            }
-        }
-        Ok(Some(found))
     }
 }
 
@@ -219,13 +166,6 @@ fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsErr
         return Err(failed("no PEM certificate in it".to_owned()));
     }
     Ok(certificates)
-}
-
-fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    PrivateKeyDer::from_pem_slice(&read_pem(path)?).map_err(|error| TlsError {
-        path: path.to_owned(),
-        cause: error.to_string(),
-    })
 }
 
 /// Trusts the bundled roots and what the user named; the system's store is read only when those do not

@@ -22,6 +22,12 @@ fn own_authority_for(until: i32, usages: &[ExtendedKeyUsagePurpose]) -> Certific
     params.self_signed(&key).unwrap().der().clone()
 }
 
+pub(super) fn pem(certificate: &[u8]) -> String {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    let (label, text) = ("CERTIFICATE", STANDARD.encode(certificate));
+    format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n")
+}
+
 /// Whether a server at `name` that shows `certificate` is believed by somebody who trusts `trusted`.
 fn verify(
     certificate: &CertificateDer<'_>,
@@ -37,10 +43,7 @@ fn verify(
     };
     let mut extra = Vec::new();
     if in_system {
-        use base64::{Engine as _, engine::general_purpose::STANDARD};
-        let (label, text) = ("CERTIFICATE", STANDARD.encode(trusted));
-        let pem = format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n");
-        std::fs::write(file, pem).unwrap();
+        std::fs::write(file, pem(trusted)).unwrap();
     } else {
         extra.push(trusted.clone());
     }

@@ -3,6 +3,7 @@
 
 mod auth;
 mod blobs;
+mod certs_d;
 mod counts;
 mod credential_safety;
 mod faults;

@@ -7,7 +7,7 @@ use polyarch::registry::{Access, HostFacts};
 use super::room::{Builder, soon, tag};
 use crate::support::{
     image::Image,
-    registry::{Class, Fault, Greeting, Registry, Rule, Scheme, tls},
+    registry::{Class, Fault, Greeting, Registry, Rule, Scheme},
 };
 
 async fn registry(scheme: Scheme) -> Registry {
@@ -141,51 +141,6 @@ async fn elsewhere_nothing_is_spoken_in_the_clear_unless_the_user_says_so() {
     let client = through(plain().insecure()).build();
     let store = client.open(&name, Access::Pull).await.unwrap();
     soon(store.manifest(&tag("t"))).await.unwrap();
-}
-
-#[tokio::test]
-async fn certs_d_names_authorities_and_who_we_are() {
-    let registry = Registry::builder()
-        .tls()
-        .client_certificates()
-        .start()
-        .await;
-    Image::new("linux/amd64").load(&registry, "a", "t");
-    let mut builder = plain();
-    let certs = builder.home().join("certs.d");
-    let dir = certs.join(registry.host());
-    std::fs::create_dir_all(&dir).unwrap();
-    std::fs::write(dir.join("ca.crt"), tls::ca_pem()).unwrap();
-    builder.certs_d = vec![certs.clone()];
-    assert!(read(&registry, builder).await.is_err());
-    assert!(registry.requests().is_empty());
-
-    let identity = tls::client_identity();
-    let mut builder = plain();
-    let certs = builder.home().join("certs.d");
-    let dir = certs.join(registry.host());
-    std::fs::create_dir_all(&dir).unwrap();
-    std::fs::write(dir.join("ca.crt"), tls::ca_pem()).unwrap();
-    std::fs::write(dir.join("client.cert"), identity.certificate).unwrap();
-    std::fs::write(dir.join("client.key"), identity.key).unwrap();
-    builder.certs_d = vec![certs];
-    read(&registry, builder).await.unwrap();
-}
-
-#[tokio::test]
-async fn a_directory_of_certificates_that_cannot_be_used_is_a_warning() {
-    let registry = registry(Scheme::TlsHttp2).await;
-    let mut builder = Builder::of(&registry);
-    let certs = builder.home().join("certs.d");
-    let dir = certs.join(registry.host());
-    std::fs::create_dir_all(&dir).unwrap();
-    std::fs::write(dir.join("ca.crt"), "no certificate").unwrap();
-    builder.certs_d = vec![certs];
-    let client = builder.build();
-    let store = client.pull(&registry, "a").await;
-    store.manifest(&tag("t")).await.unwrap();
-    let warnings = client.told.of("warning");
-    assert!(warnings[0].contains("ca.crt"), "{warnings:?}");
 }
 
 #[tokio::test]

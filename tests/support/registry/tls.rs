@@ -41,15 +41,22 @@ pub fn roots() -> RootCertStore {
 
 /// A client certificate that a server with `client_certificates` lets in.
 pub fn client_identity() -> Identity {
+    identity_signed_by(authority())
+}
+
+/// A client certificate of an authority that no server here knows.
+pub fn stranger_identity() -> Identity {
+    identity_signed_by(&new_authority("an authority of strangers"))
+}
+
+fn identity_signed_by(authority: &CertifiedIssuer<'static, KeyPair>) -> Identity {
     let key = KeyPair::generate().expect("the system has random numbers");
     let mut params = CertificateParams::default();
     params
         .distinguished_name
         .push(DnType::CommonName, "polyarch test client");
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-    let certificate = params
-        .signed_by(&key, authority())
-        .expect("valid parameters");
+    let certificate = params.signed_by(&key, authority).expect("valid parameters");
     Identity {
         certificate: certificate.pem(),
         key: key.serialize_pem(),
@@ -100,14 +107,14 @@ pub fn acceptor(http2: bool, client_certificates: bool) -> TlsAcceptor {
 
 fn authority() -> &'static CertifiedIssuer<'static, KeyPair> {
     static AUTHORITY: OnceLock<CertifiedIssuer<'static, KeyPair>> = OnceLock::new();
-    AUTHORITY.get_or_init(|| {
-        let mut params = CertificateParams::default();
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "polyarch test authority");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let key = KeyPair::generate().expect("the system has random numbers");
-        CertifiedIssuer::self_signed(params, key).expect("valid parameters")
-    })
+    AUTHORITY.get_or_init(|| new_authority("polyarch test authority"))
+}
+
+fn new_authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    let key = KeyPair::generate().expect("the system has random numbers");
+    CertifiedIssuer::self_signed(params, key).expect("valid parameters")
 }

@@ -1,0 +1,124 @@
+//! Which of our client certificates a server is shown.
+
+use std::sync::Arc;
+
+use rustls::SignatureScheme;
+use rustls::client::ResolvesClientCert;
+use rustls::sign::CertifiedKey;
+
+/// All that certs.d has for one host; not empty.
+#[derive(Debug)]
+pub(super) struct Identities(pub(super) Vec<Arc<CertifiedKey>>);
+
+impl ResolvesClientCert for Identities {
+    /// The first that one of the server's authorities has signed. A server need not name all of them, or any:
+    /// then the first with a key that it can check.
+    fn resolve(
+        &self,
+        root_hint_subjects: &[&[u8]],
+        sigschemes: &[SignatureScheme],
+    ) -> Option<Arc<CertifiedKey>> {
+        let mut usable = self
+            .0
+            .iter()
+            .filter(|identity| identity.key.choose_scheme(sigschemes).is_some());
+        usable
+            .clone()
+            .find(|identity| {
+                root_hint_subjects
+                    .iter()
+                    .any(|authority| names(identity, authority))
+            })
+            .or_else(|| usable.next())
+            .cloned()
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+/// Whether the name of `authority`, in DER, stands in a certificate of the chain: as its issuer, or as itself.
+/// Looked for instead of read, since the choice is only a guess at what the server will take.
+fn names(identity: &CertifiedKey, authority: &[u8]) -> bool {
+    !authority.is_empty()
+        && identity.cert.iter().any(|certificate| {
+            certificate
+                .windows(authority.len())
+                .any(|window| window == authority)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, CertifiedIssuer, DnType, KeyPair, PKCS_ED25519};
+    use rustls::RootCertStore;
+    use rustls::pki_types::PrivateKeyDer;
+
+    use super::*;
+
+    type Authority = CertifiedIssuer<'static, KeyPair>;
+
+    const SCHEMES: &[SignatureScheme] = &[
+        SignatureScheme::ECDSA_NISTP256_SHA256,
+        SignatureScheme::ED25519,
+    ];
+
+    fn authority(name: &str) -> Authority {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+    }
+
+    fn signed_by(authority: &Authority, key: &KeyPair) -> Arc<CertifiedKey> {
+        let certificate = CertificateParams::default().signed_by(key, authority);
+        let der = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let key = rustls::crypto::ring::sign::any_supported_type(&der).unwrap();
+        Arc::new(CertifiedKey::new(
+            vec![certificate.unwrap().der().clone()],
+            key,
+        ))
+    }
+
+    /// Which of `identities` a server shows that it takes those of `hints`.
+    fn chosen(
+        identities: &[Arc<CertifiedKey>],
+        hints: &[&Authority],
+        schemes: &[SignatureScheme],
+    ) -> Option<usize> {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(hints.iter().map(|hint| hint.der().clone()));
+        let subjects = roots.subjects();
+        let subjects: Vec<&[u8]> = subjects.iter().map(AsRef::as_ref).collect();
+        let found = Identities(identities.to_vec()).resolve(&subjects, schemes)?;
+        identities
+            .iter()
+            .position(|known| Arc::ptr_eq(known, &found))
+    }
+
+    #[test]
+    fn the_servers_authorities_decide_and_then_the_order() {
+        let [one, two, three] = ["one", "two", "three"].map(authority);
+        let key = KeyPair::generate().unwrap();
+        let both = [signed_by(&one, &key), signed_by(&two, &key)];
+        assert_eq!(chosen(&both, &[&one], SCHEMES), Some(0));
+        assert_eq!(chosen(&both, &[&two], SCHEMES), Some(1));
+        assert_eq!(chosen(&both, &[&three, &two], SCHEMES), Some(1));
+        assert_eq!(chosen(&both, &[&three], SCHEMES), Some(0));
+        assert_eq!(chosen(&both, &[], SCHEMES), Some(0));
+    }
+
+    #[test]
+    fn a_key_that_the_server_cannot_check_is_not_shown() {
+        let one = authority("one");
+        let odd = KeyPair::generate_for(&PKCS_ED25519).unwrap();
+        let both = [
+            signed_by(&one, &odd),
+            signed_by(&one, &KeyPair::generate().unwrap()),
+        ];
+        assert_eq!(chosen(&both, &[&one], SCHEMES), Some(0));
+        assert_eq!(chosen(&both, &[&one], &SCHEMES[..1]), Some(1));
+        assert_eq!(chosen(&both[..1], &[&one], &SCHEMES[..1]), None);
+    }
+}
