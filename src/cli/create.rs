@@ -10,7 +10,7 @@ use super::list::{no_such_manifest, plan_of};
 use super::shell::print;
 use crate::content::ManifestName;
 use crate::draft::{Draft, Drafts, Entry, Exact};
-use crate::plan::{Node, Place, Severity, Source};
+use crate::plan::{Node, Place, PlanError, Severity, Source};
 use crate::progress::Event;
 use crate::resolve::{Point, Wanted, resolve};
 use crate::spec::{Reference, attestation};
@@ -37,7 +37,8 @@ pub(super) async fn run(
     let stores = context.stores(&arguments.connection);
     let sources = resolve(&stores, &wanted).await.map_err(no_such_manifest)?;
     let named: Vec<(&Reference, &Source)> = references.iter().zip(&sources).collect();
-    let draft = save(&drafts, &list, &named, arguments)?;
+    let fresh = fresh(&list, &named)?;
+    let draft = save(&drafts, fresh, arguments)?;
     warn(&draft, context);
     print(format!("Created manifest list {list}\n").as_bytes())
 }
@@ -75,29 +76,36 @@ fn wanted(reference: &Reference) -> Wanted {
     }
 }
 
-fn save(
-    drafts: &Drafts,
-    list: &Reference,
-    sources: &[(&Reference, &Source)],
-    arguments: &CreateArgs,
-) -> Result<Draft, Failure> {
-    let mut fresh = Draft::new(list.clone());
+/// What was named, as it is now.
+fn fresh(list: &Reference, sources: &[(&Reference, &Source)]) -> Result<Draft, Failure> {
+    let mut draft = Draft::new(list.clone());
     for (reference, source) in sources {
-        add(&mut fresh, reference, source);
+        add(&mut draft, reference, source);
     }
-    fresh.exact = exact_of(sources);
+    let mut entries = draft.entries.iter();
+    if entries.all(|entry| attestation::is_attestation(&entry.descriptor)) {
+        let names = sources.iter().map(|(reference, _)| reference.to_string());
+        let sources = names.collect();
+        return Err(PlanError::Empty { sources }.into());
+    }
+    draft.exact = exact_of(sources);
+    Ok(draft)
+}
+
+fn save(drafts: &Drafts, fresh: Draft, arguments: &CreateArgs) -> Result<Draft, Failure> {
     if arguments.replace {
         drafts.replace(&fresh)?;
         return Ok(fresh);
     }
-    let saved = drafts.update(list, |existing| {
+    let list = fresh.list.clone();
+    let saved = drafts.update(&list, |existing| {
         check_unclaimed(existing.as_ref(), arguments.amend)?;
         Ok::<_, Failure>(Some(match existing {
             Some(existing) => amended(existing, fresh),
             None => fresh,
         }))
     })?;
-    Ok(saved.unwrap_or_else(|| Draft::new(list.clone())))
+    Ok(saved.unwrap_or_else(|| Draft::new(list)))
 }
 
 /// The old list with everything that was named again in its new state. What a person had changed about an

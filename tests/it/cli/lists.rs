@@ -114,6 +114,21 @@ fn an_index_is_flattened_and_one_of_its_images_annotated() {
 }
 
 #[test]
+fn an_index_of_nothing_makes_no_list() {
+    let bench = bench();
+    Index::oci().load(&bench.registry, "app", "empty");
+    for line in [
+        "create HOST/app:1 HOST/app:empty",
+        "create --replace HOST/app:1 HOST/app:empty",
+    ] {
+        let error = bench.fails(5, line);
+        assert_eq!(error, "error: no image in HOST/app:empty\n");
+    }
+    assert!(bench.drafts().is_empty());
+    bench.ok("create HOST/app:1 HOST/app:empty HOST/app:a");
+}
+
+#[test]
 fn the_retag_of_an_index_keeps_its_digest_until_it_is_changed() {
     let bench = bench();
     let index = Index::docker()
