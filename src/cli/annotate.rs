@@ -5,9 +5,10 @@ use std::process::ExitCode;
 use super::args::AnnotateArgs;
 use super::csv;
 use super::failure::{Failure, exit};
+use super::list::{find, names};
 use crate::draft::{Draft, Drafts, Entry};
 use crate::environment::Environment;
-use crate::spec::{Annotations, Platform, PlatformError, Reference, attestation};
+use crate::spec::{Annotations, Platform, PlatformError, Reference};
 
 pub(super) fn run(
     arguments: &AnnotateArgs,
@@ -33,7 +34,7 @@ pub(super) fn run(
             draft.ok_or_else(|| missing(arguments).hint("`polyarch ls` shows the local lists"))?;
         match &image {
             Some(image) => {
-                let entry = find(&mut draft, image, arguments)?;
+                let entry = entry(&mut draft, image, arguments)?;
                 edit_platform(entry, arguments)?;
                 apply(&mut entry.descriptor.annotations, &annotations);
             }
@@ -90,42 +91,15 @@ fn missing(arguments: &AnnotateArgs) -> Failure {
     Failure::message(exit::FAILURE, text)
 }
 
-/// The entry that is named, or the only image that came out of the index that is named.
-fn find<'a>(
+fn entry<'a>(
     draft: &'a mut Draft,
     image: &Reference,
     arguments: &AnnotateArgs,
 ) -> Result<&'a mut Entry, Failure> {
-    let direct = draft
-        .entries
-        .iter()
-        .position(|entry| entry.reference == *image);
-    if let Some(position) = direct {
-        return Ok(&mut draft.entries[position]);
+    match find(draft, image)? {
+        Some(position) => Ok(&mut draft.entries[position]),
+        None => Err(missing(arguments).hint(format!("its entries are: {}", names(&draft.entries)))),
     }
-    let of_index: Vec<usize> = (0..draft.entries.len())
-        .filter(|position| {
-            let entry = &draft.entries[*position];
-            entry.source == *image && !attestation::is_attestation(&entry.descriptor)
-        })
-        .collect();
-    match of_index[..] {
-        [position] => Ok(&mut draft.entries[position]),
-        [] => Err(missing(arguments).hint(format!("its entries are: {}", names(&draft.entries)))),
-        _ => {
-            let images = of_index.iter().map(|position| &draft.entries[*position]);
-            Err(Failure::usage(format!(
-                "{image} is an index with {} images; name one of them: {}",
-                of_index.len(),
-                names(images)
-            )))
-        }
-    }
-}
-
-fn names<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> String {
-    let names = entries.into_iter().map(|entry| entry.reference.to_string());
-    names.collect::<Vec<_>>().join(", ")
 }
 
 /// Empty values of `--os` and `--arch` change nothing, as with Docker; those of `--variant` and

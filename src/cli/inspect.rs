@@ -11,12 +11,13 @@ use serde_json::value::RawValue;
 use super::args::{Format, InspectArgs};
 use super::context::Context;
 use super::failure::{Failure, exit};
-use super::list::{no_such_manifest, plan_of};
+use super::list::{find, no_such_manifest, preview_of};
 use super::shell::print;
 use crate::content::{ManifestName, Store, StoreError};
 use crate::draft::{Draft, Drafts, Entry};
 use crate::layout::LayoutReference;
 use crate::plan::{Place, docker_json};
+use crate::progress::Event;
 use crate::registry::Access;
 use crate::report::{tree_of_image, tree_of_index};
 use crate::spec::{
@@ -31,19 +32,23 @@ pub(super) async fn run(
     arguments: &InspectArgs,
     context: &Context<'_>,
 ) -> Result<ExitCode, Failure> {
-    // Without a place for drafts there are none: an image in a registry can be looked at all the same.
-    let drafts = Drafts::locate(context.environment).ok();
-    let load = |list: &Reference| drafts.as_ref().map_or(Ok(None), |drafts| drafts.load(list));
-    let output = match &arguments.names[..] {
+    let names = match &arguments.names[..] {
+        // Scripts write "$LIST" where there may be none.
+        [list, image] if list.is_empty() => std::slice::from_ref(image),
+        names => names,
+    };
+    let output = match names {
         [list, image] => {
             let list = Reference::parse_or_latest(list)?;
             let image = Reference::parse_or_latest(image)?;
-            let draft = load(&list)?;
-            let entry = draft.iter().flat_map(|draft| &draft.entries);
-            let entry = entry
-                .into_iter()
-                .find(|entry| entry.reference == image || entry.source == image);
-            Subject::of_entry(entry.ok_or_else(|| no_such(&image))?).show(arguments)?
+            // Without a place for drafts there are none.
+            let draft = match Drafts::locate(context.environment) {
+                Ok(drafts) => drafts.load(&list)?,
+                Err(_) => None,
+            };
+            let draft = draft.ok_or_else(|| no_such(&image))?;
+            let position = find(&draft, &image)?.ok_or_else(|| no_such(&image))?;
+            Subject::of_entry(&draft, &draft.entries[position]).show(arguments)?
         }
         [name, ..] if LayoutReference::is_meant_by(name) => {
             let reference: LayoutReference = name
@@ -55,7 +60,7 @@ pub(super) async fn run(
         }
         [name, ..] => {
             let reference = Reference::parse_or_latest(name)?;
-            let subject = match load(&reference)? {
+            let subject = match local(&reference, context)? {
                 Some(draft) => Subject::of_draft(&draft)?,
                 None => remote(&reference, arguments, context).await?,
             };
@@ -64,6 +69,20 @@ pub(super) async fn run(
         [] => return Err(Failure::usage("which manifest?")),
     };
     print(&output)
+}
+
+/// The local list of this name. An image in a registry can be looked at without a place for drafts, and where
+/// nobody may look into that place.
+fn local(name: &Reference, context: &Context<'_>) -> Result<Option<Draft>, Failure> {
+    let Ok(drafts) = Drafts::locate(context.environment) else {
+        return Ok(None);
+    };
+    if let Some(cause) = drafts.out_of_reach(name) {
+        let text = format!("local lists are left out: {cause}");
+        context.observed.observe(Event::Warning(&text));
+        return Ok(None);
+    }
+    Ok(drafts.load(name)?)
 }
 
 fn no_such(name: &Reference) -> Failure {
@@ -77,8 +96,8 @@ struct Subject {
     /// As a person would write it.
     reference: String,
     manifest: Manifest,
-    /// As the descriptor of the manifest says, or its config.
-    platform: Option<Platform>,
+    /// With what the list says about an entry of it, or the config about an image.
+    descriptor: Descriptor,
     children: Vec<Child>,
 }
 
@@ -89,12 +108,12 @@ struct Child {
 }
 
 impl Subject {
-    fn of_entry(entry: &Entry) -> Self {
+    fn of_entry(draft: &Draft, entry: &Entry) -> Self {
         Self {
             is_local: true,
             reference: entry.reference.to_string(),
             manifest: entry.manifest.clone(),
-            platform: entry.descriptor.platform.clone(),
+            descriptor: shown(draft, entry),
             children: Vec::new(),
         }
     }
@@ -104,15 +123,16 @@ impl Subject {
         draft.docker_order();
         let children = draft.entries.iter().map(|entry| Child {
             reference: entry.reference.to_string(),
-            descriptor: entry.descriptor.clone(),
+            descriptor: shown(&draft, entry),
             manifest: Some(entry.manifest.clone()),
         });
+        let manifest = preview_of(&draft)?.index;
         Ok(Self {
             is_local: true,
             reference: draft.list.to_string(),
             children: children.collect(),
-            manifest: plan_of(&draft, &[])?.index,
-            platform: None,
+            descriptor: manifest.descriptor(),
+            manifest,
         })
     }
 
@@ -127,7 +147,7 @@ impl Subject {
             Some(Format::Json) => write(&self.summary(), JsonStyle::Docker),
             None if arguments.verbose => self.verbose()?,
             None => match self.manifest.index() {
-                Some(index) => docker_json(index),
+                Some(index) => docker_json(index, &self.manifest.media_type),
                 None if self.is_local => indent(&compact_for_go(&self.manifest.bytes), b"\t"),
                 None => indent(&self.manifest.bytes, b"\t"),
             },
@@ -140,21 +160,24 @@ impl Subject {
         let name = &self.reference;
         match (self.manifest.index(), self.manifest.image()) {
             (Some(index), _) => tree_of_index(name, &self.manifest, index),
-            (None, Some(image)) => tree_of_image(name, &self.manifest, image),
+            (None, Some(image)) => {
+                tree_of_image(name, &self.manifest, image, &self.descriptor.annotations)
+            }
             (None, None) => name.clone(),
         }
     }
 
     fn summary(&self) -> serde_json::Value {
-        let entries = self.manifest.index().map(|index: &Index| &index.manifests);
+        let index = self.manifest.index();
+        let of_entry = Some(&self.descriptor.annotations).filter(|it| !it.is_empty());
         json!({
             "reference": self.reference,
             "digest": self.manifest.digest,
             "mediaType": self.manifest.media_type,
             "size": self.manifest.bytes.len(),
-            "platform": self.platform,
-            "manifests": entries,
-            "annotations": self.manifest.index().map(|index| &index.annotations),
+            "platform": self.descriptor.platform,
+            "manifests": index.map(|index: &Index| &index.manifests),
+            "annotations": index.map(|index| &index.annotations).or(of_entry),
         })
     }
 
@@ -171,13 +194,21 @@ impl Subject {
                 .collect::<Result<Vec<_>, _>>()?;
             serde_json::to_vec(&items)
         } else {
-            let mut descriptor = self.manifest.descriptor();
-            descriptor.platform.clone_from(&self.platform);
-            serde_json::to_vec(&Verbose::new(&self.reference, &descriptor, &self.manifest)?)
+            let (name, manifest) = (&self.reference, &self.manifest);
+            serde_json::to_vec(&Verbose::new(name, &self.descriptor, manifest)?)
         };
         let compact = compact.map_err(|error| Failure::new(exit::FAILURE, error))?;
         Ok(indent(&compact_for_go(&compact), b"\t"))
     }
+}
+
+/// The descriptor of an entry, as it stands in what is shown of its list.
+fn shown(draft: &Draft, entry: &Entry) -> Descriptor {
+    let mut descriptor = entry.descriptor.clone();
+    if draft.exact.is_none() {
+        descriptor.platform.get_or_insert_default();
+    }
+    descriptor
 }
 
 /// In the order of Docker's struct; the content is embedded as it stands.
@@ -276,7 +307,7 @@ async fn read(
     let mut subject = Subject {
         is_local: false,
         reference,
-        platform: None,
+        descriptor: manifest.descriptor(),
         children: Vec::new(),
         manifest,
     };
@@ -294,7 +325,7 @@ async fn read(
         && image.config.size <= MAX_CONFIG
     {
         let bytes = store.blob(&image.config, MAX_CONFIG).await?;
-        subject.platform = parse::<ImageConfig>(&bytes).ok().map(Platform::from);
+        subject.descriptor.platform = parse::<ImageConfig>(&bytes).ok().map(Platform::from);
     }
     Ok(subject)
 }

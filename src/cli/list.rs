@@ -6,11 +6,24 @@ use crate::draft::{Draft, Entry};
 use crate::plan::{
     self, Node, OnDuplicate, Options, Place, Plan, PlanError, Source, Style, Target,
 };
-use crate::spec::{AnnotationLevel, AnnotationRule};
+use crate::spec::{AnnotationLevel, AnnotationRule, Reference, attestation};
 use std::sync::Arc;
 
 /// The plan of a draft as `docker manifest push` would carry it out.
 pub(super) fn plan_of(draft: &Draft, targets: &[Target]) -> Result<Plan, PlanError> {
+    plan_with(draft, targets, Options::default())
+}
+
+/// The same for a person who looks at it, maybe to see what has to be annotated yet.
+pub(super) fn preview_of(draft: &Draft) -> Result<Plan, PlanError> {
+    let options = Options {
+        may_lack_platform: true,
+        ..Options::default()
+    };
+    plan_with(draft, &[], options)
+}
+
+fn plan_with(draft: &Draft, targets: &[Target], options: Options) -> Result<Plan, PlanError> {
     let mut draft = draft.clone();
     draft.docker_order();
     let sources = match &draft.exact {
@@ -34,7 +47,7 @@ pub(super) fn plan_of(draft: &Draft, targets: &[Target]) -> Result<Plan, PlanErr
         annotations: annotations.collect(),
         on_duplicate: OnDuplicate::Warn,
         style: Style::Docker,
-        ..Options::default()
+        ..options
     };
     plan::plan(&sources, targets, &options)
 }
@@ -82,6 +95,36 @@ fn exact_children(draft: &Draft) -> Vec<Node> {
             )
         })
         .collect()
+}
+
+/// The position of the entry that is named, or of the only image that came out of the index that is named.
+pub(super) fn find(draft: &Draft, image: &Reference) -> Result<Option<usize>, Failure> {
+    let entries = &draft.entries;
+    let direct = entries.iter().position(|entry| entry.reference == *image);
+    if direct.is_some() {
+        return Ok(direct);
+    }
+    let of_index: Vec<usize> = (0..entries.len())
+        .filter(|position| {
+            let entry = &entries[*position];
+            entry.source == *image && !attestation::is_attestation(&entry.descriptor)
+        })
+        .collect();
+    if of_index.len() > 1 {
+        let images = of_index.iter().map(|position| &entries[*position]);
+        return Err(Failure::usage(format!(
+            "{image} is an index with {} images; name one of them: {}",
+            of_index.len(),
+            names(images)
+        )));
+    }
+    Ok(of_index.first().copied())
+}
+
+/// The names of entries, for people.
+pub(super) fn names<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> String {
+    let names = entries.into_iter().map(|entry| entry.reference.to_string());
+    names.collect::<Vec<_>>().join(", ")
 }
 
 /// Docker's words for a source that is not there, which scripts look for.

@@ -50,6 +50,18 @@ impl Drafts {
         read(&self.path(list), Some(list))
     }
 
+    /// Why nobody can tell whether there is a draft of a list, if that is so: the way to it is closed, or is
+    /// none. A draft that is there and cannot be read is an error of [`Drafts::load`] instead.
+    pub fn out_of_reach(&self, list: &Reference) -> Option<DraftError> {
+        let path = self.path(list);
+        let cause = fs::symlink_metadata(&path).err()?;
+        let is_closed = matches!(
+            cause.kind(),
+            io::ErrorKind::PermissionDenied | io::ErrorKind::NotADirectory
+        );
+        is_closed.then(|| disk::at("read", &self.directory)(cause).into())
+    }
+
     /// All drafts. A file that cannot be read does not hide the others.
     pub fn list(&self) -> Result<Listing, DraftError> {
         let entries = match fs::read_dir(&self.directory) {

@@ -166,9 +166,12 @@ impl PlanError {
     /// What to try, each a line of its own.
     pub fn hints(&self) -> Vec<String> {
         match self {
-            Self::NoPlatform { source_name, .. } | Self::NoPlatformForDocker { source_name } => {
+            Self::NoPlatform { source_name, .. } => {
                 vec![format!("say it with --set-platform '{source_name}=linux/amd64'")]
             }
+            Self::NoPlatformForDocker { source_name } => vec![format!(
+                "say it with: polyarch annotate --os OS --arch ARCH MANIFEST_LIST {source_name}"
+            )],
             Self::SetPlatformOnIndex { .. } => {
                 vec!["set the platform of one of its images, by digest".to_owned()]
             }

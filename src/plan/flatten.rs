@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::spec::{Descriptor, Digest, Manifest, Platform, attestation};
 
 use super::error::PlanError;
-use super::input::{Node, Source, Style};
+use super::input::{Node, Options, Source, Style};
 
 /// The most indexes on the way from a source to an image.
 pub(super) const MAX_DEPTH: usize = 3;
@@ -72,14 +72,15 @@ impl Entry<'_> {
 /// digest that several sources have comes several times.
 pub(super) fn flatten<'a>(
     sources: &[&'a Source],
-    style: Style,
+    options: &Options,
 ) -> Result<Vec<Entry<'a>>, PlanError> {
     let mut entries = Vec::new();
     for (position, source) in sources.iter().enumerate() {
         let mut walk = Walk {
             source,
             position,
-            style,
+            style: options.style,
+            may_lack_platform: options.may_lack_platform,
             entries: Vec::new(),
         };
         walk.root()?;
@@ -92,6 +93,7 @@ struct Walk<'a> {
     source: &'a Source,
     position: usize,
     style: Style,
+    may_lack_platform: bool,
     entries: Vec<Entry<'a>>,
 }
 
@@ -124,8 +126,11 @@ impl<'a> Walk<'a> {
                 platform.is_none_or(|it| it.os.is_empty() || it.architecture.is_empty())
             }
         };
+        if refused && self.may_lack_platform {
+            entry.descriptor.platform.get_or_insert_default();
+        }
         let source_name = source.name.clone();
-        match (refused, self.style) {
+        match (refused && !self.may_lack_platform, self.style) {
             (false, _) => {
                 self.entries.push(entry);
                 Ok(())

@@ -126,6 +126,9 @@ pub struct Options {
     pub on_duplicate: OnDuplicate,
     /// Whose bytes are written.
     pub style: Style,
+    /// Whether an image may say no platform: in an index that is only looked at. Empty texts stand there
+    /// then, as Docker shows it.
+    pub may_lack_platform: bool,
 }
 
 /// What becomes of annotations of the level `manifest`: an image that is already pushed cannot

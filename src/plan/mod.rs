@@ -97,7 +97,7 @@ pub fn plan(sources: &[Source], targets: &[Target], options: &Options) -> Result
             "annotations of the level index-descriptor are left out: only an OCI layout has a place for them",
         ));
     }
-    let found = flatten::flatten(&all, options.style)?;
+    let found = flatten::flatten(&all, options)?;
     let draft = match exact(&found, sources, &routed, options)? {
         Some(draft) => draft,
         None => edited(found, sources, &routed, options)?,

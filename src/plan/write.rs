@@ -107,7 +107,7 @@ pub(super) fn media_type(
 pub(super) fn manifest(index: Index, style: Style) -> Result<Manifest, PlanError> {
     let bytes = match style {
         Style::Buildx => write(&index, JsonStyle::Oci),
-        Style::Docker => docker_json(&index),
+        Style::Docker => docker_json(&index, &index.media_type),
     };
     check_size(bytes.len())?;
     Ok(Manifest {
@@ -127,9 +127,13 @@ pub(super) fn check_size(size: usize) -> Result<(), PlanError> {
 }
 
 /// An index as `docker manifest` shows it: three spaces, Docker's order of keys; fields that Docker does not
-/// know follow the known ones, so nothing is lost.
-pub fn docker_json(index: &Index) -> Vec<u8> {
-    write(&DockerIndex::from(index), JsonStyle::Docker)
+/// know follow the known ones, so nothing is lost. `media_type` stands where the index does not say its own.
+pub fn docker_json(index: &Index, media_type: &MediaType) -> Vec<u8> {
+    let mut shown = DockerIndex::from(index);
+    if shown.media_type.is_empty() {
+        shown.media_type = media_type;
+    }
+    write(&shown, JsonStyle::Docker)
 }
 
 /// An index in the order of Docker's structs; what Docker does not know follows.

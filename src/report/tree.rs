@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::spec::{Descriptor, ImageManifest, Index, Manifest, attestation};
+use crate::spec::{Annotations, Descriptor, ImageManifest, Index, Manifest, attestation};
 
 /// The tree of an index: a line for each entry, attestations below the image they are about.
 pub fn tree_of_index(name: &str, manifest: &Manifest, index: &Index) -> String {
@@ -48,8 +48,13 @@ pub fn tree_of_index(name: &str, manifest: &Manifest, index: &Index) -> String {
     out
 }
 
-/// The tree of an image: its config and layers.
-pub fn tree_of_image(name: &str, manifest: &Manifest, image: &ImageManifest) -> String {
+/// The tree of an image: its config and layers, and what a list says about it.
+pub fn tree_of_image(
+    name: &str,
+    manifest: &Manifest,
+    image: &ImageManifest,
+    in_list: &Annotations,
+) -> String {
     let mut out = heading(name, manifest);
     let mut below = vec![format!("config  {}", facts(&image.config))];
     below.extend(
@@ -59,7 +64,11 @@ pub fn tree_of_image(name: &str, manifest: &Manifest, image: &ImageManifest) -> 
             .map(|layer| format!("layer   {}", facts(layer))),
     );
     below.extend(annotation_lines(&image.annotations));
+    if !in_list.is_empty() {
+        below.push("annotations in the list".to_owned());
+    }
     leaves(&mut out, "", &below);
+    leaves(&mut out, "    ", &annotation_lines(in_list));
     out
 }
 
@@ -98,7 +107,7 @@ fn facts(descriptor: &Descriptor) -> String {
     format!("{}  {}", descriptor.digest, human_size(descriptor.size))
 }
 
-pub(super) fn annotation_lines(annotations: &crate::spec::Annotations) -> Vec<String> {
+pub(super) fn annotation_lines(annotations: &Annotations) -> Vec<String> {
     annotations
         .iter()
         .map(|(key, value)| format!("{key}={}", crate::transport::clean(value, 200)))

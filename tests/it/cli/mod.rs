@@ -5,6 +5,7 @@ mod credentials;
 mod errors;
 mod hostile;
 mod lists;
+mod looks;
 mod schema;
 mod siege;
 mod surroundings;
