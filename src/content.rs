@@ -13,6 +13,9 @@ use crate::spec::{Descriptor, Digest, Manifest, Repository, Tag};
 /// The content of a blob as it arrives. Not yet verified: whoever consumes it to the end hashes it.
 pub type BlobStream = BoxStream<'static, Result<Bytes, StoreError>>;
 
+/// The most manifests that may refer to one, directly or not.
+pub const MAX_REFERRERS: usize = 10_000;
+
 /// A place where manifests and blobs lie under their digests, and tags name manifests.
 ///
 /// Every read of a manifest or config is verified against the digest that it was asked by; every
@@ -87,7 +90,8 @@ pub trait Store: Send + Sync {
         Box::pin(std::future::ready(()))
     }
 
-    /// The manifests that refer to `subject`, as far as this place can tell.
+    /// The manifests that refer to `subject`, as far as this place can tell: at most [`MAX_REFERRERS`]. Their
+    /// descriptors need not say more than type, digest, size and type of artifact.
     fn referrers<'a>(
         &'a self,
         subject: &'a Digest,

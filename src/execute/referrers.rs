@@ -4,9 +4,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use futures_util::future::try_join_all;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use crate::content::{FailureKind, ManifestName, Store, StoreError};
+use crate::content::{FailureKind, MAX_REFERRERS, ManifestName, Store, StoreError};
 use crate::plan::{Place, Plan};
 use crate::progress::{Event, Observed};
 use crate::registry::Access;
@@ -16,8 +16,8 @@ use crate::stores::Stores;
 /// <https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md#tag-based-discovery>.
 const COSIGN_SUFFIXES: [&str; 3] = ["sig", "att", "sbom"];
 
-/// The most that may refer to one image, directly or not.
-const MAX_REFERRERS: usize = 10_000;
+/// For how many images at once it is found out what refers to them.
+const AT_ONCE: usize = 8;
 
 /// Copies what refers to the index and to its entries into every target that is elsewhere. Runs after the
 /// images are there, since registries refuse what refers to nothing.
@@ -49,7 +49,11 @@ pub async fn copy_referrers(
             .copy_all(digest)
             .await
         });
-        try_join_all(copies).await?;
+        // Lists are held while they are worked on, and may be long.
+        stream::iter(copies)
+            .buffer_unordered(AT_ONCE)
+            .try_collect::<()>()
+            .await?;
     }
     Ok(())
 }

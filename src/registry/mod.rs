@@ -25,6 +25,7 @@ mod facts;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod host;
+mod link;
 mod manifest;
 mod memory;
 mod referrers;

@@ -1,47 +1,92 @@
 //! What refers to a manifest: the referrers API, and the tag `sha256-<hex>` where a registry has none.
 //! <https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#listing-referrers>.
 
-use http::{Method, StatusCode, header};
+use std::collections::HashSet;
+
+use http::{Method, StatusCode};
 use url::Url;
 
-use super::call::{Answer, Outcome};
+use super::call::{Answer, Call, Outcome};
+use super::link::next_targets;
 use super::repository::RegistryRepository;
-use crate::content::{FailureKind, ManifestName, Store as _, StoreError};
-use crate::spec::{Descriptor, Digest, Index, JsonStyle, Manifest, MediaType, Tag, write};
+use crate::content::{FailureKind, MAX_REFERRERS, ManifestName, Store as _, StoreError};
+use crate::spec::{
+    Descriptor, Digest, Document, Index, JsonStyle, Manifest, MediaType, Tag, write,
+};
+use crate::transport::clean;
 
 /// The most pages of one list.
 const MOST_PAGES: usize = 100;
+/// The most bytes of all pages of one list, unless a single manifest may be larger.
+const MAX_LIST: u64 = 8 << 20;
 
 impl RegistryRepository {
     pub(super) async fn list_referrers(&self, subject: &Digest) -> Outcome<Vec<Descriptor>> {
         let doing = format!("list what refers to {}@{subject}", self.repository);
+        let refused = |cause: String| StoreError::new(FailureKind::Refused, doing.clone(), cause);
+        let max_list = MAX_LIST.max(self.max_manifest);
         let mut path = format!("referrers/{subject}");
+        let mut asked = HashSet::new();
         let mut found = Vec::new();
-        for _ in 0..MOST_PAGES {
+        let mut bytes = 0;
+        while asked.insert(path.clone()) {
+            if asked.len() > MOST_PAGES {
+                return Err(refused(format!("more than {MOST_PAGES} pages")));
+            }
             let call = self
                 .call(Method::GET, path, doing.clone())
                 .accepting_manifests();
-            let answer = self
-                .exchange(&call, "a list of referrers", self.max_manifest)
-                .await?;
-            if matches!(answer.status.as_u16(), 401 | 403) {
-                return Err(self.refused(&call, &answer));
-            }
-            let Some(page) = page_of(&answer) else {
-                let fallback = self.read_fallback(subject).await?;
-                return Ok(fallback.map_or_else(Vec::new, |index| index.manifests));
+            let Some((answer, page)) = self.page(&call, asked.len()).await? else {
+                return self.listed_by_tag(subject, &doing).await;
             };
-            found.extend(page);
-            match next_page(&answer, &self.host.base(), self.repository.path()) {
+            bytes += answer.body.len() as u64;
+            collect(&mut found, page, &doing)?;
+            if bytes > max_list {
+                return Err(refused(format!("the list has more than {max_list} bytes")));
+            }
+            match next_page(&answer, &self.host.base(), self.repository.path()).map_err(refused)? {
                 Some(next) => path = next,
                 None => return Ok(found),
             }
         }
-        Err(StoreError::new(
-            FailureKind::Refused,
-            doing,
-            format!("more than {MOST_PAGES} pages"),
-        ))
+        Err(refused("its pages go in circles".to_owned()))
+    }
+
+    /// A page of a list; `None` if the first one shows that the registry has no such list. A page that is damaged, or
+    /// missing behind another one, is asked for once more, as a manifest is.
+    async fn page(&self, call: &Call, number: usize) -> Outcome<Option<(Answer, Vec<Descriptor>)>> {
+        let mut again = false;
+        loop {
+            let answer = self
+                .exchange(call, "a list of referrers", self.max_manifest)
+                .await?;
+            if matches!(answer.status.as_u16(), 401 | 403) {
+                return Err(self.refused(call, &answer));
+            }
+            if number == 1 && !is_page(&answer) {
+                return Ok(None);
+            }
+            match page_of(&answer) {
+                Ok(page) => return Ok(Some((answer, page))),
+                Err(_) if !again => again = true,
+                Err(cause) => {
+                    let cause = format!("page {number} of the list {cause}");
+                    return Err(StoreError::new(
+                        FailureKind::Refused,
+                        call.doing.clone(),
+                        cause,
+                    ));
+                }
+            }
+        }
+    }
+
+    async fn listed_by_tag(&self, subject: &Digest, doing: &str) -> Outcome<Vec<Descriptor>> {
+        let mut found = Vec::new();
+        if let Some(index) = self.read_fallback(subject).await? {
+            collect(&mut found, index.manifests, doing)?;
+        }
+        Ok(found)
     }
 
     /// Adds `manifest` to the index under the tag of its subject, unless it is there.
@@ -101,34 +146,85 @@ impl RegistryRepository {
     }
 }
 
-/// The path behind `/v2/<repository>/` that `Link: <…>; rel="next"` names, if it is one of this repository's at this
-/// registry: another host gets neither the request nor its credentials.
-pub(super) fn next_page(answer: &Answer, base: &Url, repository: &str) -> Option<String> {
-    let link = answer.header(header::LINK)?;
-    let (target, parameters) = link.strip_prefix('<')?.split_once('>')?;
-    if !parameters.contains("next") {
-        return None;
+/// Adds what a page lists, without what no reader of the list needs: it may be large.
+fn collect(found: &mut Vec<Descriptor>, page: Vec<Descriptor>, doing: &str) -> Outcome<()> {
+    if found.len() + page.len() > MAX_REFERRERS {
+        return Err(StoreError::new(
+            FailureKind::Refused,
+            doing,
+            format!("there are more than {MAX_REFERRERS}"),
+        ));
     }
-    let next = answer.url.join(target).ok()?;
-    let root = base.join(&format!("{repository}/")).ok()?;
-    next.as_str()
-        .strip_prefix(root.as_str())
-        .filter(|path| path.starts_with("referrers/"))
-        .map(str::to_owned)
+    found.extend(page.into_iter().map(|entry| Descriptor {
+        artifact_type: entry.artifact_type,
+        ..Descriptor::new(entry.media_type, entry.digest, entry.size)
+    }));
+    Ok(())
 }
 
-/// The entries of a page; `None` if the answer is none of the referrers API. GHCR redirects the request to a web
-/// page: an answer from another site is no answer.
-pub(super) fn page_of(answer: &Answer) -> Option<Vec<Descriptor>> {
-    let media_type = answer.media_type();
-    let is_list = answer.status == StatusCode::OK
-        && !answer.elsewhere
-        && media_type.as_str() == MediaType::OCI_INDEX;
-    if !is_list {
-        return None;
+/// The path behind `/v2/<repository>/` of the page that an answer names as the next one. Another host gets neither
+/// the request nor its credentials: that, and a link that leads to no list, is an error, since a list that ends early
+/// would look like a whole one.
+pub(super) fn next_page(
+    answer: &Answer,
+    base: &Url,
+    repository: &str,
+) -> Result<Option<String>, String> {
+    let targets = next_targets(&answer.headers)
+        .map_err(|_| "the registry names a next page in a Link header that is broken".to_owned())?;
+    let [target] = targets.as_slice() else {
+        return match targets.len() {
+            0 => Ok(None),
+            more => Err(format!("the registry names {more} next pages")),
+        };
+    };
+    let none = || "the registry names a next page that is no list of referrers".to_owned();
+    let next = answer.url.join(target).map_err(|_| none())?;
+    // Behind a proxy, a registry may not know that it is reached by https: the request goes there all the same.
+    if next.host() != base.host() || next.port() != base.port() {
+        let host = next.host_str().unwrap_or_default();
+        return Err(format!(
+            "the registry names a next page at another host, {}, which is not asked",
+            clean(host, 100)
+        ));
     }
-    let manifest = Manifest::parse(answer.body.clone(), &media_type).ok()?;
-    Some(manifest.index()?.manifests.clone())
+    let root = base.join(&format!("{repository}/")).map_err(|_| none())?;
+    let path = next.path().strip_prefix(root.path()).ok_or_else(none)?;
+    if !path.starts_with("referrers/") {
+        return Err(none());
+    }
+    Ok(Some(match next.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    }))
+}
+
+/// Whether an answer is one of the referrers API. GHCR redirects the request to a web page: an answer from another
+/// site is none.
+fn is_page(answer: &Answer) -> bool {
+    answer.status == StatusCode::OK
+        && !answer.elsewhere
+        && answer.media_type().as_str() == MediaType::OCI_INDEX
+}
+
+/// The entries of a page; else what is wrong with it, said of the page.
+pub(super) fn page_of(answer: &Answer) -> Result<Vec<Descriptor>, String> {
+    if answer.status != StatusCode::OK {
+        return Err(format!("was answered with {}", answer.status));
+    }
+    if !is_page(answer) {
+        let media_type = answer.media_type();
+        return Err(format!(
+            "is no index, but {:?}",
+            clean(media_type.as_str(), 100)
+        ));
+    }
+    let page = Manifest::parse(answer.body.clone(), &answer.media_type())
+        .map_err(|error| format!("is unusable: {error}"))?;
+    match page.document {
+        Document::Index(index) => Ok(index.manifests),
+        Document::Image(_) => Err("is unusable: it is no index".to_owned()),
+    }
 }
 
 /// `sha256-<hex>`.

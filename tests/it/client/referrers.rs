@@ -1,6 +1,6 @@
 //! What refers to a manifest: by the API, by the fallback tag where there is none.
 
-use polyarch::content::Store as _;
+use polyarch::content::{FailureKind, Store as _};
 
 use super::room::{Client, manifest};
 use crate::support::{
@@ -42,7 +42,6 @@ async fn pages_are_followed_within_the_repository() {
     };
     registry.rule(next(&format!("{path}?last=x")));
     registry.rule(next(&format!("{}{path}?last=y", registry.url())));
-    registry.rule(next("https://elsewhere.example/v2/a/referrers/x"));
     let store = Client::of(&registry).pull(&registry, "a").await;
     let found = store
         .referrers(&image.digest.parse().unwrap())
@@ -57,12 +56,156 @@ async fn pages_are_followed_within_the_repository() {
     assert_eq!(queries, ["", "last=x", "last=y"]);
     // A list without end has one here.
     registry.rule(next(&path).forever());
-    assert!(
-        store
-            .referrers(&image.digest.parse().unwrap())
-            .await
-            .is_err()
+    let error = store.referrers(&image.digest.parse().unwrap()).await;
+    let error = error.unwrap_err().to_string();
+    assert!(error.ends_with("its pages go in circles"), "{error}");
+}
+
+/// A page as a registry answers it, with these links.
+fn page(entries: &[String], links: &[&str]) -> Fault {
+    let body = format!(
+        r#"{{"schemaVersion":2,"manifests":[{}]}}"#,
+        entries.join(",")
     );
+    page_with(&body, links)
+}
+
+fn page_with(body: &str, links: &[&str]) -> Fault {
+    let mut headers = vec![("content-type", "application/vnd.oci.image.index.v1+json")];
+    headers.extend(links.iter().map(|link| ("link", *link)));
+    Fault::reply(200, &headers, body.to_owned())
+}
+
+fn entry(number: usize) -> String {
+    format!(
+        r#"{{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:{number:064x}","size":9,"annotations":{{"a":"b"}}}}"#
+    )
+}
+
+#[tokio::test]
+async fn the_next_page_is_found_in_every_form() {
+    for links in [
+        &["<{path}?p=1>; rel=\"first\"", "<{path}?p=2>; rel=\"next\""][..],
+        &["<{path}?p=1>; rel=\"first\", <{path}?p=2>; title=\"a,b\"; rel=next"],
+    ] {
+        let registry = Registry::plain().await;
+        let image = subject(&registry);
+        let path = format!("/v2/a/referrers/{}", image.digest);
+        let links: Vec<String> = links.iter().map(|it| it.replace("{path}", &path)).collect();
+        let links: Vec<&str> = links.iter().map(String::as_str).collect();
+        registry.rule(Rule::on(Class::Referrers).then(page(&[entry(1)], &links)));
+        registry.rule(Rule::on(Class::Referrers).then(page(&[entry(2)], &[])));
+        let store = Client::of(&registry).pull(&registry, "a").await;
+        let found = store.referrers(&image.digest.parse().unwrap()).await;
+        assert_eq!(found.unwrap().len(), 2, "{links:?}");
+        assert_eq!(registry.requests()[1].query, "p=2");
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_ends_early_is_no_list() {
+    let html = &[("content-type", "text/html")];
+    let elsewhere = "<https://elsewhere.example/v2/a/referrers/x>; rel=next";
+    for (first, second, said) in [
+        (
+            None,
+            Some(Fault::status(404)),
+            "page 2 of the list was answered with 404 Not Found",
+        ),
+        (
+            None,
+            Some(Fault::status(400)),
+            "page 2 of the list was answered with 400 Bad Request",
+        ),
+        (
+            None,
+            Some(Fault::reply(200, html, "<html>")),
+            "page 2 of the list is no index, but \"text/html\"",
+        ),
+        (
+            None,
+            Some(page_with("{\"manifests\":", &[])),
+            "page 2 of the list is unusable",
+        ),
+        (
+            Some(page_with("{\"manifests\":[{\"size\":1}]}", &[])),
+            None,
+            "page 1 of the list is unusable",
+        ),
+        (
+            Some(page(&[entry(1)], &[elsewhere])),
+            None,
+            "next page at another host, elsewhere.example, which is not asked",
+        ),
+        (
+            Some(page(&[entry(1)], &["</v2/b/referrers/x>; rel=next"])),
+            None,
+            "next page that is no list of referrers",
+        ),
+        (
+            Some(page(&[entry(1)], &["/v2/a/referrers/x; rel=next"])),
+            None,
+            "Link header that is broken",
+        ),
+    ] {
+        let registry = Registry::plain().await;
+        let image = subject(&registry);
+        let next = format!("</v2/a/referrers/{}?p=2>; rel=next", image.digest);
+        let first = first.unwrap_or_else(|| page(&[entry(1)], &[&next]));
+        if let Some(second) = second {
+            registry.rule(Rule::on(Class::Referrers).then(first));
+            registry.rule(Rule::on(Class::Referrers).forever().then(second));
+        } else {
+            registry.rule(Rule::on(Class::Referrers).forever().then(first));
+        }
+        let store = Client::of(&registry).pull(&registry, "a").await;
+        let error = store.referrers(&image.digest.parse().unwrap()).await;
+        let error = error.expect_err(said);
+        assert_eq!(error.kind, FailureKind::Refused, "{error}");
+        assert!(error.cause.contains(said), "{error}");
+        // The fallback tag is for registries without the API.
+        assert_eq!(registry.count(Class::ManifestGet), 0, "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_page_is_asked_for_once_more() {
+    let registry = Registry::plain().await;
+    let image = subject(&registry);
+    registry.rule(Rule::on(Class::Referrers).then(page_with("{\"manifests\":", &[])));
+    registry.rule(Rule::on(Class::Referrers).then(page(&[entry(1)], &[])));
+    let store = Client::of(&registry).pull(&registry, "a").await;
+    let found = store.referrers(&image.digest.parse().unwrap()).await;
+    assert_eq!(found.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_list_that_is_too_long_is_refused_before_it_is_read() {
+    let registry = Registry::plain().await;
+    let image = subject(&registry);
+    let path = format!("/v2/a/referrers/{}", image.digest);
+    for number in 0..20 {
+        let entries: Vec<String> = (0..4000).map(|it| entry(number * 4000 + it)).collect();
+        let next = format!("<{path}?p={number}>; rel=next");
+        registry.rule(Rule::on(Class::Referrers).then(page(&entries, &[&next])));
+    }
+    let store = Client::of(&registry).pull(&registry, "a").await;
+    let digest = image.digest.parse().unwrap();
+    let error = store.referrers(&digest).await.unwrap_err();
+    assert_eq!(error.cause, "there are more than 10000");
+    assert_eq!(registry.count(Class::Referrers), 3);
+    // Few entries in large pages.
+    let registry = Registry::plain().await;
+    let padding = " ".repeat(3 << 20);
+    for number in 0..20 {
+        let next = format!("<{path}?p={number}>; rel=next");
+        let body = format!("{{\"schemaVersion\":2,\"manifests\":[]{padding}}}");
+        registry.rule(Rule::on(Class::Referrers).then(page_with(&body, &[&next])));
+    }
+    let store = Client::of(&registry).pull(&registry, "a").await;
+    let error = store.referrers(&digest).await.unwrap_err();
+    assert_eq!(error.cause, "the list has more than 8388608 bytes");
+    assert_eq!(registry.count(Class::Referrers), 3);
 }
 
 #[tokio::test]
