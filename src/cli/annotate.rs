@@ -32,15 +32,21 @@ pub(super) fn run(
     Drafts::locate(environment)?.update(&list, |draft| {
         let mut draft =
             draft.ok_or_else(|| missing(arguments).hint("`polyarch ls` shows the local lists"))?;
+        let before = draft.clone();
         match &image {
             Some(image) => {
                 let entry = entry(&mut draft, image, arguments)?;
+                let had_platform = entry.descriptor.platform.is_some();
                 edit_platform(entry, arguments)?;
+                let platform = &mut entry.descriptor.platform;
+                platform.take_if(|platform| !had_platform && *platform == Platform::default());
                 apply(&mut entry.descriptor.annotations, &annotations);
             }
             None => apply(&mut draft.annotations, &annotations),
         }
-        draft.exact = None;
+        if draft != before {
+            draft.touch();
+        }
         Ok::<_, Failure>(Some(draft))
     })?;
     Ok(ExitCode::SUCCESS)

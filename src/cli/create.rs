@@ -10,7 +10,7 @@ use super::list::{no_such_manifest, plan_of};
 use super::shell::print;
 use crate::content::ManifestName;
 use crate::draft::{Draft, Drafts, Entry, Exact};
-use crate::plan::{Node, Place, PlanError, Severity, Source};
+use crate::plan::{Node, Notice, Place, PlanError, Severity, Source, left_behind};
 use crate::progress::Event;
 use crate::resolve::{Point, Wanted, resolve};
 use crate::spec::{Reference, attestation};
@@ -37,8 +37,12 @@ pub(super) async fn run(
     let stores = context.stores(&arguments.connection);
     let sources = resolve(&stores, &wanted).await.map_err(no_such_manifest)?;
     let named: Vec<(&Reference, &Source)> = references.iter().zip(&sources).collect();
-    let fresh = fresh(&list, &named)?;
-    let draft = save(&drafts, fresh, arguments)?;
+    let mut notices = Vec::new();
+    let fresh = fresh(&list, &named, &mut notices)?;
+    let draft = save(&drafts, fresh, arguments, &mut notices)?;
+    for notice in &notices {
+        context.observed.observe(Event::Notice(&notice.text));
+    }
     warn(&draft, context);
     print(format!("Created manifest list {list}\n").as_bytes())
 }
@@ -77,7 +81,11 @@ fn wanted(reference: &Reference) -> Wanted {
 }
 
 /// What was named, as it is now.
-fn fresh(list: &Reference, sources: &[(&Reference, &Source)]) -> Result<Draft, Failure> {
+fn fresh(
+    list: &Reference,
+    sources: &[(&Reference, &Source)],
+    notices: &mut Vec<Notice>,
+) -> Result<Draft, Failure> {
     let mut draft = Draft::new(list.clone());
     for (reference, source) in sources {
         add(&mut draft, reference, source);
@@ -88,11 +96,20 @@ fn fresh(list: &Reference, sources: &[(&Reference, &Source)]) -> Result<Draft, F
         let sources = names.collect();
         return Err(PlanError::Empty { sources }.into());
     }
-    draft.exact = exact_of(sources);
+    set_origin(&mut draft, sources);
+    let kept = draft.origin().map(|origin| &origin.manifest.digest);
+    for (_, source) in sources {
+        notices.extend(left_behind(&source.name, &source.root, kept, |_| false));
+    }
     Ok(draft)
 }
 
-fn save(drafts: &Drafts, fresh: Draft, arguments: &CreateArgs) -> Result<Draft, Failure> {
+fn save(
+    drafts: &Drafts,
+    fresh: Draft,
+    arguments: &CreateArgs,
+    notices: &mut Vec<Notice>,
+) -> Result<Draft, Failure> {
     if arguments.replace {
         drafts.replace(&fresh)?;
         return Ok(fresh);
@@ -101,34 +118,55 @@ fn save(drafts: &Drafts, fresh: Draft, arguments: &CreateArgs) -> Result<Draft, 
     let saved = drafts.update(&list, |existing| {
         check_unclaimed(existing.as_ref(), arguments.amend)?;
         Ok::<_, Failure>(Some(match existing {
-            Some(existing) => amended(existing, fresh),
+            Some(existing) => amended(existing, fresh, notices),
             None => fresh,
         }))
     })?;
     Ok(saved.unwrap_or_else(|| Draft::new(list)))
 }
 
-/// The old list with everything that was named again in its new state. What a person had changed about an
-/// entry stays changed.
-fn amended(mut old: Draft, fresh: Draft) -> Draft {
-    let named: Vec<Reference> = fresh
-        .entries
-        .iter()
-        .map(|entry| entry.source.clone())
-        .collect();
-    let before = old.entries.clone();
-    old.entries.retain(|entry| !named.contains(&entry.source));
-    for mut entry in fresh.entries {
-        if let Some(earlier) = before
-            .iter()
-            .find(|earlier| earlier.reference == entry.reference)
-        {
-            entry.keep_edits_of(earlier);
+/// The old list with everything that was named again in its new state. What a person had changed stays
+/// changed.
+fn amended(old: Draft, fresh: Draft, notices: &mut Vec<Notice>) -> Draft {
+    let mut new = fresh.clone();
+    new.keep_annotations_of(&old);
+    for entry in &mut new.entries {
+        let mut before = old.entries.iter();
+        if let Some(earlier) = before.find(|earlier| earlier.reference == entry.reference) {
+            let origin = old.origin();
+            let said = origin.and_then(|origin| origin.entry(&entry.manifest.digest));
+            entry.keep_edits_of(earlier, said);
         }
-        old.entries.push(entry);
     }
-    old.exact = None;
-    old
+    let is_named = |entry: &Entry| fresh.entries.iter().any(|it| it.source == entry.source);
+    if old.entries.iter().all(is_named) {
+        if new != fresh {
+            new.touch();
+        }
+        return new;
+    }
+    merged(old, new, is_named, notices)
+}
+
+/// Entries of several sources, of which none says anything about the whole.
+fn merged(
+    old: Draft,
+    new: Draft,
+    is_named: impl Fn(&Entry) -> bool,
+    notices: &mut Vec<Notice>,
+) -> Draft {
+    let mut draft = Draft::new(new.list.clone());
+    draft.keep_annotations_of(&old);
+    for origin in old.origin().into_iter().chain(new.origin()) {
+        let root = Node::index(origin.manifest.clone(), Vec::new());
+        let is_set = |key: &str| draft.annotations.contains_key(key);
+        let name = origin.source.to_string();
+        notices.extend(left_behind(&name, &root, None, is_set));
+    }
+    draft.entries = old.entries;
+    draft.entries.retain(|entry| !is_named(entry));
+    draft.entries.extend(new.entries);
+    draft
 }
 
 fn add(draft: &mut Draft, source: &Reference, resolved: &Source) {
@@ -174,17 +212,25 @@ fn leaves(node: &Node) -> Vec<&Node> {
     }
 }
 
-/// A single index, with nothing nested in it: retagging it keeps its digest.
-fn exact_of(sources: &[(&Reference, &Source)]) -> Option<Exact> {
+/// A single index says something about the whole; with nothing nested in it, retagging it keeps its digest.
+fn set_origin(draft: &mut Draft, sources: &[(&Reference, &Source)]) {
     let [(reference, source)] = sources else {
-        return None;
+        return;
     };
-    let flat = !source.root.children.iter().any(Node::is_index);
-    let manifest = source.root.manifest.as_ref()?;
-    (source.root.is_index() && flat).then(|| Exact {
+    let Some(manifest) = &source.root.manifest else {
+        return;
+    };
+    let Some(index) = manifest.index() else {
+        return;
+    };
+    draft.annotations.clone_from(&index.annotations);
+    draft.exact = Some(Exact {
         source: (*reference).clone(),
         manifest: manifest.as_ref().clone(),
-    })
+    });
+    if source.root.children.iter().any(Node::is_index) {
+        draft.touch();
+    }
 }
 
 /// What `push` would complain about is worth knowing now.

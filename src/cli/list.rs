@@ -6,7 +6,7 @@ use crate::draft::{Draft, Entry};
 use crate::plan::{
     self, Node, OnDuplicate, Options, Place, Plan, PlanError, Source, Style, Target,
 };
-use crate::spec::{AnnotationLevel, AnnotationRule, Reference, attestation};
+use crate::spec::{AnnotationLevel, AnnotationRule, Index, Reference, attestation};
 use std::sync::Arc;
 
 /// The plan of a draft as `docker manifest push` would carry it out.
@@ -38,7 +38,15 @@ fn plan_with(draft: &Draft, targets: &[Target], options: Options) -> Result<Plan
         }
         None => draft.entries.iter().map(source_of).collect(),
     };
-    let annotations = draft.annotations.iter().map(|(key, value)| AnnotationRule {
+    let about = about(&draft);
+    // What the draft's index says already needs no rule, and what is pushed exactly has none.
+    let is_said = |key: &String, value: &String| {
+        let said = about.as_ref().and_then(|about| about.annotations.get(key));
+        draft.exact.is_some() || said == Some(value)
+    };
+    let rules = draft.annotations.iter();
+    let rules = rules.filter(|(key, value)| !is_said(key, value));
+    let annotations = rules.map(|(key, value)| AnnotationRule {
         levels: vec![AnnotationLevel::Index],
         key: key.clone(),
         value: value.clone(),
@@ -47,9 +55,23 @@ fn plan_with(draft: &Draft, targets: &[Target], options: Options) -> Result<Plan
         annotations: annotations.collect(),
         on_duplicate: OnDuplicate::Warn,
         style: Style::Docker,
+        about: about.clone(),
         ..options
     };
     plan::plan(&sources, targets, &options)
+}
+
+/// What the index of a draft says about itself as the one did that its entries came from: all but the
+/// annotations that a person changed.
+fn about(draft: &Draft) -> Option<Index> {
+    let base = &draft.base.as_ref()?.manifest;
+    let mut about = base.index()?.clone();
+    about.manifests.clear();
+    about.media_type.clone_from(&base.media_type);
+    about
+        .annotations
+        .retain(|key, value| draft.annotations.get(key) == Some(value));
+    Some(about)
 }
 
 fn source_of(entry: &Entry) -> Source {

@@ -35,6 +35,8 @@ struct Document {
     entries: Vec<EntryDocument>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     exact: Option<ExactDocument>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    base: Option<ExactDocument>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -79,10 +81,8 @@ pub(super) fn write(draft: &Draft) -> Result<Vec<u8>, String> {
         list: draft.list.clone(),
         annotations: draft.annotations.clone(),
         entries: entries.collect(),
-        exact: draft.exact.as_ref().map(|exact| ExactDocument {
-            source: exact.source.clone(),
-            manifest: ManifestDocument::from(&exact.manifest),
-        }),
+        exact: draft.exact.as_ref().map(ExactDocument::from),
+        base: draft.base.as_ref().map(ExactDocument::from),
     };
     let mut bytes = spec::write(&document, JsonStyle::Oci);
     bytes.push(b'\n');
@@ -106,17 +106,14 @@ pub(super) fn read(bytes: &[u8]) -> Result<Draft, Flaw> {
 impl Document {
     fn into_draft(self) -> Result<Draft, String> {
         let entries = self.entries.into_iter().map(EntryDocument::into_entry);
-        let exact = self.exact.map(|exact| {
-            Ok::<_, String>(Exact {
-                source: exact.source,
-                manifest: exact.manifest.into_manifest()?,
-            })
-        });
+        let exact = self.exact.map(ExactDocument::into_exact);
+        let base = self.base.map(ExactDocument::into_exact);
         Ok(Draft {
             list: self.list,
             annotations: self.annotations,
             entries: entries.collect::<Result<_, _>>()?,
             exact: exact.transpose()?,
+            base: base.transpose()?,
         })
     }
 }
@@ -147,6 +144,24 @@ fn check_entry(descriptor: &Descriptor, manifest: &Manifest) -> Result<(), Strin
         manifest.digest,
         manifest.bytes.len()
     ))
+}
+
+impl From<&Exact> for ExactDocument {
+    fn from(exact: &Exact) -> Self {
+        Self {
+            source: exact.source.clone(),
+            manifest: ManifestDocument::from(&exact.manifest),
+        }
+    }
+}
+
+impl ExactDocument {
+    fn into_exact(self) -> Result<Exact, String> {
+        Ok(Exact {
+            source: self.source,
+            manifest: self.manifest.into_manifest()?,
+        })
+    }
 }
 
 impl From<&Manifest> for ManifestDocument {

@@ -11,19 +11,22 @@ use std::path::PathBuf;
 pub use room::{Drafts, Listing};
 
 use crate::disk::DiskError;
-use crate::spec::{Annotations, Descriptor, Manifest, Platform, Reference};
+use crate::spec::{Annotations, Descriptor, Digest, Index, Manifest, Platform, Reference};
 
 /// A list that is not published yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Draft {
     /// Its name, and where it is pushed to.
     pub list: Reference,
-    /// The annotations of the index.
+    /// The annotations of the index: those of `exact` or `base`, and what a person made of them.
     pub annotations: Annotations,
     /// What it lists, in the order of the arguments.
     pub entries: Vec<Entry>,
     /// What is pushed instead of a new index, byte for byte, so that a retag keeps the digest.
     pub exact: Option<Exact>,
+    /// The index that all entries came from, where something was changed since: what else it says about
+    /// itself stays.
+    pub base: Option<Exact>,
 }
 
 /// One image of a draft.
@@ -41,7 +44,7 @@ pub struct Entry {
     pub manifest: Manifest,
 }
 
-/// A single source that was an index, and to which nothing was changed.
+/// A single source that was an index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exact {
     /// What the user named.
@@ -58,7 +61,26 @@ impl Draft {
             annotations: Annotations::new(),
             entries: Vec::new(),
             exact: None,
+            base: None,
         }
+    }
+
+    /// The index that all entries came from, changed or not.
+    pub fn origin(&self) -> Option<&Exact> {
+        self.exact.as_ref().or(self.base.as_ref())
+    }
+
+    /// Something was changed: the index that all entries came from is no longer pushed as it is.
+    pub fn touch(&mut self) {
+        self.base = self.exact.take().or_else(|| self.base.take());
+    }
+
+    /// Repeats on this draft, which was made anew, what a person had changed in the annotations of `earlier`.
+    pub fn keep_annotations_of(&mut self, earlier: &Self) {
+        let unedited = Annotations::new();
+        let base = earlier.origin().and_then(|origin| origin.index());
+        let base = base.map_or(&unedited, |index| &index.annotations);
+        keep_annotations(base, &earlier.annotations, &mut self.annotations);
     }
 
     /// Puts the entries in the order in which `docker manifest push` lists them: that of the file
@@ -69,9 +91,23 @@ impl Draft {
     }
 }
 
+impl Exact {
+    /// The index.
+    pub fn index(&self) -> Option<&Index> {
+        self.manifest.index()
+    }
+
+    /// What the index says about one of its entries.
+    pub fn entry(&self, digest: &Digest) -> Option<&Descriptor> {
+        let mut entries = self.index()?.manifests.iter();
+        entries.find(|entry| entry.digest == *digest)
+    }
+}
+
 impl Entry {
-    /// Repeats on this entry, which was read anew, what a person had changed on `earlier`.
-    pub fn keep_edits_of(&mut self, earlier: &Self) {
+    /// Repeats on this entry, which was read anew, what a person had changed on `earlier`. `said` is what the
+    /// index that `earlier` came from said about it, if that is known.
+    pub fn keep_edits_of(&mut self, earlier: &Self, said: Option<&Descriptor>) {
         let unedited = Platform::default();
         let base = earlier.resolved.as_ref().unwrap_or(&unedited);
         if let Some(edited) = &earlier.descriptor.platform
@@ -96,8 +132,12 @@ impl Entry {
                 }
             }
         }
+        let annotations = &mut self.descriptor.annotations;
+        if let Some(said) = said {
+            let edited = &earlier.descriptor.annotations;
+            return keep_annotations(&said.annotations, edited, annotations);
+        }
         for (key, value) in &earlier.descriptor.annotations {
-            let annotations = &mut self.descriptor.annotations;
             annotations
                 .entry(key.clone())
                 .or_insert_with(|| value.clone());
@@ -109,6 +149,16 @@ impl Entry {
 fn keep(base: &str, edited: &str, now: &mut String) {
     if edited != base {
         edited.clone_into(now);
+    }
+}
+
+/// The same for annotations, which a person may also have removed.
+fn keep_annotations(base: &Annotations, edited: &Annotations, now: &mut Annotations) {
+    now.retain(|key, _| !base.contains_key(key) || edited.contains_key(key));
+    for (key, value) in edited {
+        if base.get(key) != Some(value) {
+            now.insert(key.clone(), value.clone());
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::spec::{AnnotationRule, Descriptor, Digest, Manifest, Platform, Repository, Tag};
+use crate::spec::{AnnotationRule, Descriptor, Digest, Index, Manifest, Platform, Repository, Tag};
 
 /// One source, read.
 #[derive(Clone, Debug)]
@@ -118,6 +118,9 @@ pub struct Options {
     pub manifest_annotations: ManifestAnnotations,
     /// The index to start from: what is at the first tag now.
     pub append: Option<Source>,
+    /// What the new index says about itself: an index whose entries the sources are. It takes the place of a
+    /// single source that is an index.
+    pub about: Option<Index>,
     /// The type of the index.
     pub media_type: MediaTypeChoice,
     /// Whether attestations come along.

@@ -34,7 +34,7 @@ pub use input::{
     Attestations, ManifestAnnotations, MediaTypeChoice, Node, OnDuplicate, Options, Place, Source,
     Style, Target,
 };
-pub use notice::{Notice, Severity};
+pub use notice::{Notice, Severity, left_behind};
 use select::Sources;
 pub use summary::SummaryRow;
 use transfer::Content;
@@ -216,16 +216,22 @@ fn edited<'a>(
     let mut entries = select::with_subject(entries, &known, sources, &mut notices);
     refuse_empty(&entries, sources)?;
     let base = base(sources);
+    let about = options.about.as_ref();
+    let about = about.or_else(|| base.and_then(Manifest::index));
     let ingredients = Ingredients {
         all_docker,
-        base,
+        base: about,
+        base_family: match &options.about {
+            Some(about) => about.media_type.index_family(),
+            None => base.and_then(|base| base.media_type.index_family()),
+        },
         annotation: routed.first().map(|rule| rule.key.as_str()),
     };
     let media_type = write::media_type(&ingredients, &entries, options, sources, &mut notices)?;
-    let mut index = match base.and_then(Manifest::index) {
-        Some(base) => Index {
+    let mut index = match about {
+        Some(about) => Index {
             manifests: Vec::new(),
-            ..base.clone()
+            ..about.clone()
         },
         None => Index::new(media_type, Vec::new()),
     };

@@ -1,10 +1,11 @@
 //! What a person should know about a plan that is carried out all the same.
 
-use crate::spec::{Descriptor, Manifest};
+use crate::spec::{Descriptor, Digest, Manifest};
 
 use super::annotate::Routed;
 use super::error::listed;
 use super::flatten::Entry;
+use super::input::Node;
 use super::select::Sources;
 use super::transfer::Content;
 
@@ -49,31 +50,41 @@ pub(super) fn not_carried_over(
     routed: &Routed<'_>,
 ) -> Vec<Notice> {
     let base = base.map(|base| &base.digest);
-    let mut notices = Vec::new();
-    for source in sources.all {
-        let mut opened = vec![&source.root];
-        let mut lost: Vec<&str> = Vec::new();
-        while let Some(node) = opened.pop() {
-            opened.extend(node.children.iter().filter(|child| child.is_index()));
-            let index = node.manifest.as_ref().and_then(|manifest| manifest.index());
-            let Some(index) = index.filter(|_| Some(node.digest()) != base) else {
-                continue;
-            };
-            let annotations = index.annotations.keys().map(String::as_str);
-            lost.extend(annotations.filter(|key| !routed.sets_on_index(key)));
-            lost.extend(index.subject.iter().map(|_| "subject"));
-            lost.extend(index.artifact_type.iter().map(|_| "artifactType"));
-            lost.extend(index.extra.keys().map(String::as_str));
-        }
-        if !lost.is_empty() {
-            notices.push(Notice::new(format!(
-                "what the index {} says about itself is not carried over to the new index: {}",
-                source.name,
-                listed(lost)
-            )));
-        }
-    }
+    let sets = |key: &str| routed.sets_on_index(key);
+    let notices = sources.all.iter();
     notices
+        .filter_map(|source| left_behind(&source.name, &source.root, base, sets))
+        .collect()
+}
+
+/// What the index at `root` and those in it say about themselves, if a new index of their entries does not say
+/// it. What `base` says is kept, and `sets` tells which annotations are set anyway.
+pub fn left_behind(
+    name: &str,
+    root: &Node,
+    base: Option<&Digest>,
+    sets: impl Fn(&str) -> bool,
+) -> Option<Notice> {
+    let mut opened = vec![root];
+    let mut lost: Vec<&str> = Vec::new();
+    while let Some(node) = opened.pop() {
+        opened.extend(node.children.iter().filter(|child| child.is_index()));
+        let index = node.manifest.as_ref().and_then(|manifest| manifest.index());
+        let Some(index) = index.filter(|_| Some(node.digest()) != base) else {
+            continue;
+        };
+        let annotations = index.annotations.keys().map(String::as_str);
+        lost.extend(annotations.filter(|key| !sets(key)));
+        lost.extend(index.subject.iter().map(|_| "subject"));
+        lost.extend(index.artifact_type.iter().map(|_| "artifactType"));
+        lost.extend(index.extra.keys().map(String::as_str));
+    }
+    (!lost.is_empty()).then(|| {
+        Notice::new(format!(
+            "what the index {name} says about itself is not carried over to the new index: {}",
+            listed(lost)
+        ))
+    })
 }
 
 /// Images in a source index that say no platform are passed on, but no engine will choose them.

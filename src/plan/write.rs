@@ -25,7 +25,9 @@ pub(super) struct Ingredients<'a> {
     /// that were not asked for are left out.
     pub(super) all_docker: bool,
     /// The index that is edited, if one is.
-    pub(super) base: Option<&'a Manifest>,
+    pub(super) base: Option<&'a Index>,
+    /// Whose type that index has.
+    pub(super) base_family: Option<Family>,
     /// The key of the first annotation that was asked for.
     pub(super) annotation: Option<&'a str>,
 }
@@ -51,9 +53,7 @@ pub(super) fn media_type(
     sources: Sources<'_>,
     notices: &mut Vec<Notice>,
 ) -> Result<&'static str, PlanError> {
-    let base_family = ingredients
-        .base
-        .and_then(|base| base.media_type.index_family());
+    let base_family = ingredients.base_family;
     let is_list = match options.media_type {
         MediaTypeChoice::Oci => false,
         MediaTypeChoice::Docker => true,
@@ -74,7 +74,7 @@ pub(super) fn media_type(
         let base = ingredients
             .base
             .filter(|_| base_family == Some(Family::Oci))?;
-        base.index()?.annotations.keys().next().map(String::as_str)
+        base.annotations.keys().next().map(String::as_str)
     };
     let asked = ingredients.annotation.or_else(of_base);
     let annotation = match options.style {

@@ -85,6 +85,10 @@ fn a_draft_is_read_back_as_it_was() {
     });
     drafts.replace(&wanted).unwrap();
     assert_eq!(drafts.load(&list).unwrap().unwrap(), wanted);
+    wanted.touch();
+    assert!(wanted.exact.is_none() && wanted.base.is_some());
+    drafts.replace(&wanted).unwrap();
+    assert_eq!(drafts.load(&list).unwrap().unwrap(), wanted);
     let file = files(&dir);
     assert_eq!(
         file.len(),
@@ -97,7 +101,7 @@ fn a_draft_is_read_back_as_it_was() {
 
     let changed = drafts.update(&list, |old| {
         let mut draft = old.expect("it is there");
-        draft.exact = None;
+        draft.base = None;
         Ok::<_, DraftError>(Some(draft))
     });
     assert_eq!(drafts.load(&list).unwrap(), changed.unwrap());

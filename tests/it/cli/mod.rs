@@ -6,6 +6,7 @@ mod errors;
 mod hostile;
 mod lists;
 mod looks;
+mod retags;
 mod schema;
 mod siege;
 mod surroundings;
