@@ -243,6 +243,9 @@ pub(super) fn unreachable(
             } else {
                 for_named_only()
             }),
+        TransportError::Refused { host, .. } => told(FailureKind::Other).hint(format!(
+            "a client certificate for {host} is read from /etc/docker/certs.d/{host}/client.cert, its key from client.key"
+        )),
         TransportError::Connect { dns: true, .. } => told(FailureKind::Unavailable)
             .hint(format!("is the name {registry} right? It could not be resolved")),
         TransportError::Connect { .. } => {

@@ -194,9 +194,11 @@ impl TokenFailure {
             Self::Status(400 | 401) => FailureKind::Unauthorized,
             Self::Status(403) => FailureKind::Denied,
             Self::Status(_)
-            | Self::Transport(TransportError::Tls { .. } | TransportError::NotTls { .. }) => {
-                FailureKind::Other
-            }
+            | Self::Transport(
+                TransportError::Tls { .. }
+                | TransportError::NotTls { .. }
+                | TransportError::Refused { .. },
+            ) => FailureKind::Other,
             Self::Unusable(_)
             | Self::Transport(TransportError::TooLarge { .. } | TransportError::Redirect(_)) => {
                 FailureKind::Refused

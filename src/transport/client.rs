@@ -239,6 +239,11 @@ impl Transport {
         {
             outcome = self.try_once(lane, lane.client().0, &mut again).await;
         }
+        if matches!(outcome, Err(TransportError::Broken { .. }))
+            && let Some(refusal) = lane.refusal(&url).await
+        {
+            outcome = Err(refusal);
+        }
         self.tell(&method, &url, &outcome, began.elapsed());
         let response = outcome?;
         check_head(&response, &lane.host)?;

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io;
 
+use super::alert;
 use super::outward::LeadsInside;
 use super::redirect::RedirectRefused;
 
@@ -41,6 +42,16 @@ pub enum TransportError {
         host: String,
         /// What is wrong.
         cause: String,
+    },
+    /// The other side ended the connection with a TLS alert that says no for good.
+    #[error("{host} refused {what} (alert: {alert})")]
+    Refused {
+        /// Host and port.
+        host: String,
+        /// What it does not take.
+        what: &'static str,
+        /// Its alert.
+        alert: String,
     },
     /// Nothing was heard for too long.
     #[error("no answer from {host} for {seconds} s")]
@@ -92,6 +103,7 @@ impl TransportError {
             Self::Connect { dns, .. } => !dns,
             Self::NotTls { .. }
             | Self::Tls { .. }
+            | Self::Refused { .. }
             | Self::Proxy { .. }
             | Self::TooLarge { .. }
             | Self::Redirect(_)
@@ -124,11 +136,15 @@ impl TransportError {
             if let Some(tls) = link.downcast_ref::<rustls::Error>() {
                 return match tls {
                     rustls::Error::InvalidMessage(_) => Self::NotTls { host },
+                    rustls::Error::AlertReceived(alert) => Self::from_alert(*alert, host),
                     other => Self::Tls {
                         host,
                         cause: clean(&describe_tls(other), 300),
                     },
                 };
+            }
+            if let Some(alert) = alert::told_by(link) {
+                return Self::from_alert(alert, host);
             }
             if error.is_request() && is_too_large_head(link) {
                 return Self::too_large_head(&host);
@@ -149,6 +165,21 @@ impl TransportError {
             return Self::Connect { host, cause, dns };
         }
         Self::Broken { host, cause }
+    }
+
+    fn from_alert(alert: rustls::AlertDescription, host: String) -> Self {
+        let named = alert::words(alert);
+        match alert::refused(alert) {
+            Some(what) => Self::Refused {
+                host,
+                what,
+                alert: named,
+            },
+            None => Self::Broken {
+                host,
+                cause: format!("TLS alert: {named}"),
+            },
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The way to one origin: its clients, their connections, and how many requests may be under way.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::StatusCode;
@@ -12,7 +13,7 @@ use super::limiter::Limiter;
 use super::outward::Outward;
 use super::retry::{LONGEST_RETRY_AFTER, RetryAfter};
 use super::settings::TransportSettings;
-use super::tls::TlsProfile;
+use super::tls::{Identities, TlsProfile};
 use crate::address::is_loopback;
 
 /// Big enough that a fast link is never idle, small enough that a slow reader holds little.
@@ -33,6 +34,10 @@ pub(super) struct Lane {
     pub(super) profile: TlsProfile,
     /// How long nothing is sent after a "too many requests" that names no time.
     first_pause: Duration,
+    /// Who we are there.
+    identities: Arc<Identities>,
+    has_answered: AtomicBool,
+    clients: Clients,
     /// Host and port, for messages.
     pub(super) host: String,
 }
@@ -49,55 +54,35 @@ impl Lane {
         outward: Option<&Outward>,
     ) -> Result<(Self, Vec<String>), TransportError> {
         let host = authority(url);
-        let (tls, warnings) = profile
-            .config(certs_name)
+        let tls = profile
+            .setup(certs_name)
             .map_err(|error| TransportError::Tls {
                 host: host.clone(),
                 cause: error.to_string(),
             })?;
-        let dialer = Dialer::new(settings.pace.connect);
-        let client = |only_http2: bool| -> Result<reqwest::Client, TransportError> {
-            let mut builder = reqwest::Client::builder();
+        let clients = Clients {
+            tls: tls.config,
+            dialer: Dialer::new(settings.pace.connect),
+            settings: settings.clone(),
+            outward: outward.cloned(),
             // Go's clients never send loopback through a proxy, and neither do people expect it.
-            builder = if url.host().is_some_and(|host| is_loopback(&host)) {
-                builder.no_proxy()
-            } else {
-                settings.proxies.apply(builder)?
-            };
-            if let Some(outward) = outward {
-                builder = builder.dns_resolver(Arc::new(outward.clone()));
-            }
-            if only_http2 {
-                builder = builder.http2_prior_knowledge();
-            }
-            builder
-                .tls_backend_preconfigured(tls.clone())
-                .connector_layer(dialer.layer(only_http2))
-                .redirect(reqwest::redirect::Policy::none())
-                .retry(reqwest::retry::never())
-                .referer(false)
-                .user_agent(concat!("polyarch/", env!("CARGO_PKG_VERSION")))
-                .pool_max_idle_per_host(settings.jobs.max(1))
-                .tcp_nodelay(true)
-                .http1_max_headers(MAX_HEADERS)
-                .http2_initial_stream_window_size(STREAM_WINDOW)
-                .http2_initial_connection_window_size(4 * STREAM_WINDOW)
-                // HTTP/2 counts 32 bytes more for each header; the exact limit is checked for both.
-                .http2_max_header_list_size(u32::try_from(2 * MAX_HEAD).unwrap_or(u32::MAX))
-                .build()
-                .map_err(|error| TransportError::from_reqwest(&error, &host))
+            is_direct: url.host().is_some_and(|host| is_loopback(&host)),
+            host: host.clone(),
         };
         let may_share = url.scheme() == "https" && known == Protocol::Http2;
         let lane = Self {
-            one_connection: may_share.then(|| client(true)).transpose()?,
-            any: client(false)?,
+            one_connection: may_share.then(|| clients.only_http2()).transpose()?,
+            any: clients.any()?,
             limiter: Limiter::new(settings.jobs),
             profile: profile.clone(),
             first_pause: settings.pace.first_pause,
-            dialer,
+            dialer: clients.dialer.clone(),
+            identities: tls.identities,
+            has_answered: AtomicBool::new(false),
+            clients,
             host,
         };
-        Ok((lane, warnings))
+        Ok((lane, tls.warnings))
     }
 
     /// What the host speaks, as far as is known.
@@ -116,8 +101,25 @@ impl Lane {
         }
     }
 
+    /// Why the host lets nobody in like us, after a connection to `url` broke. With TLS 1.3 a client certificate is
+    /// refused when the client thinks that the handshake is over. HTTP/2 has begun to write by then, and finds the
+    /// connection closed without reading why; HTTP/1.1 reads first. So it is asked once more that way, unless
+    /// the host never wanted a certificate or has let us in before.
+    pub(super) async fn refusal(&self, url: &Url) -> Option<TransportError> {
+        let is_doubtful =
+            self.identities.were_asked_for() && !self.has_answered.load(Ordering::Relaxed);
+        if !is_doubtful || url.scheme() != "https" {
+            return None;
+        }
+        let client = self.clients.only_http1().ok()?;
+        let error = client.head(url.join("/").ok()?).send().await.err()?;
+        let told = TransportError::from_reqwest(&error, &self.host);
+        matches!(told, TransportError::Refused { .. }).then_some(told)
+    }
+
     /// What an answer says about how much the host can take.
     pub(super) fn note(&self, response: &reqwest::Response) {
+        self.has_answered.store(true, Ordering::Relaxed);
         if response.status() == StatusCode::TOO_MANY_REQUESTS {
             let asked =
                 RetryAfter::of(response.headers()).map_or(self.first_pause, |asked| asked.0);
@@ -128,6 +130,75 @@ impl Lane {
         } else if !response.status().is_server_error() {
             self.limiter.succeeded();
         }
+    }
+}
+
+/// What the clients of a lane have in common.
+struct Clients {
+    tls: rustls::ClientConfig,
+    dialer: Dialer,
+    settings: TransportSettings,
+    outward: Option<Outward>,
+    /// No proxy leads there.
+    is_direct: bool,
+    host: String,
+}
+
+impl Clients {
+    /// Takes whatever the host speaks.
+    fn any(&self) -> Result<reqwest::Client, TransportError> {
+        self.built(
+            self.common(self.tls.clone())?
+                .connector_layer(self.dialer.layer(false)),
+        )
+    }
+
+    /// Takes HTTP/2.
+    fn only_http2(&self) -> Result<reqwest::Client, TransportError> {
+        self.built(
+            self.common(self.tls.clone())?
+                .connector_layer(self.dialer.layer(true))
+                .http2_prior_knowledge(),
+        )
+    }
+
+    /// Takes HTTP/1.1, on connections of its own.
+    fn only_http1(&self) -> Result<reqwest::Client, TransportError> {
+        let mut tls = self.tls.clone();
+        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let patience = self.settings.pace.connect;
+        self.built(self.common(tls)?.http1_only().timeout(patience))
+    }
+
+    fn common(&self, tls: rustls::ClientConfig) -> Result<reqwest::ClientBuilder, TransportError> {
+        let mut builder = reqwest::Client::builder();
+        builder = if self.is_direct {
+            builder.no_proxy()
+        } else {
+            self.settings.proxies.apply(builder)?
+        };
+        if let Some(outward) = &self.outward {
+            builder = builder.dns_resolver(Arc::new(outward.clone()));
+        }
+        Ok(builder
+            .tls_backend_preconfigured(tls)
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .user_agent(concat!("polyarch/", env!("CARGO_PKG_VERSION")))
+            .pool_max_idle_per_host(self.settings.jobs.max(1))
+            .tcp_nodelay(true)
+            .http1_max_headers(MAX_HEADERS)
+            .http2_initial_stream_window_size(STREAM_WINDOW)
+            .http2_initial_connection_window_size(4 * STREAM_WINDOW)
+            // HTTP/2 counts 32 bytes more for each header; the exact limit is checked for both.
+            .http2_max_header_list_size(u32::try_from(2 * MAX_HEAD).unwrap_or(u32::MAX)))
+    }
+
+    fn built(&self, builder: reqwest::ClientBuilder) -> Result<reqwest::Client, TransportError> {
+        builder
+            .build()
+            .map_err(|error| TransportError::from_reqwest(&error, &self.host))
     }
 }
 

@@ -6,10 +6,11 @@
 //! | `settings`, `proxy`, `tls` | what a run allows: patience, ways out, trust |
 //! | `client`, `lane` | the way of one request; the way to one host |
 //! | `dial`, `limiter` | connections, and how many requests at once |
-//! | `body`, `error` | what comes back, and what can go wrong |
+//! | `body`, `error`, `alert` | what comes back, and what can go wrong |
 //! | `redirect` | where a request may be sent on to |
 //! | `retry` | when to try again |
 
+mod alert;
 mod body;
 mod client;
 mod dial;

@@ -20,7 +20,7 @@ use rustls::{
 
 use crate::environment::Environment;
 use host_directory::HostDirectory;
-use identities::Identities;
+pub(super) use identities::Identities;
 use usage::is_for_servers;
 
 /// The most that a certificate file may hold, in bytes.
@@ -95,8 +95,8 @@ impl TlsProfile {
             .is_some_and(|file| !system.iter().any(|place| file.starts_with(place)))
     }
 
-    /// The configuration for `host`, and warnings about files that were passed over.
-    pub(super) fn config(&self, host: &str) -> Result<(ClientConfig, Vec<String>), TlsError> {
+    /// What it takes to speak to `host`.
+    pub(super) fn setup(&self, host: &str) -> Result<TlsSetup, TlsError> {
         let mut warnings = Vec::new();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut extra = Vec::new();
@@ -130,14 +130,24 @@ impl TlsProfile {
             .expect("ring supports the default versions of TLS")
             .dangerous()
             .with_custom_certificate_verifier(verifier);
-        let mut config = if identities.is_empty() {
-            builder.with_no_client_auth()
-        } else {
-            builder.with_client_cert_resolver(Arc::new(Identities(identities)))
-        };
+        let identities = Arc::new(Identities::new(identities));
+        let mut config = builder.with_client_cert_resolver(Arc::clone(&identities) as _);
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok((config, warnings))
+        Ok(TlsSetup {
+            config,
+            identities,
+            warnings,
+        })
     }
+}
+
+/// How one host is spoken to over TLS.
+pub(super) struct TlsSetup {
+    pub(super) config: ClientConfig,
+    /// Who we are there.
+    pub(super) identities: Arc<Identities>,
+    /// Files that were passed over.
+    pub(super) warnings: Vec<String>,
 }
 
 fn read_pem(path: &Path) -> Result<Vec<u8>, TlsError> {

@@ -1,14 +1,32 @@
 //! Which of our client certificates a server is shown.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustls::SignatureScheme;
 use rustls::client::ResolvesClientCert;
 use rustls::sign::CertifiedKey;
 
-/// All that certs.d has for one host; not empty.
+/// All that certs.d has for one host.
 #[derive(Debug)]
-pub(super) struct Identities(pub(super) Vec<Arc<CertifiedKey>>);
+pub(in crate::transport) struct Identities {
+    all: Vec<Arc<CertifiedKey>>,
+    were_asked_for: AtomicBool,
+}
+
+impl Identities {
+    pub(super) fn new(all: Vec<Arc<CertifiedKey>>) -> Self {
+        Self {
+            all,
+            were_asked_for: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether the host has ever asked for a client certificate, so that it may refuse a connection for it.
+    pub(in crate::transport) fn were_asked_for(&self) -> bool {
+        self.were_asked_for.load(Ordering::Relaxed)
+    }
+}
 
 impl ResolvesClientCert for Identities {
     /// The first that one of the server's authorities has signed. A server need not name all of them, or any:
@@ -18,8 +36,9 @@ impl ResolvesClientCert for Identities {
         root_hint_subjects: &[&[u8]],
         sigschemes: &[SignatureScheme],
     ) -> Option<Arc<CertifiedKey>> {
+        self.were_asked_for.store(true, Ordering::Relaxed);
         let mut usable = self
-            .0
+            .all
             .iter()
             .filter(|identity| identity.key.choose_scheme(sigschemes).is_some());
         usable
@@ -34,7 +53,7 @@ impl ResolvesClientCert for Identities {
     }
 
     fn has_certs(&self) -> bool {
-        true
+        !self.all.is_empty()
     }
 }
 
@@ -91,7 +110,7 @@ mod tests {
         roots.add_parsable_certificates(hints.iter().map(|hint| hint.der().clone()));
         let subjects = roots.subjects();
         let subjects: Vec<&[u8]> = subjects.iter().map(AsRef::as_ref).collect();
-        let found = Identities(identities.to_vec()).resolve(&subjects, schemes)?;
+        let found = Identities::new(identities.to_vec()).resolve(&subjects, schemes)?;
         identities
             .iter()
             .position(|known| Arc::ptr_eq(known, &found))

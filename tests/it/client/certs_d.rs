@@ -9,7 +9,7 @@ use crate::support::{
 };
 
 /// A registry that lets only those in whose certificate it knows.
-async fn guarded(scheme: Scheme) -> Registry {
+pub(super) async fn guarded(scheme: Scheme) -> Registry {
     let registry = Registry::builder().scheme(scheme).client_certificates();
     let registry = registry.start().await;
     Image::new("linux/amd64").load(&registry, "a", "t");
@@ -17,7 +17,7 @@ async fn guarded(scheme: Scheme) -> Registry {
 }
 
 /// A client with these files for the registry.
-fn client(registry: &Registry, files: &[(&str, &str)]) -> Client {
+pub(super) fn client(registry: &Registry, files: &[(&str, &str)]) -> Client {
     let mut builder = Builder::new();
     let certs = builder.home().join("certs.d");
     let dir = certs.join(registry.host());
@@ -29,7 +29,7 @@ fn client(registry: &Registry, files: &[(&str, &str)]) -> Client {
     builder.build()
 }
 
-async fn read(client: &Client, registry: &Registry) -> Result<(), StoreError> {
+pub(super) async fn read(client: &Client, registry: &Registry) -> Result<(), StoreError> {
     let store = client.pull(registry, "a").await;
     soon(store.manifest(&tag("t"))).await.map(drop)
 }

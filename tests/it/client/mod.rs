@@ -1,6 +1,7 @@
 //! The registry client against the test registry, through the interface that the rest of the
 //! house sees: `content::Store`.
 
+mod alerts;
 mod auth;
 mod blobs;
 mod certs_d;

@@ -1,0 +1,135 @@
+//! TLS alerts of a server: those that say no for good end a call at once, the others are worth another try.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use polyarch::{
+    content::{FailureKind, Store as _, StoreError},
+    registry::Access,
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+    task::AbortHandle,
+};
+
+use super::{
+    certs_d::{client, guarded, read},
+    room::{Builder, Client, soon, tag},
+};
+use crate::support::registry::{Scheme, tls};
+
+#[tokio::test]
+async fn a_refused_client_certificate_ends_the_call_at_once_and_says_so() {
+    let (ca, stranger) = (tls::ca_pem(), tls::stranger_identity());
+    for scheme in [Scheme::TlsHttp1, Scheme::TlsHttp2] {
+        let registry = guarded(scheme).await;
+        let nobody = vec![("ca.crt", ca.as_str())];
+        let mut wrong = nobody.clone();
+        wrong.extend([
+            ("a.cert", stranger.certificate.as_str()),
+            ("a.key", stranger.key.as_str()),
+        ]);
+        for (files, what) in [
+            (
+                nobody,
+                "a connection without a client certificate (alert: certificate required)",
+            ),
+            (wrong, "the client certificate (alert: unknown ca)"),
+        ] {
+            let client = client(&registry, &files);
+            let error = read(&client, &registry).await.unwrap_err();
+            assert_eq!(error.kind, FailureKind::Other, "{error}");
+            assert_eq!(error.cause, format!("{} refused {what}", registry.host()));
+            assert!(error.hints[0].contains("client.cert"), "{error:?}");
+            assert_eq!(client.told.of("waiting"), Vec::<String>::new());
+            assert!(registry.requests().is_empty());
+        }
+    }
+}
+
+/// A server that answers every greeting with one alert.
+struct Alerting {
+    address: SocketAddr,
+    connections: Arc<AtomicUsize>,
+    task: AbortHandle,
+}
+
+impl Alerting {
+    async fn start(alert: u8) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let connections: Arc<AtomicUsize> = Arc::default();
+        let count = Arc::clone(&connections);
+        let task = tokio::spawn(async move {
+            while let Ok((mut tcp, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::Relaxed);
+                let mut greeting = vec![0; 64 << 10];
+                let _ = tcp.read(&mut greeting).await;
+                // An alert (21) of TLS 1.2, two bytes: fatal, and which.
+                let _ = tcp.write_all(&[21, 3, 3, 0, 2, 2, alert]).await;
+            }
+        });
+        Self {
+            address,
+            connections,
+            task: task.abort_handle(),
+        }
+    }
+
+    async fn read(&self, client: &Client) -> StoreError {
+        let name = format!("{}/a", self.address);
+        let store = client.open(&name, Access::Pull).await.unwrap();
+        soon(store.manifest(&tag("t"))).await.unwrap_err()
+    }
+}
+
+impl Drop for Alerting {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn trusting() -> Client {
+    let mut builder = Builder::new();
+    builder.trusts_tests = true;
+    builder.build()
+}
+
+#[tokio::test]
+async fn a_refused_handshake_is_not_tried_again() {
+    for (alert, what) in [
+        (40, "the TLS handshake (alert: handshake failure)"),
+        (42, "the client certificate (alert: bad certificate)"),
+        (49, "access (alert: access denied)"),
+        (
+            70,
+            "the versions and ciphers of TLS that are spoken here (alert: protocol version)",
+        ),
+    ] {
+        let server = Alerting::start(alert).await;
+        let client = trusting();
+        let error = server.read(&client).await;
+        assert_eq!(error.kind, FailureKind::Other, "{error}");
+        assert_eq!(error.cause, format!("{} refused {what}", server.address));
+        assert_eq!(server.connections.load(Ordering::Relaxed), 1, "{alert}");
+    }
+}
+
+#[tokio::test]
+async fn an_alert_that_may_pass_is() {
+    const INTERNAL_ERROR: u8 = 80;
+    let server = Alerting::start(INTERNAL_ERROR).await;
+    let client = trusting();
+    let error = server.read(&client).await;
+    assert_eq!(error.kind, FailureKind::Unavailable, "{error}");
+    let waiting = client.told.of("waiting");
+    assert!(waiting.len() > 1, "{waiting:?}");
+    let requests = client.told.of("request").join("\n");
+    assert!(requests.contains("TLS alert: internal error"), "{requests}");
+}
