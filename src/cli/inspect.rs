@@ -19,7 +19,7 @@ use crate::layout::LayoutReference;
 use crate::plan::{Place, docker_json};
 use crate::progress::Event;
 use crate::registry::Access;
-use crate::report::{tree_of_image, tree_of_index};
+use crate::report::{tree_of_image, tree_of_index, tree_of_other};
 use crate::spec::{
     Descriptor, Digest, Family, ImageConfig, Index, JsonStyle, Manifest, MediaType, Platform,
     Reference, compact_for_go, indent, parse, write,
@@ -163,7 +163,7 @@ impl Subject {
             (None, Some(image)) => {
                 tree_of_image(name, &self.manifest, image, &self.descriptor.annotations)
             }
-            (None, None) => name.clone(),
+            (None, None) => tree_of_other(name, &self.manifest),
         }
     }
 

@@ -59,7 +59,8 @@ impl Console {
     /// A line above the bars, and no command to a CI runner. A closed standard error is no reason to stop.
     fn line(&self, text: &str) {
         self.bars.suspend(|| {
-            let _ = writeln!(std::io::stderr(), "{}", neutral(text));
+            let line = text.replace('\n', " ");
+            let _ = writeln!(std::io::stderr(), "{}", neutral(&line));
         });
     }
 

@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use serde_json::{Value, json};
 
+use super::json::safe;
 use crate::progress::{BlobOutcome, Event, Observer};
 
 /// Writes every event to standard error.
@@ -18,7 +19,8 @@ impl Observer for JsonLines {
             return;
         }
         // A closed standard error is no reason to stop.
-        let _ = writeln!(std::io::stderr(), "{}", document(event));
+        let line = safe(serde_json::to_string(&document(event)));
+        let _ = writeln!(std::io::stderr(), "{line}");
     }
 }
 

@@ -24,4 +24,4 @@ pub use result::{
     EntryResult, ErrorResult, IndexResult, NoticeResult, Status, TagResult, TargetResult,
 };
 pub use text::publish_text;
-pub use tree::{human_size, tree_of_image, tree_of_index};
+pub use tree::{human_size, tree_of_image, tree_of_index, tree_of_other};

@@ -3,9 +3,8 @@
 
 use std::fmt::Write as _;
 
-use super::github::neutral;
 use super::result::{EntryResult, IndexResult, Status, TagResult, TargetResult};
-use super::tree::{annotation_lines, human_size, leaves};
+use super::tree::{annotation_lines, human_size, leaves, lines_for_people, shown};
 
 /// What is there now. The last line is the bare digest, unless nothing was published: a script that takes the
 /// last line must not take a digest that nobody can pull.
@@ -24,16 +23,14 @@ pub fn publish_text(result: &IndexResult) -> String {
     if result.status != Status::Failed {
         let _ = writeln!(out, "\n{}", result.digest);
     }
-    // Names and annotations come from registries, and this may be read by a CI runner.
-    out.lines()
-        .fold(String::new(), |all, line| all + &neutral(line) + "\n")
+    lines_for_people(&out)
 }
 
 fn index_tree(result: &IndexResult) -> String {
     let mut out = format!(
         "{} {} {}\n",
         result.digest,
-        result.media_type,
+        shown(&result.media_type),
         human_size(result.size)
     );
     let has_annotations = !result.annotations.is_empty();
@@ -59,10 +56,12 @@ fn index_tree(result: &IndexResult) -> String {
 }
 
 fn entry_line(entry: &EntryResult) -> String {
-    let what = entry
-        .platform
-        .as_deref()
-        .unwrap_or(entry.media_type.as_str());
+    let what = shown(
+        entry
+            .platform
+            .as_deref()
+            .unwrap_or(entry.media_type.as_str()),
+    );
     let size = entry.content_size.map_or_else(String::new, |size| {
         format!("  {} of layers and config", human_size(size))
     });
@@ -141,12 +140,16 @@ mod tests {
     fn nothing_in_it_is_a_command_to_a_runner() {
         let mut result = published();
         result.annotations = [("a".to_owned(), "##[error]b".to_owned())].into();
-        result.targets[0].name = "::error::c".to_owned();
+        result.targets[0].name = "::error::c\u{1b}[2J".to_owned();
+        result.entries[0].platform = Some("linux/arm/v\n::error::d\u{1b}[2J".to_owned());
+        result.entries[0].annotations = [("x\n::error::e\u{9b}H".to_owned(), String::new())].into();
         let text = publish_text(&result);
         assert!(!text.contains("##["), "{text}");
         assert!(
             !text.lines().any(|line| line.trim_start().starts_with("::")),
             "{text}"
         );
+        let is_raw = |c: char| c != '\n' && c.is_control();
+        assert!(!text.contains(is_raw), "{text:?}");
     }
 }

@@ -2,7 +2,11 @@
 
 use std::fmt::Write as _;
 
+use super::github::neutral;
 use crate::spec::{Annotations, Descriptor, ImageManifest, Index, Manifest, attestation};
+
+/// The most characters that are shown of a word of somebody else's.
+const LONGEST: usize = 200;
 
 /// The tree of an index: a line for each entry, attestations below the image they are about.
 pub fn tree_of_index(name: &str, manifest: &Manifest, index: &Index) -> String {
@@ -45,7 +49,7 @@ pub fn tree_of_index(name: &str, manifest: &Manifest, index: &Index) -> String {
         out.push_str("└── annotations\n");
         leaves(&mut out, "    ", &annotation_lines(&index.annotations));
     }
-    out
+    lines_for_people(&out)
 }
 
 /// The tree of an image: its config and layers, and what a list says about it.
@@ -69,14 +73,20 @@ pub fn tree_of_image(
     }
     leaves(&mut out, "", &below);
     leaves(&mut out, "    ", &annotation_lines(in_list));
-    out
+    lines_for_people(&out)
+}
+
+/// What there is to say about a manifest that is neither.
+pub fn tree_of_other(name: &str, manifest: &Manifest) -> String {
+    lines_for_people(&heading(name, manifest))
 }
 
 fn heading(name: &str, manifest: &Manifest) -> String {
     format!(
-        "{name}\n{} {} {}\n",
+        "{}\n{} {} {}\n",
+        shown(name),
         manifest.digest,
-        manifest.media_type,
+        shown(&manifest.media_type),
         human_size(manifest.bytes.len() as u64)
     )
 }
@@ -93,12 +103,10 @@ pub(super) fn leaves(out: &mut String, prefix: &str, lines: &[String]) {
 }
 
 fn entry_line(entry: &Descriptor) -> String {
-    let what = match &entry.platform {
-        Some(platform) => platform.to_string(),
-        None => entry
-            .artifact_type
-            .clone()
-            .unwrap_or_else(|| entry.media_type.to_string()),
+    let what = match (&entry.platform, &entry.artifact_type) {
+        (Some(platform), _) => shown(platform),
+        (None, Some(artifact_type)) => shown(artifact_type),
+        (None, None) => shown(&entry.media_type),
     };
     format!("{what:<16} {}", facts(entry))
 }
@@ -110,8 +118,19 @@ fn facts(descriptor: &Descriptor) -> String {
 pub(super) fn annotation_lines(annotations: &Annotations) -> Vec<String> {
     annotations
         .iter()
-        .map(|(key, value)| format!("{key}={}", crate::transport::clean(value, 200)))
+        .map(|(key, value)| format!("{}={}", shown(key), shown(value)))
         .collect()
+}
+
+/// What a registry or a file said, as part of a line: without control characters, and not too long.
+pub(super) fn shown(text: &(impl ToString + ?Sized)) -> String {
+    crate::transport::clean(&text.to_string(), LONGEST)
+}
+
+/// A text that a CI runner may read, too: no line of it is a command.
+pub(super) fn lines_for_people(text: &str) -> String {
+    text.lines()
+        .fold(String::new(), |all, line| all + &neutral(line) + "\n")
 }
 
 /// `1234567` as `1.2 MB`: decimal units, as registries bill them.
@@ -133,6 +152,46 @@ pub fn human_size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::MediaType;
+    use serde_json::json;
+
+    /// What an index could say to the runner or the terminal of somebody who looks at it.
+    const HOSTILE: &str =
+        "x\n::set-output name=digest::sha256:evil\r\u{1b}[2J\u{9b}H##[error]\u{202e}";
+
+    fn is_harmless(tree: &str, lines: usize) -> bool {
+        tree.lines().count() == lines
+            && !tree.contains("##[")
+            && !tree
+                .chars()
+                .any(|c| c != '\n' && (c.is_control() || c == '\u{202e}'))
+            && !tree.lines().any(|line| line.trim_start().starts_with("::"))
+    }
+
+    #[test]
+    fn an_index_cannot_command_who_looks_at_it() {
+        let digest = format!("sha256:{}", "0".repeat(64));
+        let platform = json!({
+            "os": HOSTILE, "architecture": HOSTILE, "variant": HOSTILE,
+            "os.version": HOSTILE, "os.features": [HOSTILE],
+        });
+        let annotations = json!({HOSTILE: HOSTILE});
+        let index = json!({
+            "schemaVersion": 2,
+            "mediaType": MediaType::OCI_INDEX,
+            "manifests": [
+                {"mediaType": HOSTILE, "size": 1, "digest": digest, "platform": platform, "annotations": annotations},
+                {"mediaType": HOSTILE, "size": 1, "digest": digest, "artifactType": HOSTILE},
+                {"mediaType": HOSTILE, "size": 1, "digest": digest},
+            ],
+            "annotations": annotations,
+        });
+        let media_type = MediaType::new(MediaType::OCI_INDEX);
+        let manifest = Manifest::parse(index.to_string().into(), &media_type).unwrap();
+        let tree = tree_of_index(HOSTILE, &manifest, manifest.index().unwrap());
+        assert!(is_harmless(&tree, 8), "{tree}");
+        assert!(tree.contains("set-output name=digest"), "shown: {tree}");
+    }
 
     #[test]
     fn sizes_are_for_people() {

@@ -5,7 +5,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { digestOf, manifestAt, PASSWORD, putImage, startRegistry, USER } from './registry.mjs'
+import { digestOf, manifestAt, PASSWORD, putImage, request, startRegistry, USER } from './registry.mjs'
 import { parseOutputs, readAction, run as runAction } from './runner.mjs'
 import { assertNoArgument, assertNowhere, traced } from './secrets.mjs'
 
@@ -241,7 +241,7 @@ describe('inputs', () => {
     assert.match(errors(await run({ with: { sources: amd64 } })).join(), /'tags'/)
   })
   test('one that is neither true nor false is named', async () => {
-    for (const name of ['push', 'verify', 'summary']) {
+    for (const name of ['push', 'verify', 'summary', 'append', 'insecure']) {
       const result = await run({ with: { tags: at('o/app', '1'), sources: amd64, [name]: 'ye,s\n::error::x' } })
       assert.equal(result.code, 2)
       assert.match(errors(result).join(), new RegExp(`'${name}'`))
@@ -269,6 +269,32 @@ describe('single steps', () => {
       assert.equal(digestOf(Buffer.from(result.log.join('\n').trim())), amd64)
     }
   })
+  test('what an index says is shown, and is no command to the runner', async () => {
+    const evil = 'x\n::set-output name=digest::sha256:evil\n##[set-output name=digest;]sha256:evil\u001b[2J'
+    const type = 'application/vnd.oci.image.manifest.v1+json'
+    const image = await request(registry.host, 'GET', `/v2/o/app/manifests/${amd64}`, { headers: { accept: type } })
+    const entry = { mediaType: type, digest: amd64, size: image.content.length }
+    const mediaType = 'application/vnd.oci.image.index.v1+json'
+    const index = {
+      schemaVersion: 2,
+      mediaType,
+      manifests: [{ ...entry, platform: { os: 'linux', architecture: 'amd64', variant: evil, 'os.version': evil, 'os.features': [evil] }, annotations: { [evil]: evil } }],
+      annotations: { [evil]: evil },
+    }
+    const body = JSON.stringify(index)
+    await request(registry.host, 'PUT', '/v2/o/app/manifests/evil', { body, headers: { 'content-type': mediaType } })
+    for (const how of ['--tree', '--raw', '', '--verbose', '--format json']) {
+      const result = await run({ with: { command: 'inspect', args: `${how} ${at('o/app', 'evil')}` } })
+      assert.equal(result.code, 0, result.log.join('\n'))
+      assert.deepEqual(result.annotations, [], how)
+      assert.ok(!result.log.join('\n').includes('\u001b'), how)
+      assert.deepEqual(result.rawOutputs, [])
+      if (how === '--raw') assert.ok(result.log.includes(body))
+    }
+    const copied = await run({ with: { command: 'copy', args: `${at('o/app', 'evil')} ${at('o/app', 'evil2')}` } })
+    assertLanded(copied, [at('o/app', 'evil2')])
+    assert.ok(!copied.log.join('\n').includes('\u001b'))
+  })
   test('create, annotate and push work as those of docker manifest, and push tells the digest', async () => {
     const home = mkdtempSync(join(tmpdir(), 'polyarch-home-'))
     try {
@@ -277,6 +303,10 @@ describe('single steps', () => {
       for (const done of [await step('create', list, ...images), await step('annotate', list, images[1], '--variant', 'v8')]) {
         assert.equal(done.code, 0, done.log.join('\n'))
       }
+      const dry = await run({ with: { command: 'push', args: list, push: 'false' }, env: { HOME: home } })
+      assert.equal(dry.code, 2)
+      assert.match(errors(dry).join(), /'push: false'/)
+      assert.equal(await manifestAt(registry.host, 'o/app', 'steps'), undefined)
       const pushed = await step('push', list, '--purge')
       assert.equal(pushed.code, 0, pushed.log.join('\n'))
       const bytes = await manifestAt(registry.host, 'o/app', 'steps')
@@ -293,6 +323,17 @@ describe('single steps', () => {
     const result = await run({ with: { command: 'copy', args: `${at('o/app', 'amd64')} ${at('o/copy', '1')}` } })
     assertLanded(result, [at('o/copy', '1')])
     assert.equal(result.outputs.digest, amd64)
+  })
+  test('copy knows a dry run, verification and the summary as publish does', async () => {
+    const args = `${at('o/app', 'amd64')} ${at('o/copy', 'switches')}`
+    const dry = await run({ with: { command: 'copy', args, push: 'false', summary: 'false' } })
+    assert.equal(dry.code, 0, dry.log.join('\n'))
+    assert.equal((await request(registry.host, 'GET', '/v2/o/copy/manifests/switches')).status, 404)
+    assert.equal(dry.outputs.digest, amd64)
+    assert.equal(dry.summary, '')
+    const real = await run({ with: { command: 'copy', args, verify: 'false' } })
+    assertLanded(real, [at('o/copy', 'switches')])
+    assert.ok(!real.log.join('\n').includes('verified'), real.log.join('\n'))
   })
   test('an unknown command is refused', async () => {
     const result = await run({ with: { command: 'rm; touch evil' } })

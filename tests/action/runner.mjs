@@ -123,14 +123,22 @@ function execute (program, args, env, cwd) {
   })
 }
 
-/** Takes the commands out of the log, as ActionCommand.cs finds them. */
+/** Takes the commands out of the log, as ActionCommand.cs finds them, and ActionCommandManager.cs stops to. */
 function obey (lines, result) {
+  let stopped
   for (const line of lines) {
+    if (stopped !== undefined) {
+      if (line.trimStart() === `::${stopped}::`) stopped = undefined
+      else result.log.push(line)
+      continue
+    }
     const command = commandV2(line) ?? commandV1(line)
     if (command === undefined) result.log.push(line)
+    else if (command.name === 'stop-commands') stopped = command.data
     else if (command.name === 'add-mask') result.masks.push(command.data)
     else result.annotations.push(command)
   }
+  if (stopped !== undefined) throw new Error('the step stopped the commands of the job for good')
 }
 
 function commandV2 (line) {

@@ -112,9 +112,15 @@ fn property(text: &str) -> String {
     data(text).replace(':', "%3A").replace(',', "%2C")
 }
 
-/// A line for a log that a runner may read, with no command in it: `::` at its beginning and `##[` anywhere are
-/// broken by a space. A line feed in it begins a line of its own, and so does a carriage return.
+/// A line for a log that a runner or a terminal may read, with no command in it: `::` at its beginning and `##[`
+/// anywhere are broken by a space. A line feed in it begins a line of its own; other control characters (a
+/// carriage return, which would begin one too, and the escapes of terminals) become spaces.
 pub fn neutral(line: &str) -> String {
+    let plain = |c: char| {
+        let is_raw = c.is_control() && !['\n', '\t'].contains(&c);
+        if is_raw { ' ' } else { c }
+    };
+    let line: String = line.chars().map(plain).collect();
     let part = |part: &str| {
         let start = part.len() - part.trim_start().len();
         let (space, text) = part.split_at(start);
@@ -123,7 +129,7 @@ pub fn neutral(line: &str) -> String {
             None => part.to_owned(),
         }
     };
-    line.split_inclusive(['\r', '\n'])
+    line.split_inclusive('\n')
         .map(part)
         .collect::<String>()
         .replace("##[", "## [")
@@ -234,7 +240,9 @@ mod tests {
             ("plain: a::b", "plain: a::b"),
             ("  ::error::x", "  : :error::x"),
             ("a ##[error]x ###[b]", "a ## [error]x ### [b]"),
-            ("a\r::stop-commands::x", "a\r: :stop-commands::x"),
+            ("a\r::stop-commands::x", "a ::stop-commands::x"),
+            ("\r::stop-commands::x", " : :stop-commands::x"),
+            ("a\u{1b}[2J\tb\u{9b}H", "a [2J\tb H"),
             ("a\n\u{a0}::x::", "a\n\u{a0}: :x::"),
         ] {
             assert_eq!(neutral(line), shown);
