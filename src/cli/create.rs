@@ -118,7 +118,7 @@ fn save(
     let saved = drafts.update(&list, |existing| {
         check_unclaimed(existing.as_ref(), arguments.amend)?;
         Ok::<_, Failure>(Some(match existing {
-            Some(existing) => amended(existing, fresh, notices),
+            Some(existing) => amended(existing, &fresh, notices),
             None => fresh,
         }))
     })?;
@@ -127,7 +127,7 @@ fn save(
 
 /// The old list with everything that was named again in its new state. What a person had changed stays
 /// changed.
-fn amended(old: Draft, fresh: Draft, notices: &mut Vec<Notice>) -> Draft {
+fn amended(old: Draft, fresh: &Draft, notices: &mut Vec<Notice>) -> Draft {
     let mut new = fresh.clone();
     new.keep_annotations_of(&old);
     for entry in &mut new.entries {
@@ -140,7 +140,7 @@ fn amended(old: Draft, fresh: Draft, notices: &mut Vec<Notice>) -> Draft {
     }
     let is_named = |entry: &Entry| fresh.entries.iter().any(|it| it.source == entry.source);
     if old.entries.iter().all(is_named) {
-        if new != fresh {
+        if new != *fresh {
             new.touch();
         }
         return new;
