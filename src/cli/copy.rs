@@ -16,7 +16,7 @@ pub(super) async fn run(arguments: &CopyArgs, context: &Context<'_>) -> Result<E
     let stores = context.stores(&arguments.run.connection);
     let reporter = Reporter::new(&arguments.run.output, context);
     let work = Box::pin(copy(arguments, context, &stores));
-    let work = async { Ok(vec![work.await?]) };
+    let work = async { Ok(work.await?.into()) };
     reporter.tell(work, &stores).await
 }
 

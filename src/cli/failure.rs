@@ -7,8 +7,8 @@ use crate::content::{FailureKind, StoreError};
 use crate::draft::DraftError;
 use crate::execute::{Change, Execution, TagOutcome};
 use crate::plan::PlanError;
-use crate::report::IndexResult;
 use crate::report::github::neutral;
+use crate::report::{ErrorResult, IndexResult};
 use crate::sources::SourceError;
 use crate::spec::ReferenceError;
 
@@ -31,6 +31,10 @@ pub mod exit {
     /// Added to the number of a signal that ended the run.
     pub const SIGNAL: u8 = 128;
 }
+
+/// What hints say of the tags.
+const LANDED: &str = "these tags landed: ";
+pub(super) const UNCHANGED: &str = "no tag was changed";
 
 /// Why a command ends without success.
 #[derive(Debug)]
@@ -110,11 +114,11 @@ impl Failure {
             ));
         }
         failure = if !landed.is_empty() {
-            failure.hint(format!("these tags landed: {}", landed.join(", ")))
+            failure.hint(format!("{LANDED}{}", landed.join(", ")))
         } else if execution.changed_something() {
             failure
         } else {
-            failure.hint("no tag was changed")
+            failure.hint(UNCHANGED)
         };
         failure.drop_repeated_hints();
         Some(failure)
@@ -135,13 +139,15 @@ impl Failure {
         self.hint(format!("this failed too: {}", other.text()))
     }
 
-    /// A failure after these were published: nobody is to think that nothing was.
-    pub(super) fn after(self, results: &[IndexResult]) -> Self {
+    /// A failure after these were published: nobody is to think that nothing was, or only what one of them says.
+    pub(super) fn after(mut self, results: &[IndexResult]) -> Self {
         let landed: Vec<&str> = results.iter().flat_map(IndexResult::landed_tags).collect();
         if landed.is_empty() {
             return self;
         }
-        self.hint(format!("these tags landed: {}", landed.join(", ")))
+        let is_of_one = |hint: &String| hint.starts_with(LANDED) || hint == UNCHANGED;
+        self.hints.retain(|hint| !is_of_one(hint));
+        self.hint(format!("{LANDED}{}", landed.join(", ")))
     }
 
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -149,14 +155,17 @@ impl Failure {
         self
     }
 
+    /// For the reports.
+    pub(super) fn result(&self) -> ErrorResult {
+        ErrorResult {
+            message: self.text(),
+            hints: self.hints.clone(),
+        }
+    }
+
     /// The error in one line.
     pub(super) fn text(&self) -> String {
         format!("{:#}", self.error)
-    }
-
-    /// What to try.
-    pub(super) fn hints(&self) -> &[String] {
-        &self.hints
     }
 
     /// The same, where something else of the run did land.

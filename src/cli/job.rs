@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 
 use super::context::Context;
-use super::failure::Failure;
+use super::failure::{Failure, UNCHANGED};
 use crate::content::{FailureKind, ManifestName};
 use crate::execute::{ExecuteOptions, Survey, copy_referrers, execute, survey};
 use crate::plan::{MediaTypeChoice, Options, Place, Plan, PlanError, Severity, Source, Target};
@@ -38,6 +38,44 @@ pub(super) struct Job {
 pub(super) struct Outcome {
     pub(super) result: IndexResult,
     pub(super) failure: Option<Failure>,
+}
+
+/// What came of all images of a run.
+pub(super) struct Outcomes {
+    /// The command names several images.
+    pub(super) are_several: bool,
+    /// Each of them, in order.
+    pub(super) images: Vec<Result<Outcome, Unplanned>>,
+}
+
+/// One of several images that came to no plan.
+pub(super) struct Unplanned {
+    pub(super) targets: Vec<Target>,
+    pub(super) failure: Failure,
+}
+
+impl From<Outcome> for Outcomes {
+    fn from(only: Outcome) -> Self {
+        Self {
+            are_several: false,
+            images: vec![Ok(only)],
+        }
+    }
+}
+
+impl Unplanned {
+    /// Says which image failed: the error itself may name nothing but a source.
+    pub(super) fn new(targets: Vec<Target>, failure: Failure) -> Self {
+        let name = targets.first().map(|target| match target.tags.first() {
+            Some(tag) => format!("{}:{tag}", target.place),
+            None => target.place.to_string(),
+        });
+        let failure = match name {
+            Some(name) => failure.context(format!("publish {name}")),
+            None => failure,
+        };
+        Self { targets, failure }
+    }
 }
 
 /// How the plan is made from what was resolved.
@@ -80,7 +118,7 @@ impl Job {
                 .await
                 .map_err(|failure| {
                     if failure.is_interruption() {
-                        failure.hint("no tag was changed")
+                        failure.hint(UNCHANGED)
                     } else {
                         failure
                     }

@@ -7,7 +7,7 @@ use futures_util::StreamExt as _;
 
 use super::context::Context;
 use super::failure::Failure;
-use super::job::{Job, Outcome, targets};
+use super::job::{Job, Outcomes, Unplanned, targets};
 use super::publish_args::{
     AttestationsArg, ManifestAnnotationsArg, MediaTypeArg, OnDuplicateArg, PublishArgs,
 };
@@ -33,7 +33,7 @@ pub(super) async fn run(
 ) -> Result<ExitCode, Failure> {
     let stores = context.stores(&arguments.run.connection);
     let reporter = Reporter::new(&arguments.run.output, context);
-    let work = publish(arguments, context, &stores);
+    let work = Box::pin(publish(arguments, context, &stores));
     reporter.tell(work, &stores).await
 }
 
@@ -41,53 +41,28 @@ async fn publish(
     arguments: &PublishArgs,
     context: &Context<'_>,
     stores: &Stores,
-) -> Result<Vec<Outcome>, Failure> {
+) -> Result<Outcomes, Failure> {
     let jobs = jobs(arguments, context)?;
-    if jobs.len() > 1 {
-        for job in &jobs {
-            job.declare_targets(stores).await;
-        }
-        for job in &jobs {
-            job.declare_sources(stores).await;
-        }
+    let jobs = match <[Job; 1]>::try_from(jobs) {
+        Ok([only]) => return Ok(only.run(stores, context, plan::plan).await?.into()),
+        Err(jobs) => jobs,
+    };
+    for job in &jobs {
+        job.declare_targets(stores).await;
     }
-    let runs = jobs
-        .into_iter()
-        .map(|job| job.run(stores, context, plan::plan));
-    let results: Vec<_> = futures_util::stream::iter(runs)
-        .buffered(IMAGES_AT_ONCE)
-        .collect()
-        .await;
-    collect(results)
-}
-
-/// All outcomes, or the first failure if nothing came of anything. Images that failed beside others that did not
-/// are in the report of neither: they are told as failures of the run.
-fn collect(results: Vec<Result<Outcome, Failure>>) -> Result<Vec<Outcome>, Failure> {
-    let mut outcomes = Vec::new();
-    let mut failure: Option<Failure> = None;
-    for result in results {
-        match result {
-            Ok(outcome) => outcomes.push(outcome),
-            Err(error) => {
-                failure = Some(match failure {
-                    Some(first) => first.and(&error),
-                    None => error,
-                });
-            }
-        }
+    for job in &jobs {
+        job.declare_sources(stores).await;
     }
-    match (failure, outcomes.last_mut()) {
-        (None, _) => Ok(outcomes),
-        (Some(failure), None) => Err(failure),
-        (Some(failure), Some(last)) => {
-            last.failure = Some(match last.failure.take() {
-                Some(own) => own.and(&failure),
-                None => failure.partial(),
-            });
-            Ok(outcomes)
-        }
-    }
+    let runs = jobs.into_iter().map(|job| async {
+        let targets = job.targets.clone();
+        let outcome = job.run(stores, context, plan::plan).await;
+        outcome.map_err(|failure| Unplanned::new(targets, failure))
+    });
+    let images = futures_util::stream::iter(runs).buffered(IMAGES_AT_ONCE);
+    Ok(Outcomes {
+        are_several: true,
+        images: images.collect().await,
+    })
 }
 
 fn jobs(arguments: &PublishArgs, context: &Context<'_>) -> Result<Vec<Job>, Failure> {

@@ -5,12 +5,12 @@ use std::time::SystemTime;
 
 use super::context::Context;
 use super::failure::{Failure, exit};
-use super::job::Outcome;
+use super::job::{Outcome, Outcomes, Unplanned};
 use super::publish_args::{CiArg, OutputArgs, OutputFormat};
 use super::shell::print;
 use crate::registry::Registries;
 use crate::report::{
-    CiSystem, ErrorResult, Files, IndexResult, github, gitlab, publish_json, publish_text,
+    CiSystem, Files, Results, Status, UnplannedResult, github, gitlab, publish_json, publish_text,
 };
 use crate::stores::Stores;
 
@@ -49,14 +49,19 @@ impl<'a> Reporter<'a> {
     /// Does the work of a command, unless it could not be told afterwards, and tells what became of it.
     pub(super) async fn tell(
         &self,
-        work: impl Future<Output = Result<Vec<Outcome>, Failure>>,
+        work: impl Future<Output = Result<Outcomes, Failure>>,
         stores: &Stores,
     ) -> Result<ExitCode, Failure> {
         let outcome = match self.check_files() {
             Ok(()) => work.await,
             Err(failure) => Err(failure),
         };
-        let failed = |all: &Vec<Outcome>| all.iter().any(|outcome| outcome.failure.is_some());
+        let failed = |all: &Outcomes| {
+            let is_good = |outcome: &Outcome| outcome.failure.is_none();
+            !all.images
+                .iter()
+                .all(|image| image.as_ref().is_ok_and(is_good))
+        };
         if outcome.as_ref().map_or(true, failed) {
             // Not before: until here another image of the run may have been under way.
             stores.abandon().await;
@@ -67,12 +72,12 @@ impl<'a> Reporter<'a> {
     /// Writes every report, and turns the outcome into the end of the command.
     fn finish(
         &self,
-        outcome: Result<Vec<Outcome>, Failure>,
+        outcome: Result<Outcomes, Failure>,
         registries: &Registries,
     ) -> Result<ExitCode, Failure> {
         let (results, failure) = match outcome {
             Ok(outcomes) => split(outcomes),
-            Err(failure) => (Vec::new(), Some(failure)),
+            Err(failure) => (Results::default(), Some(failure)),
         };
         if self.ci == CiSystem::GitLab {
             eprintln!("{}", gitlab::section_end(SECTION, SystemTime::now()));
@@ -94,7 +99,7 @@ impl<'a> Reporter<'a> {
 
     fn tell_github(
         &self,
-        results: &[IndexResult],
+        results: &Results,
         failure: Option<&Failure>,
         registries: &Registries,
     ) -> Result<(), Failure> {
@@ -103,10 +108,7 @@ impl<'a> Reporter<'a> {
         }
         let environment = self.context.environment;
         github::mask(environment, &registries.secrets_seen());
-        let error = failure.map(|failure| ErrorResult {
-            message: failure.text(),
-            hints: failure.hints().to_vec(),
-        });
+        let error = failure.map(Failure::result);
         let with_summary = !self.options.no_summary;
         github::report(environment, results, error.as_ref(), with_summary)
             .map_err(|error| Failure::new(exit::FAILURE, error))
@@ -133,8 +135,8 @@ impl<'a> Reporter<'a> {
         Ok(())
     }
 
-    fn write(&self, results: &[IndexResult]) -> Result<(), Failure> {
-        if !results.is_empty() {
+    fn write(&self, results: &Results) -> Result<(), Failure> {
+        if !results.are_none() {
             let text = match self.options.output {
                 OutputFormat::Text => results
                     .iter()
@@ -157,26 +159,33 @@ impl<'a> Reporter<'a> {
     }
 }
 
-/// The results, and the first failure with the others behind it.
-fn split(outcomes: Vec<Outcome>) -> (Vec<IndexResult>, Option<Failure>) {
-    let mut failure: Option<Failure> = None;
-    let mut results = Vec::new();
-    let (mut failed, mut done) = (0, 0);
-    for outcome in outcomes {
-        results.push(outcome.result);
-        match outcome.failure {
-            None => done += 1,
-            Some(error) => {
-                failed += 1;
-                failure = Some(match failure {
-                    Some(first) => first.and(&error),
-                    None => error,
-                });
+/// The results, and the first failure with the others behind it. Where something landed, the run failed in part.
+fn split(outcomes: Outcomes) -> (Results, Option<Failure>) {
+    let mut results = Results::new(outcomes.are_several);
+    let mut failures = Vec::new();
+    for image in outcomes.images {
+        match image {
+            Ok(outcome) => {
+                results.push(outcome.result);
+                failures.extend(outcome.failure);
+            }
+            Err(Unplanned { targets, failure }) => {
+                results.push_unplanned(UnplannedResult::new(&targets, &failure.result()));
+                failures.push(failure);
             }
         }
     }
-    if failed > 0 && done > 0 {
-        failure = failure.map(Failure::partial);
-    }
+    let is_there = |status| !matches!(status, Status::Planned | Status::Failed);
+    let landed = results.iter().any(|result| is_there(result.status))
+        || failures.iter().any(|it| it.code() == exit::PARTIAL);
+    let mut failures = failures.into_iter();
+    let failure = failures.next().map(|first| {
+        let failure = failures.fold(first, |first, other| first.and(&other));
+        if results.are_several() && landed {
+            failure.partial().after(&results)
+        } else {
+            failure
+        }
+    });
     (results, failure)
 }

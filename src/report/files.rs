@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::json::safe;
 use super::result::{IndexResult, Status};
+use super::results::Results;
 
 /// GitLab refuses a dotenv file of more than 5 KB; a registry's names never come near it, a layout's path may.
 const MAX_VALUE: usize = 1000;
@@ -39,7 +40,7 @@ pub struct FileError {
 impl Files {
     /// Writes the files, over what was there. Indexes that did not land are left out; if none did, no file is
     /// touched. Of several indexes, `index` and `dotenv` are about the first.
-    pub fn write(&self, results: &[IndexResult]) -> Result<(), FileError> {
+    pub fn write(&self, results: &Results) -> Result<(), FileError> {
         let good: Vec<&IndexResult> = results
             .iter()
             .filter(|result| result.status != Status::Failed)
@@ -47,7 +48,10 @@ impl Files {
         let Some(first) = good.first() else {
             return Ok(());
         };
-        write(self.metadata.as_deref(), metadata(&good).as_bytes())?;
+        write(
+            self.metadata.as_deref(),
+            metadata(&good, results.are_several()).as_bytes(),
+        )?;
         let digests: Vec<String> = good
             .iter()
             .map(|result| result.digest.to_string())
@@ -67,11 +71,11 @@ fn write(path: Option<&Path>, content: &[u8]) -> Result<(), FileError> {
     })
 }
 
-/// The metadata of one index as `docker buildx build --metadata-file` writes it, that of several as
+/// The metadata of one image as `docker buildx build --metadata-file` writes it, that of several as
 /// `docker buildx bake` does: an object of them by name. `image.name` is every reference, joined with commas.
-fn metadata(results: &[&IndexResult]) -> String {
+fn metadata(results: &[&IndexResult], are_several: bool) -> String {
     let value = match results {
-        [result] => metadata_of(result),
+        [result] if !are_several => metadata_of(result),
         results => Value::Object(
             results
                 .iter()
@@ -162,7 +166,7 @@ mod tests {
             index: Some(at("index")),
             dotenv: Some(at("dotenv")),
         };
-        files.write(results).unwrap();
+        files.write(&results.to_vec().into()).unwrap();
         ["metadata", "digest", "index", "dotenv"].map(|name| fs::read_to_string(at(name)).ok())
     }
 
@@ -234,7 +238,7 @@ mod tests {
             digest: Some("/nowhere/at/all".into()),
             ..Files::default()
         };
-        let error = files.write(&[published()]).unwrap_err();
+        let error = files.write(&vec![published()].into()).unwrap_err();
         assert!(
             error
                 .to_string()

@@ -75,7 +75,7 @@ fn result(text: &str) -> IndexResult {
 /// `GITHUB_OUTPUT`: the runner reads back exactly the outputs that were meant, whatever is in them.
 pub fn github_output(data: &[u8]) {
     let Some(text) = text(data) else { return };
-    let mut meant = outputs(&[result(text)], Some(Path::new(text)));
+    let mut meant = outputs(&vec![result(text)].into(), Some(Path::new(text)));
     meant.push(("raw", text.to_owned()));
     let written = heredocs(&meant).expect("nobody foresees the delimiter");
     let read = parse(&written).expect("what the runner can read");
@@ -121,7 +121,7 @@ pub fn workflow_log(data: &[u8]) {
     let result = result(text);
     assert!(!is_command(&neutral(text)));
     assert!(!is_command(&publish_text(&result)));
-    assert!(!is_command(&publish_json(std::slice::from_ref(&result))));
+    assert!(!is_command(&publish_json(&vec![result.clone()].into())));
     let failure = ErrorResult {
         message: text.to_owned(),
         hints: vec![text.to_owned()],

@@ -1,30 +1,16 @@
 //! The result as JSON for programs: what `docs/result.schema.json` describes.
 
-use serde::Serialize;
-
-use super::result::IndexResult;
-
-/// Several results, as a spec file with several images gives them.
-#[derive(Serialize)]
-struct Several<'a> {
-    results: &'a [IndexResult],
-}
+use super::results::Results;
 
 /// The JSON of one image as an object, of several as `{"results": […]}`; with two spaces, for standard output
 /// and files. No line break at the end.
-pub fn publish_json(results: &[IndexResult]) -> String {
-    match results {
-        [result] => safe(serde_json::to_string_pretty(result)),
-        results => safe(serde_json::to_string_pretty(&Several { results })),
-    }
+pub fn publish_json(results: &Results) -> String {
+    safe(serde_json::to_string_pretty(results))
 }
 
 /// The same on one line.
-pub fn publish_json_line(results: &[IndexResult]) -> String {
-    match results {
-        [result] => safe(serde_json::to_string(result)),
-        results => safe(serde_json::to_string(&Several { results })),
-    }
+pub fn publish_json_line(results: &Results) -> String {
+    safe(serde_json::to_string(results))
 }
 
 /// JSON in a log that a CI runner reads: `##[` is the start of a command wherever it stands in a line. In JSON it
@@ -37,8 +23,26 @@ pub(super) fn safe(json: serde_json::Result<String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::fixture::{dry_run, failed, hostile, partial, published};
+    use super::super::result::ErrorResult;
+    use super::super::results::UnplannedResult;
     use super::*;
     use serde_json::Value;
+
+    /// Of two images the second came to an index.
+    fn one_without_an_index() -> Results {
+        let error = ErrorResult {
+            message: "source: not found".to_owned(),
+            hints: vec!["look again".to_owned()],
+        };
+        let target = crate::plan::Target {
+            place: crate::plan::Place::Repository("ghcr.io/o/other".parse().unwrap()),
+            tags: vec!["1".parse().unwrap()],
+        };
+        let mut results = Results::new(true);
+        results.push_unplanned(UnplannedResult::new(&[target], &error));
+        results.push(published());
+        results
+    }
 
     fn schema() -> jsonschema::Validator {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/result.schema.json");
@@ -52,14 +56,11 @@ mod tests {
     fn every_result_is_what_the_schema_says() {
         let all = [published(), dry_run(), partial(), failed(), hostile()];
         let schema = schema();
-        for results in [
-            &all[..],
-            &all[..1],
-            &all[1..2],
-            &all[2..3],
-            &all[3..4],
-            &all[4..],
-        ] {
+        let one = |result: &_| Results::from(vec![Clone::clone(result)]);
+        let mut cases: Vec<Results> = all.iter().map(one).collect();
+        cases.push(all.to_vec().into());
+        cases.push(one_without_an_index());
+        for results in &cases {
             let value: Value = serde_json::from_str(&publish_json(results)).unwrap();
             let errors: Vec<String> = schema
                 .iter_errors(&value)
@@ -74,9 +75,22 @@ mod tests {
     }
 
     #[test]
+    fn an_image_without_an_index_keeps_its_place() {
+        let json = publish_json(&one_without_an_index());
+        let value: Value = serde_json::from_str(&json).unwrap();
+        let results = value["results"].as_array().unwrap();
+        assert_eq!(results.len(), 2);
+        assert_eq!(results[0]["status"], "failed");
+        let target = &results[0]["targets"][0];
+        assert_eq!(target["tags"][0]["reference"], "ghcr.io/o/other:1");
+        assert_eq!(target["error"]["message"], "source: not found");
+        assert_eq!(results[1]["status"], "published");
+    }
+
+    #[test]
     fn the_schema_refuses_what_is_no_result() {
         let schema = schema();
-        let good: Value = serde_json::from_str(&publish_json(&[published()])).unwrap();
+        let good: Value = serde_json::from_str(&publish_json(&vec![published()].into())).unwrap();
         let broken: [fn(&mut Value); 5] = [
             |value| value["digest"] = "sha256:1".into(),
             |value| value["status"] = "done".into(),
@@ -97,7 +111,7 @@ mod tests {
     fn a_runner_finds_no_command_in_it() {
         let mut result = hostile();
         result.entries[0].source = "##[error]::x".to_owned();
-        let json = publish_json(std::slice::from_ref(&result));
+        let json = publish_json(&vec![result].into());
         assert!(!json.contains("##["));
         let value: Value = serde_json::from_str(&json).unwrap();
         assert_eq!(value["entries"][0]["source"], "##[error]::x");

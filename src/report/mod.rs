@@ -12,6 +12,7 @@ pub mod github;
 pub mod gitlab;
 mod json;
 mod result;
+mod results;
 mod text;
 mod tree;
 
@@ -23,5 +24,6 @@ pub use json::{publish_json, publish_json_line};
 pub use result::{
     EntryResult, ErrorResult, IndexResult, NoticeResult, Status, TagResult, TargetResult,
 };
+pub use results::{Results, UnplannedResult};
 pub use text::publish_text;
 pub use tree::{human_size, tree_of_image, tree_of_index, tree_of_other};

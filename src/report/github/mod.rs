@@ -21,6 +21,7 @@ pub use summary::{SUMMARY_LIMIT, summary};
 
 use super::files::FileError;
 use super::result::{ErrorResult, IndexResult, Status};
+use super::results::Results;
 use crate::auth::Secret;
 use crate::environment::Environment;
 
@@ -36,7 +37,7 @@ pub fn mask(environment: &Environment, secrets: &[Secret]) {
 /// is what the run is about to end with.
 pub fn report(
     environment: &Environment,
-    results: &[IndexResult],
+    results: &Results,
     failure: Option<&ErrorResult>,
     with_summary: bool,
 ) -> Result<(), FileError> {
@@ -136,7 +137,7 @@ mod tests {
         .into_iter()
         .map(|(name, path)| (name, path.to_str().unwrap().to_owned()))
         .collect();
-        report(&environment, &[published()], None, true).unwrap();
+        report(&environment, &vec![published()].into(), None, true).unwrap();
         let outputs = output::parse(&fs::read_to_string(at("output")).unwrap()).unwrap();
         let find = |name: &str| {
             outputs
@@ -155,7 +156,7 @@ mod tests {
 
     #[test]
     fn without_files_nothing_is_written() {
-        report(&Environment::default(), &[failed()], None, true).unwrap();
+        report(&Environment::default(), &vec![failed()].into(), None, true).unwrap();
     }
 
     #[test]
@@ -165,7 +166,7 @@ mod tests {
         let environment: Environment = [("GITHUB_STEP_SUMMARY", path.to_str().unwrap())]
             .into_iter()
             .collect();
-        report(&environment, &[published()], None, false).unwrap();
+        report(&environment, &vec![published()].into(), None, false).unwrap();
         assert!(!path.exists());
     }
 }

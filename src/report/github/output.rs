@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::super::json::{publish_json_line, safe};
 use super::super::result::IndexResult;
+use super::super::results::Results;
 use super::first_good;
 use crate::transport::clean;
 
@@ -18,7 +19,7 @@ const LONGEST_LINE: usize = 4096;
 /// `platforms`, `index-path` and the single subject are those of the first that is there, or would be: a dry run
 /// tells these too. Tags, images and subjects are only those that really landed. Without a result there is
 /// nothing to tell.
-pub fn outputs(results: &[IndexResult], index_path: Option<&Path>) -> Vec<(&'static str, String)> {
+pub fn outputs(results: &Results, index_path: Option<&Path>) -> Vec<(&'static str, String)> {
     if results.is_empty() {
         return Vec::new();
     }
@@ -182,7 +183,7 @@ mod tests {
 
     /// Through the file and back.
     fn told(results: &[IndexResult]) -> HashMap<String, String> {
-        let outputs = outputs(results, Some(Path::new("/tmp/index.json")));
+        let outputs = outputs(&results.to_vec().into(), Some(Path::new("/tmp/index.json")));
         let pairs = parse(&heredocs(&outputs).unwrap()).unwrap();
         let names: Vec<&str> = pairs.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, NAMES);
@@ -258,7 +259,7 @@ mod tests {
         assert_eq!(some["digest"], published().digest.to_string());
         let json: Value = serde_json::from_str(&some["json"]).unwrap();
         assert_eq!(json["results"].as_array().unwrap().len(), 2);
-        assert!(outputs(&[], None).is_empty());
+        assert!(outputs(&Results::default(), None).is_empty());
     }
 
     #[test]

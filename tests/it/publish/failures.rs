@@ -27,15 +27,84 @@ fn one_of_several_images_fails_and_the_others_land() {
              image: {host}/a/three:1\nsources: ['{source}']\n"
         ),
     );
+    let (one, two, three) = ("a/one:1", "a/two:1", "a/three:1");
     let said = home
         .run(&["publish", "-f", "spec.yml", "--output", "json"])
-        .refused(7, &["team/app:missing"]);
+        .refused(
+            7,
+            &[
+                &format!("error: publish {host}/{two}: "),
+                "team/app:missing",
+                &format!("these tags landed: {host}/{one}, {host}/{three}\n"),
+            ],
+        );
     assert!(registry.tag("a/one", "1").is_some());
     assert_eq!(registry.tag("a/two", "1"), None);
     assert!(registry.tag("a/three", "1").is_some());
     let result = said.json();
     super::outputs::check_schema(&result);
-    assert_eq!(result["results"].as_array().unwrap().len(), 2);
+    let results = result["results"].as_array().unwrap();
+    let told: Vec<_> = results
+        .iter()
+        .map(|it| {
+            let tag = &it["targets"][0]["tags"][0]["reference"];
+            (it["status"].as_str().unwrap(), tag.as_str().unwrap())
+        })
+        .collect();
+    let at = |name: &str| format!("{host}/{name}");
+    assert_eq!(
+        told,
+        [
+            ("published", &at(one)[..]),
+            ("failed", &at(two)),
+            ("published", &at(three))
+        ]
+    );
+    let error = results[1]["targets"][0]["error"]["message"].as_str();
+    assert!(error.unwrap().contains("team/app:missing"));
+}
+
+/// What programs read has the shape of several images, however many of them came to an index.
+#[test]
+fn one_of_two_images_fails_and_the_shape_stays() {
+    let registry = registry();
+    let (home, _, source) = scene(&registry);
+    let host = registry.host();
+    home.write(
+        "spec.yml",
+        format!(
+            "image: {host}/a/no:1\nsources: ['{host}/team/app:missing']\n---\n\
+             image: {host}/a/good:1\nsources: ['{source}']\n"
+        ),
+    );
+    let words = ["publish", "-f", "spec.yml", "--output", "json"];
+    let more = ["--metadata-file", "metadata.json"];
+    let said = home.run(&[&words[..], &more].concat()).refused(7, &[]);
+    let result = said.json();
+    super::outputs::check_schema(&result);
+    assert_eq!(result["results"][0]["status"], "failed");
+    assert_eq!(result["results"][1]["status"], "published");
+    let metadata: serde_json::Value = serde_json::from_str(&home.read("metadata.json")).unwrap();
+    let names: Vec<&String> = metadata.as_object().unwrap().keys().collect();
+    assert_eq!(names, [&format!("{host}/a/good:1")]);
+}
+
+#[test]
+fn a_dry_run_of_several_images_is_never_partly_done() {
+    let registry = registry();
+    let (home, _, source) = scene(&registry);
+    let host = registry.host();
+    home.write(
+        "spec.yml",
+        format!(
+            "image: {host}/a/good:1\nsources: ['{source}']\n---\n\
+             image: {host}/a/no:1\nsources: ['{host}/team/app:missing']\n"
+        ),
+    );
+    let said = home
+        .run(&["publish", "-f", "spec.yml", "--dry-run"])
+        .refused(4, &["a/no:1", "team/app:missing"]);
+    assert!(!said.stderr.contains("landed"), "{}", said.stderr);
 }
 
 /// Uploads of the one that failed are cancelled when nobody sends any more, and not those of the other.
