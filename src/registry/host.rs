@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use http::StatusCode;
 use url::Url;
@@ -313,20 +314,22 @@ impl Host {
         setback: Setback,
         retries: &mut Retries,
     ) -> Outcome<()> {
-        let (told, asked) = match &setback {
+        let (told, asked, lost) = match &setback {
             Setback::Answer(answer) => (
                 Self::refused(authorizer, call, answer),
                 answer.retry_after(),
+                Duration::ZERO,
             ),
             Setback::Transport(error) => {
                 let told = unreachable(call, error, self.schemes.allows_plain(), self.is_named);
                 if !error.is_retryable() {
                     return Err(told);
                 }
-                (told, None)
+                (told, None, error.lost())
             }
         };
-        match retries.pause(&call.doing, &told.cause, asked).await {
+        let paused = retries.pause(&call.doing, &told.cause, asked, lost);
+        match paused.await {
             Ok(()) => Ok(()),
             Err(given_up) => Err(StoreError {
                 cause: format!("{} ({given_up})", told.cause),

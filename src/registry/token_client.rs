@@ -1,6 +1,8 @@
 //! The talk with a token server: the request with the credential, the tries, what its refusals mean.
 //! Protocol: <https://distribution.github.io/distribution/spec/auth/token/>.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
 use tokio::time::Instant;
@@ -83,12 +85,13 @@ impl TokenClient<'_> {
                 Err(failure) if failure.is_temporary() => failure,
                 outcome => return outcome,
             };
-            let asked = match &failure {
-                TokenFailure::Busy(_, asked) => *asked,
-                _ => None,
+            let (asked, lost) = match &failure {
+                TokenFailure::Busy(_, asked) => (*asked, Duration::ZERO),
+                TokenFailure::Transport(error) => (None, error.lost()),
+                _ => (None, Duration::ZERO),
             };
             let cause = failure.cause(self.realm);
-            if let Err(given_up) = retries.pause(&doing, &cause, asked).await {
+            if let Err(given_up) = retries.pause(&doing, &cause, asked, lost).await {
                 return Err(TokenFailure::Transport(TransportError::GaveUp {
                     cause,
                     given_up,

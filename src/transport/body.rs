@@ -18,8 +18,8 @@ use url::Url;
 use super::error::{SourceFailed, TransportError};
 use super::limiter::Permit;
 
-/// The slowest that a body which is read whole may come, in bytes a second: what drips in for hours is no
-/// answer.
+/// The slowest that a body which is read whole may come, in bytes a second on average, after the patience for its
+/// first piece: what drips in for hours is no answer.
 const SLOWEST: u64 = 16 << 10;
 /// How long the body of an error is waited for: it only makes the message better.
 const ERROR_BODY_PATIENCE: Duration = Duration::from_secs(5);
@@ -188,25 +188,25 @@ impl Response {
         if announced.is_some_and(|length| length > limit) {
             return Err(too_large(&self.host));
         }
-        let longest = self.silence + Duration::from_secs(limit / SLOWEST);
-        let slow = TransportError::Timeout {
-            host: self.host.clone(),
-            seconds: longest.as_secs(),
-        };
+        let began = Instant::now();
         let mut body = BytesMut::new();
-        let whole = async {
-            while let Some(piece) = self.piece().await? {
-                if (body.len() + piece.len()) as u64 > limit {
-                    return Err(too_large(&self.host));
-                }
-                body.extend_from_slice(&piece);
+        loop {
+            let longest = self.silence + Duration::from_secs(body.len() as u64 / SLOWEST);
+            let piece = tokio::time::timeout_at(began + longest, self.piece());
+            let Ok(piece) = piece.await else {
+                return Err(TransportError::Timeout {
+                    host: self.host,
+                    seconds: longest.as_secs(),
+                });
+            };
+            let Some(piece) = piece? else {
+                return Ok(body.freeze());
+            };
+            if (body.len() + piece.len()) as u64 > limit {
+                return Err(too_large(&self.host));
             }
-            Ok(())
-        };
-        tokio::time::timeout(longest, whole)
-            .await
-            .unwrap_or(Err(slow))?;
-        Ok(body.freeze())
+            body.extend_from_slice(&piece);
+        }
     }
 
     /// The beginning of an error body: at most `limit` bytes, whatever happens on the way.

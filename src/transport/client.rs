@@ -247,7 +247,7 @@ impl Transport {
         self.tell(&method, &url, &outcome, began.elapsed());
         let response = outcome?;
         check_head(&response, &lane.host)?;
-        lane.note(&response);
+        lane.note(&response, &self.0.budget);
         Ok(Response {
             inner: response,
             host: lane.host.clone(),

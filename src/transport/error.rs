@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::time::Duration;
 
 use super::alert;
 use super::outward::LeadsInside;
@@ -96,6 +97,14 @@ pub enum TransportError {
 }
 
 impl TransportError {
+    /// How long nothing was heard, where that is what went wrong.
+    pub fn lost(&self) -> Duration {
+        match self {
+            Self::Timeout { seconds, .. } => Duration::from_secs(*seconds),
+            _ => Duration::ZERO,
+        }
+    }
+
     /// Whether the same request may succeed a moment later.
     pub fn is_retryable(&self) -> bool {
         match self {

@@ -11,7 +11,7 @@ use super::dial::{Dialer, Protocol};
 use super::error::{MAX_HEAD, TransportError, clean};
 use super::limiter::Limiter;
 use super::outward::Outward;
-use super::retry::{LONGEST_RETRY_AFTER, RetryAfter};
+use super::retry::{Budget, LONGEST_RETRY_AFTER, RetryAfter};
 use super::settings::TransportSettings;
 use super::tls::{Identities, TlsProfile};
 use crate::address::is_loopback;
@@ -117,14 +117,15 @@ impl Lane {
         matches!(told, TransportError::Refused { .. }).then_some(told)
     }
 
-    /// What an answer says about how much the host can take.
-    pub(super) fn note(&self, response: &reqwest::Response) {
+    /// What an answer says about how much the host can take. A pause that it asks for is one of all requests to it, if
+    /// the budget allows it: what waits here waits beside the request that was answered so, and that tells it.
+    pub(super) fn note(&self, response: &reqwest::Response, budget: &Budget) {
         self.has_answered.store(true, Ordering::Relaxed);
         if response.status() == StatusCode::TOO_MANY_REQUESTS {
             let asked =
                 RetryAfter::of(response.headers()).map_or(self.first_pause, |asked| asked.0);
             // A longer pause ends the run: nothing is gained by making the other requests wait for it.
-            let honoured = asked <= LONGEST_RETRY_AFTER;
+            let honoured = asked <= LONGEST_RETRY_AFTER && budget.take(Duration::ZERO, asked);
             self.limiter
                 .slow_down(if honoured { asked } else { Duration::ZERO });
         } else if !response.status().is_server_error() {

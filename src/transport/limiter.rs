@@ -49,7 +49,12 @@ impl Limiter {
             changed.as_mut().enable();
             match self.try_enter() {
                 Ok(()) => return Permit(Arc::clone(self)),
-                Err(Some(until)) => tokio::time::sleep_until(until).await,
+                Err(Some(until)) => {
+                    // Whoever sleeps may be dropped meanwhile, and the change that woke it would be lost for all
+                    // others: it is passed on, so that everybody waits for the time and nobody for a change.
+                    self.changed.notify_one();
+                    tokio::time::sleep_until(until).await;
+                }
                 Err(None) => changed.await,
             }
         }
@@ -135,6 +140,32 @@ mod tests {
         assert!(!third.is_finished());
         drop(first);
         third.await.unwrap();
+    }
+
+    /// A request that waits for the time is dropped (another one of its image failed): those behind it go on.
+    #[tokio::test(start_paused = true)]
+    async fn no_change_is_lost_with_a_request_that_is_dropped() {
+        let limiter = Limiter::new(1);
+        let first = limiter.enter().await;
+        let waiting: Vec<_> = (0..3)
+            .map(|_| {
+                let limiter = Arc::clone(&limiter);
+                tokio::spawn(async move { drop(limiter.enter().await) })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        limiter.slow_down(Duration::from_secs(3));
+        drop(first);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        // The first in the queue was woken, and sleeps.
+        waiting[0].abort();
+        for waiting in waiting.into_iter().skip(1) {
+            let patience = Duration::from_secs(10);
+            tokio::time::timeout(patience, waiting)
+                .await
+                .unwrap()
+                .unwrap();
+        }
     }
 
     #[tokio::test(start_paused = true)]

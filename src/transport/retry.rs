@@ -55,15 +55,19 @@ impl Budget {
         self.total
     }
 
-    /// Takes a wait of `pause` from now on out of the budget; `false` if it no longer fits.
-    fn take(&self, pause: Duration) -> bool {
+    /// Takes out of the budget what was `lost` by waiting in vain until now, and a wait of `pause` from now on; `false`
+    /// if that no longer fits.
+    pub(super) fn take(&self, lost: Duration, pause: Duration) -> bool {
         let mut spent = self
             .state
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         let now = Instant::now();
         let end = now + pause;
-        let from = spent.covered_until.max(now);
+        let from = now
+            .checked_sub(lost)
+            .unwrap_or(now)
+            .max(spent.covered_until);
         let added = end.saturating_duration_since(from);
         if spent.waited + added > self.total {
             return false;
@@ -119,13 +123,15 @@ impl Retries {
         self.failures = 0;
     }
 
-    /// Waits before the next try: exponential with full jitter, or what the other side asked for. An error is
-    /// the reason why there is no next try.
+    /// Waits before the next try: exponential with full jitter, or what the other side asked for. What was `lost`
+    /// since this try began because the other side was silent is waiting, too. An error is the reason why there is no
+    /// next try.
     pub async fn pause(
         &mut self,
         doing: &str,
         cause: &str,
         asked: Option<RetryAfter>,
+        lost: Duration,
     ) -> Result<(), String> {
         self.failures += 1;
         if let Some(RetryAfter(asked)) = asked
@@ -144,7 +150,7 @@ impl Retries {
             Some(RetryAfter(asked)) => asked + jitter(self.budget.first_pause),
             None => self.backoff(),
         };
-        if !self.budget.take(pause) {
+        if !self.budget.take(lost, pause) {
             return Err(format!(
                 "gave up: the {} s of waiting that this run allows are used up; raise them with --retry-for",
                 self.budget.total().as_secs()
@@ -200,12 +206,24 @@ mod tests {
     async fn waits_that_overlap_count_once() {
         let budget = Budget::new(Duration::from_secs(10), Duration::from_millis(250));
         for _ in 0..100 {
-            assert!(budget.take(Duration::from_secs(8)));
+            assert!(budget.take(Duration::ZERO, Duration::from_secs(8)));
         }
-        assert!(!budget.take(Duration::from_secs(11)));
+        assert!(!budget.take(Duration::ZERO, Duration::from_secs(11)));
         tokio::time::sleep(Duration::from_secs(8)).await;
-        assert!(budget.take(Duration::from_secs(2)));
-        assert!(!budget.take(Duration::from_secs(3)));
+        assert!(budget.take(Duration::ZERO, Duration::from_secs(2)));
+        assert!(!budget.take(Duration::ZERO, Duration::from_secs(3)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_lost_by_silence_is_waiting_too() {
+        let budget = Budget::new(Duration::from_secs(10), Duration::from_millis(250));
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        // Two requests that were silent at the same time.
+        assert!(budget.take(Duration::from_secs(6), Duration::from_secs(1)));
+        assert!(budget.take(Duration::from_secs(6), Duration::from_secs(1)));
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        assert!(!budget.take(Duration::from_secs(2), Duration::from_secs(2)));
+        assert!(budget.take(Duration::from_secs(2), Duration::from_secs(1)));
     }
 
     #[tokio::test(start_paused = true)]
@@ -217,7 +235,10 @@ mod tests {
         let observed: Observed = Arc::new(Silent);
         let mut retries = Retries::new(budget, observed);
         let asked = Some(RetryAfter(Duration::from_secs(1_000_000_000)));
-        let why = retries.pause("read", "429", asked).await.unwrap_err();
+        let why = retries
+            .pause("read", "429", asked, Duration::ZERO)
+            .await
+            .unwrap_err();
         assert!(why.contains("1000000000 s"), "{why}");
     }
 
@@ -230,8 +251,16 @@ mod tests {
         let observed: Observed = Arc::new(Silent);
         let mut retries = Retries::new(budget, observed);
         for _ in 1..MOST_TRIES {
-            retries.pause("read", "503", None).await.unwrap();
+            retries
+                .pause("read", "503", None, Duration::ZERO)
+                .await
+                .unwrap();
         }
-        assert!(retries.pause("read", "503", None).await.is_err());
+        assert!(
+            retries
+                .pause("read", "503", None, Duration::ZERO)
+                .await
+                .is_err()
+        );
     }
 }
