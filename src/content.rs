@@ -129,6 +129,8 @@ pub struct StoreError {
     pub cause: String,
     /// What to try.
     pub hints: Vec<String>,
+    /// The other side did take what was written; what went wrong came afterwards.
+    pub was_written: bool,
 }
 
 /// The kinds of failure that callers tell apart.
@@ -156,7 +158,15 @@ impl StoreError {
             doing: doing.into(),
             cause: cause.into(),
             hints: Vec::new(),
+            was_written: false,
         }
+    }
+
+    /// The same, where the other side did take what was written.
+    #[must_use]
+    pub fn after_writing(mut self) -> Self {
+        self.was_written = true;
+        self
     }
 
     /// Adds something to try.

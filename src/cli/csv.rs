@@ -9,16 +9,15 @@ pub(super) fn fields(text: &str) -> Result<Vec<String>, &'static str> {
         return Ok(fields);
     }
     loop {
-        let (field, after) = match rest.strip_prefix('"') {
-            Some(quoted) => unquote(quoted)?,
-            None => {
-                let end = rest.find([',', '\n']).unwrap_or(rest.len());
-                let field = &rest[..end];
-                if field.contains('"') {
-                    return Err("a quote in the middle of a field");
-                }
-                (field.trim_end_matches('\r').to_owned(), &rest[end..])
+        let (field, after) = if let Some(quoted) = rest.strip_prefix('"') {
+            unquote(quoted)?
+        } else {
+            let end = rest.find([',', '\n']).unwrap_or(rest.len());
+            let field = &rest[..end];
+            if field.contains('"') {
+                return Err("a quote in the middle of a field");
             }
+            (field.trim_end_matches('\r').to_owned(), &rest[end..])
         };
         fields.push(field);
         match after.strip_prefix(',') {

@@ -225,6 +225,7 @@ impl Run<'_> {
             };
             let change = match result {
                 Ok(Landed::Pushed) => Change::Certain,
+                Err(ref error) if error.was_written => Change::Certain,
                 Err(_) if unknown.contains(tag) => Change::Unknown,
                 _ => Change::None,
             };

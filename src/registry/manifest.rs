@@ -123,7 +123,9 @@ impl RegistryRepository {
         self.memory.pushed(format!("manifests/{}", reference(name)));
         self.memory.pushed(format!("manifests/{}", manifest.digest));
         let Some(answer) = answer else { return Ok(()) };
-        self.note_subject(manifest, &answer).await
+        self.note_subject(manifest, &answer)
+            .await
+            .map_err(StoreError::after_writing)
     }
 
     /// A registry that knows referrers says so in its answer; for others the fallback tag is kept.
@@ -236,7 +238,8 @@ impl RegistryRepository {
                         manifest.digest
                     ),
                 )
-                .hint("the registry, or a proxy before it, changes manifests"))
+                .hint("the registry, or a proxy before it, changes manifests")
+                .after_writing())
             }
             _ => Ok(answer),
         }

@@ -307,6 +307,10 @@ impl Upload<'_> {
             };
             return Ok(Next::Wait(Setback::Transport(error)));
         }
+        if offset < sent {
+            // Not all of it was taken: nothing that an honest registry does often.
+            self.turn(call)?;
+        }
         self.resynced = false;
         self.trials = Trials::default();
         Ok(Next::GoOn(Place {

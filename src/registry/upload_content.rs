@@ -163,6 +163,8 @@ impl Reader {
         }
     }
 
+    /// Notes the state of the hash, if the last one is far back or the next part begins here: nothing is read or
+    /// hashed for that one twice.
     fn checkpoint(&self) {
         let mut checkpoints = self
             .shared
@@ -170,7 +172,8 @@ impl Reader {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let last = checkpoints.last().map_or(0, |(at, _)| *at);
-        if self.position >= last + CHECKPOINT {
+        let is_due = self.position >= last + CHECKPOINT;
+        if is_due || (self.position == self.until && self.position > last) {
             checkpoints.push((self.position, self.hasher.clone()));
         }
     }

@@ -177,6 +177,10 @@ async fn what_is_too_large_for_one_request_goes_in_chunks() {
         }
         copying.arrives(&Client::of(&registry), &registry).await;
         assert_eq!(registry.count(Class::UploadPatch), 3);
+        // Each part begins where the one before it ended: nothing is read twice.
+        let reads = copying.source.requests();
+        let last = reads.last().expect("a read");
+        assert_eq!(last.header("range"), "bytes=2097152-");
     }
 }
 

@@ -121,12 +121,10 @@ fn an_image_that_fails_leaves_the_uploads_of_another_alone() {
              image: {host}/a/two:1\nsources: ['{source}']\n"
         ),
     );
-    to.rule(
-        Rule::on(Class::UploadPut)
-            .path("/v2/a/one/*")
-            .forever()
-            .then(Fault::status(403)),
-    );
+    // Not before every upload is known here: one of which the registry has not yet told cannot be cancelled.
+    let refused = Rule::on(Class::UploadPut).path("/v2/a/one/*").forever();
+    let later = Fault::Delay(Duration::from_millis(200));
+    to.rule(refused.then(later).then(Fault::status(403)));
     // Long enough for the first to fail.
     to.rule(
         Rule::on(Class::UploadPut)
@@ -160,8 +158,10 @@ fn a_copy_that_fails_leaves_no_upload_open() {
     let from = registry();
     let to = registry();
     let (home, _, source) = scene(&from);
-    let put = Rule::on(Class::UploadPut);
-    to.rule(put.forever().then(Fault::status(403)));
+    // Not before every upload is known here: one of which the registry has not yet told cannot be cancelled.
+    let refused = Rule::on(Class::UploadPut).forever();
+    let later = Fault::Delay(Duration::from_millis(200));
+    to.rule(refused.then(later).then(Fault::status(403)));
     let target = to.reference("a/one", "1");
     home.run(&["copy", &source, &target]).refused(3, &["a/one"]);
     let list = from.reference("team/app", "list");
@@ -470,4 +470,70 @@ fn bare_digests_that_lie_elsewhere_come_with_the_way_to_say_so() {
     let digest = image.digest.clone();
     home.publish(&registry.reference("other/app", "1"), &[&digest])
         .refused(4, &["--image REPOSITORY"]);
+}
+
+/// What was taken is not told as untouched, whatever the registry made of it.
+#[test]
+fn a_registry_that_stores_something_else_has_written_the_tag() {
+    let registry = registry();
+    let (home, _, source) = scene(&registry);
+    let other = format!("sha256:{}", "1".repeat(64));
+    let put = Rule::on(Class::ManifestPut).path("*/manifests/1").applied();
+    let lie = Fault::reply(201, &[("docker-content-digest", &other)], "");
+    registry.rule(put.then(lie));
+    let said = home.publish(&registry.reference("other/app", "1"), &[&source]);
+    let said = said.refused(5, &["stored it as", "pushed, but not verified: "]);
+    assert!(
+        !said.stderr.contains("no tag was changed"),
+        "{}",
+        said.stderr
+    );
+}
+
+/// A pause that the budget does not allow is one that nobody waits, be it beside others.
+#[test]
+fn no_more_is_waited_than_the_budget_allows() {
+    let registry = registry();
+    let (home, _, source) = scene(&registry);
+    let busy = Fault::reply(429, &[("retry-after", "15")], "");
+    let tags = Rule::on(Class::ManifestPut).and(|seen| seen.path.contains("/manifests/t"));
+    registry.rule(tags.forever().then(busy));
+    let tag = |number: usize| registry.reference("team/app", &format!("t{number}"));
+    let targets: Vec<String> = (0..6).map(tag).collect();
+    for jobs in ["1", "8"] {
+        let mut words = vec![
+            "publish",
+            "--retry-for",
+            "5s",
+            "--jobs",
+            jobs,
+            "--no-verify",
+        ];
+        words.extend(targets.iter().flat_map(|target| ["-t", target]));
+        words.push(&source);
+        let began = std::time::Instant::now();
+        let said = home.run(&words);
+        said.refused(6, &["the 5 s of waiting that this run allows are used up"]);
+        assert!(began.elapsed() < Duration::from_secs(12), "{jobs}");
+    }
+}
+
+/// Bodies that come a byte at a time are given up like those that do not come at all.
+#[test]
+fn a_manifest_that_drips_does_not_hold_the_run() {
+    let registry = registry();
+    let (home, _, source) = scene(&registry);
+    let drip = Fault::Drip(Duration::from_millis(100));
+    let read = Rule::on(Class::ManifestGet).forever();
+    registry.rule(read.then(drip));
+    let target = registry.reference("other/app", "1");
+    let began = std::time::Instant::now();
+    let words = ["--retry-for", "4s", "--idle-timeout", "2s", &source];
+    home.publish(&target, &words)
+        .refused(6, &["no answer from", "for 2 s"]);
+    assert!(
+        began.elapsed() < Duration::from_secs(12),
+        "{:?}",
+        began.elapsed()
+    );
 }

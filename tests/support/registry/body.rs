@@ -53,6 +53,8 @@ pub struct Body {
     pub corrupt: bool,
     /// How it ends.
     pub ending: Ending,
+    /// How long each byte lets itself be waited for.
+    pub drip: Option<Duration>,
     link: Option<Arc<Link>>,
     pause: Option<Pin<Box<tokio::time::Sleep>>>,
     under_way: Option<UnderWay>,
@@ -68,6 +70,7 @@ impl Body {
             at: 0,
             corrupt: false,
             ending: Ending::Complete,
+            drip: None,
             link: None,
             pause: None,
             under_way: None,
@@ -142,6 +145,16 @@ impl HttpBody for Body {
             return self.poll_ending(cx);
         };
         chunk.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+        if let Some(drip) = self.drip {
+            let pause = self
+                .pause
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep(drip)));
+            if pause.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            self.pause = None;
+            chunk.truncate(1);
+        }
         self.at += chunk.len() as u64;
         if std::mem::take(&mut self.corrupt) {
             let mut wrong = BytesMut::from(chunk);

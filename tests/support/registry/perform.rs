@@ -81,6 +81,7 @@ pub fn after(link: &Link, method: &Method, faults: &[Fault], answer: &mut Reply)
         match fault {
             Fault::ResetBody(bytes) => break_off(answer, *bytes, Ending::Reset),
             Fault::StallBody(bytes) => break_off(answer, *bytes, Ending::Stall),
+            Fault::Drip(pause) => answer.body_mut().drip = Some(*pause),
             Fault::Truncate(bytes) => break_off(answer, *bytes, Ending::Cut),
             Fault::TruncateCleanly(bytes) => {
                 answer.headers_mut().remove(header::CONTENT_LENGTH);

@@ -43,6 +43,8 @@ pub enum Fault {
     ResetBody(u64),
     /// So many bytes of the body, then silence.
     StallBody(u64),
+    /// The body comes a byte at a time, with such a pause before each.
+    Drip(Duration),
     /// So many bytes of the body, then the end, while the length promises all.
     Truncate(u64),
     /// So many bytes of the body, with a length that agrees.
