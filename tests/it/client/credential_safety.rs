@@ -475,10 +475,9 @@ async fn cve_2021_32690_the_next_page_of_a_list_is_never_elsewhere() {
             );
             let client = logged_in(&registry);
             let store = client.pull(&registry, "a").await;
-            let found = soon(store.referrers(&loaded.digest.parse().unwrap()))
-                .await
-                .unwrap();
-            assert_eq!(found.len(), 1);
+            let subject = loaded.digest.parse().unwrap();
+            let found = soon(store.referrers(&subject)).await.map(drop);
+            refused(found, "at another host");
             assert!(trap.requests().is_empty());
         }
     }
