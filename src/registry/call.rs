@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use url::Url;
 
 use super::registries::Access;
+use super::shown::Shown;
 use crate::content::StoreError;
 use crate::spec::{Digest, MediaType, Repository};
 use crate::transport::{Response, RetryAfter, TransportError};
@@ -118,6 +119,8 @@ pub(super) struct Answer {
     pub(super) elsewhere: bool,
     /// The whole body of a success, the beginning of an error's.
     pub(super) body: Bytes,
+    /// What was shown to be let in, which an error may repeat.
+    pub(super) shown: Shown,
 }
 
 impl Answer {
@@ -129,7 +132,14 @@ impl Answer {
             url: response.url().clone(),
             elsewhere,
             body: Bytes::from(response.beginning(MAX_ERROR_BODY).await),
+            shown: Shown::default(),
         }
+    }
+
+    /// The same as the answer to a request with this `Authorization`.
+    pub(super) fn to_what_was_shown(mut self, authorization: Option<&HeaderValue>) -> Self {
+        self.shown = authorization.map(Shown::in_header).unwrap_or_default();
+        self
     }
 
     /// A success with its whole body, at most `limit` bytes of `what`; of a write its head is enough.
@@ -155,6 +165,7 @@ impl Answer {
             url,
             elsewhere,
             body,
+            shown: Shown::default(),
         })
     }
 

@@ -9,7 +9,7 @@ use futures_util::{StreamExt as _, stream};
 use http::{HeaderValue, Method, StatusCode, header};
 
 use super::authorizer::Authorizer;
-use super::call::{Call, Outcome};
+use super::call::{Answer, Call, Outcome};
 use super::host::{Host, Setback};
 use super::repository::RegistryRepository;
 use crate::content::{BlobStream, FailureKind, StoreError};
@@ -71,6 +71,7 @@ impl RegistryRepository {
             retries: self.host.transport.retries(),
             position: offset,
             size: blob.size,
+            knows_ranges: true,
             pieces: None,
         };
         // The first answer is waited for here, so that a blob which is not there is an error at once.
@@ -95,6 +96,7 @@ struct Download {
     retries: Retries,
     position: u64,
     size: u64,
+    knows_ranges: bool,
     pieces: Option<BoxStream<'static, Result<Bytes, TransportError>>>,
 }
 
@@ -104,19 +106,33 @@ impl Download {
             self.pieces = Some(stream::empty().boxed());
             return Ok(());
         }
+        let mut response = self.open().await?;
+        if let Err(answer) = &response
+            && answer.status == StatusCode::RANGE_NOT_SATISFIABLE
+            && self.knows_ranges
+        {
+            // Whoever has no such part, a cache before the registry for one, may well have the whole.
+            self.knows_ranges = false;
+            response = self.open().await?;
+        }
+        let response =
+            response.map_err(|answer| Host::refused(&self.authorizer, &self.call, &answer))?;
+        let skip = self.bytes_to_skip(&response)?;
+        self.pieces = Some(skipping(response.pieces(), skip));
+        Ok(())
+    }
+
+    async fn open(&mut self) -> Outcome<Result<Response, Answer>> {
         let mut call = self.call.clone();
         if self.position > 0
+            && self.knows_ranges
             && let Ok(range) = HeaderValue::from_str(&format!("bytes={}-", self.position))
         {
             call = call.header(header::RANGE, range);
         }
-        let response = self
-            .host
+        self.host
             .open(&self.authorizer, &call, &mut self.retries)
-            .await?;
-        let skip = self.bytes_to_skip(&response)?;
-        self.pieces = Some(skipping(response.pieces(), skip));
-        Ok(())
+            .await
     }
 
     /// How much of the answer is before the position: nothing if it is the part that was asked for, all of it up

@@ -41,8 +41,12 @@ impl Said {
         if let Ok(body) = crate::spec::parse::<ErrorBody>(&answer.body)
             && let Some(first) = body.errors.first()
         {
-            let code = clean(first.code.as_str().unwrap_or_default(), 60).to_uppercase();
-            let message = clean(first.message.as_str().unwrap_or_default(), MAX_SHOWN);
+            let text_in = |value: &serde_json::Value, limit| {
+                let text = answer.shown.hidden_in(value.as_str().unwrap_or_default());
+                clean(&text, limit)
+            };
+            let code = text_in(&first.code, 60).to_uppercase();
+            let message = text_in(&first.message, MAX_SHOWN);
             let text = match (code.is_empty(), message.is_empty()) {
                 (false, false) => format!("{code}: {message}"),
                 (false, true) => code.clone(),
@@ -52,14 +56,17 @@ impl Said {
         }
         Self {
             code: String::new(),
-            text: text_of(&answer.body),
+            text: text_of(
+                &answer
+                    .shown
+                    .hidden_in(&String::from_utf8_lossy(&answer.body)),
+            ),
         }
     }
 }
 
 /// What a person would read in a body that is not the API's JSON: plain text, or HTML without its tags.
-fn text_of(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(body);
+fn text_of(text: &str) -> String {
     let mut shown = String::new();
     let mut in_tag = false;
     for c in text.chars() {

@@ -10,6 +10,7 @@ use super::call::Answer;
 use super::download::starts_at;
 use super::error::Said;
 use super::referrers::{next_page, page_of};
+use super::shown::Shown;
 use super::upload::{range_end, without_digest};
 use crate::fuzzing::assert_printable;
 
@@ -20,6 +21,7 @@ fn answer(headers: HeaderMap, body: &[u8]) -> Answer {
         url: Url::parse("https://registry.example/v2/team/app/referrers/x").expect("an address"),
         elsewhere: false,
         body: Bytes::copy_from_slice(body),
+        shown: Shown::default(),
     }
 }
 

@@ -159,19 +159,19 @@ impl Host {
         }
     }
 
-    /// A call whose answer is a success with a body that streams.
+    /// A call whose answer is a success with a body that streams, or one that no patience will change.
     pub(super) async fn open(
         &self,
         authorizer: &Authorizer,
         call: &Call,
         retries: &mut Retries,
-    ) -> Outcome<Response> {
+    ) -> Outcome<Result<Response, Answer>> {
         loop {
             let mut trials = Trials::default();
             let setback = match self.attempt(authorizer, call, None, &mut trials).await? {
-                Ok(Reply::Success { response, .. }) => return Ok(response),
+                Ok(Reply::Success { response, .. }) => return Ok(Ok(response)),
                 Ok(Reply::Other(answer)) if !self.is_temporary(call, &answer) => {
-                    return Err(Self::refused(authorizer, call, &answer));
+                    return Ok(Err(answer));
                 }
                 Ok(Reply::Other(answer)) => Setback::Answer(answer),
                 Ok(Reply::Again) => continue,
@@ -248,6 +248,7 @@ impl Host {
                 }));
             }
             let answer = Answer::refusal(response, elsewhere).await;
+            let answer = answer.to_what_was_shown(grant.header.as_ref());
             if is_own {
                 if self.schemes.is_tls_server(&asked, &answer) && self.schemes.switch(&asked) {
                     continue;

@@ -32,6 +32,7 @@ mod referrers;
 mod registries;
 mod repository;
 mod scheme;
+mod shown;
 mod tags;
 mod token_client;
 mod upload;

@@ -66,6 +66,37 @@ async fn a_password_is_shown_in_advance() {
 }
 
 #[tokio::test]
+async fn what_was_shown_is_not_printed_when_the_registry_repeats_it() {
+    let basic = Registry::builder().basic(accounts()).start().await;
+    Image::new("linux/amd64").load(&basic, "a", "t");
+    let bearer = bearer(Bearer::new(accounts())).await;
+    for registry in [basic, bearer] {
+        let client = logged_in(&registry).build();
+        read(&client, &registry).await.unwrap();
+        let sent = registry.requests();
+        let sent = sent
+            .iter()
+            .rev()
+            .find(|it| it.role == Role::Registry)
+            .unwrap();
+        let header = sent.header("authorization").to_owned();
+        let (_, secret) = header.split_once(' ').expect("a scheme");
+        for body in [
+            format!("you sent {header}"),
+            format!("you sent <b>{secret}</b>"),
+            serde_json::json!({"errors": [{"code": "UNKNOWN", "message": format!("bad {header}!")}]})
+                .to_string(),
+        ] {
+            registry.rule(Rule::on(Class::ManifestGet).then(Fault::reply(400, &[], body)));
+            let error = read(&client, &registry).await.unwrap_err();
+            let all = format!("{error} {:?}", error.hints);
+            assert!(!all.contains(secret), "{all}");
+            assert!(all.contains("***"), "{all}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn every_form_of_a_challenge() {
     for challenge in [
         r#"Bearer realm="{realm}",service="{service}",scope="{scope}""#,

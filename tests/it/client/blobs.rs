@@ -94,6 +94,26 @@ async fn a_stream_goes_on_where_it_broke() {
 }
 
 #[tokio::test]
+async fn a_stream_starts_over_where_its_rest_is_refused() {
+    let registry = Registry::plain().await;
+    let bytes = random_bytes(1, 300_000);
+    let blob = descriptor(&registry.put_blob("a", bytes.clone()), 300_000);
+    let get = || Rule::on(Class::BlobGet);
+    registry.rule(get().then(Fault::ResetBody(100_000)));
+    registry.rule(get().then(Fault::status(416)));
+    registry.rule(get().then(Fault::Truncate(70_000)));
+    let store = Client::of(&registry).pull(&registry, "a").await;
+    let read = soon(read_all(&*store, &blob, 0)).await.unwrap();
+    assert!(read == bytes);
+    let ranges: Vec<_> = registry
+        .requests()
+        .iter()
+        .map(|request| !request.header("range").is_empty())
+        .collect();
+    assert_eq!(ranges, [false, true, false, false]);
+}
+
+#[tokio::test]
 async fn another_range_than_was_asked_for_is_refused() {
     let registry = Registry::plain().await;
     let blob = descriptor(&registry.put_blob("a", random_bytes(1, 1000)), 1000);
