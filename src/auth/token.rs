@@ -83,6 +83,10 @@ impl Token {
         if depth(body) > MAX_DEPTH {
             return Err(TokenError::TooDeep);
         }
+        // serde takes a list for the fields in their order.
+        if body.trim_ascii_start().first() == Some(&b'[') {
+            return Err(TokenError::NotJson { line: 1, column: 1 });
+        }
         let answer: Answer = serde_json::from_slice(body).map_err(|error| TokenError::NotJson {
             line: error.line(),
             column: error.column(),
@@ -237,6 +241,8 @@ mod tests {
             (r#"{"token": 4711}"#, 14),
             ("<html>hunter2</html>", 1),
             (r#""hunter2""#, 9),
+            (r#"["hunter2"]"#, 1),
+            (r#"["hunter2", null, 60]"#, 1),
             ("", 0),
             (r#"{"token": "hunter2""#, 19),
         ] {
