@@ -12,7 +12,7 @@ use super::failure::Failure;
 use super::region::Region;
 use crate::content::ManifestName;
 use crate::disk::{self, Durability};
-use crate::spec::{self, Descriptor, Digest, Index, Manifest, MediaType};
+use crate::spec::{self, BYTE_ORDER_MARK, Descriptor, Digest, Index, Manifest, MediaType};
 
 /// The largest manifest or index that is read or written: 4 MiB, what registries agree on.
 /// <https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#pushing-manifests>.
@@ -86,7 +86,13 @@ pub(super) fn version_file() -> Vec<u8> {
 }
 
 pub(super) fn parse_index(bytes: Vec<u8>) -> Result<Manifest, Failure> {
-    let manifest = Manifest::parse(Bytes::from(bytes), &MediaType::default())
+    // Nothing names index.json by a digest: what an editor put before it can go.
+    let text = Bytes::from(bytes);
+    let text = match text.strip_prefix(BYTE_ORDER_MARK) {
+        Some(rest) => text.slice_ref(rest),
+        None => text,
+    };
+    let manifest = Manifest::parse(text, &MediaType::default())
         .map_err(|error| Failure::refused(format!("index.json: {error}")))?;
     match manifest.index() {
         Some(_) => Ok(manifest),

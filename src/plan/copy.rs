@@ -32,9 +32,7 @@ pub fn copy(source: &Source, targets: &[Target]) -> Result<Plan, PlanError> {
         stage: Stage::Image,
     }];
     let mut descriptor = source.root.descriptor.clone();
-    if descriptor.platform.is_none() {
-        descriptor.platform.clone_from(&source.root.config_platform);
-    }
+    descriptor.platform = source.root.platform();
     Ok(Plan {
         index: Manifest::clone(manifest),
         exact: true,
@@ -55,17 +53,17 @@ pub fn copy(source: &Source, targets: &[Target]) -> Result<Plan, PlanError> {
 /// choose; an image itself if it fits.
 pub fn image_of(source: &Source, platform: &Platform) -> Result<Source, PlanError> {
     let images = images(&source.root);
-    let fits = |image: &&Node| said(image).is_some_and(|said| said.satisfies(platform));
+    let fits = |image: &&Node| {
+        let said = image.platform();
+        said.is_some_and(|said| said.satisfies(platform))
+    };
     let image = images
         .iter()
         .copied()
         .find(fits)
         .ok_or_else(|| PlanError::MissingPlatforms {
             missing: vec![platform.clone()],
-            found: images
-                .iter()
-                .filter_map(|image| said(image).cloned())
-                .collect(),
+            found: images.iter().filter_map(|image| image.platform()).collect(),
         })?;
     Ok(Source {
         name: format!("{} ({platform})", source.name),
@@ -83,11 +81,6 @@ fn images(node: &Node) -> Vec<&Node> {
     } else {
         vec![node]
     }
-}
-
-fn said(image: &Node) -> Option<&Platform> {
-    let described = image.descriptor.platform.as_ref();
-    described.or(image.config_platform.as_ref())
 }
 
 #[cfg(test)]

@@ -120,7 +120,10 @@ impl<'a> Walk<'a> {
         }
         let platform = entry.descriptor.platform.as_ref();
         let refused = match self.style {
-            Style::Buildx => platform.is_none_or(Platform::is_unknown) && !entry.is_attestation(),
+            Style::Buildx => {
+                platform.is_none_or(|it| it.is_unknown() || !it.is_whole())
+                    && !entry.is_attestation()
+            }
             // Docker pushes `unknown/unknown` too.
             Style::Docker => {
                 platform.is_none_or(|it| it.os.is_empty() || it.architecture.is_empty())
@@ -132,7 +135,7 @@ impl<'a> Walk<'a> {
         let source_name = source.name.clone();
         match (refused && !self.may_lack_platform, self.style) {
             (false, _) => {
-                self.entries.push(entry);
+                self.push(entry);
                 Ok(())
             }
             (true, Style::Docker) => Err(PlanError::NoPlatformForDocker { source_name }),
@@ -148,7 +151,7 @@ impl<'a> Walk<'a> {
             verify(self.source, child)?;
             if !child.is_index() {
                 let entry = self.entry(child, Origin::Index);
-                self.entries.push(entry);
+                self.push(entry);
             } else if depth < MAX_DEPTH {
                 self.children(child, depth + 1)?;
             } else {
@@ -161,13 +164,23 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    /// Half a platform is none: an index names no machine by an empty word. Only Docker's lists do, until they are
+    /// pushed.
+    fn push(&mut self, mut entry: Entry<'a>) {
+        if self.style == Style::Buildx {
+            entry.descriptor.platform = entry.descriptor.platform.filter(Platform::is_whole);
+            entry.compare_anew();
+        }
+        self.entries.push(entry);
+    }
+
     /// `described_by` is who made the descriptor, if it has a platform.
     fn entry(&self, node: &'a Node, described_by: Origin) -> Entry<'a> {
         let mut descriptor = node.descriptor.clone();
         if let (true, Some(manifest)) = (descriptor.media_type.is_empty(), &node.manifest) {
             descriptor.media_type = manifest.media_type.clone();
         }
-        let origin = if descriptor.platform.is_some() {
+        let origin = if descriptor.platform.as_ref().is_some_and(Platform::is_whole) {
             described_by
         } else {
             Origin::Config
@@ -186,32 +199,17 @@ impl<'a> Walk<'a> {
         entry
     }
 
-    /// The platform of a descriptor, and what it leaves open from the config. As buildx does it: the
-    /// variant belongs to the architecture.
+    /// The platform of a descriptor, and what it leaves open from the config, as buildx does it.
     fn completed(&self, described: Option<Platform>, node: &Node) -> Option<Platform> {
         let config = node.config_platform.as_ref();
         let config = config.map(|platform| match self.style {
             Style::Buildx => platform.normalised(),
             Style::Docker => platform.clone(),
         });
-        let (mut platform, config) = match (described, config) {
-            (Some(described), Some(config)) => (described, config),
-            (described, config) => return described.or(config),
-        };
-        if platform.architecture.is_empty() {
-            platform.architecture = config.architecture;
-            if platform.variant.is_empty() {
-                platform.variant = config.variant;
-            }
+        match (described, config) {
+            (Some(described), Some(config)) => Some(described.completed_by(&config)),
+            (described, config) => described.or(config),
         }
-        if platform.os.is_empty() {
-            platform.os = config.os;
-            if platform.os_version.is_empty() && platform.os_features.is_empty() {
-                platform.os_version = config.os_version;
-                platform.os_features = config.os_features;
-            }
-        }
-        Some(platform)
     }
 
     /// One image with its attestation is an index too: what is set is meant for that image.

@@ -92,6 +92,14 @@ impl Node {
         }
     }
 
+    /// For which machine it is: what its descriptor says, and what that leaves open from its config.
+    pub fn platform(&self) -> Option<Platform> {
+        match (&self.descriptor.platform, &self.config_platform) {
+            (Some(described), Some(config)) => Some(described.clone().completed_by(config)),
+            (described, config) => described.as_ref().or(config.as_ref()).cloned(),
+        }
+    }
+
     /// The digest of the content.
     pub fn digest(&self) -> &Digest {
         &self.descriptor.digest

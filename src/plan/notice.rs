@@ -1,6 +1,6 @@
 //! What a person should know about a plan that is carried out all the same.
 
-use crate::spec::{Descriptor, Digest, Manifest};
+use crate::spec::{Descriptor, Digest, Manifest, Printable};
 
 use super::annotate::Routed;
 use super::error::listed;
@@ -31,16 +31,21 @@ impl Notice {
     pub(super) fn new(text: impl Into<String>) -> Self {
         Self {
             severity: Severity::Notice,
-            text: text.into(),
+            text: printable(text),
         }
     }
 
     pub(super) fn warning(text: impl Into<String>) -> Self {
         Self {
             severity: Severity::Warning,
-            text: text.into(),
+            text: printable(text),
         }
     }
+}
+
+/// Names of annotations and fields come from whoever wrote the sources.
+fn printable(text: impl Into<String>) -> String {
+    Printable(&text.into()).to_string()
 }
 
 /// What the indexes that were opened said about themselves, which the new index does not say.

@@ -94,7 +94,9 @@ impl RegistryRepository {
         let size = answer
             .header(header::CONTENT_LENGTH)
             .filter(|_| !answer.headers.contains_key(header::CONTENT_ENCODING))
-            .and_then(|text| text.parse::<u64>().ok());
+            .and_then(|text| text.parse::<u64>().ok())
+            // No manifest is empty, and one that is too large must not be used: what is there tells.
+            .filter(|size| (1..=self.max_manifest).contains(size));
         let media_type = answer.media_type();
         let is_typed = media_type.is_index() || media_type.manifest_family().is_some();
         match (digest, size) {

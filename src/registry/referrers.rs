@@ -113,7 +113,7 @@ impl RegistryRepository {
             let artifact_type = image
                 .artifact_type
                 .clone()
-                .unwrap_or_else(|| image.config.media_type.to_string());
+                .unwrap_or_else(|| image.config.media_type.as_str().to_owned());
             entry.artifact_type = Some(artifact_type);
         } else if let Some(index) = manifest.index() {
             entry.annotations.clone_from(&index.annotations);

@@ -19,6 +19,8 @@ use crate::stores::Stores;
 const MAX_CONFIG: u64 = 4 << 20;
 /// The largest config of an artifact that is read for a platform, in bytes: a document, and no file.
 const MAX_ARTIFACT_CONFIG: u64 = 64 << 10;
+/// The most bytes of a manifest that registries take: an entry that says more is looked at.
+const MAX_USUAL_MANIFEST: u64 = 4 << 20;
 /// How deep indexes may be nested.
 const MAX_DEPTH: usize = 3;
 /// The most bytes of manifests that the sources of one index may have in all: 10,000 usual ones have 30 MB, and what
@@ -116,6 +118,12 @@ fn says_all(platform: &Platform) -> bool {
     !lacks_variant && !lacks_version
 }
 
+/// Whether an entry of an index says for which machine it is, or need not. One that leaves out the operating system or
+/// the architecture says no more than one without a platform.
+fn says_platform(entry: &Descriptor) -> bool {
+    entry.platform.as_ref().is_some_and(Platform::is_whole) || attestation::is_attestation(entry)
+}
+
 /// A given platform with what the image itself says of the same machine.
 fn completed(mut given: Platform, image: &Node) -> Platform {
     let own = image.config_platform.as_ref();
@@ -170,12 +178,14 @@ impl Reader<'_> {
     /// Whether an entry can be planned without being read.
     fn says_enough(&self, entry: &Descriptor) -> bool {
         let is_index = entry.media_type.is_index();
+        // No manifest has a size like that: what is there tells, and what must not be used is refused.
+        let has_size = entry.media_type.manifest_family().is_none()
+            || (1..=MAX_USUAL_MANIFEST).contains(&entry.size);
         let has_platform = self.platform_known
-            || entry.platform.is_some()
-            || attestation::is_attestation(entry)
+            || says_platform(entry)
             // What is no image is passed on as it is.
             || entry.media_type.manifest_family().is_none();
-        !self.content && !is_index && has_platform
+        !self.content && !is_index && has_platform && has_size
     }
 
     async fn entry(&self, descriptor: &Descriptor, depth: usize) -> Result<Node, StoreError> {
@@ -243,9 +253,7 @@ impl Reader<'_> {
     }
 
     fn needs_config(&self, given: Option<&Descriptor>) -> bool {
-        let has_platform = given.is_some_and(|descriptor| {
-            descriptor.platform.is_some() || attestation::is_attestation(descriptor)
-        });
+        let has_platform = given.is_some_and(says_platform);
         !self.platform_known && !has_platform
     }
 

@@ -7,6 +7,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::ser::{CharEscape, Formatter, PrettyFormatter};
 
+/// What some editors put before a text.
+pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// The deepest nesting that is read. Go's limit is 10,000; no real document has more than ten.
 const MAX_DEPTH: usize = 64;
 /// The most values in a document: one takes two bytes in JSON, and a hundred in memory. An index of 10,000 entries
@@ -59,7 +61,7 @@ pub fn parse_own<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
         return Err(JsonError::TooDeep);
     }
     // Go's writers never emit a byte order mark, but hand-made files carry one.
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
     Ok(serde_json::from_slice(bytes)?)
 }
 

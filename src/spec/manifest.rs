@@ -105,11 +105,16 @@ pub enum ManifestError {
         "refused: the document has a field {0:?}, which some readers would take for another: field names are told apart by letter case"
     )]
     LetterCase(String),
+    /// A byte order mark before the JSON.
+    #[error(
+        "refused: the document begins with a byte order mark, so that strict readers cannot read it"
+    )]
+    ByteOrderMark,
     /// Neither an index nor an image.
     #[error("neither an image manifest nor an index: no \"manifests\" and no \"config\"")]
     Neither,
     /// The body says another type than the registry or the descriptor.
-    #[error("refused: the document says it is {inside:?}, but it was served as {outside:?}")]
+    #[error("refused: the document says it is \"{inside}\", but it was served as \"{outside}\"")]
     TypeMismatch {
         /// `mediaType` in the body.
         inside: MediaType,
@@ -223,6 +228,9 @@ impl Manifest {
         announced: &MediaType,
         digest: Digest,
     ) -> Result<Self, ManifestError> {
+        if bytes.starts_with(json::BYTE_ORDER_MARK) {
+            return Err(ManifestError::ByteOrderMark);
+        }
         let probe: Probe = json::parse(&bytes)?;
         if let Some(field) = probe.mistakable {
             return Err(ManifestError::LetterCase(field));

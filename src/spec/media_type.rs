@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::Printable;
+
 /// A media type without parameters, such as `application/vnd.oci.image.index.v1+json`.
 /// Any text is kept as it came: unknown types of children are passed on, not refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -101,9 +103,10 @@ impl PartialEq<str> for MediaType {
     }
 }
 
+/// For people; what is sent or written is [`MediaType::as_str`].
 impl fmt::Display for MediaType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        Printable(&self.0).fmt(f)
     }
 }
 

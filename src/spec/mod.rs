@@ -10,16 +10,20 @@ mod json;
 mod manifest;
 mod media_type;
 mod platform;
+mod printable;
 mod reference;
 
 pub use annotation::{AnnotationLevel, AnnotationRule, AnnotationRuleError};
 pub use descriptor::{Annotations, Descriptor, ImageConfig};
 pub use digest::{Algorithm, Digest, DigestError, Hasher};
-pub use json::{JsonError, JsonStyle, compact_for_go, indent, parse, parse_own, write};
+pub use json::{
+    BYTE_ORDER_MARK, JsonError, JsonStyle, compact_for_go, indent, parse, parse_own, write,
+};
 pub use manifest::{
     Document, ImageManifest, Index, MAX_INDEX_ENTRIES, Manifest, ManifestError, attestation,
 };
 pub use media_type::{Family, MediaType};
 pub(crate) use platform::nearest;
 pub use platform::{Platform, PlatformError};
+pub use printable::Printable;
 pub use reference::{Reference, ReferenceError, RegistryHost, Repository, Tag};

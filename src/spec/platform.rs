@@ -6,6 +6,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::Printable;
+use super::printable::is_printable;
+
 /// The platform of an image: the `platform` of a descriptor, or what an image config says.
 /// <https://github.com/opencontainers/image-spec/blob/v1.1.0/image-index.md>.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,6 +133,46 @@ impl Platform {
     pub fn is_unknown(&self) -> bool {
         let unknown = |text: &str| text.is_empty() || text == "unknown";
         unknown(&self.os) || unknown(&self.architecture)
+    }
+
+    /// Whether it can stand in an index: it names an operating system and an architecture, and nothing in it is a
+    /// control character, which no name of a platform has.
+    pub fn is_whole(&self) -> bool {
+        let texts = [
+            &self.os,
+            &self.architecture,
+            &self.os_version,
+            &self.variant,
+        ];
+        !self.os.is_empty()
+            && !self.architecture.is_empty()
+            && texts
+                .into_iter()
+                .chain(&self.os_features)
+                .all(|text| text.chars().all(is_printable))
+    }
+
+    /// This platform with what it leaves open from the config of the image. As in buildx, the variant belongs to the
+    /// architecture, version and features to the operating system: a platform that names both is complete.
+    #[must_use]
+    pub fn completed_by(mut self, config: &Self) -> Self {
+        if !self.os.is_empty() && !self.architecture.is_empty() {
+            return self;
+        }
+        if self.architecture.is_empty() {
+            self.architecture.clone_from(&config.architecture);
+        }
+        if self.variant.is_empty() && self.architecture == config.architecture {
+            self.variant.clone_from(&config.variant);
+        }
+        if self.os.is_empty() {
+            self.os.clone_from(&config.os);
+        }
+        if self.os == config.os && self.os_version.is_empty() && self.os_features.is_empty() {
+            self.os_version.clone_from(&config.os_version);
+            self.os_features.clone_from(&config.os_features);
+        }
+        self
     }
 
     /// The platform in the form in which two are compared: as containerd normalises it
@@ -274,17 +317,17 @@ fn edit_distance(a: &str, b: &str) -> usize {
 /// `windows(10.0.17763+win32k)/amd64`.
 impl fmt::Display for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.os)?;
+        Printable(&self.os).fmt(f)?;
         if !self.os_version.is_empty() || !self.os_features.is_empty() {
-            write!(f, "({}", self.os_version)?;
+            write!(f, "({}", Printable(&self.os_version))?;
             for feature in &self.os_features {
-                write!(f, "+{feature}")?;
+                write!(f, "+{}", Printable(feature))?;
             }
             f.write_str(")")?;
         }
-        write!(f, "/{}", self.architecture)?;
+        write!(f, "/{}", Printable(&self.architecture))?;
         if !self.variant.is_empty() {
-            write!(f, "/{}", self.variant)?;
+            write!(f, "/{}", Printable(&self.variant))?;
         }
         Ok(())
     }
@@ -296,6 +339,9 @@ impl FromStr for Platform {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wrong = || PlatformError::Format(text.chars().take(100).collect());
+        if !text.chars().all(is_printable) {
+            return Err(wrong());
+        }
         // A version may hold a slash in theory, never a closing bracket: cut at the bracket first.
         let (os, options, rest) = if let Some((os, tail)) = text.split_once('(') {
             let (options, rest) = tail.split_once(")/").ok_or_else(wrong)?;
@@ -377,6 +423,10 @@ mod tests {
                 "invalid platform \"linux\": expected os/arch[/variant], for example linux/amd64 or linux/arm/v7",
             ),
             (
+                "windows(\r)/amd64",
+                "invalid platform \"windows(\\r)/amd64\": expected os/arch[/variant], for example linux/amd64 or linux/arm/v7",
+            ),
+            (
                 "linux/",
                 "invalid platform \"linux/\": expected os/arch[/variant], for example linux/amd64 or linux/arm/v7",
             ),
@@ -395,6 +445,30 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Platform>().unwrap_err().to_string(), message);
         }
+    }
+
+    #[test]
+    fn half_a_platform_is_completed_and_a_whole_one_is_left_alone() {
+        let of = |os: &str, architecture: &str, variant: &str| Platform {
+            os: os.to_owned(),
+            architecture: architecture.to_owned(),
+            variant: variant.to_owned(),
+            ..Platform::default()
+        };
+        let config = of("linux", "arm", "v6");
+        for (said, completed) in [
+            (of("", "", ""), of("linux", "arm", "v6")),
+            (of("linux", "", ""), of("linux", "arm", "v6")),
+            (of("", "arm", ""), of("linux", "arm", "v6")),
+            (of("", "arm", "v5"), of("linux", "arm", "v5")),
+            (of("", "arm64", ""), of("linux", "arm64", "")),
+            (of("linux", "arm", ""), of("linux", "arm", "")),
+        ] {
+            assert_eq!(said.completed_by(&config), completed);
+        }
+        assert!(config.is_whole());
+        assert!(!of("linux", "", "").is_whole());
+        assert!(!of("lin\nux", "arm", "").is_whole());
     }
 
     #[test]

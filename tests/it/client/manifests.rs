@@ -69,12 +69,15 @@ async fn a_head_that_says_too_little_or_is_not_known_becomes_a_get() {
         Fault::status(405),
         Fault::header("content-type", "application/json"),
         Fault::header("content-encoding", "gzip"),
+        Fault::header("content-length", "0"),
+        Fault::header("content-length", "99999999999"),
     ] {
         let (registry, image) = with_image(Scheme::Http).await;
         registry.rule(Rule::on(Class::ManifestHead).then(fault.clone()));
         let store = Client::of(&registry).pull(&registry, "a").await;
         let described = store.describe(&tag("t")).await.unwrap();
         assert_eq!(described.digest.to_string(), image.digest, "{fault:?}");
+        assert_eq!(described.size, image.bytes.len() as u64, "{fault:?}");
         assert_eq!(registry.count(Class::ManifestGet), 1);
     }
 }
@@ -98,8 +101,24 @@ async fn parameters_of_a_content_type_are_ignored_and_another_type_is_refused() 
         registry.rule(rule(wrong));
         let error = store.manifest(&tag("t")).await.unwrap_err();
         assert_eq!(error.kind, FailureKind::Refused, "{error}");
+        let said = format!(
+            "says it is \"{}\", but it was served as \"{wrong}\"",
+            media::OCI_MANIFEST
+        );
+        assert!(error.cause.contains(&said), "{error}");
     }
     assert_eq!(registry.pending_rules(), 0);
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_is_refused_since_strict_readers_refuse_it() {
+    let (registry, image) = with_image(Scheme::Http).await;
+    let marked = Bytes::from([b"\xef\xbb\xbf", &image.bytes[..]].concat());
+    registry.put_manifest("a", Some("marked"), media::OCI_MANIFEST, marked);
+    let store = Client::of(&registry).pull(&registry, "a").await;
+    let error = store.manifest(&tag("marked")).await.unwrap_err();
+    assert_eq!(error.kind, FailureKind::Refused, "{error}");
+    assert!(error.cause.contains("byte order mark"), "{error}");
 }
 
 #[tokio::test]

@@ -140,6 +140,139 @@ fn one_digest_twice_is_no_conflict() {
     assert_eq!(scene.platforms(), ["linux/amd64", "linux/arm64"]);
 }
 
+/// An index of one image whose config says linux/arm/v6, described with this platform.
+fn index_saying(scene: &Scene, platform: &serde_json::Value) -> String {
+    let image = Image::new("linux/arm/v6").load(&scene.registry, "team/app", None);
+    let mut entry = image.descriptor();
+    entry["platform"] = platform.clone();
+    Index::oci()
+        .descriptor(entry)
+        .load(&scene.registry, "team/app", "half")
+        .digest
+}
+
+#[test]
+fn half_a_platform_is_completed_from_the_config() {
+    for half in [
+        json!({"architecture": "arm"}),
+        json!({"architecture": "arm", "os": ""}),
+        json!({"os": "linux"}),
+        json!({}),
+    ] {
+        let scene = Scene::new();
+        let index = index_saying(&scene, &half);
+        scene.publish(&["half", "s390x"], &[]).ok();
+        assert_eq!(scene.platforms(), ["linux/arm/v6", "linux/s390x"], "{half}");
+        scene
+            .publish(&["half"], &["--platform", "linux/arm/v6"])
+            .ok();
+        assert_eq!(scene.platforms(), ["linux/arm/v6"], "{half}");
+        // Alone, it is what it was.
+        scene.publish(&["half"], &[]).ok();
+        assert_eq!(scene.digest("1"), index);
+    }
+    // What the index says wins.
+    let scene = Scene::new();
+    index_saying(&scene, &json!({"architecture": "arm64"}));
+    scene.publish(&["half", "s390x"], &[]).ok();
+    assert_eq!(scene.platforms(), ["linux/arm64", "linux/s390x"]);
+}
+
+#[test]
+fn half_a_platform_that_nothing_completes_is_none() {
+    for (config, half) in [
+        ("{}", json!({"architecture": "arm"})),
+        (r#"{"os":"linux"}"#, json!({})),
+        (r#"{"os":"linux"}"#, json!(null)),
+        (r#"{"architecture":"arm"}"#, json!({"architecture": "arm"})),
+    ] {
+        let scene = Scene::new();
+        let registry = &scene.registry;
+        let blob = registry.put_blob("team/app", bytes::Bytes::from(config));
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": media::OCI_MANIFEST,
+            "config": {"mediaType": media::OCI_CONFIG, "size": config.len(), "digest": blob},
+            "layers": [],
+        })
+        .to_string();
+        let size = manifest.len();
+        let digest = registry.put_manifest("team/app", None, media::OCI_MANIFEST, manifest);
+        let mut entry = json!({"mediaType": media::OCI_MANIFEST, "digest": digest, "size": size});
+        if !half.is_null() {
+            entry["platform"] = half;
+        }
+        Index::oci()
+            .descriptor(entry)
+            .load(registry, "team/app", "half");
+        let said = scene.publish(&["half", "s390x"], &[]).ok();
+        let entries = entries(registry, "team/app", "1");
+        assert_eq!(entries[0]["platform"], json!(null), "{config}");
+        assert!(
+            said.stderr.contains("without a platform"),
+            "{}",
+            said.stderr
+        );
+    }
+}
+
+#[test]
+fn a_size_that_no_manifest_has_is_looked_at() {
+    for size in [0_u64, 99_999_999_999] {
+        let scene = Scene::new();
+        let image = Image::new("linux/arm/v6").load(&scene.registry, "team/app", None);
+        let mut entry = image.descriptor();
+        entry["size"] = size.into();
+        let index = Index::oci().descriptor(entry);
+        index.load(&scene.registry, "team/app", "lie");
+        let said = format!("its descriptor says size {size}");
+        scene.publish(&["lie", "s390x"], &[]).refused(5, &[&said]);
+        scene.nothing_was_pushed();
+    }
+}
+
+#[test]
+fn nothing_in_a_platform_reaches_a_terminal() {
+    let scene = Scene::new();
+    let evil = json!({"os": "li\n::error::x", "architecture": "amd64\u{1b}[2J"});
+    index_saying(&scene, &evil);
+    let shown = "li\\n::error::x/amd64\\u{1b}[2J";
+    let quiet = |said: &Said| {
+        let all = format!("{}{}", said.stdout, said.stderr);
+        assert!(!all.contains('\u{1b}'), "{all}");
+        assert!(!all.contains("\n::error"), "{all}");
+        all
+    };
+    // Copied alone it stays what it was.
+    let said = scene.publish(&["half"], &[]).ok();
+    assert!(quiet(&said).contains(shown), "{}", said.stdout);
+    let entries = entries(&scene.registry, "team/app", "1");
+    assert_eq!(entries[0]["platform"], evil);
+    let one = scene.source("1");
+    let said = scene.home.run(&["inspect", "--tree", &one]).ok();
+    assert!(quiet(&said).contains(shown), "{}", said.stdout);
+    // In an index that is made, it is no platform.
+    let said = scene.publish(&["half", "s390x"], &[]).ok();
+    quiet(&said);
+    assert_eq!(scene.platforms()[1], "linux/s390x");
+    let registry = &scene.registry;
+    let config = evil.to_string();
+    let size = config.len();
+    let config = registry.put_blob("team/app", bytes::Bytes::from(config));
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": media::OCI_MANIFEST,
+        "config": {"mediaType": media::OCI_CONFIG, "size": size, "digest": config},
+        "layers": [],
+    });
+    let manifest = manifest.to_string();
+    registry.put_manifest("team/app", Some("evil"), media::OCI_MANIFEST, manifest);
+    let said = scene
+        .publish(&["evil"], &[])
+        .refused(5, &["has no platform"]);
+    quiet(&said);
+}
+
 #[test]
 fn a_platform_can_be_set() {
     let scene = Scene::new();
