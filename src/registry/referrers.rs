@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use http::{Method, StatusCode};
-use url::Url;
+use url::{Position, Url};
 
 use super::call::{Answer, Call, Outcome};
 use super::link::next_targets;
@@ -182,10 +182,9 @@ pub(super) fn next_page(
     let next = answer.url.join(target).map_err(|_| none())?;
     // Behind a proxy, a registry may not know that it is reached by https: the request goes there all the same.
     if next.host() != base.host() || next.port() != base.port() {
-        let host = next.host_str().unwrap_or_default();
         return Err(format!(
             "the registry names a next page at another host, {}, which is not asked",
-            clean(host, 100)
+            clean(&next[Position::BeforeHost..Position::AfterPort], 100)
         ));
     }
     let root = base.join(&format!("{repository}/")).map_err(|_| none())?;

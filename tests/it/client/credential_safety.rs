@@ -477,7 +477,8 @@ async fn cve_2021_32690_the_next_page_of_a_list_is_never_elsewhere() {
             let store = client.pull(&registry, "a").await;
             let subject = loaded.digest.parse().unwrap();
             let found = soon(store.referrers(&subject)).await.map(drop);
-            refused(found, "at another host");
+            let host = trap.url().split_once("//").unwrap().1.to_owned();
+            refused(found, &format!("at another host, {host}, which"));
             assert!(trap.requests().is_empty());
         }
     }
