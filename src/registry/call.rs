@@ -137,7 +137,7 @@ impl Answer {
     }
 
     /// The same as the answer to a request with this `Authorization`.
-    pub(super) fn to_what_was_shown(mut self, authorization: Option<&HeaderValue>) -> Self {
+    pub(super) fn after_showing(mut self, authorization: Option<&HeaderValue>) -> Self {
         self.shown = authorization.map(Shown::in_header).unwrap_or_default();
         self
     }

@@ -248,7 +248,7 @@ impl Host {
                 }));
             }
             let answer = Answer::refusal(response, elsewhere).await;
-            let answer = answer.to_what_was_shown(grant.header.as_ref());
+            let answer = answer.after_showing(grant.header.as_ref());
             if is_own {
                 if self.schemes.is_tls_server(&asked, &answer) && self.schemes.switch(&asked) {
                     continue;
