@@ -50,4 +50,5 @@ pub use scope::{Scope, ScopeError};
 pub use secret::Secret;
 pub use token::{MAX_TOKEN_ANSWER, Token, TokenError};
 pub use token_request::{TokenForm, TokenRequest};
+pub use variables::secrets_in_variables;
 pub use well_known::{WellKnownRealm, well_known_realm};

@@ -36,6 +36,18 @@ pub(super) fn is_secret_variable(name: &str) -> bool {
     })
 }
 
+/// The passwords and tokens that stand in variables, whatever registry they are for.
+pub fn secrets_in_variables(environment: &Environment) -> Vec<Secret> {
+    let groups = groups(environment);
+    let values = groups
+        .iter()
+        .flat_map(|group| [PASSWORD, TOKEN].map(|field| group.value(field)));
+    values
+        .flatten()
+        .map(|text| Secret::new(without_newline(text)))
+        .collect()
+}
+
 /// The credential for a registry and repository, if one is given. With several that fit,
 /// the registry that names a namespace or repository wins, then the lower number.
 ///

@@ -59,6 +59,25 @@ pub(super) enum Command {
     Man,
 }
 
+impl Command {
+    /// The word that calls it.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Publish(_) => "publish",
+            Self::Copy(_) => "copy",
+            Self::Create(_) => "create",
+            Self::Annotate(_) => "annotate",
+            Self::Inspect(_) => "inspect",
+            Self::Push(_) => "push",
+            Self::Rm(_) => "rm",
+            Self::Ls(_) => "ls",
+            Self::Auth(_) => "auth",
+            Self::Completions(_) => "completions",
+            Self::Man => "man",
+        }
+    }
+}
+
 #[derive(Args, Debug)]
 #[command(
     after_help = "Example:\n  polyarch create example.com/app:1.0 example.com/app:1.0-amd64 example.com/app:1.0-arm64\n  polyarch push --purge example.com/app:1.0"

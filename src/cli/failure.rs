@@ -42,6 +42,8 @@ pub(super) struct Failure {
     code: u8,
     error: anyhow::Error,
     hints: Vec<String>,
+    /// The CI system knows.
+    is_told: bool,
 }
 
 impl Failure {
@@ -50,6 +52,7 @@ impl Failure {
             code,
             error: error.into(),
             hints: Vec::new(),
+            is_told: false,
         }
     }
 
@@ -187,6 +190,17 @@ impl Failure {
         self.code
     }
 
+    /// The same, after a report that said it.
+    pub(super) fn told(mut self) -> Self {
+        self.is_told = true;
+        self
+    }
+
+    /// Whether a report has said it.
+    pub(super) fn is_told(&self) -> bool {
+        self.is_told
+    }
+
     /// Prints the error and what to try, and gives the exit code.
     pub(super) fn print(&self) -> ExitCode {
         // `{:#}` walks the chain: outermost first, causes behind colons.
@@ -226,6 +240,7 @@ impl From<StoreError> for Failure {
             code: code_of(error.kind),
             error: error.into(),
             hints,
+            is_told: false,
         }
     }
 }
@@ -254,6 +269,7 @@ impl From<PlanError> for Failure {
             code: exit::REFUSED,
             error: error.into(),
             hints,
+            is_told: false,
         }
     }
 }
@@ -265,6 +281,7 @@ impl From<SourceError> for Failure {
             code: exit::USAGE,
             error: error.into(),
             hints,
+            is_told: false,
         }
     }
 }

@@ -26,11 +26,14 @@ mod switches;
 mod version;
 
 use std::ffi::OsString;
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _};
 
+use crate::auth::secrets_in_variables;
 use crate::environment::Environment;
+use crate::report::{ErrorResult, github};
 use args::{Cli, Command};
 use connection_args::ConnectionArgs;
 use context::{Context, Progress};
@@ -44,18 +47,46 @@ pub fn main(arguments: Vec<OsString>, environment: &Environment) -> ExitCode {
         plugin::Call::Metadata => return plugin::print_metadata(),
         plugin::Call::Command(arguments) => arguments,
     };
+    // Before anything else is said.
+    github::mask(environment, &secrets_in_variables(environment));
     let cli = match parse(&arguments, environment) {
         Ok(cli) => cli,
-        Err(error) => {
-            // A closed pipe behind `--help` is no error.
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { exit::USAGE } else { 0 });
-        }
+        Err(error) => return misused(&error, environment),
     };
+    let name = cli.command.as_ref().map_or("polyarch", Command::name);
     match run(cli, environment) {
         Ok(code) => code,
-        Err(failure) => failure.print(),
+        Err(failure) => {
+            if !failure.is_told() {
+                let title = format!("{name} failed");
+                github::tell(environment, &title, &failure.result());
+            }
+            failure.print()
+        }
     }
+}
+
+/// Wrong usage, or help that was asked for. What is wrong is quoted as it was given, so it could be a command to
+/// a runner.
+fn misused(error: &clap::Error, environment: &Environment) -> ExitCode {
+    if !error.use_stderr() {
+        // A closed pipe behind `--help` is no error.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let text = error.render().to_string();
+    let message = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
+    let failure = ErrorResult {
+        message: message.to_owned(),
+        hints: Vec::new(),
+    };
+    github::tell(environment, "wrong usage", &failure);
+    if std::io::stderr().is_terminal() {
+        let _ = error.print();
+    } else {
+        let _ = write!(std::io::stderr(), "{}", github::neutral(&text));
+    }
+    ExitCode::from(exit::USAGE)
 }
 
 fn parse(arguments: &[OsString], environment: &Environment) -> Result<Cli, clap::Error> {

@@ -92,8 +92,8 @@ impl<'a> Reporter<'a> {
         match (failure, told) {
             (None, Ok(())) => Ok(ExitCode::SUCCESS),
             (None, Err(error)) => Err(error.after(&results)),
-            (Some(failure), Ok(())) => Err(failure),
-            (Some(failure), Err(error)) => Err(failure.and(&error)),
+            (Some(failure), Ok(())) => Err(failure.told()),
+            (Some(failure), Err(error)) => Err(failure.and(&error).told()),
         }
     }
 
@@ -106,12 +106,8 @@ impl<'a> Reporter<'a> {
         if self.ci != CiSystem::GitHub {
             return Ok(());
         }
-        let environment = self.context.environment;
-        github::mask(environment, &registries.secrets_seen());
-        let error = failure.map(Failure::result);
         let with_summary = !self.options.no_summary;
-        github::report(environment, results, error.as_ref(), with_summary)
-            .map_err(|error| Failure::new(exit::FAILURE, error))
+        tell_github(self.context, results, failure, registries, with_summary)
     }
 
     /// Finds out before anything is published that a file could not be written afterwards.
@@ -157,6 +153,21 @@ impl<'a> Reporter<'a> {
             .write(results)
             .map_err(|error| Failure::new(exit::FAILURE, error))
     }
+}
+
+/// Annotations, outputs and, with `with_summary`, the job summary.
+pub(super) fn tell_github(
+    context: &Context<'_>,
+    results: &Results,
+    failure: Option<&Failure>,
+    registries: &Registries,
+    with_summary: bool,
+) -> Result<(), Failure> {
+    let environment = context.environment;
+    github::mask(environment, &registries.secrets_seen());
+    let error = failure.map(Failure::result);
+    github::report(environment, results, error.as_ref(), with_summary)
+        .map_err(|error| Failure::new(exit::FAILURE, error))
 }
 
 /// The results, and the first failure with the others behind it. Where something landed, the run failed in part.

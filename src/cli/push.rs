@@ -8,12 +8,15 @@ use super::args::PushArgs;
 use super::context::Context;
 use super::failure::{Failure, exit};
 use super::list::plan_of;
+use super::publish_report::tell_github;
 use super::shell::print;
 use crate::draft::{Draft, Drafts};
 use crate::execute::{ExecuteOptions, Execution, Survey, execute};
 use crate::plan::{Place, Plan, Severity, Target};
 use crate::progress::Event;
+use crate::report::{CiSystem, IndexResult, Results};
 use crate::spec::{Reference, Tag, attestation};
+use crate::stores::Stores;
 
 pub(super) async fn run(arguments: &PushArgs, context: &Context<'_>) -> Result<ExitCode, Failure> {
     let list = Reference::parse_or_latest(&arguments.list)?;
@@ -43,14 +46,41 @@ pub(super) async fn run(arguments: &PushArgs, context: &Context<'_>) -> Result<E
         &context.observed,
     )
     .await?;
-    if let Some(failure) = Failure::of_execution(&execution) {
+    let failure = Failure::of_execution(&execution);
+    if failure.is_some() {
         stores.abandon().await;
-        return Err(failure);
+    }
+    let result = IndexResult::executed(&plan, &execution);
+    let told = tell(result, failure.as_ref(), context, &stores);
+    if let Some(failure) = failure {
+        return Err(match told {
+            Ok(()) => failure,
+            Err(error) => failure.and(&error),
+        }
+        .told());
     }
     if arguments.purge {
         purge(&drafts, &draft, context)?;
     }
+    told?;
     print(pushed(&execution, &plan).as_bytes())
+}
+
+/// In a step of GitHub Actions: what landed, for the steps behind it, also where something else did not. The
+/// drop-in commands write no summary.
+fn tell(
+    result: IndexResult,
+    failure: Option<&Failure>,
+    context: &Context<'_>,
+    stores: &Stores,
+) -> Result<(), Failure> {
+    if CiSystem::detect(context.environment) != CiSystem::GitHub {
+        return Ok(());
+    }
+    let mut results = Results::new(false);
+    results.push(result);
+    tell_github(context, &results, failure, stores.registries(), false)
+        .map_err(|error| error.after(&results))
 }
 
 /// Removes what was pushed, unless another process has changed it meanwhile: that was not pushed.

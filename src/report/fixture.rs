@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::result::{
     EntryResult, ErrorResult, IndexResult, NoticeResult, Status, TagResult, TargetResult,
 };
+use crate::execute::Change;
 use crate::spec::{Digest, MediaType};
 
 /// Two platforms with attestations, two targets, three tags.
@@ -63,6 +64,7 @@ pub(super) fn target(name: &str, tags: &[(&str, Status)]) -> TargetResult {
             message: format!("failed to push {name}:{tag}: 503 Service Unavailable"),
             hints: vec!["try again".to_owned()],
         }),
+        change: Change::None,
     };
     let tags: Vec<TagResult> = tags.iter().map(tag).collect();
     let is_failed = |tag: &TagResult| tag.status == Status::Failed;

@@ -13,6 +13,7 @@ use super::result::{
     EntryResult, ErrorResult, IndexResult, NoticeResult, Status, TagResult, TargetResult,
 };
 use super::{publish_json, publish_text};
+use crate::execute::Change;
 use crate::fuzzing::text;
 use crate::spec::{Digest, MediaType};
 
@@ -37,6 +38,7 @@ fn result(text: &str) -> IndexResult {
             reference: (*name).to_owned(),
             status,
             error: (status == Status::Failed).then(|| error.clone()),
+            change: Change::None,
         }
     });
     let digest = Digest::sha256(text.as_bytes());

@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use crate::content::StoreError;
-use crate::execute::{Execution, Landed};
+use crate::execute::{Change, Execution, Landed};
 use crate::plan::{Plan, Severity, Target};
 use crate::spec::{Annotations, Digest, MediaType, attestation};
 
@@ -105,6 +105,9 @@ pub struct TagResult {
     /// Why it failed, if it did not fail with its target.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorResult>,
+    /// Whether the run has made it point elsewhere, also where it failed afterwards.
+    #[serde(skip)]
+    pub change: Change,
 }
 
 /// A failure, safe to print.
@@ -141,6 +144,7 @@ impl IndexResult {
                     reference: format!("{}:{tag}", target.place),
                     status: Status::Planned,
                     error: None,
+                    change: Change::None,
                 })
                 .collect(),
             error: None,
@@ -166,6 +170,7 @@ impl IndexResult {
                             Err(_) => Status::Failed,
                         },
                         error: tag.result.as_ref().err().map(ErrorResult::from),
+                        change: tag.change,
                     })
                     .collect();
                 if target.failure.is_some() && tags.is_empty() {
@@ -174,6 +179,7 @@ impl IndexResult {
                         reference: format!("{}:{tag}", target.place),
                         status: Status::Failed,
                         error: None,
+                        change: Change::None,
                     }));
                 }
                 let status = match (&target.failure, tags.is_empty()) {
@@ -261,6 +267,12 @@ impl IndexResult {
         let tags = self.targets.iter().flat_map(|target| &target.tags);
         tags.filter(|tag| matches!(tag.status, Status::Published | Status::Already))
             .map(|tag| tag.reference.as_str())
+    }
+
+    /// Whether any tag is not, or may not be, what it was before.
+    pub fn changed_something(&self) -> bool {
+        let mut tags = self.targets.iter().flat_map(|target| &target.tags);
+        tags.any(|tag| tag.change != Change::None)
     }
 
     /// The repositories (or layouts) that hold the index now, or would after a dry run's real counterpart.

@@ -5,6 +5,7 @@ use std::ops::Deref;
 use serde::{Serialize, Serializer};
 
 use super::result::{ErrorResult, IndexResult, NoticeResult, Status, TagResult, TargetResult};
+use crate::execute::Change;
 use crate::plan::Target;
 
 /// The results of one run. As a slice: those that came to an index, in their order.
@@ -134,6 +135,7 @@ impl UnplannedResult {
                     reference: format!("{}:{tag}", target.place),
                     status: Status::Failed,
                     error: None,
+                    change: Change::None,
                 })
                 .collect(),
             error: Some(error.clone()),

@@ -247,6 +247,15 @@ describe('inputs', () => {
       assert.match(errors(result).join(), new RegExp(`'${name}'`))
     }
   })
+  test('one that is none of its words is an error of the step, and no command to the runner', async () => {
+    for (const name of ['media-type', 'attestations', 'on-duplicate']) {
+      const result = await run({ with: { tags: at('o/app', '1'), sources: amd64, [name]: 'x\n::error::pwn' } })
+      assert.equal(result.code, 2)
+      assert.equal(errors(result).length, 1, JSON.stringify(result.annotations))
+      assert.equal(result.annotations[0].properties.title, 'polyarch: wrong usage')
+      assert.match(errors(result).join(), new RegExp(`--${name}`))
+    }
+  })
   test('a runner without a binary is told so', async () => {
     for (const machine of [['Windows', 'X64'], ['macOS', 'ARM64'], ['Linux', 'ARM']]) {
       const result = await run({ with: { tags: at('o/app', '1'), sources: amd64 }, machine })
@@ -311,11 +320,41 @@ describe('single steps', () => {
       assert.equal(pushed.code, 0, pushed.log.join('\n'))
       const bytes = await manifestAt(registry.host, 'o/app', 'steps')
       assert.equal(pushed.outputs.digest, digestOf(bytes))
+      assert.equal(pushed.outputs.tags, list)
+      assert.ok(pushed.log.includes(digestOf(bytes)), 'the log is that of docker manifest push')
       assert.equal(JSON.parse(bytes).manifests[1].platform.variant, 'v8')
       const again = await step('push', list, '--purge')
       assert.notEqual(again.code, 0)
       assert.equal(again.outputs.digest, '')
+      assert.deepEqual(errors(again).length, 1)
+      for (const command of ['create', 'annotate', 'inspect']) {
+        const failed = await step(command, at('o/app', 'none'), at('o/app', 'nowhere'))
+        assert.equal(errors(failed).length, 1, command)
+        assert.equal(failed.annotations.at(-1).properties.title, `polyarch: ${command} failed`)
+        assert.ok(failed.masks.includes(PASSWORD), command)
+      }
     } finally {
+      rmSync(home, { recursive: true })
+    }
+  })
+  test('push tells what landed after a partial failure', async () => {
+    const home = mkdtempSync(join(tmpdir(), 'polyarch-home-'))
+    const closed = await startRegistry({ readonly: true })
+    try {
+      const env = {
+        HOME: home, POLYARCH_RETRY_FOR: '0', POLYARCH_REGISTRY_2: closed.host, POLYARCH_USERNAME_2: USER, POLYARCH_PASSWORD_2: PASSWORD,
+      }
+      const list = at('o/app', 'half')
+      const created = await run({ with: { command: 'create', args: `${list} ${at('o/app', 'amd64')}` }, env })
+      assert.equal(created.code, 0, created.log.join('\n'))
+      const result = await run({ with: { command: 'push', args: `${list} --tag ${closed.host}/o/app:half` }, env })
+      assert.equal(result.code, 7, result.log.join('\n'))
+      assert.equal(result.outputs.tags, list)
+      assert.equal(result.outputs.digest, digestOf(await manifestAt(registry.host, 'o/app', 'half')))
+      assert.equal(result.annotations[0].properties.title, 'polyarch: partly published')
+      assert.equal(result.summary, '')
+    } finally {
+      closed.stop()
       rmSync(home, { recursive: true })
     }
   })

@@ -211,3 +211,19 @@ fn our_secrets_are_known_by_name() {
         assert!(!is_secret_variable(name), "{name}");
     }
 }
+
+#[test]
+fn every_secret_is_found_without_its_registry() {
+    let environment: Environment = [
+        ("POLYARCH_PASSWORD", "a:b\n"),
+        ("POLYARCH_PASSWORD_FILE", "/a/path"),
+        ("POLYARCH_PASSWORD_2", ""),
+        ("POLYARCH_TOKEN_3", "t"),
+        ("PLUGIN_PASSWORD", "p"),
+        ("POLYARCH_USERNAME", "joe"),
+    ]
+    .into_iter()
+    .collect();
+    let found = secrets_in_variables(&environment);
+    assert_eq!(found, ["a:b", "p", "t"].map(Secret::new));
+}

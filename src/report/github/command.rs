@@ -33,6 +33,8 @@ pub fn annotations(results: &[IndexResult], failure: Option<&ErrorResult>) -> Ve
         .any(|result| result.landed_tags().next().is_some())
     {
         "polyarch: partly published"
+    } else if results.iter().any(IndexResult::changed_something) {
+        "polyarch: pushed, but not verified"
     } else {
         "polyarch: nothing was published"
     };
@@ -50,7 +52,7 @@ pub fn annotations(results: &[IndexResult], failure: Option<&ErrorResult>) -> Ve
     lines
 }
 
-fn with_hints(failure: &ErrorResult) -> String {
+pub(super) fn with_hints(failure: &ErrorResult) -> String {
     let hints = failure.hints.iter().map(|hint| format!("\nhint: {hint}"));
     std::iter::once(failure.message.clone())
         .chain(hints)
@@ -58,7 +60,7 @@ fn with_hints(failure: &ErrorResult) -> String {
 }
 
 /// One command for each text; of too many, the last says how many more there are.
-fn commands(kind: &str, title: &str, mut texts: Vec<String>) -> Vec<String> {
+pub(super) fn commands(kind: &str, title: &str, mut texts: Vec<String>) -> Vec<String> {
     if texts.len() > MOST {
         let more = texts.len() - (MOST - 1);
         texts.truncate(MOST - 1);
@@ -137,9 +139,10 @@ pub fn neutral(line: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::fixture::{HOSTILE, dry_run, hostile, partial, published};
+    use super::super::super::fixture::{HOSTILE, dry_run, failed, hostile, partial, published};
     use super::super::super::result::NoticeResult;
     use super::*;
+    use crate::execute::Change;
     use proptest::prelude::*;
 
     /// The command and its data, if the runner sees one in the line: `TryParseV2` and `TryParse` of
@@ -185,6 +188,20 @@ mod tests {
                 "::error title=polyarch%3A partly published::failed to push to docker.io/o/app: unauthorized",
             ]
         );
+    }
+
+    #[test]
+    fn a_tag_that_was_changed_is_not_nothing() {
+        let title = |change| {
+            let mut result = failed();
+            result.targets[0].tags[0].change = change;
+            let line = annotations(&[result], None).remove(0);
+            command_in(&line).unwrap().1
+        };
+        assert_eq!(title(Change::None), "title=polyarch: nothing was published");
+        for change in [Change::Certain, Change::Unknown] {
+            assert_eq!(title(change), "title=polyarch: pushed, but not verified");
+        }
     }
 
     #[test]

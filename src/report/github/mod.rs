@@ -13,6 +13,7 @@ use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 pub use command::{annotations, masks, neutral};
+use command::{commands, with_hints};
 pub(super) use output::heredocs;
 pub use output::outputs;
 #[cfg(any(test, fuzzing))]
@@ -30,6 +31,14 @@ use crate::environment::Environment;
 pub fn mask(environment: &Environment, secrets: &[Secret]) {
     if environment.var("GITHUB_ACTIONS") == Some("true") {
         say(&masks(secrets, environment));
+    }
+}
+
+/// Tells the runner of a failure of which there is nothing to report but itself. Only under a runner.
+pub fn tell(environment: &Environment, title: &str, failure: &ErrorResult) {
+    if environment.var("GITHUB_ACTIONS") == Some("true") {
+        let title = format!("polyarch: {title}");
+        say(&commands("error", &title, vec![with_hints(failure)]));
     }
 }
 

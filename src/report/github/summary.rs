@@ -46,6 +46,9 @@ fn heading(results: &[IndexResult], failure: Option<&ErrorResult>) -> String {
     ) {
         (true, true) => format!("⚠️ Partly published: {what}"),
         (true, false) if results.is_empty() => "❌ Nothing was published".to_owned(),
+        (true, false) if results.iter().any(IndexResult::changed_something) => {
+            format!("❌ Pushed, but not verified: {what}")
+        }
         (true, false) => format!("❌ Not published: {what}"),
         (false, _) if any(Status::Planned) => format!("🔍 Dry run, nothing was written: {what}"),
         (false, _) => format!("📦 Published {what}"),
@@ -237,6 +240,7 @@ mod tests {
     };
     use super::super::markdown::CUT;
     use super::*;
+    use crate::execute::Change;
     use proptest::prelude::*;
 
     fn whole(results: &[IndexResult], failure: Option<&ErrorResult>) -> String {
@@ -264,6 +268,17 @@ mod tests {
         let text = whole(&[], Some(&failure()));
         assert!(text.starts_with("## ❌ Nothing was published\n"), "{text}");
         assert!(text.contains("> **Error:** failed to push"), "{text}");
+    }
+
+    #[test]
+    fn a_tag_that_was_changed_is_not_nothing() {
+        let mut result = failed();
+        result.targets[0].tags[0].change = Change::Certain;
+        let text = whole(&[result], Some(&failure()));
+        assert!(
+            text.starts_with("## ❌ Pushed, but not verified: "),
+            "{text}"
+        );
     }
 
     #[test]

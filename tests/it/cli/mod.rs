@@ -7,6 +7,7 @@ mod hostile;
 mod lists;
 mod looks;
 mod retags;
+mod runner;
 mod schema;
 mod siege;
 mod surroundings;
