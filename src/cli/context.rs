@@ -15,7 +15,7 @@ use crate::interrupt::Interrupt;
 use crate::plan::Place;
 use crate::progress::Observed;
 use crate::registry::{Insecure, Registries, RegistrySettings};
-use crate::report::{Console, ConsoleMode, JsonLines};
+use crate::report::{Console, ConsoleMode, JsonLines, Recorder};
 use crate::spec::RegistryHost;
 use crate::stores::Stores;
 use crate::transport::{Pace, TlsProfile, Transport, TransportSettings};
@@ -50,6 +50,8 @@ impl Progress {
 pub(super) struct Context<'a> {
     pub(super) environment: &'a Environment,
     pub(super) observed: Observed,
+    /// What was told to a person so far.
+    pub(super) recorder: Arc<Recorder>,
     /// Somebody wants the run to end early.
     pub(super) interrupt: Interrupt,
     /// To be saved when the run is over.
@@ -69,6 +71,8 @@ impl<'a> Context<'a> {
             Some(mode) => Arc::new(Console::new(mode, debug)),
             None => Arc::new(JsonLines { debug }),
         };
+        let recorder = Arc::new(Recorder::new(observed));
+        let observed: Observed = Arc::<Recorder>::clone(&recorder);
         Self {
             environment,
             cache: if is_cached {
@@ -79,6 +83,7 @@ impl<'a> Context<'a> {
             is_cached,
             interrupt: signals::watch(Arc::clone(&observed)),
             observed,
+            recorder,
         }
     }
 

@@ -6,7 +6,9 @@ use super::context::Context;
 use super::failure::{Failure, UNCHANGED};
 use crate::content::{FailureKind, ManifestName};
 use crate::execute::{ExecuteOptions, Survey, copy_referrers, execute, survey};
-use crate::plan::{MediaTypeChoice, Options, Place, Plan, PlanError, Severity, Source, Target};
+use crate::plan::{
+    MediaTypeChoice, Notice, Options, Place, Plan, PlanError, Severity, Source, Target,
+};
 use crate::progress::Event;
 use crate::registry::Access;
 use crate::report::IndexResult;
@@ -136,16 +138,21 @@ impl Job {
         };
         let execution = execute(&plan, stores, &known, &options, &context.observed).await?;
         let mut failure = Failure::of_execution(&execution);
+        let result = IndexResult::executed(&plan, &execution);
         if failure.is_none() && self.referrers {
             let copied = context
                 .unless_interrupted(self.copy_referrers(&plan, &sources, stores, context))
                 .await;
-            failure = copied.err();
+            failure = copied.err().map(|failure| {
+                let text = format!(
+                    "what refers to the images is not all there: {}",
+                    failure.text()
+                );
+                context.observed.observe(Event::Warning(&text));
+                failure.partial().after(std::slice::from_ref(&result))
+            });
         }
-        Ok(Outcome {
-            result: IndexResult::executed(&plan, &execution),
-            failure,
-        })
+        Ok(Outcome { result, failure })
     }
 
     /// What is to be done, from which sources, and where the targets' tags point now.
@@ -164,20 +171,19 @@ impl Job {
             }
         }
         let survey_wanted = self.verify && !self.dry_run;
-        let (sources, append, known) = tokio::join!(
-            self.resolve(stores),
-            self.resolve_append(stores, context),
-            async {
+        let (sources, append, known) =
+            tokio::join!(self.resolve(stores), self.resolve_append(stores), async {
                 if survey_wanted {
                     survey(stores, &self.targets).await
                 } else {
                     Survey::default()
                 }
-            }
-        );
+            });
         let sources = sources?;
-        self.options.append = append?;
-        let plan = self.plan(&sources, planner, context)?;
+        let (append, start) = append?;
+        self.options.append = append;
+        let mut plan = self.plan(&sources, planner)?;
+        plan.notices.splice(0..0, start);
         for notice in &plan.notices {
             context.observed.observe(match notice.severity {
                 Severity::Warning => Event::Warning(&notice.text),
@@ -203,22 +209,18 @@ impl Job {
 
     /// Annotations that only the environment brings (metadata-action's, in every job that uses it) must not be an
     /// error for images of Docker's types: then the index is an OCI one, which can carry them.
-    fn plan(
-        &mut self,
-        sources: &[Source],
-        planner: Planner,
-        context: &Context<'_>,
-    ) -> Result<Plan, Failure> {
+    fn plan(&mut self, sources: &[Source], planner: Planner) -> Result<Plan, Failure> {
         let is_auto = self.options.media_type == MediaTypeChoice::Auto;
         match planner(sources, &self.targets, &self.options) {
             Err(PlanError::AnnotationOnDockerList { .. })
                 if is_auto && self.default_annotations =>
             {
-                context.observed.observe(Event::Notice(
-                    "an OCI index instead of a Docker manifest list, which could not carry the annotations from the environment",
-                ));
                 self.options.media_type = MediaTypeChoice::Oci;
-                Ok(planner(sources, &self.targets, &self.options)?)
+                let mut plan = planner(sources, &self.targets, &self.options)?;
+                plan.notices.insert(0, notice(
+                    "an OCI index instead of a Docker manifest list, which could not carry the annotations from the environment".to_owned(),
+                ));
+                Ok(plan)
             }
             outcome => Ok(outcome?),
         }
@@ -344,16 +346,15 @@ impl Job {
         (place, read_from)
     }
 
-    /// The index at the first tag, to start from; a tag that is not there yet is an empty start.
+    /// The index at the first tag, to start from; a tag that is not there yet is an empty start, with a notice.
     async fn resolve_append(
         &self,
         stores: &Stores,
-        context: &Context<'_>,
-    ) -> Result<Option<Source>, Failure> {
+    ) -> Result<(Option<Source>, Option<Notice>), Failure> {
         let first = self.targets.first().filter(|_| self.append);
         let Some((target, tag)) = first.and_then(|target| Some((target, target.tags.first()?)))
         else {
-            return Ok(None);
+            return Ok((None, None));
         };
         let elsewhere = self.targets.iter().any(|other| other.place != target.place);
         let wanted = Wanted {
@@ -364,14 +365,20 @@ impl Job {
             content: elsewhere,
         };
         match resolve(stores, std::slice::from_ref(&wanted)).await {
-            Ok(mut sources) => Ok(sources.pop()),
+            Ok(mut sources) => Ok((sources.pop(), None)),
             Err(error) if error.kind == FailureKind::NotFound => {
                 let text = format!("{} does not exist yet: nothing to append to", wanted.name);
-                context.observed.observe(Event::Notice(&text));
-                Ok(None)
+                Ok((None, Some(notice(text))))
             }
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+fn notice(text: String) -> Notice {
+    Notice {
+        severity: Severity::Notice,
+        text,
     }
 }
 

@@ -77,10 +77,15 @@ fn jobs(arguments: &PublishArgs, context: &Context<'_>) -> Result<Vec<Job>, Fail
     if let Some(directory) = &arguments.digests {
         sources.extend(read_digests(directory)?);
     }
-    if sources.is_empty() && !arguments.append {
-        return Err(Failure::usage(
-            "nothing to publish: name a SOURCE, --digests DIR or --file SPEC",
-        ));
+    if sources.is_empty() {
+        let what = if arguments.append {
+            "append"
+        } else {
+            "publish"
+        };
+        return Err(Failure::usage(format!(
+            "nothing to {what}: name a SOURCE, --digests DIR or --file SPEC"
+        )));
     }
     set_platforms(&mut sources, &platform_settings(arguments)?)?;
     let specs = target_specs(arguments, context)?;

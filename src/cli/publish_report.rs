@@ -75,10 +75,13 @@ impl<'a> Reporter<'a> {
         outcome: Result<Outcomes, Failure>,
         registries: &Registries,
     ) -> Result<ExitCode, Failure> {
-        let (results, failure) = match outcome {
+        let (mut results, failure) = match outcome {
             Ok(outcomes) => split(outcomes),
             Err(failure) => (Results::default(), Some(failure)),
         };
+        for (severity, text) in self.context.recorder.told() {
+            results.notice(severity, &text);
+        }
         if self.ci == CiSystem::GitLab {
             eprintln!("{}", gitlab::section_end(SECTION, SystemTime::now()));
         }

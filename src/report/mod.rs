@@ -11,6 +11,7 @@ pub(crate) mod fuzzing;
 pub mod github;
 pub mod gitlab;
 mod json;
+mod recorder;
 mod result;
 mod results;
 mod text;
@@ -21,6 +22,7 @@ pub use console::{Console, ConsoleMode};
 pub use events::JsonLines;
 pub use files::{FileError, Files};
 pub use json::{publish_json, publish_json_line};
+pub use recorder::Recorder;
 pub use result::{
     EntryResult, ErrorResult, IndexResult, NoticeResult, Status, TagResult, TargetResult,
 };

@@ -6,6 +6,7 @@ use super::{Home, platforms, puts, registry};
 use crate::support::{
     Registry,
     image::{self, Image, Index, media},
+    registry::{Class, Fault, Rule},
 };
 
 #[test]
@@ -190,6 +191,27 @@ fn copy_takes_one_source() {
     let sources = [registry.reference("a", "1"), registry.reference("a", "2")].join(",");
     home.run(&["copy", &sources, &registry.reference("b", "1")])
         .refused(2, &["one source", "publish"]);
+}
+
+/// The tags are there, and what refers to the image is not.
+#[test]
+fn referrers_that_cannot_be_copied_are_half_of_the_work() {
+    let (from, to) = (registry(), registry());
+    let home = Home::new();
+    let image = Image::new("linux/amd64").load(&from, "team/app", "1");
+    let referrer = image::referrer(&from, "team/app", &image, "application/spdx+json");
+    let path = format!("/v2/other/app/manifests/{}", referrer.digest);
+    let put = Rule::on(Class::ManifestPut).path(&path).forever();
+    to.rule(put.then(Fault::status(500)));
+    let source = from.reference("team/app", "1");
+    let target = to.reference("other/app", "1");
+    let words = ["--referrers", "--retry-for", "0", "--output", "json"];
+    let said = home
+        .run(&[&["copy"][..], &words, &[&source, &target]].concat())
+        .refused(7, &[&format!("these tags landed: {target}")]);
+    let notice = &said.json()["notices"][0];
+    assert_eq!(notice["severity"], "warning");
+    assert!(to.tag("other/app", "1").is_some());
 }
 
 /// What refers to the index, to an image in it, and to what refers to that: a signed SBOM.

@@ -6,6 +6,7 @@ use super::{Home, registry};
 use crate::support::{
     Registry,
     image::{Image, media},
+    registry::Accounts,
 };
 
 /// Whether a result is as `docs/result.schema.json` says.
@@ -207,8 +208,70 @@ fn a_target_without_a_registry_is_docker_hubs_and_a_notice_says_so() {
         said.stderr
     );
     let result = said.json();
+    check_schema(&result);
     assert_eq!(result["targets"][0]["name"], "docker.io/library/app");
+    let told = result["notices"].as_array().unwrap();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0]["text"].as_str().unwrap().contains("on Docker Hub"));
     assert!(registry.writes().is_empty());
+}
+
+/// What comes up while a run is under way is in every report, and once.
+#[test]
+fn notices_of_a_run_are_in_its_reports() {
+    let registry = registry();
+    let mut home = Home::new();
+    Image::new("linux/amd64")
+        .docker()
+        .load(&registry, "team/app", "amd64");
+    home.set("GITHUB_ACTIONS", "true");
+    home.set(
+        "GITHUB_STEP_SUMMARY",
+        home.path("summary").display().to_string(),
+    );
+    home.set("DOCKER_METADATA_OUTPUT_ANNOTATIONS", "index:a=1");
+    let source = registry.reference("team/app", "amd64");
+    let words = ["--append", "--output", "json", &source];
+    let said = home
+        .publish(&registry.reference("team/app", "1"), &words)
+        .ok();
+    let (result, summary) = (said.json(), home.read("summary"));
+    let told: Vec<&str> = result["notices"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|notice| notice["text"].as_str().unwrap())
+        .collect();
+    for part in ["nothing to append to", "could not carry the annotations"] {
+        let count = told.iter().filter(|text| text.contains(part)).count();
+        assert_eq!(count, 1, "{part}: {told:?}");
+        assert!(summary.contains(part), "{summary}");
+        let is_annotation = |line: &&str| line.starts_with("::notice ") && line.contains(part);
+        assert_eq!(said.stderr.lines().filter(is_annotation).count(), 1);
+    }
+}
+
+/// Pull credentials that are refused on a push, and those that come next.
+#[test]
+fn a_change_of_credentials_is_in_the_reports() {
+    let registry = Registry::builder()
+        .basic(Accounts::new("ci", "hunter2"))
+        .start_in_background();
+    let mut home = Home::new();
+    Image::new("linux/amd64").load(&registry, "team/app", "amd64");
+    let config = |password: &str| {
+        let account = json!({"username": "ci", "password": password});
+        json!({"auths": {registry.host(): account}}).to_string()
+    };
+    home.set("DOCKER_AUTH_CONFIG", config("wrong"));
+    home.write(".docker/config.json", config("hunter2"));
+    let source = registry.reference("team/app", "amd64");
+    let words = ["--output", "json", &source];
+    let said = home
+        .publish(&registry.reference("team/app", "1"), &words)
+        .ok();
+    let told = said.json()["notices"].to_string();
+    assert!(told.contains("refused the credentials from"), "{told}");
 }
 
 #[test]
@@ -218,6 +281,8 @@ fn without_a_source_or_a_target_the_way_is_shown() {
         .refused(2, &["--tag", "docker/metadata-action"]);
     home.publish(&registry.reference("team/app", "1"), &[])
         .refused(2, &["nothing to publish", "--digests", "--file"]);
+    home.publish(&registry.reference("team/app", "1"), &["--append"])
+        .refused(2, &["nothing to append", "--digests", "--file"]);
     home.publish(
         &format!("{}@sha256:{}", registry.reference("a", "b"), "1".repeat(64)),
         &[&sources[0]],
