@@ -74,6 +74,12 @@ pub enum SourceError {
     /// A digest that a job was to put out and did not.
     #[error("empty: the job that was to set it did not run, or did not push")]
     EmptyOutput,
+    /// A repository with a separator, and neither a digest nor a tag behind it.
+    #[error("{text:?} is cut off: the job that was to give the rest did not run, or did not push")]
+    CutOff {
+        /// What is there.
+        text: String,
+    },
     /// Too many of anything.
     #[error("more than {MAX_ITEMS} in one list")]
     TooMany,
@@ -204,7 +210,7 @@ impl SourceError {
             Self::NothingInOutputs { .. } => vec![
                 "in the outputs of a job a source is a digest, a descriptor, a layout, or a reference with registry host and tag or digest".to_owned(),
             ],
-            Self::EmptyOutput => vec!["leave the output out if its platform is not meant to be published".to_owned()],
+            Self::EmptyOutput | Self::CutOff { .. } => vec!["leave the output out if its platform is not meant to be published".to_owned()],
             Self::TargetDigest { .. } => vec!["name the tag under which it is to be published".to_owned()],
             Self::NoDigests { .. } => vec![format!("after the build: {TOUCH}")],
             Self::Disk(error) if error.is_not_found() => vec![

@@ -1,9 +1,12 @@
 //! Sources in JSON: a descriptor, an array of sources, the outputs of a job, buildx's metadata.
 
+mod keys;
+
 use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
+use self::keys::is_like;
 use super::text::{check_count, is_digest_meant, parse_one, starts_json};
 use super::{SourceError, SourceForm, SourceSpec};
 use crate::layout::LayoutReference;
@@ -91,6 +94,7 @@ impl Collector {
             other if mode == Mode::Listed => {
                 Err(self.at(SourceError::not_a_source(&other.to_string())))
             }
+            Value::Null => self.empty_output(),
             other => {
                 self.skip(&other.to_string());
                 Ok(())
@@ -107,14 +111,26 @@ impl Collector {
             return self.keep(SourceSpec::described(descriptor));
         }
         let before = self.kept;
+        let (mut sources, mut empty) = (Vec::new(), Vec::new());
         for (key, value) in object {
             if is_never_a_source(key) {
                 self.skipped.push(key.clone());
                 continue;
             }
+            let before = self.kept;
             self.path.push(key.clone());
             self.value(value, Mode::Outputs)?;
             self.path.pop();
+            if self.kept > before {
+                sources.push(key);
+            } else if is_empty(value) {
+                empty.push(key);
+            }
+        }
+        let is_lost = |key: &&&String| sources.iter().any(|source| is_like(key, source));
+        if let Some(key) = empty.iter().find(is_lost) {
+            self.path.push((*key).clone());
+            return Err(self.at(SourceError::EmptyOutput));
         }
         // An object in a list stands for something that was listed.
         if mode == Mode::Listed && !self.path.is_empty() && self.kept == before {
@@ -200,6 +216,10 @@ impl Collector {
         if is_meant {
             return parse_one(text).map(Some).map_err(|error| self.at(error));
         }
+        if is_cut_off(text) {
+            let text = super::error::shown(text);
+            return Err(self.at(SourceError::CutOff { text }));
+        }
         if Reference::is_hostless(text) {
             return Ok(None);
         }
@@ -211,7 +231,10 @@ impl Collector {
 
     /// A digest that a job was to give and did not.
     fn empty_output(&mut self) -> Result<(), SourceError> {
-        let key = self.path.last().map(|key| key.to_ascii_lowercase());
+        let mut keys = self.path.iter().rev();
+        let key = keys
+            .find(|step| !step.starts_with('['))
+            .map(|key| key.to_ascii_lowercase());
         if key.is_some_and(|key| key.contains("digest")) {
             return Err(self.at(SourceError::EmptyOutput));
         }
@@ -270,6 +293,21 @@ impl Collector {
             error.at(self.place())
         }
     }
+}
+
+/// `repository@` and `repository:`, which is what `repository@${{ … }}` gives when there is no digest.
+fn is_cut_off(text: &str) -> bool {
+    let is_whole = |name: &str| name.parse::<Reference>().is_ok();
+    match (text.strip_suffix('@'), text.strip_suffix(':')) {
+        (Some(name), _) => is_whole(name),
+        // Much else ends in a colon.
+        (None, Some(name)) => is_whole(name) && !Reference::is_hostless(name),
+        (None, None) => false,
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty())
 }
 
 fn is_never_a_source(key: &str) -> bool {

@@ -29,6 +29,9 @@ fn outputs_of_a_job_give_their_sources_in_their_order() {
         "legacy": "ghcr.io/o/app:arm",
         "layout": "oci:build:1",
         "notes": "",
+        "warning": "careful:",
+        "cache-hit-arm64": "",
+        "reviewer": null,
     });
     let pinned = format!("ghcr.io/o/app@{A}");
     assert_eq!(
@@ -116,6 +119,39 @@ fn what_would_lose_a_platform_is_an_error() {
         ),
         (json!({"a": A, "b": "oci:"}), "b: no path"),
         (json!({"a": A, "digest-b": ""}), "digest-b: empty: the job"),
+        (
+            json!({"a": A, "digest_b": null}),
+            "digest_b: empty: the job",
+        ),
+        (
+            json!({"a": A, "digests": [B, ""]}),
+            "digests[1]: empty: the job",
+        ),
+        (
+            json!({"linux-amd64": A, "linux-arm64": ""}),
+            "linux-arm64: empty: the job",
+        ),
+        (
+            json!({"build": {"arm64": null, "amd64": A}}),
+            "build.arm64: empty: the job",
+        ),
+        (
+            json!({"image1": "ghcr.io/o/app:1", "image2": " "}),
+            "image2: empty: the job",
+        ),
+        (
+            json!({"a": A, "b": "ghcr.io/o/app@"}),
+            "b: \"ghcr.io/o/app@\" is cut off",
+        ),
+        (json!({"a": A, "b": "o/app@"}), "b: \"o/app@\" is cut off"),
+        (
+            json!({"a": A, "b": "localhost:5000/o/app:"}),
+            "b: \"localhost:5000/o/app:\" is cut off",
+        ),
+        (
+            json!({"a": format!("{A},ghcr.io/o/app@")}),
+            "a: \"ghcr.io/o/app@\" is cut off",
+        ),
         (
             json!({"a": A, "b": [B, {"x": format!("{{\"y\":\"{B}")}]}),
             "b[1].x: broken JSON",
