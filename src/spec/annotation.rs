@@ -82,7 +82,8 @@ fn parse_level(text: &str) -> Result<AnnotationLevel, AnnotationRuleError> {
         None => (text.trim(), None),
     };
     match (name, platform) {
-        ("index", None) => Ok(AnnotationLevel::Index),
+        // As in buildx: there is one index, whatever platform is named.
+        ("index", _) => Ok(AnnotationLevel::Index),
         ("index-descriptor", None) => Ok(AnnotationLevel::IndexDescriptor),
         ("manifest-descriptor", platform) => Ok(AnnotationLevel::ManifestDescriptor(platform)),
         ("manifest", platform) => Ok(AnnotationLevel::Manifest(platform)),
@@ -111,6 +112,11 @@ mod tests {
                 AnnotationLevel::ManifestDescriptor(Some(amd64))
             ]
         );
+        // There is one index, whatever platform is named.
+        assert_eq!(
+            rule("index[linux/amd64]:a=b").levels,
+            [AnnotationLevel::Index]
+        );
         // A colon in the value is not a level.
         assert_eq!(rule("url=https://a.b/c").value, "https://a.b/c");
     }
@@ -123,7 +129,8 @@ mod tests {
             "=b",
             "index:=b",
             "nope:a=b",
-            "index[linux/amd64]:a=b",
+            "index-descriptor[linux/amd64]:a=b",
+            "index[linux/amd64/v1/x]:a=b",
             "manifest[linux:a=b",
         ] {
             assert!(text.parse::<AnnotationRule>().is_err(), "{text}");
