@@ -75,7 +75,7 @@ pub(super) struct RunArgs {
     /// Resolve and plan, and write nothing anywhere; the digest is that of the real run
     #[arg(long)]
     pub(super) dry_run: bool,
-    /// Do not read the tags back
+    /// Do not read the tags back, nor look beforehand where they point: each is pushed, also one that is right already
     #[arg(long)]
     pub(super) no_verify: bool,
     #[command(flatten)]
