@@ -23,6 +23,7 @@ const MAX_FILES: usize = 512;
 #[derive(Debug, Default)]
 pub struct Configs {
     directory: Option<PathBuf>,
+    is_read_only: bool,
     /// How many there are; counted when the first one is kept.
     count: Mutex<Option<usize>>,
 }
@@ -37,7 +38,15 @@ impl Configs {
     pub fn open(environment: &Environment) -> Self {
         Self {
             directory: disk::cache_directory(environment).map(|cache| cache.join("configs")),
-            count: Mutex::default(),
+            ..Self::default()
+        }
+    }
+
+    /// The same, and nothing is added.
+    pub fn read_only(self) -> Self {
+        Self {
+            is_read_only: true,
+            ..self
         }
     }
 
@@ -51,7 +60,7 @@ impl Configs {
 
     /// Keeps a config. A place that cannot be written to costs nothing but the next run's round trip.
     pub fn keep(&self, config: &Descriptor, bytes: &[u8]) {
-        let Some(path) = self.path(config) else {
+        let Some(path) = self.path(config).filter(|_| !self.is_read_only) else {
             return;
         };
         let directory = disk::directory_of(&path);

@@ -46,6 +46,17 @@ impl Progress {
     }
 }
 
+/// What earlier runs learnt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Caching {
+    /// It is not used.
+    Off,
+    /// It is used, and nothing is added: a dry run writes nothing anywhere.
+    ReadOnly,
+    /// It is used and added to.
+    On,
+}
+
 /// The surroundings of one run.
 pub(super) struct Context<'a> {
     pub(super) environment: &'a Environment,
@@ -54,18 +65,17 @@ pub(super) struct Context<'a> {
     pub(super) recorder: Arc<Recorder>,
     /// Somebody wants the run to end early.
     pub(super) interrupt: Interrupt,
-    /// To be saved when the run is over.
-    pub(super) cache: Cache,
-    is_cached: bool,
+    cache: Cache,
+    caching: Caching,
 }
 
 impl<'a> Context<'a> {
-    /// With progress shown as asked; `is_cached`: what earlier runs learnt is used.
+    /// With progress shown as asked.
     pub(super) fn new(
         environment: &'a Environment,
         progress: Progress,
         debug: bool,
-        is_cached: bool,
+        caching: Caching,
     ) -> Self {
         let observed: Observed = match progress.mode() {
             Some(mode) => Arc::new(Console::new(mode, debug)),
@@ -75,15 +85,21 @@ impl<'a> Context<'a> {
         let observed: Observed = Arc::<Recorder>::clone(&recorder);
         Self {
             environment,
-            cache: if is_cached {
-                Cache::open(environment)
-            } else {
-                Cache::none()
+            cache: match caching {
+                Caching::Off => Cache::none(),
+                Caching::ReadOnly | Caching::On => Cache::open(environment),
             },
-            is_cached,
+            caching,
             interrupt: signals::watch(Arc::clone(&observed)),
             observed,
             recorder,
+        }
+    }
+
+    /// Keeps what this run has learnt for the next ones; at its end.
+    pub(super) fn save_cache(&self) {
+        if self.caching == Caching::On {
+            self.cache.save();
         }
     }
 
@@ -144,10 +160,10 @@ impl<'a> Context<'a> {
             max_manifest: options.max_manifest,
         };
         let keychain = Keychain::new(self.environment);
-        let configs = if self.is_cached {
-            Configs::open(self.environment)
-        } else {
-            Configs::none()
+        let configs = match self.caching {
+            Caching::Off => Configs::none(),
+            Caching::ReadOnly => Configs::open(self.environment).read_only(),
+            Caching::On => Configs::open(self.environment),
         };
         let registries = Registries::new(transport, keychain, settings, self.cache.facts());
         Stores::new(registries, configs)

@@ -36,7 +36,7 @@ use crate::environment::Environment;
 use crate::report::{ErrorResult, github};
 use args::{Cli, Command};
 use connection_args::ConnectionArgs;
-use context::{Context, Progress};
+use context::{Caching, Context, Progress};
 use failure::Failure;
 pub use failure::exit;
 use switches::Switches;
@@ -123,11 +123,11 @@ fn block_on(command: Command, debug: bool, environment: &Environment) -> Result<
         .enable_all()
         .build()?;
     let outcome = runtime.block_on(async {
-        let is_cached = !connection_of(&command).is_some_and(|connection| connection.no_cache);
-        let context = Context::new(environment, progress_of(&command), debug, is_cached);
+        let caching = caching_of(&command);
+        let context = Context::new(environment, progress_of(&command), debug, caching);
         let outcome = dispatch(command, &context).await;
         context.observed.close();
-        context.cache.save();
+        context.save_cache();
         outcome
     });
     // Connections that are closing must not keep the process.
@@ -140,6 +140,21 @@ fn progress_of(command: &Command) -> Progress {
         Command::Publish(arguments) => Progress::Asked(arguments.run.output.progress),
         Command::Copy(arguments) => Progress::Asked(arguments.run.output.progress),
         _ => Progress::DropIn,
+    }
+}
+
+fn caching_of(command: &Command) -> Caching {
+    let is_dry_run = match command {
+        Command::Publish(arguments) => arguments.run.dry_run,
+        Command::Copy(arguments) => arguments.run.dry_run,
+        _ => false,
+    };
+    if connection_of(command).is_some_and(|connection| connection.no_cache) {
+        Caching::Off
+    } else if is_dry_run {
+        Caching::ReadOnly
+    } else {
+        Caching::On
     }
 }
 

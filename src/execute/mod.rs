@@ -301,6 +301,9 @@ impl Run<'_> {
                 .iter_mut()
                 .filter_map(|result| result.as_mut().err())
             {
+                if may_lack(error) {
+                    error.kind = FailureKind::NotFound;
+                }
                 error.hints.push(hint.clone());
             }
         }

@@ -537,3 +537,37 @@ fn a_manifest_that_drips_does_not_hold_the_run() {
         began.elapsed()
     );
 }
+
+/// A registry that is given the descriptor of an image it does not have refuses the index.
+#[test]
+fn a_described_image_that_is_not_there_is_exit_code_four() {
+    let registry = registry();
+    let (home, _, source) = scene(&registry);
+    let absent = format!("sha256:{}", "1".repeat(64));
+    let descriptor = serde_json::json!({
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "digest": absent,
+        "size": 99,
+        "platform": {"os": "linux", "architecture": "arm64"},
+    });
+    home.publish(
+        &registry.reference("team/app", "1"),
+        &[&source, &descriptor.to_string()],
+    )
+    .refused(4, &["not in ", &absent, "push it there first"]);
+    assert_eq!(registry.tag("team/app", "1"), None);
+}
+
+#[test]
+fn a_dry_run_writes_nothing_anywhere() {
+    let registry = registry();
+    let (home, _, source) = scene(&registry);
+    let target = registry.reference("team/app", "1");
+    home.publish(&target, &["--dry-run", &source]).ok();
+    let left: Vec<_> = std::fs::read_dir(home.path(".")).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+    assert!(registry.writes().is_empty());
+    // A real run does keep what it learnt.
+    home.publish(&target, &[&source]).ok();
+    assert!(home.path(".cache/polyarch").exists());
+}
