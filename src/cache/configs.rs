@@ -43,6 +43,7 @@ impl Configs {
     }
 
     /// The same, and nothing is added.
+    #[must_use]
     pub fn read_only(self) -> Self {
         Self {
             is_read_only: true,

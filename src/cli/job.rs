@@ -141,7 +141,9 @@ impl Job {
         let result = IndexResult::executed(&plan, &execution);
         if failure.is_none() && self.referrers {
             let copied = context
-                .unless_interrupted(self.copy_referrers(&plan, &sources, stores, context))
+                .unless_interrupted(Box::pin(
+                    self.copy_referrers(&plan, &sources, stores, context),
+                ))
                 .await;
             failure = copied.err().map(|failure| {
                 let text = format!(
