@@ -4,15 +4,14 @@
 use std::collections::HashSet;
 
 use http::{Method, StatusCode};
+use serde::{Deserialize, Deserializer};
 use url::{Position, Url};
 
 use super::call::{Answer, Call, Outcome};
 use super::link::next_targets;
 use super::repository::RegistryRepository;
 use crate::content::{FailureKind, MAX_REFERRERS, ManifestName, Store as _, StoreError};
-use crate::spec::{
-    Descriptor, Digest, Document, Index, JsonStyle, Manifest, MediaType, Tag, write,
-};
+use crate::spec::{Descriptor, Digest, Index, JsonStyle, Manifest, MediaType, Tag, parse, write};
 use crate::transport::clean;
 
 /// The most pages of one list.
@@ -54,7 +53,11 @@ impl RegistryRepository {
 
     /// A page of a list; `None` if the first one shows that the registry has no such list. A page that is damaged, or
     /// missing behind another one, is asked for once more, as a manifest is.
-    async fn page(&self, call: &Call, number: usize) -> Outcome<Option<(Answer, Vec<Descriptor>)>> {
+    async fn page(
+        &self,
+        call: &Call,
+        number: usize,
+    ) -> Outcome<Option<(Answer, impl ExactSizeIterator<Item = Descriptor> + use<>)>> {
         let mut again = false;
         loop {
             let answer = self
@@ -84,7 +87,7 @@ impl RegistryRepository {
     async fn listed_by_tag(&self, subject: &Digest, doing: &str) -> Outcome<Vec<Descriptor>> {
         let mut found = Vec::new();
         if let Some(index) = self.read_fallback(subject).await? {
-            collect(&mut found, index.manifests, doing)?;
+            collect(&mut found, index.manifests.into_iter(), doing)?;
         }
         Ok(found)
     }
@@ -146,8 +149,35 @@ impl RegistryRepository {
     }
 }
 
-/// Adds what a page lists, without what no reader of the list needs: it may be large.
-fn collect(found: &mut Vec<Descriptor>, page: Vec<Descriptor>, doing: &str) -> Outcome<()> {
+/// What is read of a page: no reader of the list needs more, and the rest may be large.
+#[derive(Deserialize)]
+struct Page {
+    #[serde(deserialize_with = "null_or_list")]
+    manifests: Option<Vec<PageEntry>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PageEntry {
+    #[serde(default)]
+    media_type: MediaType,
+    digest: Digest,
+    size: u64,
+    #[serde(default)]
+    artifact_type: Option<String>,
+}
+
+/// Go's writers leave `null` behind for an empty list; a page without the field is none.
+fn null_or_list<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Vec<PageEntry>>, D::Error> {
+    Option::deserialize(value)
+}
+
+/// Adds what a page lists.
+fn collect(
+    found: &mut Vec<Descriptor>,
+    page: impl ExactSizeIterator<Item = Descriptor>,
+    doing: &str,
+) -> Outcome<()> {
     if found.len() + page.len() > MAX_REFERRERS {
         return Err(StoreError::new(
             FailureKind::Refused,
@@ -155,10 +185,7 @@ fn collect(found: &mut Vec<Descriptor>, page: Vec<Descriptor>, doing: &str) -> O
             format!("there are more than {MAX_REFERRERS}"),
         ));
     }
-    found.extend(page.into_iter().map(|entry| Descriptor {
-        artifact_type: entry.artifact_type,
-        ..Descriptor::new(entry.media_type, entry.digest, entry.size)
-    }));
+    found.extend(page);
     Ok(())
 }
 
@@ -207,7 +234,9 @@ fn is_page(answer: &Answer) -> bool {
 }
 
 /// The entries of a page; else what is wrong with it, said of the page.
-pub(super) fn page_of(answer: &Answer) -> Result<Vec<Descriptor>, String> {
+pub(super) fn page_of(
+    answer: &Answer,
+) -> Result<impl ExactSizeIterator<Item = Descriptor> + use<>, String> {
     if answer.status != StatusCode::OK {
         return Err(format!("was answered with {}", answer.status));
     }
@@ -218,12 +247,16 @@ pub(super) fn page_of(answer: &Answer) -> Result<Vec<Descriptor>, String> {
             clean(media_type.as_str(), 100)
         ));
     }
-    let page = Manifest::parse(answer.body.clone(), &answer.media_type())
-        .map_err(|error| format!("is unusable: {error}"))?;
-    match page.document {
-        Document::Index(index) => Ok(index.manifests),
-        Document::Image(_) => Err("is unusable: it is no index".to_owned()),
+    // serde would take a list for the fields in their order.
+    if answer.body.trim_ascii_start().first() != Some(&b'{') {
+        return Err("is unusable: it is no JSON object".to_owned());
     }
+    let page: Page = parse(&answer.body).map_err(|error| format!("is unusable: {error}"))?;
+    let entries = page.manifests.unwrap_or_default().into_iter();
+    Ok(entries.map(|entry| Descriptor {
+        artifact_type: entry.artifact_type,
+        ..Descriptor::new(entry.media_type, entry.digest, entry.size)
+    }))
 }
 
 /// `sha256-<hex>`.
