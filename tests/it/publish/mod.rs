@@ -8,6 +8,7 @@ mod load;
 mod outputs;
 mod random;
 mod selection;
+mod several;
 mod signals;
 mod source_forms;
 mod two_registries;
