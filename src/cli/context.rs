@@ -18,7 +18,7 @@ use crate::registry::{Insecure, Registries, RegistrySettings};
 use crate::report::{Console, ConsoleMode, JsonLines, Recorder};
 use crate::spec::RegistryHost;
 use crate::stores::Stores;
-use crate::transport::{Pace, TlsProfile, Transport, TransportSettings};
+use crate::transport::{Timeouts, TlsProfile, Transport, TransportSettings};
 
 /// How progress is shown.
 #[derive(Clone, Copy, Debug)]
@@ -143,7 +143,7 @@ impl<'a> Context<'a> {
                 jobs: options.jobs.into(),
                 retry_for: options.retry_for,
                 tls: tls.clone(),
-                pace: Pace::of_patience(options.idle_timeout),
+                timeouts: Timeouts::of_patience(options.idle_timeout),
                 ..TransportSettings::of_environment(self.environment)
             },
             Arc::clone(&self.observed),

@@ -4,11 +4,11 @@
 mod file;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
-mod room;
+mod store;
 
 use std::path::PathBuf;
 
-pub use room::{Drafts, Listing};
+pub use store::{Drafts, Listing};
 
 use crate::disk::DiskError;
 use crate::spec::{Annotations, Descriptor, Digest, Index, Manifest, Platform, Reference};

@@ -16,7 +16,7 @@ use crate::auth::{Candidate, Credential, Realm, Scope, Search, Secret, Token, we
 use crate::content::StoreError;
 use crate::spec::RegistryHost;
 
-pub(super) use refusal::{Trials, Verdict};
+pub(super) use refusal::{AuthOutcome, Trials};
 
 /// Connections that are opened while a token is on its way, for HTTP/1.1.
 const AHEAD: usize = 4;
@@ -78,7 +78,7 @@ impl Held {
 struct TokenServer(Realm, Option<String>);
 
 /// The header for one try, and which one it is.
-pub(super) struct Grant {
+pub(super) struct AuthHeader {
     pub(super) header: Option<HeaderValue>,
     generation: u64,
 }
@@ -123,7 +123,7 @@ impl Authorizer {
     }
 
     /// What to send with a call, as far as is known before the registry has said anything.
-    pub(super) async fn grant(&self, call: &Call) -> Outcome<Grant> {
+    pub(super) async fn grant(&self, call: &Call) -> Outcome<AuthHeader> {
         let mut state = self.state.lock().await;
         if matches!(state.method, AuthMethod::Unknown) {
             self.begin(&mut state, call).await;
@@ -142,12 +142,12 @@ impl Authorizer {
     }
 
     /// What is held for a call right now. Nothing is fetched for it.
-    pub(super) async fn held_grant(&self, call: &Call) -> Grant {
+    pub(super) async fn held_grant(&self, call: &Call) -> AuthHeader {
         self.state.lock().await.grant(&self.wanted(call))
     }
 
     /// A call succeeded with this grant: what is known of the registry is worth keeping.
-    pub(super) fn satisfied(&self, grant: &Grant) {
+    pub(super) fn satisfied(&self, grant: &AuthHeader) {
         if self.shown().used_token || !self.host.is_verified() {
             return;
         }
@@ -279,7 +279,7 @@ impl Authorizer {
 
 impl State {
     /// What to send with a call that wants these scopes.
-    fn grant(&self, wanted: &[Scope]) -> Grant {
+    fn grant(&self, wanted: &[Scope]) -> AuthHeader {
         let (header, generation) = match &self.method {
             AuthMethod::Unknown => (None, self.generation),
             AuthMethod::Fixed(header) => (header.clone(), self.generation),
@@ -292,7 +292,7 @@ impl State {
                 None => (None, self.generation),
             },
         };
-        Grant { header, generation }
+        AuthHeader { header, generation }
     }
 
     /// The newest token that was asked for with these scopes.
@@ -326,7 +326,7 @@ impl State {
     }
 
     /// Forgets the token of a grant that was refused: what it was for is to be asked for again, all of it.
-    fn drop_refused(&mut self, grant: &Grant) {
+    fn drop_refused(&mut self, grant: &AuthHeader) {
         if let AuthMethod::Bearer { tokens, .. } = &mut self.method {
             tokens.retain(|held| held.generation != grant.generation);
         }

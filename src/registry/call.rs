@@ -4,8 +4,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use url::Url;
 
+use super::redactor::Redactor;
 use super::registries::Access;
-use super::shown::Shown;
 use crate::content::StoreError;
 use crate::spec::{Digest, MediaType, Repository};
 use crate::transport::{Response, RetryAfter, TransportError};
@@ -119,8 +119,8 @@ pub(super) struct Answer {
     pub(super) elsewhere: bool,
     /// The whole body of a success, the beginning of an error's.
     pub(super) body: Bytes,
-    /// What was shown to be let in, which an error may repeat.
-    pub(super) shown: Shown,
+    /// What was redactor to be let in, which an error may repeat.
+    pub(super) redactor: Redactor,
 }
 
 impl Answer {
@@ -132,13 +132,13 @@ impl Answer {
             url: response.url().clone(),
             elsewhere,
             body: Bytes::from(response.beginning(MAX_ERROR_BODY).await),
-            shown: Shown::default(),
+            redactor: Redactor::default(),
         }
     }
 
     /// The same as the answer to a request with this `Authorization`.
     pub(super) fn after_showing(mut self, authorization: Option<&HeaderValue>) -> Self {
-        self.shown = authorization.map(Shown::in_header).unwrap_or_default();
+        self.redactor = authorization.map(Redactor::in_header).unwrap_or_default();
         self
     }
 
@@ -165,7 +165,7 @@ impl Answer {
             url,
             elsewhere,
             body,
-            shown: Shown::default(),
+            redactor: Redactor::default(),
         })
     }
 

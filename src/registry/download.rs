@@ -10,7 +10,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 
 use super::authorizer::Authorizer;
 use super::call::{Answer, Call, Outcome};
-use super::host::{Host, Setback};
+use super::host::{Host, RetryCause};
 use super::repository::RegistryRepository;
 use crate::content::{BlobStream, FailureKind, StoreError};
 use crate::spec::Descriptor;
@@ -185,9 +185,9 @@ impl Download {
                 Some(Err(error)) => error,
             };
             self.pieces = None;
-            let setback = Setback::Transport(error);
+            let cause = RetryCause::Transport(error);
             self.host
-                .pause(&self.authorizer, &self.call, setback, &mut self.retries)
+                .pause(&self.authorizer, &self.call, cause, &mut self.retries)
                 .await?;
         }
     }

@@ -42,7 +42,9 @@ impl Said {
             && let Some(first) = body.errors.first()
         {
             let text_in = |value: &serde_json::Value, limit| {
-                let text = answer.shown.hidden_in(value.as_str().unwrap_or_default());
+                let text = answer
+                    .redactor
+                    .hidden_in(value.as_str().unwrap_or_default());
                 clean(&text, limit)
             };
             let code = text_in(&first.code, 60).to_uppercase();
@@ -58,7 +60,7 @@ impl Said {
             code: String::new(),
             text: text_of(
                 &answer
-                    .shown
+                    .redactor
                     .hidden_in(&String::from_utf8_lossy(&answer.body)),
             ),
         }

@@ -9,8 +9,8 @@ use url::Url;
 use super::call::Answer;
 use super::download::starts_at;
 use super::error::Said;
+use super::redactor::Redactor;
 use super::referrers::{next_page, page_of};
-use super::shown::Shown;
 use super::upload::{range_end, without_digest};
 use crate::fuzzing::assert_printable;
 
@@ -21,16 +21,16 @@ fn answer(headers: HeaderMap, body: &[u8]) -> Answer {
         url: Url::parse("https://registry.example/v2/team/app/referrers/x").expect("an address"),
         elsewhere: false,
         body: Bytes::copy_from_slice(body),
-        shown: Shown::default(),
+        redactor: Redactor::default(),
     }
 }
 
-/// The body of a refusal: whatever it is, what is shown of it is short and printable.
+/// The body of a refusal: whatever it is, what is redactor of it is short and printable.
 pub fn error_body(data: &[u8]) {
     let said = Said::of(&answer(HeaderMap::new(), data));
-    for shown in [&said.code, &said.text] {
-        assert_printable(shown);
-        assert!(shown.chars().count() < 400, "{shown}");
+    for redactor in [&said.code, &said.text] {
+        assert_printable(redactor);
+        assert!(redactor.chars().count() < 400, "{redactor}");
     }
 }
 

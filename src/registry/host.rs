@@ -8,12 +8,12 @@ use std::time::Duration;
 use http::StatusCode;
 use url::Url;
 
-use super::authorizer::{Authorizer, Grant, Trials, Verdict};
+use super::authorizer::{AuthHeader, AuthOutcome, Authorizer, Trials};
 use super::call::{Answer, Call, CallTarget, Outcome};
 use super::error::{refused, unreachable};
 use super::facts::Facts;
-use super::memory::Memory;
 use super::scheme::Schemes;
+use super::state::RepositoryState;
 use crate::content::StoreError;
 use crate::spec::RegistryHost;
 use crate::transport::{
@@ -31,7 +31,7 @@ pub(super) struct Host {
     insecure: bool,
     /// The command names it, so that `--insecure` is for it.
     is_named: bool,
-    memories: Mutex<HashMap<String, Arc<Memory>>>,
+    states: Mutex<HashMap<String, Arc<RepositoryState>>>,
 }
 
 /// What one try has led to.
@@ -45,7 +45,7 @@ pub(super) enum Reply {
 }
 
 /// Why a call did not succeed this time.
-pub(super) enum Setback {
+pub(super) enum RetryCause {
     /// An answer.
     Answer(Answer),
     /// None.
@@ -76,7 +76,7 @@ impl Host {
             schemes,
             insecure: profile.insecure,
             is_named,
-            memories: Mutex::default(),
+            states: Mutex::default(),
             registry,
             transport,
             facts,
@@ -93,9 +93,9 @@ impl Host {
     }
 
     /// What this run remembers of a repository.
-    pub(super) fn memory(&self, path: &str) -> Arc<Memory> {
-        let mut memories = self.memories.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(memories.entry(path.to_owned()).or_default())
+    pub(super) fn state(&self, path: &str) -> Arc<RepositoryState> {
+        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(states.entry(path.to_owned()).or_default())
     }
 
     /// Whether what the registry says of itself can be kept for later runs: it is who it says it is.
@@ -113,12 +113,12 @@ impl Host {
     ) -> Outcome<Answer> {
         let mut retries = self.transport.retries();
         loop {
-            let setback = match self.try_once(authorizer, call, what, limit).await? {
+            let cause = match self.try_once(authorizer, call, what, limit).await? {
                 Ok(answer) if !self.is_temporary(call, &answer) => return Ok(answer),
-                Ok(answer) => Setback::Answer(answer),
-                Err(error) => Setback::Transport(error),
+                Ok(answer) => RetryCause::Answer(answer),
+                Err(error) => RetryCause::Transport(error),
             };
-            self.pause(authorizer, call, setback, &mut retries).await?;
+            self.pause(authorizer, call, cause, &mut retries).await?;
         }
     }
 
@@ -168,16 +168,16 @@ impl Host {
     ) -> Outcome<Result<Response, Answer>> {
         loop {
             let mut trials = Trials::default();
-            let setback = match self.attempt(authorizer, call, None, &mut trials).await? {
+            let cause = match self.attempt(authorizer, call, None, &mut trials).await? {
                 Ok(Reply::Success { response, .. }) => return Ok(Ok(response)),
                 Ok(Reply::Other(answer)) if !self.is_temporary(call, &answer) => {
                     return Ok(Err(answer));
                 }
-                Ok(Reply::Other(answer)) => Setback::Answer(answer),
+                Ok(Reply::Other(answer)) => RetryCause::Answer(answer),
                 Ok(Reply::Again) => continue,
-                Err(error) => Setback::Transport(error),
+                Err(error) => RetryCause::Transport(error),
             };
-            self.pause(authorizer, call, setback, retries).await?;
+            self.pause(authorizer, call, cause, retries).await?;
         }
     }
 
@@ -189,7 +189,7 @@ impl Host {
         }
         match &call.target {
             CallTarget::Path(path) if answer.status == StatusCode::NOT_FOUND && call.is_read() => {
-                self.memory(call.repository.path()).has_pushed(path)
+                self.state(call.repository.path()).has_pushed(path)
             }
             _ => false,
         }
@@ -261,9 +261,9 @@ impl Host {
                 return Ok(Ok(Reply::Other(answer)));
             }
             match authorizer.consider(call, &grant, &answer, trials).await? {
-                Verdict::Final => return Ok(Ok(Reply::Other(answer))),
-                Verdict::TryAgain if streams => return Ok(Ok(Reply::Again)),
-                Verdict::TryAgain => {}
+                AuthOutcome::Final => return Ok(Ok(Reply::Other(answer))),
+                AuthOutcome::TryAgain if streams => return Ok(Ok(Reply::Again)),
+                AuthOutcome::TryAgain => {}
             }
         }
     }
@@ -272,14 +272,14 @@ impl Host {
     fn request(
         &self,
         call: &Call,
-        grant: &Grant,
+        grant: &AuthHeader,
         stream: Option<Body>,
     ) -> Result<(Request, Url), TransportError> {
         let url = self.address(call)?;
         let mut request = Request::new(call.method.clone(), url.clone());
         request.headers = call.headers.clone();
         if matches!(call.target, CallTarget::Location(_)) {
-            request.leader = Some(self.base());
+            request.referred_by = Some(self.base());
         }
         request.authorization = grant
             .header
@@ -312,16 +312,16 @@ impl Host {
         &self,
         authorizer: &Authorizer,
         call: &Call,
-        setback: Setback,
+        cause: RetryCause,
         retries: &mut Retries,
     ) -> Outcome<()> {
-        let (told, asked, lost) = match &setback {
-            Setback::Answer(answer) => (
+        let (told, asked, lost) = match &cause {
+            RetryCause::Answer(answer) => (
                 Self::refused(authorizer, call, answer),
                 answer.retry_after(),
                 Duration::ZERO,
             ),
-            Setback::Transport(error) => {
+            RetryCause::Transport(error) => {
                 let told = unreachable(call, error, self.schemes.allows_plain(), self.is_named);
                 if !error.is_retryable() {
                     return Err(told);

@@ -5,7 +5,7 @@ use http::{Method, StatusCode, header};
 
 use super::call::{Answer, Call, Outcome};
 use super::error::Said;
-use super::host::Setback;
+use super::host::RetryCause;
 use super::repository::RegistryRepository;
 use crate::content::{FailureKind, ManifestName, StoreError};
 use crate::spec::{Descriptor, Digest, Manifest};
@@ -122,8 +122,8 @@ impl RegistryRepository {
             .manifest_call(Method::PUT, name, doing)
             .with_body(&manifest.media_type, manifest.bytes.clone());
         let answer = self.write_manifest(manifest, &call, Some(name)).await?;
-        self.memory.pushed(format!("manifests/{}", reference(name)));
-        self.memory.pushed(format!("manifests/{}", manifest.digest));
+        self.state.pushed(format!("manifests/{}", reference(name)));
+        self.state.pushed(format!("manifests/{}", manifest.digest));
         let Some(answer) = answer else { return Ok(()) };
         self.note_subject(manifest, &answer)
             .await
@@ -155,28 +155,30 @@ impl RegistryRepository {
             let tried = host
                 .try_once(&self.authorizer, call, "an answer", 64 << 10)
                 .await?;
-            let setback = match tried {
+            let cause = match tried {
                 Ok(answer) if answer.status.is_success() => {
                     return self.check_stored(manifest, call, answer).map(Some);
                 }
-                Ok(answer) if host.is_temporary(call, &answer) => Setback::Answer(answer),
+                Ok(answer) if host.is_temporary(call, &answer) => RetryCause::Answer(answer),
                 Ok(answer) if waits < self.patience_with(&answer) => {
                     waits += 1;
-                    Setback::Answer(answer)
+                    RetryCause::Answer(answer)
                 }
                 Ok(answer) => {
                     if waits > 0 && Said::of(&answer).code == DIGEST_INVALID {
-                        self.memory.waited_in_vain();
+                        self.state.waited_in_vain();
                     }
                     return Err(self.refused(call, &answer));
                 }
-                Err(error) => Setback::Transport(error),
+                Err(error) => RetryCause::Transport(error),
             };
             let was_cut_off = matches!(
-                setback,
-                Setback::Transport(TransportError::Broken { .. } | TransportError::Timeout { .. })
+                cause,
+                RetryCause::Transport(
+                    TransportError::Broken { .. } | TransportError::Timeout { .. }
+                )
             );
-            host.pause(&self.authorizer, call, setback, &mut retries)
+            host.pause(&self.authorizer, call, cause, &mut retries)
                 .await?;
             // Whether the registry knows referrers is told by the answer to a PUT alone.
             if was_cut_off
@@ -198,11 +200,11 @@ impl RegistryRepository {
             | "BLOB_UNKNOWN"
             | "MANIFEST_UNKNOWN"
             | "BLOB_UPLOAD_UNKNOWN"
-                if self.memory.has_pushed_anything() =>
+                if self.state.has_pushed_anything() =>
             {
                 MOST_WAITS_FOR_PARTS
             }
-            DIGEST_INVALID if self.memory.has_waited_in_vain() => WAITS_AFTER_VAIN_ONES,
+            DIGEST_INVALID if self.state.has_waited_in_vain() => WAITS_AFTER_VAIN_ONES,
             DIGEST_INVALID => MOST_WAITS_FOR_OTHERS,
             _ => 0,
         }

@@ -6,7 +6,7 @@
 //! | `registries` | all registries of one run |
 //! | `host` | one registry: the loop that authorises and retries a call |
 //! | `scheme` | http or https |
-//! | `memory` | what this run has done to a repository |
+//! | `state` | what this run has done to a repository |
 //! | `facts` | what is known of registries from earlier |
 //! | `authorizer` | what a credential becomes on the way: Basic, tokens; what a refusal asks for |
 //! | `token_client` | the talk with a token server |
@@ -27,12 +27,12 @@ pub(crate) mod fuzzing;
 mod host;
 mod link;
 mod manifest;
-mod memory;
+mod redactor;
 mod referrers;
 mod registries;
 mod repository;
 mod scheme;
-mod shown;
+mod state;
 mod tags;
 mod token_client;
 mod upload;

@@ -98,7 +98,7 @@ impl RegistryRepository {
         manifest: &Manifest,
         subject: &Descriptor,
     ) -> Outcome<()> {
-        let _turn = self.memory.fallback.lock().await;
+        let _turn = self.state.fallback.lock().await;
         let mut index = self
             .read_fallback(&subject.digest)
             .await?

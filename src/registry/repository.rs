@@ -11,7 +11,7 @@ use super::authorizer::Authorizer;
 use super::call::{Answer, Call, Outcome};
 use super::host::Host;
 use super::manifest::reference;
-use super::memory::Memory;
+use super::state::RepositoryState;
 use crate::content::{BlobStream, ManifestName, Store, StoreError};
 use crate::spec::{Descriptor, Digest, Manifest, Repository, Tag};
 
@@ -21,7 +21,7 @@ pub struct RegistryRepository {
     pub(super) authorizer: Arc<Authorizer>,
     pub(super) repository: Repository,
     pub(super) max_manifest: u64,
-    pub(super) memory: Arc<Memory>,
+    pub(super) state: Arc<RepositoryState>,
 }
 
 impl RegistryRepository {
@@ -32,7 +32,7 @@ impl RegistryRepository {
         max_manifest: u64,
     ) -> Self {
         Self {
-            memory: host.memory(repository.path()),
+            state: host.state(repository.path()),
             host,
             authorizer,
             repository,
@@ -86,12 +86,12 @@ impl RegistryRepository {
         let answer = self.exchange(&call, "an answer", 64 << 10).await?;
         match answer.status {
             StatusCode::CREATED => {
-                self.memory.pushed(format!("blobs/{}", blob.digest));
+                self.state.pushed(format!("blobs/{}", blob.digest));
                 Ok(true)
             }
             StatusCode::ACCEPTED => {
                 if let Some(location) = answer.location() {
-                    self.memory.keep_upload(blob.digest.clone(), location);
+                    self.state.keep_upload(blob.digest.clone(), location);
                 }
                 Ok(false)
             }

@@ -82,9 +82,9 @@ impl RegistryRepository {
             facts.many_tags = Some(all);
         });
         if all {
-            self.memory.pushed(format!("manifests/{}", manifest.digest));
+            self.state.pushed(format!("manifests/{}", manifest.digest));
             for tag in tags {
-                self.memory.pushed(format!("manifests/{tag}"));
+                self.state.pushed(format!("manifests/{tag}"));
             }
             self.note_subject(manifest, &answer).await?;
         }

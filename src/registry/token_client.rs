@@ -103,7 +103,7 @@ impl TokenClient<'_> {
     async fn try_once(&self, ask: &TokenAsk) -> Result<Token, TokenFailure> {
         let sent = Instant::now().into_std();
         let mut request = ask.request();
-        request.leader = Some(self.base.clone());
+        request.referred_by = Some(self.base.clone());
         let response = self
             .transport
             .send(request)

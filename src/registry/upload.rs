@@ -12,7 +12,7 @@ use url::Url;
 
 use super::authorizer::Trials;
 use super::call::{Answer, Call, Outcome};
-use super::host::{Reply, Setback};
+use super::host::{Reply, RetryCause};
 use super::repository::RegistryRepository;
 use super::upload_content::{CHECKPOINT, Content};
 use crate::content::{FailureKind, Store, StoreError};
@@ -38,7 +38,7 @@ impl RegistryRepository {
         let mut upload = Upload {
             repository: self,
             blob,
-            number: self.memory.upload_began(),
+            number: self.state.upload_began(),
             content: Content::new(blob.clone(), from),
             doing: format!("push blob {} to {}", blob.digest, self.repository),
             largest: u64::MAX,
@@ -50,15 +50,15 @@ impl RegistryRepository {
             turns: 0,
         };
         upload.run(progress).await?;
-        self.memory.upload_ended(upload.number);
-        self.memory.pushed(format!("blobs/{}", blob.digest));
+        self.state.upload_ended(upload.number);
+        self.state.pushed(format!("blobs/{}", blob.digest));
         Ok(())
     }
 
     /// Tells the registry that nothing more will come for the uploads that stand open, those whose work was
     /// dropped among them.
     pub(super) async fn cancel_uploads(&self) {
-        let open = self.memory.take_uploads().into_iter();
+        let open = self.state.take_uploads().into_iter();
         join_all(open.map(|location| self.cancel_upload(location))).await;
     }
 
@@ -74,7 +74,7 @@ impl RegistryRepository {
 struct Upload<'a> {
     repository: &'a RegistryRepository,
     blob: &'a Descriptor,
-    /// In the memory of the repository.
+    /// In the state of the repository.
     number: u64,
     content: Content,
     doing: String,
@@ -110,14 +110,14 @@ enum Next {
     /// Start over.
     Restart,
     /// Wait, ask where the upload stands, and go on from there.
-    Wait(Setback),
+    Wait(RetryCause),
 }
 
 impl Upload<'_> {
     async fn run(&mut self, progress: &(dyn Fn(u64) + Send + Sync)) -> Outcome<()> {
         let repository = self.repository;
         let mut retries = repository.host.transport.retries();
-        let mut place = match repository.memory.take_upload(&self.blob.digest) {
+        let mut place = match repository.state.take_upload(&self.blob.digest) {
             Some(location) => Place {
                 offset: 0,
                 location,
@@ -126,13 +126,13 @@ impl Upload<'_> {
         };
         let mut furthest = 0;
         loop {
-            repository.memory.upload_at(self.number, &place.location);
+            repository.state.upload_at(self.number, &place.location);
             let call = self.call(&place);
             let sent = self.send(&call, &place, progress).await;
             if let Some(failure) = self.content.failure() {
                 // Nothing is left lying about.
                 repository.cancel_upload(place.location).await;
-                repository.memory.upload_ended(self.number);
+                repository.state.upload_ended(self.number);
                 // Wrong content once may be an accident on the way, twice is what the source has.
                 if failure.kind != FailureKind::Refused || self.reread {
                     return Err(failure);
@@ -142,7 +142,7 @@ impl Upload<'_> {
                 place = self.begin().await?;
                 continue;
             }
-            let setback = match self.judge(&call, sent?, &place).await? {
+            let cause = match self.judge(&call, sent?, &place).await? {
                 Next::Finished => return Ok(()),
                 Next::GoOn(next) => {
                     place = next;
@@ -161,7 +161,7 @@ impl Upload<'_> {
                     place = self.begin().await?;
                     continue;
                 }
-                Next::Wait(setback) => setback,
+                Next::Wait(cause) => cause,
             };
             let reached = self.content.reached();
             if reached >= furthest + CHECKPOINT {
@@ -170,7 +170,7 @@ impl Upload<'_> {
             }
             repository
                 .host
-                .pause(&repository.authorizer, &call, setback, &mut retries)
+                .pause(&repository.authorizer, &call, cause, &mut retries)
                 .await?;
             match self.find_place(&place.location).await? {
                 Some(next) => place = next,
@@ -292,7 +292,7 @@ impl Upload<'_> {
         };
         let answer = match answer {
             Ok(answer) => answer,
-            Err(error) => return Ok(Next::Wait(Setback::Transport(error))),
+            Err(error) => return Ok(Next::Wait(RetryCause::Transport(error))),
         };
         if call.method == Method::PUT {
             return Ok(Next::Finished);
@@ -305,7 +305,7 @@ impl Upload<'_> {
                 host: self.repository.repository.registry().to_string(),
                 cause: "the registry took nothing of what was sent".to_owned(),
             };
-            return Ok(Next::Wait(Setback::Transport(error)));
+            return Ok(Next::Wait(RetryCause::Transport(error)));
         }
         if offset < sent {
             // Not all of it was taken: nothing that an honest registry does often.
@@ -323,7 +323,7 @@ impl Upload<'_> {
         let host = &self.repository.host;
         let is_part = call.method == Method::PATCH || place.offset > 0;
         match answer.status.as_u16() {
-            _ if host.is_temporary(call, &answer) => Ok(Next::Wait(Setback::Answer(answer))),
+            _ if host.is_temporary(call, &answer) => Ok(Next::Wait(RetryCause::Answer(answer))),
             301 | 302 | 303 | 307 | 308 if answer.location().is_some() => {
                 self.turn(call)?;
                 let moved = answer.location().map(without_digest);

@@ -1,4 +1,4 @@
-//! Sends one request to wherever it ends up: the lane of its host, redirects by hand, limits on the head.
+//! Sends one request to wherever it ends up: the host_client of its host, redirects by hand, limits on the head.
 //! One call is one try; who calls decides whether to try again.
 
 use std::collections::HashMap;
@@ -13,8 +13,8 @@ use url::Url;
 use super::body::{Activity, Body, Response};
 use super::dial::Protocol;
 use super::error::{MAX_HEAD, TransportError};
-use super::lane::{Lane, MAX_HEADERS, authority};
-use super::outward::Outward;
+use super::guarded_resolver::GuardedResolver;
+use super::host_client::{HostClient, MAX_HEADERS, authority};
 use super::redirect::{MAX_HOPS, RedirectRefused, check_hop, may_carry_authorization};
 use super::retry::{Budget, Retries};
 use super::settings::TransportSettings;
@@ -38,7 +38,7 @@ pub struct Request {
     /// The host that named the address (of a token server, of an upload), if another one did. It is trusted alike:
     /// an authority that signs for a registry signs for its neighbours too. Client certificates are looked up
     /// under the host's own name, and the name may not stand for this machine or link.
-    pub leader: Option<Url>,
+    pub referred_by: Option<Url>,
 }
 
 impl Request {
@@ -51,7 +51,7 @@ impl Request {
             authorization: None,
             body: Body::Empty,
             is_confidential: false,
-            leader: None,
+            referred_by: None,
         }
     }
 
@@ -64,7 +64,7 @@ impl Request {
             authorization: self.authorization.clone(),
             body: self.body.again()?,
             is_confidential: self.is_confidential,
-            leader: self.leader.clone(),
+            referred_by: self.referred_by.clone(),
         })
     }
 
@@ -106,22 +106,22 @@ struct Inner {
     settings: TransportSettings,
     budget: Arc<Budget>,
     observed: Observed,
-    lanes: Mutex<HashMap<Way, Arc<Lane>>>,
+    clients: Mutex<HashMap<ClientKey, Arc<HostClient>>>,
 }
 
 /// An origin, and the one that led there where that is not the user's own: each leads with its own trust, and to
 /// what it may lead to.
-type Way = (Origin, Option<Origin>);
+type ClientKey = (Origin, Option<Origin>);
 
 impl Transport {
     /// A client with no connection yet.
     pub fn new(settings: TransportSettings, observed: Observed) -> Self {
-        let budget = Budget::new(settings.retry_for, settings.pace.first_pause);
+        let budget = Budget::new(settings.retry_for, settings.timeouts.first_pause);
         Self(Arc::new(Inner {
             settings,
             budget: Arc::new(budget),
             observed,
-            lanes: Mutex::default(),
+            clients: Mutex::default(),
         }))
     }
 
@@ -132,7 +132,7 @@ impl Transport {
 
     /// How long a guess may take that is not needed for anything but speed.
     pub fn patience_for_a_guess(&self) -> Duration {
-        self.0.settings.pace.connect / 2
+        self.0.settings.timeouts.connect / 2
     }
 
     /// Who is told what happens.
@@ -140,8 +140,8 @@ impl Transport {
         &self.0.observed
     }
 
-    /// Opens the lane to an origin with trust of its own. `certs_name` is the name under which certs.d
-    /// knows the host. Does nothing if the lane is open.
+    /// Opens the host_client to an origin with trust of its own. `certs_name` is the name under which certs.d
+    /// knows the host. Does nothing if the host_client is open.
     pub fn open_lane(
         &self,
         url: &Url,
@@ -157,31 +157,33 @@ impl Transport {
 
     /// What the host of `url` is known to speak.
     pub fn protocol(&self, url: &Url) -> Protocol {
-        self.lanes()
+        self.clients()
             .get(&(Origin::of(url), None))
-            .map_or(Protocol::Unknown, |lane| lane.protocol())
+            .map_or(Protocol::Unknown, |host_client| host_client.protocol())
     }
 
     /// Whether a connection to the host of `url` has ever been opened, TLS included.
     pub fn has_connected(&self, url: &Url) -> bool {
-        self.lanes()
+        self.clients()
             .get(&(Origin::of(url), None))
-            .is_some_and(|lane| lane.dialer.protocol() != Protocol::Unknown)
+            .is_some_and(|host_client| host_client.dialer.protocol() != Protocol::Unknown)
     }
 
     /// Begins to open `count` connections to the host of `url` ahead of the requests that will need them (one
     /// is enough where HTTP/2 is known). They are kept until then; a failure shows at the request. Does nothing
     /// if there have been connections already.
     pub fn preconnect(&self, url: &Url, count: usize) {
-        let Ok(lane) = self.lane(url) else { return };
-        if !lane.dialer.is_fresh() {
+        let Ok(host_client) = self.host_client(url) else {
+            return;
+        };
+        if !host_client.dialer.is_fresh() {
             return;
         }
-        let count = match lane.protocol() {
+        let count = match host_client.protocol() {
             Protocol::Http2 => 1,
             Protocol::Http1 | Protocol::Unknown => count,
         };
-        let (client, _) = lane.client();
+        let (client, _) = host_client.client();
         // Polled once, each asks for a connection of its own; dropped, it leaves the dial to itself (see `dial`).
         let mut asking: Vec<_> = (0..count)
             .map(|_| Box::pin(client.get(url.clone()).send()))
@@ -194,17 +196,19 @@ impl Transport {
     /// One try of one request: redirects are followed, the body of the answer is still to be read. A streamed
     /// body cannot be sent twice, so a redirect of it is handed out as it is.
     pub async fn send(&self, mut request: Request) -> Result<Response, TransportError> {
-        let mut lane = match &request.leader {
-            Some(leader) => self.led_lane(&request.url, leader, &self.lane(leader)?)?,
-            None => self.lane(&request.url)?,
+        let mut host_client = match &request.referred_by {
+            Some(referred_by) => {
+                self.led_lane(&request.url, referred_by, &self.host_client(referred_by)?)?
+            }
+            None => self.host_client(&request.url)?,
         };
         for hops in 0..=MAX_HOPS {
             let next = request.again();
-            let mut response = self.send_once(&lane, request).await?;
+            let mut response = self.send_once(&host_client, request).await?;
             response.hops = hops;
             match next.map(|next| onward(next, &response)).transpose()? {
                 Some(Some(onward)) => {
-                    lane = self.led_lane(&onward.url, response.url(), &lane)?;
+                    host_client = self.led_lane(&onward.url, response.url(), &host_client)?;
                     // Read, so that its connection can be used again.
                     response.beginning(1 << 10).await;
                     request = onward;
@@ -217,56 +221,58 @@ impl Transport {
 
     async fn send_once(
         &self,
-        lane: &Lane,
+        host_client: &HostClient,
         mut request: Request,
     ) -> Result<Response, TransportError> {
         let permit = if matches!(request.body, Body::Stream { .. }) {
-            lane.limiter.wait_turn().await;
+            host_client.limiter.wait_turn().await;
             None
         } else {
-            Some(lane.limiter.enter().await)
+            Some(host_client.limiter.enter().await)
         };
         let began = Instant::now();
-        let (client, only_http2) = lane.client();
+        let (client, only_http2) = host_client.client();
         let again = if only_http2 { request.again() } else { None };
         let (method, url) = (request.method.clone(), request.url.clone());
-        let mut outcome = self.try_once(lane, client, &mut request).await;
+        let mut outcome = self.try_once(host_client, client, &mut request).await;
         // The host was known to speak HTTP/2, and no longer does.
         if outcome.is_err()
             && only_http2
-            && lane.dialer.protocol() == Protocol::Http1
+            && host_client.dialer.protocol() == Protocol::Http1
             && let Some(mut again) = again
         {
-            outcome = self.try_once(lane, lane.client().0, &mut again).await;
+            outcome = self
+                .try_once(host_client, host_client.client().0, &mut again)
+                .await;
         }
         if matches!(outcome, Err(TransportError::Broken { .. }))
-            && let Some(refusal) = lane.refusal(&url).await
+            && let Some(refusal) = host_client.refusal(&url).await
         {
             outcome = Err(refusal);
         }
         self.tell(&method, &url, &outcome, began.elapsed());
         let response = outcome?;
-        check_head(&response, &lane.host)?;
-        lane.note(&response, &self.0.budget);
+        check_head(&response, &host_client.host)?;
+        host_client.note(&response, &self.0.budget);
         Ok(Response {
             inner: response,
-            host: lane.host.clone(),
+            host: host_client.host.clone(),
             permit,
             hops: 0,
-            silence: self.0.settings.pace.silence,
+            silence: self.0.settings.timeouts.silence,
         })
     }
 
     async fn try_once(
         &self,
-        lane: &Lane,
+        host_client: &HostClient,
         client: &reqwest::Client,
         request: &mut Request,
     ) -> Result<reqwest::Response, TransportError> {
         let activity = Activity::new();
         // A registry may need long to take in what it was sent: one more second for each 10 MiB.
         let patience =
-            self.0.settings.pace.silence + Duration::from_secs(request.body.len() / (10 << 20));
+            self.0.settings.timeouts.silence + Duration::from_secs(request.body.len() / (10 << 20));
         let headers = request.take_headers();
         let builder = client
             .request(request.method.clone(), request.url.clone())
@@ -277,10 +283,10 @@ impl Transport {
         };
         tokio::select! {
             outcome = builder.send() => {
-                outcome.map_err(|error| TransportError::from_reqwest(&error, &lane.host))
+                outcome.map_err(|error| TransportError::from_reqwest(&error, &host_client.host))
             }
             () = activity.silence(patience) => Err(TransportError::Timeout {
-                host: lane.host.clone(),
+                host: host_client.host.clone(),
                 seconds: patience.as_secs(),
             }),
         }
@@ -308,7 +314,7 @@ impl Transport {
         });
     }
 
-    fn lane(&self, url: &Url) -> Result<Arc<Lane>, TransportError> {
+    fn host_client(&self, url: &Url) -> Result<Arc<HostClient>, TransportError> {
         let default = || {
             let profile = self.0.settings.tls.clone();
             (profile, authority(url), Protocol::Unknown, None)
@@ -316,59 +322,64 @@ impl Transport {
         self.lane_or(url, (Origin::of(url), None), default)
     }
 
-    /// The lane to where `leader` leads, which was reached by `by`. A host that the user has named is the user's
+    /// The host_client to where `referred_by` leads, which was reached by `by`. A host that the user has named is the user's
     /// own, whoever leads there.
     fn led_lane(
         &self,
         url: &Url,
-        leader: &Url,
-        by: &Arc<Lane>,
-    ) -> Result<Arc<Lane>, TransportError> {
-        let (origin, led_by) = (Origin::of(url), Origin::of(leader));
+        referred_by: &Url,
+        by: &Arc<HostClient>,
+    ) -> Result<Arc<HostClient>, TransportError> {
+        let (origin, led_by) = (Origin::of(url), Origin::of(referred_by));
         if origin == led_by {
             return Ok(Arc::clone(by));
         }
         let own = (origin.clone(), None);
-        if let Some(own) = self.lanes().get(&own) {
+        if let Some(own) = self.clients().get(&own) {
             return Ok(Arc::clone(own));
         }
         self.lane_or(url, (origin, Some(led_by)), || {
-            let outward = Outward::new(url, leader);
+            let guarded_resolver = GuardedResolver::new(url, referred_by);
             let profile = by.profile.clone();
-            (profile, authority(url), Protocol::Unknown, outward)
+            (profile, authority(url), Protocol::Unknown, guarded_resolver)
         })
     }
 
-    /// The lane of a way, opened as `described` if there is none.
+    /// The host_client of a way, opened as `described` if there is none.
     fn lane_or(
         &self,
         url: &Url,
-        way: Way,
-        described: impl FnOnce() -> (TlsProfile, String, Protocol, Option<Outward>),
-    ) -> Result<Arc<Lane>, TransportError> {
-        if let Some(lane) = self.lanes().get(&way) {
-            return Ok(Arc::clone(lane));
+        way: ClientKey,
+        described: impl FnOnce() -> (TlsProfile, String, Protocol, Option<GuardedResolver>),
+    ) -> Result<Arc<HostClient>, TransportError> {
+        if let Some(host_client) = self.clients().get(&way) {
+            return Ok(Arc::clone(host_client));
         }
-        let (profile, certs_name, known, outward) = described();
+        let (profile, certs_name, known, guarded_resolver) = described();
         let settings = &self.0.settings;
-        let (lane, warnings) = Lane::new(
+        let (host_client, warnings) = HostClient::new(
             url,
             settings,
             &profile,
             &certs_name,
             known,
-            outward.as_ref(),
+            guarded_resolver.as_ref(),
         )?;
         for warning in warnings {
             self.0.observed.observe(Event::Warning(&warning));
         }
         Ok(Arc::clone(
-            self.lanes().entry(way).or_insert_with(|| Arc::new(lane)),
+            self.clients()
+                .entry(way)
+                .or_insert_with(|| Arc::new(host_client)),
         ))
     }
 
-    fn lanes(&self) -> std::sync::MutexGuard<'_, HashMap<Way, Arc<Lane>>> {
-        self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    fn clients(&self) -> std::sync::MutexGuard<'_, HashMap<ClientKey, Arc<HostClient>>> {
+        self.0
+            .clients
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

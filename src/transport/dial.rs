@@ -41,7 +41,7 @@ struct TooSlow(Duration);
 #[error("the host does not speak HTTP/2")]
 struct NotHttp2;
 
-/// Opens the connections to one host, for all clients of its lane.
+/// Opens the connections to one host, for all clients of its host_client.
 #[derive(Clone)]
 pub(super) struct Dialer(Arc<Shared>);
 

@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use super::alert;
-use super::outward::LeadsInside;
+use super::guarded_resolver::LeadsInside;
 use super::redirect::RedirectRefused;
 
 /// The most bytes of headers in an answer.

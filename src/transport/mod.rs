@@ -4,7 +4,7 @@
 //! | file | knows |
 //! | --- | --- |
 //! | `settings`, `proxy`, `tls` | what a run allows: patience, ways out, trust |
-//! | `client`, `lane` | the way of one request; the way to one host |
+//! | `client`, `host_client` | the way of one request; the way to one host |
 //! | `dial`, `limiter` | connections, and how many requests at once |
 //! | `body`, `error`, `alert` | what comes back, and what can go wrong |
 //! | `redirect` | where a request may be sent on to |
@@ -17,9 +17,9 @@ mod dial;
 mod error;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
-mod lane;
+mod guarded_resolver;
+mod host_client;
 mod limiter;
-mod outward;
 mod proxy;
 mod redirect;
 mod retry;
@@ -33,5 +33,5 @@ pub use error::{TransportError, clean};
 pub use proxy::Proxies;
 pub use redirect::{RedirectRefused, check_hop, may_carry_authorization};
 pub use retry::{Budget, Retries, RetryAfter, is_retryable_status};
-pub use settings::{Pace, TransportSettings};
+pub use settings::{Timeouts, TransportSettings};
 pub use tls::{TlsError, TlsProfile};

@@ -18,7 +18,7 @@ pub struct TransportSettings {
     /// The proxies that lead out.
     pub proxies: Proxies,
     /// How long is waited for what.
-    pub pace: Pace,
+    pub timeouts: Timeouts,
 }
 
 impl TransportSettings {
@@ -29,14 +29,14 @@ impl TransportSettings {
             retry_for: Duration::from_secs(120),
             tls: TlsProfile::of_environment(environment),
             proxies: Proxies::of_environment(environment),
-            pace: Pace::default(),
+            timeouts: Timeouts::default(),
         }
     }
 }
 
 /// How long is waited for what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pace {
+pub struct Timeouts {
     /// For a connection, TLS included.
     pub connect: Duration,
     /// For a sign of life inside a request.
@@ -45,7 +45,7 @@ pub struct Pace {
     pub first_pause: Duration,
 }
 
-impl Pace {
+impl Timeouts {
     /// With this much patience for a silence; who has less than the usual has no more for a connection either.
     pub fn of_patience(silence: Duration) -> Self {
         let usual = Self::default();
@@ -57,7 +57,7 @@ impl Pace {
     }
 }
 
-impl Default for Pace {
+impl Default for Timeouts {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(10),

@@ -2,7 +2,7 @@
 
 use http::{HeaderValue, StatusCode, header};
 
-use super::{AuthMethod, Authorizer, Grant, State, TokenServer, header_of};
+use super::{AuthHeader, AuthMethod, Authorizer, State, TokenServer, header_of};
 use crate::auth::{Challenge, Credential, Realm, Scheme, Scope, parse_challenges};
 use crate::content::{FailureKind, StoreError};
 use crate::progress::Event;
@@ -23,7 +23,7 @@ pub(in crate::registry) struct Trials {
 }
 
 /// What a refusal means for the call.
-pub(in crate::registry) enum Verdict {
+pub(in crate::registry) enum AuthOutcome {
     /// There is something better to send now.
     TryAgain,
     /// The answer stands.
@@ -35,19 +35,19 @@ impl Authorizer {
     pub(in crate::registry) async fn consider(
         &self,
         call: &Call,
-        grant: &Grant,
+        grant: &AuthHeader,
         answer: &Answer,
         trials: &mut Trials,
-    ) -> Outcome<Verdict> {
+    ) -> Outcome<AuthOutcome> {
         trials.count += 1;
         if trials.count > MOST_TRIALS {
-            return Ok(Verdict::Final);
+            return Ok(AuthOutcome::Final);
         }
         let mut state = self.state.lock().await;
         if grant.generation != state.grant(&self.wanted(call)).generation {
             // Another call has been through this already.
             trials.renewed |= grant.header.is_some();
-            return Ok(Verdict::TryAgain);
+            return Ok(AuthOutcome::TryAgain);
         }
         if answer.status == StatusCode::FORBIDDEN {
             return self.consider_denial(&mut state, call).await;
@@ -69,7 +69,7 @@ impl Authorizer {
         {
             state.fix(header_of(&authorization));
             self.shown().used_token = false;
-            return Ok(Verdict::TryAgain);
+            return Ok(AuthOutcome::TryAgain);
         }
         self.next_candidate(&mut state, call).await
     }
@@ -78,10 +78,10 @@ impl Authorizer {
         &self,
         state: &mut State,
         call: &Call,
-        grant: &Grant,
+        grant: &AuthHeader,
         challenge: &Challenge,
         trials: &mut Trials,
-    ) -> Outcome<Verdict> {
+    ) -> Outcome<AuthOutcome> {
         let asked = challenge.scope().map(Scope::parse_list).unwrap_or_default();
         let is_first = !matches!(state.method, AuthMethod::Bearer { .. });
         if !is_first && state.had(&self.wanted(call), &asked) {
@@ -105,7 +105,7 @@ impl Authorizer {
         call: &Call,
         challenge: &Challenge,
         asked: Vec<Scope>,
-    ) -> Outcome<Verdict> {
+    ) -> Outcome<AuthOutcome> {
         let registry = self.host.registry();
         let base = self.host.base();
         let realm =
@@ -127,14 +127,14 @@ impl Authorizer {
                         });
                     });
                 }
-                Ok(Verdict::TryAgain)
+                Ok(AuthOutcome::TryAgain)
             }
             Err(error)
                 if matches!(error.kind, FailureKind::Unauthorized | FailureKind::Denied)
                     && self.may_switch(state, call) =>
             {
                 match self.next_candidate(state, call).await {
-                    Ok(Verdict::TryAgain) => Ok(Verdict::TryAgain),
+                    Ok(AuthOutcome::TryAgain) => Ok(AuthOutcome::TryAgain),
                     _ => Err(error),
                 }
             }
@@ -143,9 +143,9 @@ impl Authorizer {
     }
 
     /// 403. GHCR answers it now and then to a good token under parallel pushes: one new token, one retry.
-    async fn consider_denial(&self, state: &mut State, call: &Call) -> Outcome<Verdict> {
+    async fn consider_denial(&self, state: &mut State, call: &Call) -> Outcome<AuthOutcome> {
         if call.access != Access::Push || call.is_offer {
-            return Ok(Verdict::Final);
+            return Ok(AuthOutcome::Final);
         }
         if let AuthMethod::Bearer { server, .. } = &state.method
             && !state.renewed_for_denial
@@ -153,7 +153,7 @@ impl Authorizer {
             let server = server.clone();
             state.renewed_for_denial = true;
             self.fetch(state, server, None, call).await?;
-            return Ok(Verdict::TryAgain);
+            return Ok(AuthOutcome::TryAgain);
         }
         self.next_candidate(state, call).await
     }
@@ -168,14 +168,14 @@ impl Authorizer {
 
     /// A credential that was found is refused on a push: the next place may hold the one that was meant
     /// (read-only pull credentials in `DOCKER_AUTH_CONFIG` must not break a GitLab push).
-    async fn next_candidate(&self, state: &mut State, call: &Call) -> Outcome<Verdict> {
+    async fn next_candidate(&self, state: &mut State, call: &Call) -> Outcome<AuthOutcome> {
         if !self.may_switch(state, call) {
-            return Ok(Verdict::Final);
+            return Ok(AuthOutcome::Final);
         }
         state.switched = true;
         let next = match state.search.next().await {
             Ok(Some(next)) if next.credential != Credential::Anonymous => next,
-            _ => return Ok(Verdict::Final),
+            _ => return Ok(AuthOutcome::Final),
         };
         self.host
             .transport
@@ -199,6 +199,6 @@ impl Authorizer {
                 state.fix(basic.as_ref().and_then(header_of));
             }
         }
-        Ok(Verdict::TryAgain)
+        Ok(AuthOutcome::TryAgain)
     }
 }

@@ -1,4 +1,4 @@
-//! Who leads to a host decides how it is reached: each leader for itself, and the user before all.
+//! Who leads to a host decides how it is reached: each referred_by for itself, and the user before all.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -24,10 +24,10 @@ async fn server() -> Url {
     url.parse().unwrap()
 }
 
-/// Sends a request to where `leader` leads.
-async fn lead(transport: &Transport, url: &Url, leader: &str) -> Result<(), String> {
+/// Sends a request to where `referred_by` leads.
+async fn lead(transport: &Transport, url: &Url, referred_by: &str) -> Result<(), String> {
     let mut request = Request::new(Method::GET, url.clone());
-    request.leader = Some(leader.parse().unwrap());
+    request.referred_by = Some(referred_by.parse().unwrap());
     let sent = transport.send(request).await;
     sent.map(drop).map_err(|error| error.to_string())
 }
@@ -45,12 +45,12 @@ async fn what_one_host_may_lead_to_another_may_not() {
     let url = server().await;
     for leaders in [[HERE, PUBLIC], [PUBLIC, HERE]] {
         let transport = transport();
-        for leader in leaders.into_iter().cycle().take(4) {
-            let outcome = lead(&transport, &url, leader).await;
+        for referred_by in leaders.into_iter().cycle().take(4) {
+            let outcome = lead(&transport, &url, referred_by).await;
             match outcome {
-                Ok(()) => assert_eq!(leader, HERE),
+                Ok(()) => assert_eq!(referred_by, HERE),
                 Err(error) => {
-                    assert_eq!(leader, PUBLIC, "{error}");
+                    assert_eq!(referred_by, PUBLIC, "{error}");
                     assert!(error.contains("internal address"), "{error}");
                 }
             }

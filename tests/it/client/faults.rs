@@ -155,7 +155,7 @@ async fn connections_that_come_to_nothing() {
             let scene = Scene::new(scheme).await;
             scene.registry.greet(3, greeting);
             let mut builder = Builder::of(&scene.registry).silence(Duration::from_millis(150));
-            builder.pace.connect = Duration::from_millis(150);
+            builder.timeouts.connect = Duration::from_millis(150);
             let client = builder.build();
             let done = scene.perform(&client, Class::ManifestGet).await;
             done.unwrap_or_else(|error| panic!("{scheme:?} {greeting:?}: {error}"));

@@ -15,14 +15,14 @@ use polyarch::{
     progress::{Event, Observer},
     registry::{Access, Facts, Insecure, Registries, RegistryRepository, RegistrySettings},
     spec::{Descriptor, Digest, Manifest, MediaType, Repository},
-    transport::{Pace, Proxies, TlsProfile, Transport, TransportSettings},
+    transport::{Proxies, Timeouts, TlsProfile, Transport, TransportSettings},
 };
 use tempfile::TempDir;
 
 use crate::support::registry::{Registry, tls};
 
-/// The pace of tests: a failure shows at once.
-pub(super) const PACE: Pace = Pace {
+/// The timeouts of tests: a failure shows at once.
+pub(super) const PACE: Timeouts = Timeouts {
     connect: Duration::from_secs(3),
     silence: Duration::from_secs(3),
     first_pause: Duration::from_millis(1),
@@ -33,7 +33,7 @@ pub(super) struct Builder {
     variables: Vec<(String, String)>,
     pub(super) jobs: usize,
     pub(super) retry_for: Duration,
-    pub(super) pace: Pace,
+    pub(super) timeouts: Timeouts,
     pub(super) insecure: Insecure,
     /// The authority of the tests is trusted.
     pub(super) trusts_tests: bool,
@@ -97,7 +97,7 @@ impl Builder {
             variables: Vec::new(),
             jobs: 16,
             retry_for: Duration::from_secs(5),
-            pace: PACE,
+            timeouts: PACE,
             insecure: Insecure::Nobody,
             trusts_tests: false,
             ca: tls::ca_pem(),
@@ -136,7 +136,7 @@ impl Builder {
     }
 
     pub(super) fn silence(mut self, time: Duration) -> Self {
-        self.pace.silence = time;
+        self.timeouts.silence = time;
         self
     }
 
@@ -197,7 +197,7 @@ impl Builder {
                 retry_for: self.retry_for,
                 tls: tls.clone(),
                 proxies: Proxies::of_environment(&environment),
-                pace: self.pace,
+                timeouts: self.timeouts,
             },
             Arc::clone(&told) as _,
         );

@@ -9,8 +9,8 @@ use url::Url;
 
 use super::dial::{Dialer, Protocol};
 use super::error::{MAX_HEAD, TransportError, clean};
+use super::guarded_resolver::GuardedResolver;
 use super::limiter::Limiter;
-use super::outward::Outward;
 use super::retry::{Budget, LONGEST_RETRY_AFTER, RetryAfter};
 use super::settings::TransportSettings;
 use super::tls::{Identities, TlsProfile};
@@ -22,7 +22,7 @@ const STREAM_WINDOW: u32 = 1 << 20;
 pub(super) const MAX_HEADERS: usize = 1000;
 
 /// The way to one origin.
-pub(super) struct Lane {
+pub(super) struct HostClient {
     /// For a host that is known to speak HTTP/2: whatever is asked at once goes over one connection.
     one_connection: Option<reqwest::Client>,
     /// For any host: a connection for each request under way, until the host turns out to speak HTTP/2. So nothing
@@ -42,8 +42,8 @@ pub(super) struct Lane {
     pub(super) host: String,
 }
 
-impl Lane {
-    /// A lane without connections; `outward` if a registry led here. Returns warnings too: files of trust that were
+impl HostClient {
+    /// A host_client without connections; `guarded_resolver` if a registry led here. Returns warnings too: files of trust that were
     /// passed over.
     pub(super) fn new(
         url: &Url,
@@ -51,7 +51,7 @@ impl Lane {
         profile: &TlsProfile,
         certs_name: &str,
         known: Protocol,
-        outward: Option<&Outward>,
+        guarded_resolver: Option<&GuardedResolver>,
     ) -> Result<(Self, Vec<String>), TransportError> {
         let host = authority(url);
         let tls = profile
@@ -62,27 +62,27 @@ impl Lane {
             })?;
         let clients = Clients {
             tls: tls.config,
-            dialer: Dialer::new(settings.pace.connect),
+            dialer: Dialer::new(settings.timeouts.connect),
             settings: settings.clone(),
-            outward: outward.cloned(),
+            guarded_resolver: guarded_resolver.cloned(),
             // Go's clients never send loopback through a proxy, and neither do people expect it.
             is_direct: url.host().is_some_and(|host| is_loopback(&host)),
             host: host.clone(),
         };
         let may_share = url.scheme() == "https" && known == Protocol::Http2;
-        let lane = Self {
+        let host_client = Self {
             one_connection: may_share.then(|| clients.only_http2()).transpose()?,
             any: clients.any()?,
             limiter: Limiter::new(settings.jobs),
             profile: profile.clone(),
-            first_pause: settings.pace.first_pause,
+            first_pause: settings.timeouts.first_pause,
             dialer: clients.dialer.clone(),
             identities: tls.identities,
             has_answered: AtomicBool::new(false),
             clients,
             host,
         };
-        Ok((lane, tls.warnings))
+        Ok((host_client, tls.warnings))
     }
 
     /// What the host speaks, as far as is known.
@@ -134,12 +134,12 @@ impl Lane {
     }
 }
 
-/// What the clients of a lane have in common.
+/// What the clients of a host_client have in common.
 struct Clients {
     tls: rustls::ClientConfig,
     dialer: Dialer,
     settings: TransportSettings,
-    outward: Option<Outward>,
+    guarded_resolver: Option<GuardedResolver>,
     /// No proxy leads there.
     is_direct: bool,
     host: String,
@@ -167,7 +167,7 @@ impl Clients {
     fn only_http1(&self) -> Result<reqwest::Client, TransportError> {
         let mut tls = self.tls.clone();
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let patience = self.settings.pace.connect;
+        let patience = self.settings.timeouts.connect;
         self.built(self.common(tls)?.http1_only().timeout(patience))
     }
 
@@ -178,8 +178,8 @@ impl Clients {
         } else {
             self.settings.proxies.apply(builder)?
         };
-        if let Some(outward) = &self.outward {
-            builder = builder.dns_resolver(Arc::new(outward.clone()));
+        if let Some(guarded_resolver) = &self.guarded_resolver {
+            builder = builder.dns_resolver(Arc::new(guarded_resolver.clone()));
         }
         Ok(builder
             .tls_backend_preconfigured(tls)

@@ -1,4 +1,4 @@
-//! What was shown to a registry to be let in, so that it is not printed when the registry repeats it in an error.
+//! What was redactor to a registry to be let in, so that it is not printed when the registry repeats it in an error.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,9 +13,9 @@ const SHORTEST: usize = 4;
 
 /// The forms of one `Authorization`, the longest first.
 #[derive(Default)]
-pub(super) struct Shown(Vec<Secret>);
+pub(super) struct Redactor(Vec<Secret>);
 
-impl Shown {
+impl Redactor {
     /// The value whole, without its scheme, and what Basic is made of: the pair, and the password.
     pub(super) fn in_header(value: &HeaderValue) -> Self {
         let Ok(value) = value.to_str() else {
@@ -40,7 +40,7 @@ impl Shown {
         Self(forms)
     }
 
-    /// The text with stars in place of what was shown.
+    /// The text with stars in place of what was redactor.
     pub(super) fn hidden_in(&self, text: &str) -> String {
         self.0.iter().fold(text.to_owned(), |text, form| {
             text.replace(form.reveal(), STARS)
@@ -54,20 +54,20 @@ mod tests {
 
     #[test]
     fn no_form_of_it_is_left() {
-        let shown = Shown::in_header(&HeaderValue::from_static("Basic dTpodW50ZXIy"));
+        let redactor = Redactor::in_header(&HeaderValue::from_static("Basic dTpodW50ZXIy"));
         for (text, hidden) in [
             ("got Basic dTpodW50ZXIy.", "got ***."),
             ("got dTpodW50ZXIy", "got ***"),
             ("u:hunter2 / hunter2", "*** / ***"),
             ("nothing", "nothing"),
         ] {
-            assert_eq!(shown.hidden_in(text), hidden);
+            assert_eq!(redactor.hidden_in(text), hidden);
         }
-        let shown = Shown::in_header(&HeaderValue::from_static("Bearer tok1"));
-        assert_eq!(shown.hidden_in("Bearer tok1, tok1"), "***, ***");
-        let short = Shown::in_header(&HeaderValue::from_static("Basic dTpw"));
+        let redactor = Redactor::in_header(&HeaderValue::from_static("Bearer tok1"));
+        assert_eq!(redactor.hidden_in("Bearer tok1, tok1"), "***, ***");
+        let short = Redactor::in_header(&HeaderValue::from_static("Basic dTpw"));
         assert_eq!(short.hidden_in("up, dTpw"), "up, ***");
-        let padded = Shown::in_header(&HeaderValue::from_static("Basic dTpodW50ZXI="));
+        let padded = Redactor::in_header(&HeaderValue::from_static("Basic dTpodW50ZXI="));
         assert_eq!(padded.hidden_in("dTpodW50ZXI"), "***");
     }
 }

@@ -9,7 +9,7 @@ use crate::spec::Digest;
 
 /// Shared by everyone who uses the repository in this run.
 #[derive(Default)]
-pub(super) struct Memory {
+pub(super) struct RepositoryState {
     state: Mutex<State>,
     /// Held while the fallback tag of a subject is read and written.
     pub(super) fallback: tokio::sync::Mutex<()>,
@@ -26,7 +26,7 @@ struct State {
     waited_in_vain: bool,
 }
 
-impl Memory {
+impl RepositoryState {
     /// Something is there from now on, though not everywhere in the registry need know it at once.
     pub(super) fn pushed(&self, path: String) {
         self.state().pushed.insert(path);
