@@ -1,4 +1,4 @@
-# polyarch alone: `docker run ghcr.io/polyarch/polyarch publish …`, and a plugin for Woodpecker and Drone.
+# The static binary only: for `docker run ghcr.io/polyarch/polyarch publish …`, and as a plugin for Woodpecker and Drone.
 FROM scratch
 ARG TARGETARCH
 COPY --chmod=755 dist/polyarch-linux-${TARGETARCH} /polyarch

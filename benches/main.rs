@@ -1,7 +1,7 @@
 //! The benchmarks. `cargo bench` needs nothing but this repository; `cargo bench -- compare` and
 //! `cargo bench -- copies` run whichever other tools are on PATH beside it (and the `registry` of the distribution
-//! project for the copies). The results go to `docs/benchmarks/*.json`, from which `scripts/plot-benchmarks` makes
-//! `docs/benchmarks.md` and its plots; `scripts/bench` does all of it.
+//! project for the copies). The results go to `docs/benchmarks/*.json`, from which `scripts/bench/plot` makes
+//! `docs/benchmarks.md` and its plots; `scripts/bench/run` does all of it.
 //!
 //! Nothing is asserted here: what must not get worse is in `tests/it/performance`.
 

@@ -28,7 +28,7 @@ async function run (options) {
     assertNowhere(secrets, files)
   }
   const result = await runAction(root, binary, { ...rest, env, with: { ...credentials, ...rest.with }, inspect })
-  assert.ok(processes.some((line) => line.includes('scripts/action')), 'the processes were not seen')
+  assert.ok(processes.some((line) => line.includes('scripts/action/run')), 'the processes were not seen')
   result.debug = result.log.filter((line) => line.startsWith('debug: '))
   assertNowhere(secrets, {
     'the log': result.log.join('\n'),

@@ -61,9 +61,9 @@ export async function run (root, binary, { with: given = {}, env = {}, machine =
 
 async function runIn (directory, root, binary, given, env, [os, arch]) {
   const at = (name) => join(directory, name)
-  for (const name of ['action/dist', 'action/scripts', 'workspace', 'temp', 'home']) mkdirSync(at(name), { recursive: true })
+  for (const name of ['action/dist', 'action/scripts/action', 'workspace', 'temp', 'home']) mkdirSync(at(name), { recursive: true })
   const action = readAction(join(root, 'action.yml'))
-  copyFileSync(join(root, 'scripts/action'), at('action/scripts/action'))
+  copyFileSync(join(root, 'scripts/action/run'), at('action/scripts/action/run'))
   for (const name of ['amd64', 'arm64']) symlinkSync(binary, at(`action/dist/polyarch-linux-${name}`))
 
   const github = { token: 'ghs_tokenOfTheJob', actor: 'octocat', action_path: at('action'), workspace: at('workspace') }

@@ -1,6 +1,6 @@
 //! Every fault of a registry or of the network that must be survived or refused: the real binary, over HTTP/1.1
 //! and HTTP/2, and for each case what the reader of the log sees, the exit code, what is visible in the registries
-//! afterwards, the time and the memory that it took. The table of `docs/reliability.md` is made of the outcomes.
+//! afterwards, the time and the memory that it took. The table of `docs/faults.md` is made of the outcomes.
 
 mod bodies;
 mod breaks;

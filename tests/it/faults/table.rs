@@ -1,4 +1,4 @@
-//! The outcomes as the table of `docs/reliability.md`, between two markers. What is around them is written by
+//! The outcomes as the table of `docs/faults.md`, between two markers. What is around them is written by
 //! hand. `POLYARCH_BLESS=1` writes the table instead of comparing it.
 
 use std::{
@@ -23,7 +23,7 @@ pub(super) fn check(groups: &[Group]) {
     let highest = HIGHEST.load(Ordering::Relaxed);
     println!("the most memory of a run: {highest} KiB");
     let path = file();
-    let text = std::fs::read_to_string(&path).expect("docs/reliability.md");
+    let text = std::fs::read_to_string(&path).expect("docs/faults.md");
     let (before, rest) = text.split_once(BEGIN).expect("the marker of the begin");
     let (now, after) = rest.split_once(END).expect("the marker of the end");
     if std::env::var_os("POLYARCH_BLESS").is_some_and(|value| value == "1") {
@@ -32,12 +32,12 @@ pub(super) fn check(groups: &[Group]) {
     }
     assert!(
         now == table,
-        "docs/reliability.md is not what the run gives; with POLYARCH_BLESS=1 it is written anew:\n{table}"
+        "docs/faults.md is not what the run gives; with POLYARCH_BLESS=1 it is written anew:\n{table}"
     );
 }
 
 fn file() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reliability.md")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/faults.md")
 }
 
 fn written(groups: &[Group]) -> String {

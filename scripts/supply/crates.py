@@ -1,15 +1,15 @@
-"""What cargo knows of the crates that polyarch is made of, for scripts/sbom and scripts/dependencies."""
+"""Reads the dependency tree from cargo, for scripts/supply/sbom and scripts/supply/dependencies."""
 import functools
 import json
 import pathlib
 import subprocess
 import tomllib
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def checksums():
-    """The SHA-256 of each crate's archive, by name and version."""
+    """Returns the SHA-256 of each crate archive by name and version."""
     lock = tomllib.loads((ROOT / "Cargo.lock").read_text())
     return {
         (package["name"], package["version"]): package["checksum"]
@@ -19,7 +19,7 @@ def checksums():
 
 
 class Tree:
-    """The crates of one target, without those that only tests need."""
+    """The crates of one target, without development dependencies."""
 
     def __init__(self, target):
         self._target = target
@@ -30,20 +30,20 @@ class Tree:
         self.root = self._packages[metadata["resolve"]["root"]]
 
     def direct(self):
-        """What Cargo.toml asks for, for the binary."""
+        """Returns the names of the direct dependencies of the binary."""
         return sorted({package["name"] for package in self._of(self.root)})
 
     def linked_of(self, package):
-        """What is linked because of a crate."""
+        """Returns the dependencies of a crate that are linked."""
         linked = {other["id"] for other in self.linked()}
         return [other for other in self._of(package) if other["id"] in linked]
 
     def linked(self):
-        """Everything that is linked, polyarch included: no macros."""
+        """Returns all linked crates including polyarch, without procedural macros."""
         return self._listed("normal,no-proc-macro")
 
     def built(self):
-        """Everything that is compiled to make the binary: macros and what build scripts use, too."""
+        """Returns all compiled crates, including procedural macros and build dependencies."""
         return self._listed("normal,build")
 
     def _of(self, package):
@@ -53,7 +53,7 @@ class Tree:
 
     @functools.cache
     def _listed(self, edges):
-        # Metadata knows every feature that anything asks for; only `tree` leaves out what tests ask for.
+        # `cargo metadata` unites the features of all dependencies; only `cargo tree` leaves out those for tests.
         command = ["tree", f"--target={self._target}", f"--edges={edges}", "--prefix=none", "--format={p}"]
         listed = {tuple(line.split()[:2]) for line in cargo(*command).splitlines()}
         found = [

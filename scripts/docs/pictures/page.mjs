@@ -1,4 +1,4 @@
-// Markdown as a page in the manner of GitHub. usage: page.mjs NODE_MODULES FILE.md
+// Renders Markdown as a page in the style of GitHub. usage: page.mjs NODE_MODULES FILE.md
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
