@@ -25,6 +25,7 @@
 //! | [`spec`] | OCI and Docker data; no I/O, knows nobody |
 //! | [`address`] | which hosts are inside: this machine, a private network |
 //! | [`environment`] | the process environment, as a value |
+//! | `sync` | a mutex without poisoning |
 
 pub mod address;
 pub mod auth;
@@ -48,4 +49,5 @@ pub mod resolve;
 pub mod sources;
 pub mod spec;
 pub mod stores;
+mod sync;
 pub mod transport;

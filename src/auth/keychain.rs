@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::config::{Config, HelperChoice};
@@ -17,6 +17,7 @@ use super::{
     Secret, scoped, variables,
 };
 use crate::environment::Environment;
+use crate::sync::Mutex;
 
 /// All credentials that the environment gives access to. Cheap to clone; clones share
 /// what was read.
@@ -81,10 +82,7 @@ impl Keychain {
     }
 
     fn secrets(&self) -> std::sync::MutexGuard<'_, Vec<Secret>> {
-        self.shared
-            .secrets
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.shared.secrets.lock()
     }
 
     fn remember_secret(&self, credential: &Credential) {

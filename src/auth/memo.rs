@@ -3,9 +3,11 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::OnceCell;
+
+use crate::sync::Mutex;
 
 /// One cell for each question.
 pub(super) struct Memo<K, V> {
@@ -26,7 +28,7 @@ impl<K: Eq + Hash, V: Clone> Memo<K, V> {
         F: Future<Output = V>,
     {
         let cell = {
-            let mut cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut cells = self.cells.lock();
             Arc::clone(cells.entry(key).or_default())
         };
         cell.get_or_init(|| work).await.clone()

@@ -4,8 +4,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -13,6 +11,7 @@ use bytes::Bytes;
 use crate::disk::{self, Access, Durability, NewFile};
 use crate::environment::Environment;
 use crate::spec::Descriptor;
+use crate::sync::Mutex;
 
 /// The most bytes of a config that is kept; most have a few thousand.
 const MAX_BYTES: u64 = 64 << 10;
@@ -86,7 +85,7 @@ impl Configs {
 
     /// Removes the oldest where there are too many, a quarter at once so that it is seldom done.
     fn make_room(&self, directory: &Path) {
-        let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut count = self.count.lock();
         let now = count.map_or_else(|| aged(directory).len(), |count| count + 1);
         *count = Some(now);
         if now <= MAX_FILES {

@@ -2,7 +2,7 @@
 //! goes to each registry once; a second repository there mounts it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use futures_util::future::try_join_all;
 use tokio::sync::{OnceCell, Semaphore};
@@ -13,6 +13,7 @@ use crate::progress::{BlobOutcome, Event, Observed};
 use crate::registry::Access;
 use crate::spec::{Digest, RegistryHost, Repository};
 use crate::stores::Stores;
+use crate::sync::Mutex;
 
 /// From this size on a blob counts as large: few of them are moved at once, because each holds buffers.
 const LARGE: u64 = 4 << 20;
@@ -132,7 +133,7 @@ impl<'a> BlobMover<'a> {
 
     fn home(&self, repository: &Repository, transfer: &BlobTransfer) -> FirstHome {
         let key = (repository.registry().clone(), transfer.blob.digest.clone());
-        let mut homes = self.homes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut homes = self.homes.lock();
         Arc::clone(homes.entry(key).or_default())
     }
 }

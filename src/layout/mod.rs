@@ -15,7 +15,7 @@ mod tar_index;
 mod write;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use tempfile::TempDir;
 
@@ -24,6 +24,7 @@ pub use reference::{LayoutKind, LayoutReference, LayoutReferenceError};
 use crate::content::{FailureKind, ManifestName, StoreError};
 use crate::disk::{self, Durability};
 use crate::spec::{Descriptor, Manifest};
+use crate::sync::Mutex;
 use archive::Archive;
 use failure::Failure;
 use place::{Directory, Place};
@@ -118,7 +119,7 @@ impl Layout {
     /// Makes an archive appear under its name; does nothing for a directory. Afterwards reads come
     /// from the archive, and it can no longer be written to.
     pub async fn finish(&self) -> Result<(), StoreError> {
-        let staging = lock(&self.staging).take();
+        let staging = self.staging.lock().take();
         let Some(staging) = staging else {
             return Ok(());
         };
@@ -202,8 +203,4 @@ async fn blocking<T: Send + 'static>(
         Ok(done) => done,
         Err(gone) => Err(Failure::new(FailureKind::Other, gone.to_string())),
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

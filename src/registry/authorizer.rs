@@ -3,7 +3,7 @@
 
 mod refusal;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use http::HeaderValue;
 use tokio::time::Instant;
@@ -15,6 +15,7 @@ use super::token_client::{TokenClient, realm_host};
 use crate::auth::{Candidate, Credential, Realm, Scope, Search, Secret, Token, well_known_realm};
 use crate::content::StoreError;
 use crate::spec::RegistryHost;
+use crate::sync::Mutex;
 
 pub(super) use refusal::{AuthOutcome, Trials};
 
@@ -111,7 +112,7 @@ impl Authorizer {
 
     /// Adds what the run will need.
     pub(super) fn declare(&self, scope: Scope) {
-        let mut scopes = self.scopes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut scopes = self.scopes.lock();
         scopes.push(scope);
         *scopes = Scope::normalise(std::mem::take(&mut *scopes));
     }
@@ -196,13 +197,13 @@ impl Authorizer {
 
     /// Everything the run has declared.
     fn declared(&self) -> Vec<Scope> {
-        let scopes = self.scopes.lock().unwrap_or_else(PoisonError::into_inner);
+        let scopes = self.scopes.lock();
         scopes.clone()
     }
 
     /// What has been declared of the repositories of a call.
     fn wanted(&self, call: &Call) -> Vec<Scope> {
-        let scopes = self.scopes.lock().unwrap_or_else(PoisonError::into_inner);
+        let scopes = self.scopes.lock();
         let repositories = [Some(&call.repository), call.reads.as_ref()];
         let is_of_call = |scope: &&Scope| {
             let mut paths = repositories.iter().flatten().map(|it| it.path());
@@ -273,7 +274,7 @@ impl Authorizer {
     }
 
     fn shown(&self) -> std::sync::MutexGuard<'_, Shown> {
-        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shown.lock()
     }
 }
 

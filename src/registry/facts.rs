@@ -2,11 +2,12 @@
 //! fact costs a request, a right one saves a round trip.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::spec::RegistryHost;
+use crate::sync::Mutex;
 
 /// What is known of one registry.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +67,6 @@ impl Facts {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<RegistryHost, HostFacts>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }

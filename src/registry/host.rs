@@ -2,7 +2,7 @@
 //! another scheme), try again within the budget.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -16,6 +16,7 @@ use super::scheme::Schemes;
 use super::state::RepositoryState;
 use crate::content::StoreError;
 use crate::spec::RegistryHost;
+use crate::sync::Mutex;
 use crate::transport::{
     Body, Protocol, Request, Response, Retries, TlsProfile, Transport, TransportError, check_hop,
     is_retryable_status, may_carry_authorization,
@@ -94,7 +95,7 @@ impl Host {
 
     /// What this run remembers of a repository.
     pub(super) fn state(&self, path: &str) -> Arc<RepositoryState> {
-        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut states = self.states.lock();
         Arc::clone(states.entry(path.to_owned()).or_default())
     }
 

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use super::authorizer::Authorizer;
 use super::facts::Facts;
@@ -12,6 +12,7 @@ use super::repository::RegistryRepository;
 use crate::auth::{Candidate, Keychain, Scope};
 use crate::content::{FailureKind, StoreError};
 use crate::spec::{RegistryHost, Repository};
+use crate::sync::Mutex;
 use crate::transport::{TlsProfile, Transport};
 
 /// What a run needs a repository for. It decides the scope of the token.
@@ -121,7 +122,7 @@ impl Registries {
     }
 
     fn host(&self, registry: &RegistryHost) -> Result<Arc<Host>, StoreError> {
-        let mut hosts = self.0.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut hosts = self.0.hosts.lock();
         if let Some(host) = hosts.get(registry) {
             return Ok(Arc::clone(host));
         }

@@ -1,13 +1,12 @@
 //! http or https: where both are allowed, the first answer decides. On this machine plain HTTP is tried first,
 //! as Docker's users expect of `localhost:5000`; where the user said `--insecure`, TLS is.
 
-use std::sync::{Mutex, PoisonError};
-
 use http::{StatusCode, header};
 use url::Url;
 
 use super::call::Answer;
 use crate::spec::RegistryHost;
+use crate::sync::Mutex;
 
 /// The two addresses of a registry, and which one is right.
 pub(super) struct Schemes {
@@ -98,7 +97,7 @@ impl Schemes {
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

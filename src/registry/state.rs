@@ -1,11 +1,11 @@
 //! What this run remembers of one repository: what it has pushed there, uploads that stand open.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
 
 use url::Url;
 
 use crate::spec::Digest;
+use crate::sync::Mutex;
 
 /// Shared by everyone who uses the repository in this run.
 #[derive(Default)]
@@ -88,6 +88,6 @@ impl RepositoryState {
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }

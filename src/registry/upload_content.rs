@@ -1,8 +1,8 @@
 //! The bytes of a blob on their way from one place to another: readable again from any point that was passed
 //! before, each hashed once, the last piece held back until the digest of the whole is known to be right.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
@@ -11,6 +11,7 @@ use futures_util::{StreamExt as _, stream};
 use super::call::Outcome;
 use crate::content::{BlobStream, FailureKind, Store, StoreError};
 use crate::spec::{Descriptor, Hasher};
+use crate::sync::Mutex;
 
 /// How far apart the points are from which hashing can go on.
 pub(super) const CHECKPOINT: u64 = 8 << 20;
@@ -55,11 +56,7 @@ impl Content {
 
     /// Why the source could not be read to its end, if that is what happened.
     pub(super) fn failure(&self) -> Option<StoreError> {
-        self.shared
-            .failure
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
+        self.shared.failure.lock().take()
     }
 
     /// The `length` bytes from `offset` on. The last piece of the blob is held back until the digest of the
@@ -70,11 +67,7 @@ impl Content {
         length: u64,
     ) -> Outcome<BoxStream<'static, Result<Bytes, String>>> {
         let (start, hasher) = {
-            let mut checkpoints = self
-                .shared
-                .checkpoints
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut checkpoints = self.shared.checkpoints.lock();
             checkpoints.retain(|(at, _)| *at <= offset);
             checkpoints
                 .last()
@@ -102,11 +95,7 @@ impl Content {
                 Ok(None) => Ok(None),
                 Err(error) => {
                     let text = error.to_string();
-                    *reader
-                        .shared
-                        .failure
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner) = Some(error);
+                    *reader.shared.failure.lock() = Some(error);
                     Err(text)
                 }
             }
@@ -166,11 +155,7 @@ impl Reader {
     /// Notes the state of the hash, if the last one is far back or the next part begins here: nothing is read or
     /// hashed for that one twice.
     fn checkpoint(&self) {
-        let mut checkpoints = self
-            .shared
-            .checkpoints
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut checkpoints = self.shared.checkpoints.lock();
         let last = checkpoints.last().map_or(0, |(at, _)| *at);
         let is_due = self.position >= last + CHECKPOINT;
         if is_due || (self.position == self.until && self.position > last) {

@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::io::Write as _;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -12,6 +11,7 @@ use super::github::neutral;
 use super::tree::human_size;
 use crate::progress::{BlobOutcome, Event, Observer};
 use crate::spec::Digest;
+use crate::sync::Mutex;
 
 /// How often a log line tells how far a blob is.
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -65,7 +65,7 @@ impl Console {
     }
 
     fn blob_bytes(&self, digest: &Digest, size: u64, target: &str, done: u64) {
-        let mut blobs = self.blobs.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut blobs = self.blobs.lock();
         let shown = blobs
             .entry((digest.clone(), target.to_owned()))
             .or_insert_with(|| Shown {
@@ -99,11 +99,7 @@ impl Console {
 
     fn blob_done(&self, digest: &Digest, size: u64, target: &str, how: BlobOutcome<'_>) {
         let key = (digest.clone(), target.to_owned());
-        let shown = self
-            .blobs
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&key);
+        let shown = self.blobs.lock().remove(&key);
         if let Some(bar) = shown.and_then(|shown| shown.bar) {
             bar.finish_and_clear();
             self.bars.remove(&bar);

@@ -1,8 +1,7 @@
 //! Keeps what a person should know, wherever in a run it is found out, until the reports are written.
 
-use std::sync::{Mutex, PoisonError};
-
 use crate::progress::{Event, Observed, Observer};
+use crate::sync::Mutex;
 
 /// More than a report shows.
 const MOST: usize = 1000;
@@ -24,10 +23,7 @@ impl Recorder {
 
     /// Severity (`notice` or `warning`) and text of what was told so far, each once.
     pub fn told(&self) -> Vec<(&'static str, String)> {
-        self.told
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.told.lock().clone()
     }
 }
 
@@ -39,7 +35,7 @@ impl Observer for Recorder {
             _ => None,
         };
         if let Some((severity, text)) = told {
-            let mut all = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut all = self.told.lock();
             if all.len() < MOST && !all.iter().any(|it| *it == (severity, text.to_owned())) {
                 all.push((severity, text.to_owned()));
             }

@@ -2,7 +2,7 @@
 //! One call is one try; who calls decides whether to try again.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -20,6 +20,7 @@ use super::retry::{Budget, Retries};
 use super::settings::TransportSettings;
 use super::tls::TlsProfile;
 use crate::progress::{Event, Observed};
+use crate::sync::Mutex;
 
 /// One request, for one try.
 pub struct Request {
@@ -376,10 +377,7 @@ impl Transport {
     }
 
     fn clients(&self) -> std::sync::MutexGuard<'_, HashMap<ClientKey, Arc<HostClient>>> {
-        self.0
-            .clients
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.0.clients.lock()
     }
 }
 

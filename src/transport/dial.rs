@@ -5,8 +5,8 @@ use std::any::Any;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -14,6 +14,8 @@ use hyper_util::client::legacy::connect::Connection;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tower::{Layer, Service};
+
+use crate::sync::Mutex;
 
 /// How long a connection that nobody took is worth keeping: a server closes it some time.
 const KEPT: Duration = Duration::from_secs(10);
@@ -109,7 +111,7 @@ impl Dialer {
 
 impl Shared {
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// A dial has ended: its outcome goes to whoever has waited longest.

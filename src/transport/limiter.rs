@@ -1,11 +1,13 @@
 //! How many requests to one host are under way at once. A host that says "too many" gets fewer: halved
 //! at each such answer, one more for each full round of successes.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
+
+use crate::sync::Mutex;
 
 /// The gate before one host. Requests with a body that streams pass without taking a place: what they send
 /// may come from the same host, and two that wait for each other's place would wait for ever.
@@ -112,7 +114,7 @@ impl Limiter {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

@@ -1,12 +1,13 @@
 //! When a request is tried again, after how long, and when enough is enough.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, StatusCode, header};
 use tokio::time::Instant;
 
 use crate::progress::{Event, Observed};
+use crate::sync::Mutex;
 
 /// The longest pause that we choose ourselves.
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
@@ -58,10 +59,7 @@ impl Budget {
     /// Takes out of the budget what was `lost` by waiting in vain until now, and a wait of `pause` from now on; `false`
     /// if that no longer fits.
     pub(super) fn take(&self, lost: Duration, pause: Duration) -> bool {
-        let mut spent = self
-            .state
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut spent = self.state.lock();
         let now = Instant::now();
         let end = now + pause;
         let from = now
