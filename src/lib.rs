@@ -22,6 +22,7 @@
 //! | [`interrupt`] | somebody wants the run to end early |
 //! | [`progress`] | what happens on the way, told to whoever shows it |
 //! | [`disk`] | files: atomic writes, locks, bounded reads |
+//! | [`text`] | text that is safe to show in a terminal or a log |
 //! | [`spec`] | OCI and Docker data; no I/O, knows nobody |
 //! | [`address`] | which hosts are inside: this machine, a private network |
 //! | [`environment`] | the process environment, as a value |
@@ -50,4 +51,5 @@ pub mod sources;
 pub mod spec;
 pub mod stores;
 mod sync;
+pub mod text;
 pub mod transport;

@@ -7,12 +7,10 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Deserializer};
 
 use super::Secret;
+use crate::spec::limits::MAX_JSON_DEPTH;
 
 /// The largest answer of a token server in bytes.
 pub const MAX_TOKEN_ANSWER: usize = 64 * 1024;
-
-/// How deep its JSON may be nested.
-const MAX_DEPTH: usize = 64;
 
 /// The lifetime of a token whose answer tells none, or none that makes sense.
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(60);
@@ -41,7 +39,7 @@ pub enum TokenError {
     #[error("the answer of the token server is larger than {MAX_TOKEN_ANSWER} bytes")]
     TooLarge,
     /// Nested too deeply.
-    #[error("the answer of the token server is nested deeper than {MAX_DEPTH} levels")]
+    #[error("the answer of the token server is nested deeper than {MAX_JSON_DEPTH} levels")]
     TooDeep,
     /// Not the JSON of a token.
     #[error(
@@ -80,7 +78,7 @@ impl Token {
         if body.len() > MAX_TOKEN_ANSWER {
             return Err(TokenError::TooLarge);
         }
-        if depth(body) > MAX_DEPTH {
+        if depth(body) > MAX_JSON_DEPTH {
             return Err(TokenError::TooDeep);
         }
         // serde takes a list for the fields in their order.
@@ -232,8 +230,8 @@ mod tests {
             let (open, close) = ("[".repeat(depth - 1), "]".repeat(depth - 1));
             format!(r#"{{"token": "hunter2", "x": {open}{close}}}"#)
         };
-        assert!(parse(&deep(MAX_DEPTH)).is_ok());
-        assert_eq!(parse(&deep(MAX_DEPTH + 1)), Err(TokenError::TooDeep));
+        assert!(parse(&deep(MAX_JSON_DEPTH)).is_ok());
+        assert_eq!(parse(&deep(MAX_JSON_DEPTH + 1)), Err(TokenError::TooDeep));
         assert_eq!(parse("{}"), Err(TokenError::NoToken));
         assert_eq!(parse(r#"{"token": ""}"#), Err(TokenError::NoToken));
         assert_eq!(parse(r#"{"token": "a\nb"}"#), Err(TokenError::NotPrintable));

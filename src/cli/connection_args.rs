@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::spec::limits::MAX_MANIFEST;
+
 /// How registries are spoken to.
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Registries")]
@@ -25,7 +27,7 @@ pub(super) struct ConnectionArgs {
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_patience)]
     pub(super) idle_timeout: Duration,
     /// The largest manifest that is read, in bytes
-    #[arg(long, value_name = "BYTES", default_value_t = 4 << 20)]
+    #[arg(long, value_name = "BYTES", default_value_t = MAX_MANIFEST)]
     pub(super) max_manifest: u64,
     /// Neither use nor keep what saves the next run round trips
     #[arg(long)]

@@ -20,13 +20,11 @@ use crate::plan::{Place, docker_json};
 use crate::progress::Event;
 use crate::registry::Access;
 use crate::report::{tree_of_image, tree_of_index, tree_of_other};
+use crate::spec::limits::MAX_CONFIG;
 use crate::spec::{
     Descriptor, Digest, Family, ImageConfig, Index, JsonStyle, Manifest, MediaType, Platform,
     Reference, compact_for_go, indent, parse, write,
 };
-
-/// The most bytes of an image config that are read for its platform.
-const MAX_CONFIG: u64 = 4 << 20;
 
 pub(super) async fn run(
     arguments: &InspectArgs,

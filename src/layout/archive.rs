@@ -5,10 +5,11 @@ use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
-use super::place::{MAX_MANIFEST, check_version, parse_index};
+use super::place::{check_version, parse_index};
 use super::region::Region;
 use super::tar_index::{self, Members, Span};
 use crate::disk;
+use crate::spec::limits::MAX_MANIFEST;
 use crate::spec::{Digest, Manifest};
 
 /// How a file starts that is not a plain tar archive, and what unpacks it.

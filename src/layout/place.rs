@@ -12,11 +12,8 @@ use super::failure::Failure;
 use super::region::Region;
 use crate::content::ManifestName;
 use crate::disk::{self, Durability};
+use crate::spec::limits::MAX_MANIFEST;
 use crate::spec::{self, BYTE_ORDER_MARK, Descriptor, Digest, Index, Manifest, MediaType};
-
-/// The largest manifest or index that is read or written: 4 MiB, what registries agree on.
-/// <https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#pushing-manifests>.
-pub(super) const MAX_MANIFEST: u64 = 4 * 1024 * 1024;
 
 /// The version of the layout that exists.
 const LAYOUT_VERSION: &str = "1.0.0";

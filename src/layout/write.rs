@@ -10,8 +10,9 @@ use tokio::sync::mpsc::Receiver;
 
 use super::catalog;
 use super::failure::Failure;
-use super::place::{Directory, MAX_MANIFEST, Place, version_file};
+use super::place::{Directory, Place, version_file};
 use crate::disk::{self, Access, Durability, Lock, NewFile};
+use crate::spec::limits::MAX_MANIFEST;
 use crate::spec::{self, Descriptor, Digest, Hasher, Index, JsonStyle, Manifest, MediaType, Tag};
 
 const LOCK: &str = ".polyarch.lock";

@@ -1,9 +1,7 @@
 //! Why there is no plan, and what to try.
 
-use crate::spec::{Digest, MAX_INDEX_ENTRIES, MediaType, Platform};
-
-use super::flatten::MAX_DEPTH;
-use super::write::MAX_INDEX_SIZE;
+use crate::spec::limits::{MAX_INDEX_DEPTH, MAX_INDEX_ENTRIES, MAX_MANIFEST};
+use crate::spec::{Digest, MediaType, Platform};
 
 /// Why nothing can be published. Displayed as a fragment; what to try is in [`PlanError::hints`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,7 +41,7 @@ pub enum PlanError {
         images: usize,
     },
     /// Indexes in indexes in indexes.
-    #[error("{source_name} has indexes nested deeper than {MAX_DEPTH} levels, at {digest}")]
+    #[error("{source_name} has indexes nested deeper than {MAX_INDEX_DEPTH} levels, at {digest}")]
     TooDeep {
         /// The source.
         source_name: String,
@@ -54,7 +52,7 @@ pub enum PlanError {
     #[error("the index would have {0} entries; at most {MAX_INDEX_ENTRIES} are possible")]
     TooManyEntries(usize),
     /// More bytes than registries take.
-    #[error("the index would have {0} bytes; registries take at most {MAX_INDEX_SIZE}")]
+    #[error("the index would have {0} bytes; registries take at most {MAX_MANIFEST}")]
     TooLarge(usize),
     /// Platforms that were asked for and are in no source.
     #[error(

@@ -4,13 +4,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::spec::limits::MAX_INDEX_DEPTH;
 use crate::spec::{Descriptor, Digest, Manifest, Platform, attestation};
 
 use super::error::PlanError;
 use super::input::{Node, Options, Source, Style};
-
-/// The most indexes on the way from a source to an image.
-pub(super) const MAX_DEPTH: usize = 3;
 
 /// An entry of the index to be.
 #[derive(Clone)]
@@ -152,7 +150,7 @@ impl<'a> Walk<'a> {
             if !child.is_index() {
                 let entry = self.entry(child, Origin::Index);
                 self.push(entry);
-            } else if depth < MAX_DEPTH {
+            } else if depth < MAX_INDEX_DEPTH {
                 self.children(child, depth + 1)?;
             } else {
                 return Err(PlanError::TooDeep {

@@ -11,9 +11,8 @@ use super::{
     copy, docker_json, image_of,
 };
 use crate::fuzzing::{parts, text};
-use crate::spec::{
-    Descriptor, Digest, ImageConfig, MAX_INDEX_ENTRIES, Manifest, MediaType, Platform, parse,
-};
+use crate::spec::limits::MAX_INDEX_ENTRIES;
+use crate::spec::{Descriptor, Digest, ImageConfig, Manifest, MediaType, Platform, parse};
 
 /// Documents of a registry, the first part the person's choices: parsed, looked into, planned. Whatever they are,
 /// there is an error or an index that is what the plan says it is.

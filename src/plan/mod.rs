@@ -22,9 +22,8 @@ mod write;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::spec::{
-    Annotations, Descriptor, Digest, Index, MAX_INDEX_ENTRIES, Manifest, MediaType, attestation,
-};
+use crate::spec::limits::MAX_INDEX_ENTRIES;
+use crate::spec::{Annotations, Descriptor, Digest, Index, Manifest, MediaType, attestation};
 
 use annotate::Routed;
 pub use copy::{copy, image_of};

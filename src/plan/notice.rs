@@ -1,6 +1,7 @@
 //! What a person should know about a plan that is carried out all the same.
 
-use crate::spec::{Descriptor, Digest, Manifest, Printable};
+use crate::spec::{Descriptor, Digest, Manifest};
+use crate::text::Printable;
 
 use super::annotate::Routed;
 use super::error::listed;

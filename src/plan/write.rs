@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::spec::limits::MAX_MANIFEST;
 use crate::spec::{
     Annotations, Descriptor, Digest, Document, Family, Index, JsonStyle, Manifest, MediaType,
     Platform, write,
@@ -14,10 +15,6 @@ use super::flatten::Entry;
 use super::input::{MediaTypeChoice, Options, Style};
 use super::notice::Notice;
 use super::select::Sources;
-
-/// The most bytes of an index: the limit of the distribution specification for manifests
-/// (<https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#pushing-manifests>).
-pub(super) const MAX_INDEX_SIZE: usize = 4 * 1024 * 1024;
 
 /// What decides the media type.
 pub(super) struct Ingredients<'a> {
@@ -120,7 +117,7 @@ pub(super) fn manifest(index: Index, style: Style) -> Result<Manifest, PlanError
 
 /// Whether registries take an index of `size` bytes.
 pub(super) fn check_size(size: usize) -> Result<(), PlanError> {
-    if size > MAX_INDEX_SIZE {
+    if size as u64 > MAX_MANIFEST {
         return Err(PlanError::TooLarge(size));
     }
     Ok(())

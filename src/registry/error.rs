@@ -9,7 +9,8 @@ use super::registries::Access;
 use crate::auth::{Candidate, Credential};
 use crate::content::{FailureKind, StoreError};
 use crate::spec::{MediaType, RegistryHost};
-use crate::transport::{TransportError, clean};
+use crate::text::clean;
+use crate::transport::TransportError;
 
 /// The most characters of what a registry says that are shown.
 const MAX_SHOWN: usize = 300;

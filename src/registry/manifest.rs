@@ -9,7 +9,8 @@ use super::host::RetryCause;
 use super::repository::RegistryRepository;
 use crate::content::{FailureKind, ManifestName, StoreError};
 use crate::spec::{Descriptor, Digest, Manifest};
-use crate::transport::{TransportError, clean};
+use crate::text::clean;
+use crate::transport::TransportError;
 
 /// How often a manifest is sent again because its parts are not known everywhere in the registry yet.
 const MOST_WAITS_FOR_PARTS: u32 = 3;

@@ -12,7 +12,7 @@ use super::link::next_targets;
 use super::repository::RegistryRepository;
 use crate::content::{FailureKind, MAX_REFERRERS, ManifestName, Store as _, StoreError};
 use crate::spec::{Descriptor, Digest, Index, JsonStyle, Manifest, MediaType, Tag, parse, write};
-use crate::transport::clean;
+use crate::text::clean;
 
 /// The most pages of one list.
 const MOST_PAGES: usize = 100;

@@ -11,7 +11,7 @@ use super::host::Host;
 use super::repository::RegistryRepository;
 use crate::auth::{Candidate, Keychain, Scope};
 use crate::content::{FailureKind, StoreError};
-use crate::spec::{RegistryHost, Repository};
+use crate::spec::{RegistryHost, Repository, limits};
 use crate::sync::Mutex;
 use crate::transport::{TlsProfile, Transport};
 
@@ -58,9 +58,6 @@ impl RegistrySettings {
     }
 }
 
-/// The limit of a manifest unless an option raises it: 4 MiB, as the distribution project's.
-const DEFAULT_MAX_MANIFEST: u64 = 4 << 20;
-
 /// The registries of one run. Cheap to clone.
 #[derive(Clone)]
 pub struct Registries(Arc<Inner>);
@@ -83,7 +80,7 @@ impl Registries {
         facts: Facts,
     ) -> Self {
         if settings.max_manifest == 0 {
-            settings.max_manifest = DEFAULT_MAX_MANIFEST;
+            settings.max_manifest = limits::MAX_MANIFEST;
         }
         Self(Arc::new(Inner {
             transport,

@@ -124,7 +124,7 @@ pub(super) fn annotation_lines(annotations: &Annotations) -> Vec<String> {
 
 /// What a registry or a file said, as part of a line: without control characters, and not too long.
 pub(super) fn shown(text: &(impl ToString + ?Sized)) -> String {
-    crate::transport::clean(&text.to_string(), LONGEST)
+    crate::text::clean(&text.to_string(), LONGEST)
 }
 
 /// A text that a CI runner may read, too: no line of it is a command.

@@ -12,20 +12,15 @@ use crate::content::{FailureKind, ManifestName, Store, StoreError};
 use crate::layout::LayoutReference;
 use crate::plan::{Node, Place, Source};
 use crate::registry::Access;
+use crate::spec::limits::{MAX_CONFIG, MAX_INDEX_DEPTH, MAX_MANIFEST};
 use crate::spec::{Descriptor, ImageConfig, ImageManifest, Manifest, Platform, attestation, parse};
 use crate::stores::Stores;
 
-/// The most bytes of an image config that are read for its platform.
-const MAX_CONFIG: u64 = 4 << 20;
 /// The largest config of an artifact that is read for a platform, in bytes: a document, and no file.
 const MAX_ARTIFACT_CONFIG: u64 = 64 << 10;
-/// The most bytes of a manifest that registries take: an entry that says more is looked at.
-const MAX_USUAL_MANIFEST: u64 = 4 << 20;
-/// How deep indexes may be nested.
-const MAX_DEPTH: usize = 3;
 /// The most bytes of manifests that the sources of one index may have in all: 10,000 usual ones have 30 MB, and what
 /// was read is held until it is written.
-const MAX_MANIFESTS: u64 = 64 << 20;
+const MAX_ALL_MANIFESTS: u64 = 64 << 20;
 
 /// A source that is to be resolved.
 #[derive(Clone, Debug)]
@@ -180,7 +175,7 @@ impl Reader<'_> {
         let is_index = entry.media_type.is_index();
         // No manifest has a size like that: what is there tells, and what must not be used is refused.
         let has_size = entry.media_type.manifest_family().is_none()
-            || (1..=MAX_USUAL_MANIFEST).contains(&entry.size);
+            || (1..=MAX_MANIFEST).contains(&entry.size);
         let has_platform = self.platform_known
             || says_platform(entry)
             // What is no image is passed on as it is.
@@ -204,10 +199,10 @@ impl Reader<'_> {
         async move {
             self.count(&manifest)?;
             let mut node = if let Some(index) = manifest.index() {
-                if depth >= MAX_DEPTH {
+                if depth >= MAX_INDEX_DEPTH {
                     return Err(self.refused(
                         &manifest,
-                        format!("indexes are nested more than {MAX_DEPTH} deep"),
+                        format!("indexes are nested more than {MAX_INDEX_DEPTH} deep"),
                     ));
                 }
                 let children = try_join_all(
@@ -237,10 +232,10 @@ impl Reader<'_> {
 
     fn count(&self, manifest: &Manifest) -> Result<(), StoreError> {
         let size = manifest.bytes.len() as u64;
-        if self.read.fetch_add(size, Ordering::Relaxed) + size <= MAX_MANIFESTS {
+        if self.read.fetch_add(size, Ordering::Relaxed) + size <= MAX_ALL_MANIFESTS {
             return Ok(());
         }
-        let limit = MAX_MANIFESTS >> 20;
+        let limit = MAX_ALL_MANIFESTS >> 20;
         let cause = format!("the sources have manifests of more than {limit} MiB in all");
         Err(self.refused(manifest, cause))
     }

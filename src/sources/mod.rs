@@ -25,12 +25,12 @@ pub use targets::{TargetForm, TargetSpec, parse_targets};
 pub use text::parse_sources;
 
 use crate::layout::LayoutReference;
-use crate::spec::{Descriptor, Digest, MAX_INDEX_ENTRIES, Platform, Reference};
+use crate::spec::{Descriptor, Digest, Platform, Reference, limits};
 
 /// The most bytes of one argument, variable or file.
 const MAX_TEXT: usize = 4 << 20;
 /// The most sources, targets or rules in one list.
-const MAX_ITEMS: usize = MAX_INDEX_ENTRIES;
+const MAX_ITEMS: usize = limits::MAX_INDEX_ENTRIES;
 
 /// A source as a person wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]

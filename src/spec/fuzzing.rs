@@ -8,10 +8,10 @@ use bytes::Bytes;
 use serde_json::Value;
 use url::Url;
 
+use super::limits::MAX_INDEX_ENTRIES;
 use super::{
-    AnnotationRule, Descriptor, Digest, ImageConfig, JsonStyle, MAX_INDEX_ENTRIES, Manifest,
-    MediaType, Platform, Reference, RegistryHost, Repository, Tag, compact_for_go, indent, parse,
-    write,
+    AnnotationRule, Descriptor, Digest, ImageConfig, JsonStyle, Manifest, MediaType, Platform,
+    Reference, RegistryHost, Repository, Tag, compact_for_go, indent, parse, write,
 };
 use crate::fuzzing::text;
 

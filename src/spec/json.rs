@@ -7,10 +7,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::ser::{CharEscape, Formatter, PrettyFormatter};
 
+use super::limits::MAX_JSON_DEPTH;
+
 /// What some editors put before a text.
 pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-/// The deepest nesting that is read. Go's limit is 10,000; no real document has more than ten.
-const MAX_DEPTH: usize = 64;
 /// The most values in a document: one takes two bytes in JSON, and a hundred in memory. An index of 10,000 entries
 /// has about 80,000, with two annotations in each 110,000.
 const MAX_VALUES: usize = 150_000;
@@ -40,7 +40,7 @@ pub enum JsonError {
     #[error("not valid JSON: {0}")]
     Syntax(#[from] serde_json::Error),
     /// Nested deeper than any real document.
-    #[error("nested deeper than {MAX_DEPTH} levels")]
+    #[error("nested deeper than {MAX_JSON_DEPTH} levels")]
     TooDeep,
     /// More values than any real document has.
     #[error("more than {MAX_VALUES} values")]
@@ -57,7 +57,7 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
 
 /// Reads a document of our own, which may have any number of values.
 pub fn parse_own<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
-    if extent(bytes).depth > MAX_DEPTH {
+    if extent(bytes).depth > MAX_JSON_DEPTH {
         return Err(JsonError::TooDeep);
     }
     // Go's writers never emit a byte order mark, but hand-made files carry one.

@@ -9,10 +9,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use super::descriptor::{is_taken_for_one_of, null_is_default};
+use super::limits::MAX_INDEX_ENTRIES;
 use super::{Annotations, Descriptor, Digest, JsonError, MediaType, json};
-
-/// The most entries that an index may have.
-pub const MAX_INDEX_ENTRIES: usize = 10_000;
 
 /// A manifest or index as somebody published it: its bytes are passed on as they are.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::Printable;
+use crate::text::Printable;
 
 /// A media type without parameters, such as `application/vnd.oci.image.index.v1+json`.
 /// Any text is kept as it came: unknown types of children are passed on, not refused.

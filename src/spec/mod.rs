@@ -1,5 +1,5 @@
 //! OCI and Docker data: what a digest, a reference, a platform, a descriptor, a manifest
-//! and an index are, and how they are written as JSON. No I/O, no async; knows no other room.
+//! and an index are, and how they are written as JSON. No I/O; depends on `text` only.
 
 mod annotation;
 mod descriptor;
@@ -7,10 +7,10 @@ mod digest;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod json;
+pub mod limits;
 mod manifest;
 mod media_type;
 mod platform;
-mod printable;
 mod reference;
 
 pub use annotation::{AnnotationLevel, AnnotationRule, AnnotationRuleError};
@@ -19,11 +19,8 @@ pub use digest::{Algorithm, Digest, DigestError, Hasher};
 pub use json::{
     BYTE_ORDER_MARK, JsonError, JsonStyle, compact_for_go, indent, parse, parse_own, write,
 };
-pub use manifest::{
-    Document, ImageManifest, Index, MAX_INDEX_ENTRIES, Manifest, ManifestError, attestation,
-};
+pub use manifest::{Document, ImageManifest, Index, Manifest, ManifestError, attestation};
 pub use media_type::{Family, MediaType};
 pub(crate) use platform::nearest;
 pub use platform::{Platform, PlatformError};
-pub use printable::Printable;
 pub use reference::{Reference, ReferenceError, RegistryHost, Repository, Tag};

@@ -6,8 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::Printable;
-use super::printable::is_printable;
+use crate::text::{Printable, is_printable};
 
 /// The platform of an image: the `platform` of a descriptor, or what an image config says.
 /// <https://github.com/opencontainers/image-spec/blob/v1.1.0/image-index.md>.

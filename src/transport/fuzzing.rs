@@ -4,9 +4,10 @@
 
 use url::Url;
 
-use super::{check_hop, clean, may_carry_authorization};
+use super::{check_hop, may_carry_authorization};
 use crate::address::is_internal;
 use crate::fuzzing::{assert_printable, text};
+use crate::text::clean;
 
 /// A `Location`: where it may lead, and what may travel with the request. The same text made safe to print.
 pub fn redirect(data: &[u8]) {

@@ -8,13 +8,14 @@ use http::StatusCode;
 use url::Url;
 
 use super::dial::{Dialer, Protocol};
-use super::error::{MAX_HEAD, TransportError, clean};
+use super::error::{MAX_HEAD, TransportError};
 use super::guarded_resolver::GuardedResolver;
 use super::limiter::Limiter;
 use super::retry::{Budget, LONGEST_RETRY_AFTER, RetryAfter};
 use super::settings::TransportSettings;
 use super::tls::{Identities, TlsProfile};
 use crate::address::is_loopback;
+use crate::text::clean;
 
 /// Big enough that a fast link is never idle, small enough that a slow reader holds little.
 const STREAM_WINDOW: u32 = 1 << 20;

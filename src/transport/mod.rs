@@ -29,7 +29,7 @@ mod tls;
 pub use body::{Body, Response};
 pub use client::{Request, Transport};
 pub use dial::Protocol;
-pub use error::{TransportError, clean};
+pub use error::TransportError;
 pub use proxy::Proxies;
 pub use redirect::{RedirectRefused, check_hop, may_carry_authorization};
 pub use retry::{Budget, Retries, RetryAfter, is_retryable_status};

@@ -2,7 +2,8 @@
 
 use crate::plan::fixture::*;
 use crate::plan::{Node, Options, Place, PlanError, Source, Style};
-use crate::spec::{Descriptor, MAX_INDEX_ENTRIES, MediaType};
+use crate::spec::limits::MAX_INDEX_ENTRIES;
+use crate::spec::{Descriptor, MediaType};
 
 #[test]
 fn order_is_that_of_the_arguments_and_inside_an_index_its_own() {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::transport::clean;
+use crate::text::clean;
 
 /// The longest text of others that is shown.
 const LONGEST: usize = 1000;

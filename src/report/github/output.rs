@@ -10,7 +10,7 @@ use super::super::json::{publish_json_line, safe};
 use super::super::result::IndexResult;
 use super::super::results::Results;
 use super::first_good;
-use crate::transport::clean;
+use crate::text::clean;
 
 /// More than any reference has.
 const LONGEST_LINE: usize = 4096;

@@ -1,0 +1,14 @@
+//! Limits on what is read and written that several modules share. Limits of one module are defined where they apply.
+
+/// The largest manifest or index that is read by default and the largest that is written, in bytes. Registries must
+/// accept this size and may refuse more:
+/// <https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#pushing-manifests>.
+pub const MAX_MANIFEST: u64 = 4 << 20;
+/// The largest image config that is read, in bytes.
+pub const MAX_CONFIG: u64 = 4 << 20;
+/// The most entries of an index.
+pub const MAX_INDEX_ENTRIES: usize = 10_000;
+/// How deep indexes may be nested.
+pub const MAX_INDEX_DEPTH: usize = 3;
+/// The deepest nesting of JSON that is read. Go's limit is 10,000; real documents have about ten levels.
+pub const MAX_JSON_DEPTH: usize = 64;

@@ -1,0 +1,62 @@
+//! Text that is safe to show in a terminal or a log, whoever wrote it.
+
+use std::fmt::{self, Write as _};
+
+/// Displays a text with escapes in place of control characters and invisible ones: the result cannot end a line,
+/// colour a terminal, reorder what is shown beside it, or be a command to a CI runner that reads lines.
+pub struct Printable<'a>(pub &'a str);
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for c in self.0.chars() {
+            if is_printable(c) {
+                f.write_char(c)?;
+            } else {
+                write!(f, "{}", c.escape_default())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns `text` as one line of at most `limit` characters: what is not printable becomes a space, runs of white
+/// space become one, and `…` marks where the text was cut.
+pub fn clean(text: &str, limit: usize) -> String {
+    let mut chars = text.chars();
+    let kept: String = (&mut chars)
+        .take(limit)
+        .map(|c| if is_printable(c) { c } else { ' ' })
+        .collect();
+    let mut line = kept.split_whitespace().collect::<Vec<_>>().join(" ");
+    if chars.next().is_some() {
+        line.push('…');
+    }
+    line
+}
+
+/// Whether a character is neither a control character nor one that hides or reorders text.
+pub fn is_printable(c: char) -> bool {
+    let is_format = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    !c.is_control() && !is_format
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unprintable_characters_are_escaped() {
+        let shown = Printable("li\n::error::x\u{1b}[2J\u{202e}é\\ \"a\"").to_string();
+        assert_eq!(shown, "li\\n::error::x\\u{1b}[2J\\u{202e}é\\ \"a\"");
+    }
+
+    #[test]
+    fn a_cleaned_text_is_one_short_line() {
+        assert_eq!(
+            clean("a\r\n::error::b\u{1b}[31m\u{202e}c", 100),
+            "a ::error::b [31m c"
+        );
+        assert_eq!(clean("abcdef", 3), "abc…");
+        assert_eq!(clean("abc", 3), "abc");
+    }
+}
