@@ -1,9 +1,10 @@
 //! Credentials that a CI system puts into every job's environment, each for exactly the
 //! registry it was made for.
 
-use super::host::{ConfigKey, RegistryHost};
+use super::config_key::ConfigKey;
 use super::{Candidate, Credential, Origin, Secret};
 use crate::environment::Environment;
+use crate::spec::RegistryHost;
 
 /// A kind of CI that provides credentials.
 #[derive(Debug, Clone, Copy)]
@@ -43,7 +44,7 @@ impl Provider {
                 .var("CI_REGISTRY")
                 .and_then(ConfigKey::parse)
                 .is_some_and(|key| key.fit(host, "") == Some(0)),
-            Self::DockerHub | Self::Docker => host.is_hub(),
+            Self::DockerHub | Self::Docker => host.is_docker_hub(),
         }
     }
 
@@ -115,7 +116,7 @@ mod tests {
     /// User and password of every provider that serves the host.
     fn found(variables: &[(&str, &str)], host: &str) -> Vec<(String, String)> {
         let environment: Environment = variables.iter().copied().collect();
-        let host = RegistryHost::new(host);
+        let host: RegistryHost = host.parse().expect("a host");
         Provider::ALL
             .into_iter()
             .filter(|provider| provider.serves(&environment, &host))

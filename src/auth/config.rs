@@ -10,9 +10,10 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
+use super::config_key::{ConfigKey, docker_key};
 use super::file::read_bounded;
-use super::host::{ConfigKey, RegistryHost};
 use super::{Credential, EntryProblem, KeychainError, Location, Secret};
+use crate::spec::RegistryHost;
 
 /// The largest document that is read, in bytes. Real ones have a few kilobytes.
 pub(super) const MAX_CONFIG: u64 = 1024 * 1024;
@@ -105,7 +106,7 @@ impl Config {
             .collect();
         // Stable, so the order of keys decides between equals: every run finds the same.
         found.sort_by_key(|(fit, key, _)| {
-            let exact = *key == host.docker_key();
+            let exact = *key == docker_key(host);
             (std::cmp::Reverse(*fit), !exact, key.contains("://"))
         });
         found
@@ -117,7 +118,7 @@ impl Config {
     /// The helper for a registry: its own from `credHelpers`, else `credsStore`. An
     /// empty name in `credHelpers` means "no helper for this one", as in Docker.
     pub(super) fn helper<'a>(&'a self, host: &'a RegistryHost) -> Option<HelperChoice<'a>> {
-        let usual = host.docker_key();
+        let usual = docker_key(host);
         let own = self
             .helpers
             .iter()
@@ -211,7 +212,7 @@ mod tests {
 
     fn keys<'a>(config: &'a Config, host: &str, repository: &str, limited: bool) -> Vec<&'a str> {
         config
-            .entries(&RegistryHost::new(host), repository, limited)
+            .entries(&host.parse().expect("a host"), repository, limited)
             .into_iter()
             .map(|(key, _)| key)
             .collect()
@@ -366,7 +367,7 @@ mod tests {
         ] {
             let config = parse(text);
             assert!(keys(&config, "ghcr.io", "a", false).is_empty());
-            assert_eq!(config.helper(&RegistryHost::new("ghcr.io")), None);
+            assert_eq!(config.helper(&"ghcr.io".parse().expect("a host")), None);
         }
     }
 
@@ -387,7 +388,7 @@ mod tests {
                 "123.dkr.ecr.eu-west-1.amazonaws.com": "ecr-login", "quay.io": ""}}"#,
         );
         let helper = |host: &str| {
-            let host = RegistryHost::new(host);
+            let host: RegistryHost = host.parse().expect("a host");
             config.helper(&host).map(|choice| {
                 let servers: Vec<String> = choice.servers.iter().map(ToString::to_string).collect();
                 (choice.name.to_owned(), servers)
@@ -405,7 +406,7 @@ mod tests {
     #[test]
     fn a_helper_key_in_another_spelling_is_asked_both_ways() {
         let config = parse(r#"{"credHelpers": {"docker.io": "x"}}"#);
-        let host = RegistryHost::new("docker.io");
+        let host: RegistryHost = "docker.io".parse().expect("a host");
         let choice = config.helper(&host).expect("a helper");
         assert_eq!(choice.servers, ["https://index.docker.io/v1/", "docker.io"]);
     }
@@ -413,7 +414,7 @@ mod tests {
     #[test]
     fn the_old_misspelling_of_the_store_is_understood() {
         let config = parse(r#"{"credSstore": "desktop"}"#);
-        let host = RegistryHost::new("ghcr.io");
+        let host: RegistryHost = "ghcr.io".parse().expect("a host");
         assert_eq!(
             config.helper(&host).map(|choice| choice.name),
             Some("desktop")

@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use url::{Host, Url};
 
 use super::config::Config;
+use super::config_key::ConfigKey;
 use super::helper::read_answer;
-use super::host::{ConfigKey, RegistryHost};
 use super::{Credential, Location, Realm, Scope, Token, parse_challenges};
 use crate::address::is_internal;
 use crate::fuzzing::text;
+use crate::spec::RegistryHost;
 
 /// `WWW-Authenticate` headers, one a line: what comes out is bounded by what came in, and no realm leads inside.
 pub fn challenge(data: &[u8]) {
@@ -77,7 +78,7 @@ pub fn docker_config(data: &[u8]) {
         }
     };
     for name in ["docker.io", "ghcr.io", "localhost:5000"] {
-        let host = RegistryHost::new(name);
+        let host: RegistryHost = name.parse().expect("a host");
         for limited in [true, false] {
             for (key, entry) in config.entries(&host, "team/app", limited) {
                 let fit = ConfigKey::parse(key).and_then(|key| key.fit(&host, "team/app"));

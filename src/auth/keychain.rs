@@ -9,7 +9,6 @@ use std::time::Duration;
 use super::config::{Config, HelperChoice};
 use super::explain::{Explanation, Step};
 use super::helper::{self, HELPER_TIMEOUT};
-use super::host::RegistryHost;
 use super::memo::Memo;
 use super::places::{self, Place, Source};
 use super::{
@@ -17,6 +16,7 @@ use super::{
     Secret, scoped, variables,
 };
 use crate::environment::Environment;
+use crate::spec::RegistryHost;
 use crate::sync::Mutex;
 
 /// All credentials that the environment gives access to. Cheap to clone; clones share
@@ -49,12 +49,11 @@ impl Keychain {
         }
     }
 
-    /// A search for the registry `host` (with its port, if it has one) and the
-    /// repository and actions of `scope`.
-    pub fn search(&self, host: &str, scope: &Scope) -> Search {
+    /// Begins a search for a registry and the repository and actions of `scope`.
+    pub fn search(&self, host: &RegistryHost, scope: &Scope) -> Search {
         Search {
             keychain: self.clone(),
-            host: RegistryHost::new(host),
+            host: host.clone(),
             scope: scope.clone(),
             places: places::all(&self.shared.environment).into(),
             yielded: Vec::new(),
@@ -62,7 +61,7 @@ impl Keychain {
     }
 
     /// The whole search, helpers of every place included, and what came of it.
-    pub async fn explain(&self, host: &str, scope: &Scope) -> Explanation {
+    pub async fn explain(&self, host: &RegistryHost, scope: &Scope) -> Explanation {
         let mut search = self.search(host, scope);
         let mut steps = Vec::new();
         while let Some((place, finding)) = search.look_at_next().await {

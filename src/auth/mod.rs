@@ -9,13 +9,14 @@
 //! | `variables`, `ci` | the environment variables that hold credentials |
 //! | `config`, `scoped` | the files of Docker, buildx and Podman |
 //! | `helper` | the `docker-credential-*` programs |
-//! | `host` | which key of a file belongs to which registry |
+//! | `config_key` | which key of a file belongs to which registry |
 //! | `explain` | the whole search as data, for `polyarch auth` |
 //! | `challenge`, `scope`, `token_request`, `token`, `realm`, `well_known` | what is said between client and registry |
 
 mod challenge;
 mod ci;
 mod config;
+mod config_key;
 mod credential;
 mod error;
 mod explain;
@@ -25,7 +26,6 @@ mod fixture;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod helper;
-mod host;
 mod keychain;
 mod memo;
 mod origin;

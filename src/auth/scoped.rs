@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::host::RegistryHost;
 use super::{KeychainError, Scope};
+use crate::spec::RegistryHost;
 
 /// How many entries of a directory are looked at.
 const MAX_ENTRIES: usize = 10_000;
@@ -25,26 +25,26 @@ pub(super) async fn files(
     scope: &Scope,
 ) -> Result<Vec<PathBuf>, KeychainError> {
     let mut found = Vec::new();
-    let spellings = host.spellings();
     for directory in list(base).await? {
-        let name = directory.name.to_ascii_lowercase();
-        let Some(spelling) = spellings.iter().position(|host| *host == name) else {
+        if directory.name.parse().ok().as_ref() != Some(host) {
             continue;
-        };
-        found.push((false, spelling, directory.clone()));
+        }
+        // buildx and docker/login-action name Docker Hub `registry-1.docker.io`.
+        let is_usual = directory.name.eq_ignore_ascii_case(host.endpoint());
+        found.push((false, is_usual, directory.clone()));
         if directory.actions.is_none() {
             let of_repository = of_repository(&directory.path, scope.repository()).await?;
             found.extend(
                 of_repository
                     .into_iter()
-                    .map(|directory| (true, spelling, directory)),
+                    .map(|directory| (true, is_usual, directory)),
             );
         }
     }
     found.retain(|(_, _, directory)| directory.serves(scope));
-    found.sort_by_key(|(of_repository, spelling, directory)| {
+    found.sort_by_key(|(of_repository, is_usual, directory)| {
         let actions = directory.actions.as_ref().map_or(0, BTreeSet::len);
-        (Reverse(*of_repository), Reverse(actions), *spelling)
+        (Reverse(*of_repository), Reverse(actions), !is_usual)
     });
     let mut files = Vec::new();
     for (_, _, directory) in found {
@@ -141,7 +141,7 @@ mod tests {
             std::fs::create_dir_all(&directory).expect("created");
             std::fs::write(directory.join("config.json"), "{}").expect("written");
         }
-        files(base.path(), &RegistryHost::new(host), scope)
+        files(base.path(), &host.parse().expect("a host"), scope)
             .await
             .expect("readable")
             .into_iter()
@@ -218,7 +218,7 @@ mod tests {
         let scope = Scope::pull("a");
         assert!(found(&[], "ghcr.io", &scope).await.is_empty());
         let nowhere = Path::new("/nonexistent/polyarch");
-        let host = RegistryHost::new("ghcr.io");
+        let host: RegistryHost = "ghcr.io".parse().expect("a host");
         assert!(
             files(nowhere, &host, &scope)
                 .await

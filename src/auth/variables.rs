@@ -8,11 +8,12 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use super::config_key::ConfigKey;
 use super::credential::without_newline;
 use super::file::read_bounded;
-use super::host::{ConfigKey, RegistryHost};
 use super::{Candidate, Credential, KeychainError, Origin, Secret};
 use crate::environment::Environment;
+use crate::spec::RegistryHost;
 
 /// The prefixes, the first before the second where both fit equally well.
 const PREFIXES: [&str; 2] = ["POLYARCH_", "PLUGIN_"];

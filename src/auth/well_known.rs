@@ -6,7 +6,7 @@
 use url::Url;
 
 use super::Realm;
-use super::host::RegistryHost;
+use crate::spec::RegistryHost;
 
 /// Where a registry's tokens come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,8 +48,7 @@ const FAMILIES: [(&str, &str); 2] = [
 ];
 
 /// The token server of the registry `host`, if it is a known one at its usual port.
-pub fn well_known_realm(host: &str) -> Option<WellKnownRealm> {
-    let host = RegistryHost::new(host);
+pub fn well_known_realm(host: &RegistryHost) -> Option<WellKnownRealm> {
     let host = host.as_str();
     if let Some((_, realm, service)) = FIXED.into_iter().find(|(known, _, _)| *known == host) {
         return Some(WellKnownRealm {
@@ -75,7 +74,7 @@ mod tests {
     use super::*;
 
     fn known(host: &str) -> Option<(String, String)> {
-        let known = well_known_realm(host)?;
+        let known = well_known_realm(&host.parse().ok()?)?;
         Some((known.realm.to_string(), known.service))
     }
 

@@ -18,9 +18,7 @@ pub(super) async fn run(arguments: &AuthArgs, context: &Context<'_>) -> Result<E
         AccessArg::Push => Scope::push(path),
     };
     let keychain = Keychain::new(context.environment);
-    let explanation = keychain
-        .explain(reference.registry().as_str(), &scope)
-        .await;
+    let explanation = keychain.explain(reference.registry(), &scope).await;
     print(&match arguments.format {
         Some(Format::Json) => {
             let mut text = write(&explanation, JsonStyle::Oci);

@@ -191,7 +191,7 @@ impl Authorizer {
             let realm = Realm::check(realm, &self.host.base()).ok()?;
             return Some(TokenServer(realm, service.clone()));
         }
-        let known = well_known_realm(self.host.registry().as_str())?;
+        let known = well_known_realm(self.host.registry())?;
         Some(TokenServer(known.realm, Some(known.service)))
     }
 

@@ -64,7 +64,7 @@ impl Host {
         let known = facts.of(&registry);
         let expects_tls = profile.expects_tls(registry.as_str()) || known.tls == Some(true);
         let schemes = Schemes::new(&registry, profile.insecure, expects_tls);
-        let is_public = crate::auth::well_known_realm(registry.as_str()).is_some();
+        let is_public = crate::auth::well_known_realm(&registry).is_some();
         let protocol = match known.http2 {
             Some(true) => Protocol::Http2,
             Some(false) => Protocol::Http1,

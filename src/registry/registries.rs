@@ -155,7 +155,7 @@ impl Registries {
         scope: Scope,
     ) -> Result<Arc<Authorizer>, StoreError> {
         let registry = host.registry();
-        let mut search = self.0.keychain.search(registry.as_str(), &scope);
+        let mut search = self.0.keychain.search(registry, &scope);
         let candidate: Candidate = search
             .next()
             .await

@@ -12,6 +12,7 @@ mod manifest;
 mod media_type;
 mod platform;
 mod reference;
+mod registry_host;
 
 pub use annotation::{AnnotationLevel, AnnotationRule, AnnotationRuleError};
 pub use descriptor::{Annotations, Descriptor, ImageConfig};
@@ -23,4 +24,5 @@ pub use manifest::{Document, ImageManifest, Index, Manifest, ManifestError, atte
 pub use media_type::{Family, MediaType};
 pub(crate) use platform::nearest;
 pub use platform::{Platform, PlatformError};
-pub use reference::{Reference, ReferenceError, RegistryHost, Repository, Tag};
+pub use reference::{Reference, ReferenceError, Repository, Tag};
+pub use registry_host::{RegistryHost, RegistryHostError};

@@ -6,14 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Digest, DigestError};
-
-const DOCKER_HUB: &str = "docker.io";
-
-/// A registry as references name it: `docker.io`, `localhost:5000`, `[::1]:5000`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct RegistryHost(String);
+use super::{Digest, DigestError, RegistryHost, RegistryHostError};
 
 /// A repository in a registry: where images live, without tag and digest.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,9 +36,9 @@ pub enum ReferenceError {
     /// The text does not have the form of a reference.
     #[error("invalid reference format")]
     Format,
-    /// The registry is written as a host, and no host can have that name: `1.2.3.999`, `a.io:99999`, `[:::]`.
-    #[error("invalid reference format: {0} is not the address of a registry")]
-    Host(String),
+    /// The registry is not a host.
+    #[error(transparent)]
+    Host(#[from] RegistryHostError),
     /// A repository with capitals.
     #[error("invalid reference format: repository name ({0}) must be lowercase")]
     Uppercase(String),
@@ -68,40 +61,6 @@ pub enum ReferenceError {
 impl From<DigestError> for ReferenceError {
     fn from(error: DigestError) -> Self {
         Self::Digest(error)
-    }
-}
-
-impl RegistryHost {
-    /// The host as references name it.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Whether this is Docker Hub.
-    pub fn is_docker_hub(&self) -> bool {
-        self.0 == DOCKER_HUB
-    }
-
-    /// The host (and port) that answers requests: Docker Hub's registry has a name of its own.
-    pub fn endpoint(&self) -> &str {
-        if self.is_docker_hub() {
-            "registry-1.docker.io"
-        } else {
-            &self.0
-        }
-    }
-
-    /// Whether the registry is on this machine by its name: `localhost`, 127.0.0.0/8, `[::1]`.
-    /// Such a registry is tried over plain HTTP without a flag.
-    pub fn is_loopback(&self) -> bool {
-        let host = match self.0.strip_prefix('[') {
-            Some(rest) => rest.split(']').next().unwrap_or_default(),
-            None => self.0.split(':').next().unwrap_or_default(),
-        };
-        host.eq_ignore_ascii_case("localhost")
-            || host
-                .parse::<std::net::IpAddr>()
-                .is_ok_and(|address| address.is_loopback())
     }
 }
 
@@ -187,7 +146,7 @@ impl FromStr for Reference {
         if is_image_id(text) {
             return Err(ReferenceError::ImageId(text.to_owned()));
         }
-        let (domain, remainder) = normalised_parts(text);
+        let (registry, remainder) = normalised_parts(text)?;
         let before_colon = remainder.split(':').next().unwrap_or_default();
         if before_colon.to_lowercase() != before_colon {
             let shown = before_colon.chars().take(255).collect();
@@ -201,7 +160,7 @@ impl FromStr for Reference {
             Some((path, tag)) => (path, Some(tag.parse().map_err(|_| ReferenceError::Format)?)),
             None => (rest, None),
         };
-        let repository = Repository::new(&domain, path)?;
+        let repository = Repository::new(registry, path)?;
         Ok(Self {
             repository,
             tag,
@@ -211,16 +170,15 @@ impl FromStr for Reference {
 }
 
 impl Repository {
-    fn new(domain: &str, path: &str) -> Result<Self, ReferenceError> {
-        if !is_domain(domain) || !is_path(path) {
+    fn new(registry: RegistryHost, path: &str) -> Result<Self, ReferenceError> {
+        if !is_path(path) {
             return Err(ReferenceError::Format);
         }
-        if domain.len() + 1 + path.len() > 255 {
+        if registry.as_str().len() + 1 + path.len() > 255 {
             return Err(ReferenceError::TooLong);
         }
-        check_address(domain)?;
         Ok(Self {
-            registry: RegistryHost(domain.to_owned()),
+            registry,
             path: path.to_owned(),
         })
     }
@@ -256,23 +214,6 @@ impl FromStr for Tag {
     }
 }
 
-impl FromStr for RegistryHost {
-    type Err = ReferenceError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let text = if text == "index.docker.io" {
-            DOCKER_HUB
-        } else {
-            text
-        };
-        if !is_domain(text) || text.len() > 255 {
-            return Err(ReferenceError::Format);
-        }
-        check_address(text)?;
-        Ok(Self(text.to_owned()))
-    }
-}
-
 impl Tag {
     /// The text.
     pub fn as_str(&self) -> &str {
@@ -295,16 +236,19 @@ fn split_domain(name: &str) -> (Option<&str>, &str) {
     }
 }
 
-fn normalised_parts(name: &str) -> (String, String) {
-    let (domain, rest) = match split_domain(name) {
-        (Some("index.docker.io") | None, rest) => (DOCKER_HUB, rest),
-        (Some(domain), rest) => (domain, rest),
+/// The registry and what follows it, with `library/` where Docker Hub's familiar names omit it.
+fn normalised_parts(name: &str) -> Result<(RegistryHost, String), ReferenceError> {
+    let (registry, rest) = match split_domain(name) {
+        (Some(domain), rest) => (domain.parse()?, rest),
+        (None, rest) => (RegistryHost::docker_hub(), rest),
     };
-    if domain == DOCKER_HUB && !rest.contains('/') {
-        (domain.to_owned(), format!("library/{rest}"))
+    let is_familiar = registry.is_docker_hub() && !rest.contains('/');
+    let rest = if is_familiar {
+        format!("library/{rest}")
     } else {
-        (domain.to_owned(), rest.to_owned())
-    }
+        rest.to_owned()
+    };
+    Ok((registry, rest))
 }
 
 /// Docker's grammar wants at least 32 hex digits before it looks at the algorithm.
@@ -321,49 +265,6 @@ fn is_image_id(text: &str) -> bool {
         && text
             .bytes()
             .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-}
-
-fn is_domain(text: &str) -> bool {
-    let (host, port) = if let Some(rest) = text.strip_prefix('[') {
-        match rest.split_once(']') {
-            Some((address, port)) => {
-                let valid = !address.is_empty()
-                    && address
-                        .bytes()
-                        .all(|byte| byte.is_ascii_hexdigit() || byte == b':');
-                return valid && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port));
-            }
-            None => return false,
-        }
-    } else {
-        match text.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (text, None),
-        }
-    };
-    host.split('.').all(is_domain_component) && port.is_none_or(is_port)
-}
-
-/// Docker's grammar lets names through that are no host of any URL: numbers that are no IPv4 address, impossible
-/// ports, broken punycode. They end here, so that every `RegistryHost` can be made an address.
-fn check_address(domain: &str) -> Result<(), ReferenceError> {
-    match url::Url::parse(&format!("https://{domain}/")) {
-        Ok(_) => Ok(()),
-        Err(_) => Err(ReferenceError::Host(domain.to_owned())),
-    }
-}
-
-fn is_port(text: &str) -> bool {
-    !text.is_empty() && text.len() <= 5 && text.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-fn is_domain_component(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    bytes.first().is_some_and(u8::is_ascii_alphanumeric)
-        && bytes.last().is_some_and(u8::is_ascii_alphanumeric)
-        && bytes
-            .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
 }
 
 fn is_path(text: &str) -> bool {
@@ -403,12 +304,6 @@ impl fmt::Display for Repository {
     }
 }
 
-impl fmt::Display for RegistryHost {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 impl fmt::Display for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -433,7 +328,7 @@ macro_rules! through_text {
     )*};
 }
 
-through_text!(Reference, RegistryHost, Tag);
+through_text!(Reference, Tag);
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! The way to one origin: its clients, their connections, and how many requests may be under way.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -21,6 +22,12 @@ use crate::text::clean;
 const STREAM_WINDOW: u32 = 1 << 20;
 /// The most headers of an answer.
 pub(super) const MAX_HEADERS: usize = 1000;
+
+/// The addresses of every name below `localhost` (RFC 6761, section 6.3). Port 0 stands for the URL's port.
+const LOOPBACK: [SocketAddr; 2] = [
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
+    SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), 0),
+];
 
 /// The way to one origin.
 pub(super) struct HostClient {
@@ -66,6 +73,10 @@ impl HostClient {
             dialer: Dialer::new(settings.timeouts.connect),
             settings: settings.clone(),
             guarded_resolver: guarded_resolver.cloned(),
+            loopback_name: url
+                .domain()
+                .filter(|name| name.ends_with(".localhost"))
+                .map(str::to_owned),
             // Go's clients never send loopback through a proxy, and neither do people expect it.
             is_direct: url.host().is_some_and(|host| is_loopback(&host)),
             host: host.clone(),
@@ -141,6 +152,8 @@ struct Clients {
     dialer: Dialer,
     settings: TransportSettings,
     guarded_resolver: Option<GuardedResolver>,
+    /// A name below `localhost`, which many systems do not resolve.
+    loopback_name: Option<String>,
     /// No proxy leads there.
     is_direct: bool,
     host: String,
@@ -181,6 +194,8 @@ impl Clients {
         };
         if let Some(guarded_resolver) = &self.guarded_resolver {
             builder = builder.dns_resolver(Arc::new(guarded_resolver.clone()));
+        } else if let Some(name) = &self.loopback_name {
+            builder = builder.resolve_to_addrs(name, &LOOPBACK);
         }
         Ok(builder
             .tls_backend_preconfigured(tls)

@@ -9,7 +9,7 @@ async fn look(
     repository: &str,
 ) -> Result<Option<Candidate>, String> {
     let environment: Environment = variables.iter().copied().collect();
-    find(&environment, &RegistryHost::new(host), repository)
+    find(&environment, &host.parse().expect("a host"), repository)
         .await
         .map_err(|error| in_one_line(&error))
 }

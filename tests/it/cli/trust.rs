@@ -48,3 +48,18 @@ fn insecure_reaches_every_registry_that_a_push_names() {
     assert!(bench.registry.tag("list", "1").is_some());
     assert!(elsewhere.tag("list", "1").is_some());
 }
+
+/// k3d and other local clusters name their registries below `localhost`.
+#[test]
+fn a_name_below_localhost_is_reached_over_plain_http() {
+    let bench = Bench::with(Registry::builder().name("k3d-registry.localhost"));
+    Image::new("linux/amd64").load(&bench.registry, "app", "a");
+    assert!(bench.registry.host().starts_with("k3d-registry.localhost:"));
+    bench.ok("publish -t HOST/list:1 HOST/app:a");
+    let capitals = bench.registry.host().replace("k3d", "K3D");
+    bench.ok(&format!("publish -t {capitals}/list:2 HOST/app:a"));
+    assert_eq!(
+        bench.registry.tag("list", "1"),
+        bench.registry.tag("list", "2")
+    );
+}

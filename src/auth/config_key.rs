@@ -1,58 +1,19 @@
 //! Which key of a configuration belongs to which registry and repository. A key for one
 //! host never matches another; the port is part of the host.
 
-/// How Docker itself spells the key of Docker Hub, for historical reasons.
+use crate::spec::RegistryHost;
+
+/// Docker's key for Docker Hub, for historical reasons.
 ///
 /// <https://github.com/docker/cli/blob/master/cli/config/configfile/file.go> (`authConfigKey`)
-pub(super) const HUB_KEY: &str = "https://index.docker.io/v1/";
+const HUB_KEY: &str = "https://index.docker.io/v1/";
 
-/// The names under which Docker Hub has been known.
-const HUB_NAMES: [&str; 4] = [
-    "docker.io",
-    "index.docker.io",
-    "registry-1.docker.io",
-    "registry.hub.docker.com",
-];
-
-/// A registry: host name and, where it is given, port. In lower case, and Docker Hub in
-/// all its spellings is `docker.io`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct RegistryHost(String);
-
-impl RegistryHost {
-    /// `text` is `host` or `host:port`, in any letter case.
-    pub(super) fn new(text: &str) -> Self {
-        let name = text.to_ascii_lowercase();
-        if HUB_NAMES.contains(&name.as_str()) {
-            Self(HUB_NAMES[0].into())
-        } else {
-            Self(name)
-        }
-    }
-
-    pub(super) fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    pub(super) fn is_hub(&self) -> bool {
-        self.0 == HUB_NAMES[0]
-    }
-
-    /// The key that Docker writes for this registry and asks credential helpers for.
-    pub(super) fn docker_key(&self) -> &str {
-        if self.is_hub() { HUB_KEY } else { &self.0 }
-    }
-
-    /// Every name that a directory for this registry can have, the usual one first.
-    /// buildx and docker/login-action call Docker Hub `registry-1.docker.io`.
-    pub(super) fn spellings(&self) -> Vec<&str> {
-        if self.is_hub() {
-            let mut names = HUB_NAMES.to_vec();
-            names.sort_by_key(|name| *name != "registry-1.docker.io");
-            names
-        } else {
-            vec![&self.0]
-        }
+/// Returns the key that Docker writes for a registry and passes to credential helpers.
+pub(super) fn docker_key(host: &RegistryHost) -> &str {
+    if host.is_docker_hub() {
+        HUB_KEY
+    } else {
+        host.as_str()
     }
 }
 
@@ -85,13 +46,9 @@ impl ConfigKey {
         };
         let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
         let path = path.trim_matches('/');
-        // `user@host` must not be taken for a host, and whatever else is no host neither.
-        if host.is_empty() || host.contains(['@', '?', '#', ' ', '\\', ',']) {
-            return None;
-        }
         let for_host = is_url || path == "v1" || path == "v2";
         Some(Self {
-            host: RegistryHost::new(host),
+            host: host.parse().ok()?,
             path: if for_host { "" } else { path }.into(),
         })
     }
@@ -100,7 +57,7 @@ impl ConfigKey {
     /// a key of the whole host; `None` if it does not fit. Components are compared
     /// whole: `team` does not fit `teammate/app`.
     pub(super) fn fit(&self, host: &RegistryHost, repository: &str) -> Option<usize> {
-        if self.host != *host {
+        if !self.host.as_str().eq_ignore_ascii_case(host.as_str()) {
             return None;
         }
         if self.path.is_empty() {
@@ -116,7 +73,7 @@ mod tests {
     use super::*;
 
     fn fit(key: &str, host: &str, repository: &str) -> Option<usize> {
-        ConfigKey::parse(key)?.fit(&RegistryHost::new(host), repository)
+        ConfigKey::parse(key)?.fit(&host.parse().expect("a host"), repository)
     }
 
     #[test]
