@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 
+use crate::hint::Hint;
 use crate::spec::{Descriptor, Digest, Manifest, Repository, Tag};
 
 /// The content of a blob as it arrives. Not yet verified: whoever consumes it to the end hashes it.
@@ -128,7 +129,7 @@ pub struct StoreError {
     /// What the other side said or did, safe to print.
     pub cause: String,
     /// What to try.
-    pub hints: Vec<String>,
+    pub hints: Vec<Hint>,
     /// The other side did take what was written; what went wrong came afterwards.
     pub was_written: bool,
 }
@@ -171,7 +172,7 @@ impl StoreError {
 
     /// Adds something to try.
     #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub fn hint(mut self, hint: impl Into<Hint>) -> Self {
         self.hints.push(hint.into());
         self
     }

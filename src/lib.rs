@@ -19,6 +19,7 @@
 //! | [`transport`] | the one HTTP client: TLS, connections, redirects, limits, retry |
 //! | [`content`] | the interface of a place that holds content, registry or layout |
 //! | [`auth`] | credentials, where they come from, challenges |
+//! | [`hint`] | what to try after an error, as data |
 //! | [`interrupt`] | somebody wants the run to end early |
 //! | [`progress`] | what happens on the way, told to whoever shows it |
 //! | [`disk`] | files: atomic writes, locks, bounded reads |
@@ -40,6 +41,7 @@ pub mod execute;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod hint;
 pub mod interrupt;
 pub mod layout;
 pub mod plan;

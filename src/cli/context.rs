@@ -15,7 +15,7 @@ use crate::interrupt::Interrupt;
 use crate::plan::Place;
 use crate::progress::Observed;
 use crate::registry::{Insecure, Registries, RegistrySettings};
-use crate::report::{Console, ConsoleMode, JsonLines, Recorder};
+use crate::report::{Console, ConsoleMode, JsonLines, Recorder, Wording};
 use crate::spec::RegistryHost;
 use crate::stores::Stores;
 use crate::transport::{Timeouts, TlsProfile, Transport, TransportSettings};
@@ -61,6 +61,8 @@ pub(super) enum Caching {
 pub(super) struct Context<'a> {
     pub(super) environment: &'a Environment,
     pub(super) observed: Observed,
+    /// How options are named where the run happens.
+    pub(super) wording: Wording,
     /// What was told to a person so far.
     pub(super) recorder: Arc<Recorder>,
     /// Somebody wants the run to end early.
@@ -85,6 +87,7 @@ impl<'a> Context<'a> {
         let observed: Observed = Arc::<Recorder>::clone(&recorder);
         Self {
             environment,
+            wording: Wording::of_environment(environment),
             cache: match caching {
                 Caching::Off => Cache::none(),
                 Caching::ReadOnly | Caching::On => Cache::open(environment),

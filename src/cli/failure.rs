@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use crate::content::{FailureKind, StoreError};
 use crate::draft::DraftError;
 use crate::execute::{Change, Execution, TagOutcome};
+use crate::hint::Hint;
 use crate::plan::PlanError;
 use crate::report::github::neutral;
-use crate::report::{ErrorResult, IndexResult};
+use crate::report::{ErrorResult, IndexResult, Wording};
 use crate::sources::SourceError;
 use crate::spec::ReferenceError;
 
@@ -32,16 +33,12 @@ pub mod exit {
     pub const SIGNAL: u8 = 128;
 }
 
-/// What hints say of the tags.
-const LANDED: &str = "these tags landed: ";
-pub(super) const UNCHANGED: &str = "no tag was changed";
-
 /// Why a command ends without success.
 #[derive(Debug)]
 pub(super) struct Failure {
     code: u8,
     error: anyhow::Error,
-    hints: Vec<String>,
+    hints: Vec<Hint>,
     /// The CI system knows.
     is_told: bool,
 }
@@ -100,7 +97,7 @@ impl Failure {
                 let mut failure = Self::message(code, first);
                 failure.hints.clone_from(&first.hints);
                 for other in others {
-                    failure = failure.hint(format!("this failed too: {other}"));
+                    failure = failure.hint(Hint::AlsoFailed(other.to_string()));
                     failure.hints.extend(other.hints.iter().cloned());
                 }
                 failure
@@ -111,58 +108,49 @@ impl Failure {
             tag.change == Change::Certain && tag.result.is_err()
         });
         if !unverified.is_empty() {
-            failure = failure.hint(format!(
-                "pushed, but not verified: {}",
-                unverified.join(", ")
-            ));
+            failure = failure.hint(Hint::Unverified(unverified));
         }
         failure = if !landed.is_empty() {
-            failure.hint(format!("{LANDED}{}", landed.join(", ")))
+            failure.hint(Hint::Pushed(landed))
         } else if execution.changed_something() {
             failure
         } else {
-            failure.hint(UNCHANGED)
+            failure.hint(Hint::Unchanged)
         };
-        failure.drop_repeated_hints();
         Some(failure)
-    }
-
-    fn drop_repeated_hints(&mut self) {
-        let mut seen = std::collections::HashSet::new();
-        self.hints.retain(|hint| seen.insert(hint.clone()));
     }
 
     /// Another failure of the same run.
     pub(super) fn and(mut self, other: &Self) -> Self {
         if self.is_interruption() && other.is_interruption() {
             self.hints.extend(other.hints.iter().cloned());
-            self.drop_repeated_hints();
             return self;
         }
-        self.hint(format!("this failed too: {}", other.text()))
+        self.hint(Hint::AlsoFailed(other.text()))
     }
 
     /// A failure after these were published: nobody is to think that nothing was, or only what one of them says.
     pub(super) fn after(mut self, results: &[IndexResult]) -> Self {
-        let landed: Vec<&str> = results.iter().flat_map(IndexResult::landed_tags).collect();
+        let tags = results.iter().flat_map(IndexResult::landed_tags);
+        let landed: Vec<String> = tags.map(str::to_owned).collect();
         if landed.is_empty() {
             return self;
         }
-        let is_of_one = |hint: &String| hint.starts_with(LANDED) || hint == UNCHANGED;
-        self.hints.retain(|hint| !is_of_one(hint));
-        self.hint(format!("{LANDED}{}", landed.join(", ")))
+        self.hints
+            .retain(|hint| !matches!(hint, Hint::Pushed(_) | Hint::Unchanged));
+        self.hint(Hint::Pushed(landed))
     }
 
-    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(super) fn hint(mut self, hint: impl Into<Hint>) -> Self {
         self.hints.push(hint.into());
         self
     }
 
     /// For the reports.
-    pub(super) fn result(&self) -> ErrorResult {
+    pub(super) fn result(&self, wording: Wording) -> ErrorResult {
         ErrorResult {
             message: self.text(),
-            hints: self.hints.clone(),
+            hints: wording.render_all(&self.hints),
         }
     }
 
@@ -202,10 +190,10 @@ impl Failure {
     }
 
     /// Prints the error and what to try, and gives the exit code.
-    pub(super) fn print(&self) -> ExitCode {
+    pub(super) fn print(&self, wording: Wording) -> ExitCode {
         // `{:#}` walks the chain: outermost first, causes behind colons.
         eprintln!("{}", neutral(&format!("error: {:#}", self.error)));
-        for hint in &self.hints {
+        for hint in wording.render_all(&self.hints) {
             eprintln!("{}", neutral(&format!(" hint: {hint}")));
         }
         ExitCode::from(self.code)

@@ -3,9 +3,10 @@
 use futures_util::future::join_all;
 
 use super::context::Context;
-use super::failure::{Failure, UNCHANGED};
+use super::failure::Failure;
 use crate::content::{FailureKind, ManifestName};
 use crate::execute::{ExecuteOptions, Survey, copy_referrers, execute, survey};
+use crate::hint::Hint;
 use crate::plan::{
     MediaTypeChoice, Notice, Options, Place, Plan, PlanError, Severity, Source, Target,
 };
@@ -120,7 +121,7 @@ impl Job {
                 .await
                 .map_err(|failure| {
                     if failure.is_interruption() {
-                        failure.hint(UNCHANGED)
+                        failure.hint(Hint::Unchanged)
                     } else {
                         failure
                     }
@@ -138,7 +139,7 @@ impl Job {
         };
         let execution = execute(&plan, stores, &known, &options, &context.observed).await?;
         let mut failure = Failure::of_execution(&execution);
-        let result = IndexResult::executed(&plan, &execution);
+        let result = IndexResult::executed(&plan, &execution, context.wording);
         if failure.is_none() && self.referrers {
             let copied = context
                 .unless_interrupted(Box::pin(
@@ -240,8 +241,7 @@ impl Job {
             let mut bare = self.sources.iter().map(|source| &source.form);
             let is_bare = bare.any(|form| matches!(form, SourceForm::Digest(_)));
             if is_bare && self.image.is_none() && error.kind == FailureKind::NotFound {
-                let hint = "bare digests are looked for in the repository of each tag: --image REPOSITORY names another";
-                Failure::from(error).hint(hint)
+                Failure::from(error).hint(Hint::NameImageRepository)
             } else {
                 error.into()
             }

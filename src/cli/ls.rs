@@ -10,6 +10,7 @@ use super::failure::{Failure, exit};
 use super::shell::print;
 use crate::draft::{Draft, Drafts, Listing};
 use crate::environment::Environment;
+use crate::report::Wording;
 use crate::spec::{JsonStyle, attestation, write};
 
 pub(super) fn run(arguments: &LsArgs, environment: &Environment) -> Result<ExitCode, Failure> {
@@ -19,10 +20,11 @@ pub(super) fn run(arguments: &LsArgs, environment: &Environment) -> Result<ExitC
         None => as_table(&listing),
     };
     print(&text)?;
+    let wording = Wording::of_environment(environment);
     for broken in &listing.broken {
         eprintln!("warning: {broken}");
         if let Some(hint) = broken.hint() {
-            eprintln!(" hint: {hint}");
+            eprintln!(" hint: {}", wording.render(&hint));
         }
     }
     Ok(ExitCode::from(if listing.broken.is_empty() {

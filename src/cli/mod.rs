@@ -33,7 +33,7 @@ use clap::{CommandFactory as _, FromArgMatches as _};
 
 use crate::auth::secrets_in_variables;
 use crate::environment::Environment;
-use crate::report::{ErrorResult, github};
+use crate::report::{ErrorResult, Wording, github};
 use args::{Cli, Command};
 use connection_args::ConnectionArgs;
 use context::{Caching, Context, Progress};
@@ -53,15 +53,16 @@ pub fn main(arguments: Vec<OsString>, environment: &Environment) -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return misused(&error, environment),
     };
+    let wording = Wording::of_environment(environment);
     let name = cli.command.as_ref().map_or("polyarch", Command::name);
     match run(cli, environment) {
         Ok(code) => code,
         Err(failure) => {
             if !failure.is_told() {
                 let title = format!("{name} failed");
-                github::tell(environment, &title, &failure.result());
+                github::tell(environment, &title, &failure.result(wording));
             }
-            failure.print()
+            failure.print(wording)
         }
     }
 }

@@ -10,7 +10,8 @@ use super::publish_args::{CiArg, OutputArgs, OutputFormat};
 use super::shell::print;
 use crate::registry::Registries;
 use crate::report::{
-    CiSystem, Files, Results, Status, UnplannedResult, github, gitlab, publish_json, publish_text,
+    CiSystem, Files, Results, Status, UnplannedResult, Wording, github, gitlab, publish_json,
+    publish_text,
 };
 use crate::stores::Stores;
 
@@ -76,7 +77,7 @@ impl<'a> Reporter<'a> {
         registries: &Registries,
     ) -> Result<ExitCode, Failure> {
         let (mut results, failure) = match outcome {
-            Ok(outcomes) => split(outcomes),
+            Ok(outcomes) => split(outcomes, self.context.wording),
             Err(failure) => (Results::default(), Some(failure)),
         };
         for (severity, text) in self.context.recorder.told() {
@@ -168,13 +169,13 @@ pub(super) fn tell_github(
 ) -> Result<(), Failure> {
     let environment = context.environment;
     github::mask(environment, &registries.secrets_seen());
-    let error = failure.map(Failure::result);
+    let error = failure.map(|failure| failure.result(context.wording));
     github::report(environment, results, error.as_ref(), with_summary)
         .map_err(|error| Failure::new(exit::FAILURE, error))
 }
 
 /// The results, and the first failure with the others behind it. Where something landed, the run failed in part.
-fn split(outcomes: Outcomes) -> (Results, Option<Failure>) {
+fn split(outcomes: Outcomes, wording: Wording) -> (Results, Option<Failure>) {
     let mut results = Results::new(outcomes.are_several);
     let mut failures = Vec::new();
     for image in outcomes.images {
@@ -184,7 +185,7 @@ fn split(outcomes: Outcomes) -> (Results, Option<Failure>) {
                 failures.extend(outcome.failure);
             }
             Err(Unplanned { targets, failure }) => {
-                results.push_unplanned(UnplannedResult::new(&targets, &failure.result()));
+                results.push_unplanned(UnplannedResult::new(&targets, &failure.result(wording)));
                 failures.push(failure);
             }
         }

@@ -50,7 +50,7 @@ pub(super) async fn run(arguments: &PushArgs, context: &Context<'_>) -> Result<E
     if failure.is_some() {
         stores.abandon().await;
     }
-    let result = IndexResult::executed(&plan, &execution);
+    let result = IndexResult::executed(&plan, &execution, context.wording);
     let told = tell(result, failure.as_ref(), context, &stores);
     if let Some(failure) = failure {
         return Err(match told {

@@ -6,14 +6,16 @@ use super::args::RmArgs;
 use super::failure::{Failure, exit};
 use crate::draft::Drafts;
 use crate::environment::Environment;
+use crate::report::Wording;
 use crate::spec::Reference;
 
 pub(super) fn run(arguments: &RmArgs, environment: &Environment) -> Result<ExitCode, Failure> {
     let drafts = Drafts::locate(environment)?;
+    let wording = Wording::of_environment(environment);
     let mut code = 0;
     for text in &arguments.lists {
         if let Err(failure) = remove(&drafts, text) {
-            let _ = failure.print();
+            let _ = failure.print(wording);
             // That a list was not there is what scripts ask for.
             if code != exit::FAILURE {
                 code = failure.code();

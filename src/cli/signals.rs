@@ -8,6 +8,7 @@ use tokio::time::sleep;
 use super::failure::{Failure, exit};
 use crate::interrupt::{GRACE, Interrupt};
 use crate::progress::Observed;
+use crate::report::Wording;
 
 /// How long a run may take to end in order: whatever it does, nobody has to wait longer.
 const LONGEST_END: Duration = GRACE.saturating_mul(2);
@@ -27,7 +28,7 @@ pub(super) fn watch(observed: Observed) -> Interrupt {
             _ = next(&mut ctrl_c, &mut terminate) => {}
             () = sleep(LONGEST_END) => {}
         }
-        Failure::interrupted(number).print();
+        Failure::interrupted(number).print(Wording::default());
         std::process::exit(i32::from(exit::SIGNAL + number));
     });
     interrupt

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 pub use store::{Drafts, Listing};
 
 use crate::disk::DiskError;
+use crate::hint::Hint;
 use crate::spec::{Annotations, Descriptor, Digest, Index, Manifest, Platform, Reference};
 
 /// A list that is not published yet.
@@ -206,19 +207,17 @@ pub enum DraftError {
 
 impl DraftError {
     /// What to try.
-    pub fn hint(&self) -> Option<String> {
+    pub fn hint(&self) -> Option<Hint> {
         match self {
-            Self::NoHome => Some("set POLYARCH_HOME to a directory that lasts until push".into()),
+            Self::NoHome => Some(Hint::SetPersistentHome),
             Self::Damaged {
                 list: Some(list), ..
-            } => Some(format!(
-                "remove it with: polyarch rm {list}, or start over with: polyarch create --replace {list} …"
-            )),
+            } => Some(Hint::ReplaceDraft { list: list.clone() }),
             Self::Damaged {
                 path, list: None, ..
-            } => Some(format!("remove the file: rm {}", path.display())),
+            } => Some(format!("remove the file: rm {}", path.display()).into()),
             Self::Newer { .. } => Some("upgrade polyarch".into()),
-            Self::Disk(_) => Some("set POLYARCH_HOME to a directory that can be written to".into()),
+            Self::Disk(_) => Some(Hint::SetWritableHome),
             Self::Unsound { .. } => None,
         }
     }

@@ -262,7 +262,7 @@ impl Run<'_> {
                 Err(error) if error.kind == FailureKind::NotFound => {}
                 Err(_) => {
                     if let Err(error) = result {
-                        error.hints.push(unknown(store, tag));
+                        error.hints.push(unknown(store, tag).into());
                     }
                     return Some(tag.clone());
                 }
@@ -304,7 +304,7 @@ impl Run<'_> {
                 if may_lack(error) {
                     error.kind = FailureKind::NotFound;
                 }
-                error.hints.push(hint.clone());
+                error.hints.push(hint.clone().into());
             }
         }
     }
@@ -403,7 +403,7 @@ impl Run<'_> {
                     found.digest, found.media_type, self.plan.index.digest, self.plan.index.media_type
                 ),
             )
-            .hint("somebody else may be pushing the same tag, or a cache before the registry is stale"));
+            .hint("another job may be pushing the same tag, or a cache in front of the registry may be stale"));
         }
         self.observed.observe(Event::Verified { reference: &shown });
         Ok(())

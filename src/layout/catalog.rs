@@ -206,6 +206,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::hint::Hint;
     use crate::spec::MediaType;
 
     fn entry(content: &str, annotations: &[(&str, &str)]) -> Descriptor {
@@ -250,7 +251,9 @@ mod tests {
         }
         let error = find(&index, &tag("5")).unwrap_err().during("x");
         assert_eq!(error.cause, r#"no entry of index.json is named "5""#);
-        assert!(error.hints[0].contains(r#""docker.io/o/app:3""#));
+        assert!(
+            matches!(&error.hints[0], Hint::Text(text) if text.contains(r#""docker.io/o/app:3""#))
+        );
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::content::{FailureKind, StoreError};
 use crate::disk::DiskError;
+use crate::hint::Hint;
 use crate::spec::{Digest, JsonError, ManifestError};
 
 /// A cause that becomes a [`StoreError`] once somebody says what was being done.
@@ -9,7 +10,7 @@ use crate::spec::{Digest, JsonError, ManifestError};
 pub(super) struct Failure {
     kind: FailureKind,
     cause: String,
-    hint: Option<String>,
+    hint: Option<Hint>,
 }
 
 impl Failure {
@@ -45,7 +46,7 @@ impl Failure {
         ))
     }
 
-    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(super) fn hint(mut self, hint: impl Into<Hint>) -> Self {
         self.hint = Some(hint.into());
         self
     }

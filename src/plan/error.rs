@@ -1,5 +1,6 @@
 //! Why there is no plan, and what to try.
 
+use crate::hint::Hint;
 use crate::spec::limits::{MAX_INDEX_DEPTH, MAX_INDEX_ENTRIES, MAX_MANIFEST};
 use crate::spec::{Digest, MediaType, Platform};
 
@@ -162,36 +163,32 @@ pub struct Claim {
 
 impl PlanError {
     /// What to try, each a line of its own.
-    pub fn hints(&self) -> Vec<String> {
+    pub fn hints(&self) -> Vec<Hint> {
         match self {
             Self::NoPlatform { source_name, .. } => {
-                vec![format!("say it with --set-platform '{source_name}=linux/amd64'")]
+                vec![Hint::SetPlatform {
+                    source: source_name.clone(),
+                }]
             }
-            Self::NoPlatformForDocker { source_name } => vec![format!(
-                "say it with: polyarch annotate --os OS --arch ARCH MANIFEST_LIST {source_name}"
-            )],
+            Self::NoPlatformForDocker { source_name } => vec![Hint::AnnotatePlatform {
+                source: source_name.clone(),
+            }],
             Self::SetPlatformOnIndex { .. } => {
-                vec!["set the platform of one of its images, by digest".to_owned()]
+                vec!["set the platform of one of its images, by digest".into()]
             }
             Self::MissingPlatforms { .. } => {
-                vec!["add the missing source, or take the platform out of --platform".to_owned()]
+                vec![Hint::AddMissingPlatform]
             }
-            Self::Duplicate { .. } => vec![
-                "take one of them out, or choose with --on-duplicate replace (the later one stays) or keep (both stay)".to_owned(),
-                "if one has the wrong platform, correct it with --set-platform SOURCE=PLATFORM".to_owned(),
-            ],
-            Self::ManifestAnnotation { key } => vec![format!(
-                "write index:{key}=… or manifest-descriptor:{key}=…, or use --manifest-annotations index"
-            )],
+            Self::Duplicate { .. } => vec![Hint::ChooseDuplicate, Hint::CorrectPlatform],
+            Self::ManifestAnnotation { key } => {
+                vec![Hint::ChooseAnnotationLevel { key: key.clone() }]
+            }
             Self::AnnotationOnDockerList { .. } => {
-                vec!["make an OCI index with --media-type oci".to_owned()]
+                vec![Hint::UseOciIndex]
             }
             Self::NotDocker { attestation, .. } => {
-                let mut hints = vec!["make an OCI index with --media-type oci".to_owned()];
-                if *attestation {
-                    hints.push("or leave attestations out with --attestations drop".to_owned());
-                }
-                hints
+                let attestation = attestation.then_some(Hint::DropAttestations);
+                [Hint::UseOciIndex].into_iter().chain(attestation).collect()
             }
             _ => Vec::new(),
         }

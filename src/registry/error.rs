@@ -8,6 +8,7 @@ use super::call::{Answer, Call};
 use super::registries::Access;
 use crate::auth::{Candidate, Credential};
 use crate::content::{FailureKind, StoreError};
+use crate::hint::Hint;
 use crate::spec::{MediaType, RegistryHost};
 use crate::text::clean;
 use crate::transport::TransportError;
@@ -126,9 +127,7 @@ pub(super) fn refused(
         (403, _) | (_, "DENIED") => denied(error(FailureKind::Denied), call, candidate),
         (404, _) if call.is_read() => not_found(error(FailureKind::NotFound), registry),
         (404, _) => error(FailureKind::NotFound),
-        (429, _) => error(FailureKind::Unavailable).hint(
-            "the registry limits how often it may be asked: log in, use fewer --jobs, or wait",
-        ),
+        (429, _) => error(FailureKind::Unavailable).hint(Hint::LowerRequestRate),
         (415, _) | (_, "MANIFEST_INVALID") => manifest_invalid(error(FailureKind::Other), call),
         (413, _) => error(FailureKind::Other)
             .hint("the registry, or a proxy before it, takes no body of this size"),
@@ -147,10 +146,10 @@ fn headed(mut error: StoreError, headline: &str) -> StoreError {
 pub(super) fn no_credentials(error: StoreError, registry: &RegistryHost) -> StoreError {
     headed(error, "not logged in")
         .hint(format!("no credentials for {registry} were found"))
-        .hint(format!(
-            "log in (`docker login {registry}`), or set POLYARCH_REGISTRY={registry}, POLYARCH_USERNAME and POLYARCH_PASSWORD"
-        ))
-        .hint("`polyarch auth REF` shows every place where credentials are looked for")
+        .hint(Hint::SetCredentials {
+            registry: registry.clone(),
+        })
+        .hint(Hint::ShowCredentialSearch)
 }
 
 /// Who they say they are is not believed.
@@ -160,32 +159,25 @@ pub(super) fn wrong_credentials(
     candidate: &Candidate,
 ) -> StoreError {
     headed(error, "wrong credentials")
-        .hint(format!(
-            "{registry} did not accept the credentials{} from {}: is the password or token right, and not expired?",
-            named_user(candidate),
-            candidate.origin
-        ))
-        .hint("`polyarch auth REF` shows every place where credentials are looked for")
+        .hint(Hint::CheckCredentials {
+            registry: registry.clone(),
+            user: named_user(candidate),
+            origin: candidate.origin.to_string(),
+        })
+        .hint(Hint::ShowCredentialSearch)
 }
 
 fn denied(error: StoreError, call: &Call, candidate: &Candidate) -> StoreError {
-    let actions = match call.access {
-        Access::Pull => "pull",
-        Access::Push => "pull,push",
-    };
-    headed(error, "not allowed").hint(format!(
-        "the credentials{} from {} are valid but not allowed repository:{}:{actions}",
-        named_user(candidate),
-        candidate.origin,
-        call.repository.path()
-    ))
+    headed(error, "not allowed").hint(Hint::GrantAccess {
+        repository: call.repository.clone(),
+        push: call.access == Access::Push,
+        user: named_user(candidate),
+        origin: candidate.origin.to_string(),
+    })
 }
 
-fn named_user(candidate: &Candidate) -> String {
-    candidate
-        .credential
-        .username()
-        .map_or_else(String::new, |user| format!(" of {:?}", clean(user, 60)))
+fn named_user(candidate: &Candidate) -> Option<String> {
+    candidate.credential.username().map(|user| clean(user, 60))
 }
 
 fn not_found(error: StoreError, registry: &RegistryHost) -> StoreError {
@@ -204,9 +196,9 @@ fn manifest_invalid(error: StoreError, call: &Call) -> StoreError {
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
     match MediaType::new(media_type).index_family() {
-        Some(_) => error.hint(format!(
-            "the registry may not take the media type {media_type}: try --media-type docker or --media-type oci"
-        )),
+        Some(_) => error.hint(Hint::ChooseMediaType {
+            media_type: media_type.to_owned(),
+        }),
         None => error,
     }
 }
@@ -227,29 +219,27 @@ pub(super) fn unreachable(
 ) -> StoreError {
     let registry = call.repository.registry();
     let told = |kind| StoreError::new(kind, call.doing.clone(), error.to_string());
-    let for_named_only = || {
-        format!(
-            "--insecure is for the registries that the command names, and {registry} is not one"
-        )
+    let for_named_only = || Hint::InsecureForNamedOnly {
+        registry: registry.clone(),
     };
     match error {
         TransportError::NotTls { host } if allows_insecure => {
             told(FailureKind::Unavailable).hint(format!("{host} answered something that is neither TLS nor HTTP"))
         }
-        TransportError::NotTls { .. } if is_named => told(FailureKind::Other).hint(format!(
-            "{registry} speaks plain HTTP: if that is meant, allow it with --insecure"
-        )),
+        TransportError::NotTls { .. } if is_named => told(FailureKind::Other).hint(Hint::AllowPlainHttp {
+            registry: registry.clone(),
+        }),
         TransportError::NotTls { .. } => told(FailureKind::Other)
-            .hint(format!(
-                "{registry} speaks plain HTTP: if that is meant, publish with `polyarch publish --insecure`, which names its sources"
-            ))
+            .hint(Hint::NameInsecureSources {
+                registry: registry.clone(),
+            })
             .hint(for_named_only()),
         TransportError::Tls { .. } => told(FailureKind::Other)
-            .hint(format!(
-                "trust its certificate with --ca-cert FILE, SSL_CERT_FILE, or /etc/docker/certs.d/{registry}/ca.crt"
-            ))
+            .hint(Hint::TrustCertificate {
+                registry: registry.clone(),
+            })
             .hint(if is_named {
-                "or do without certificate checks for this call with --insecure".to_owned()
+                Hint::SkipCertificateChecks
             } else {
                 for_named_only()
             }),
@@ -265,10 +255,12 @@ pub(super) fn unreachable(
             told(FailureKind::Unavailable)
         }
         TransportError::TooLarge { what: "a manifest", .. } => told(FailureKind::Refused)
-            .hint("a manifest that is really this large can be read with --max-manifest"),
+            .hint(Hint::RaiseManifestLimit),
         TransportError::TooLarge { .. } => told(FailureKind::Refused),
         TransportError::Proxy { variable } => {
-            told(FailureKind::Other).hint(format!("correct or unset {variable}"))
+            told(FailureKind::Other).hint(Hint::CorrectVariable {
+                variable: variable.to_string(),
+            })
         }
         TransportError::Redirect(_) => told(FailureKind::Refused).hint(format!(
             "{registry} sends its client somewhere it must not go: talk to whoever runs it"

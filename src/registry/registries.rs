@@ -11,6 +11,7 @@ use super::host::Host;
 use super::repository::RegistryRepository;
 use crate::auth::{Candidate, Keychain, Scope};
 use crate::content::{FailureKind, StoreError};
+use crate::hint::Hint;
 use crate::spec::{RegistryHost, Repository, limits};
 use crate::sync::Mutex;
 use crate::transport::{TlsProfile, Transport};
@@ -171,10 +172,7 @@ impl Registries {
                     format!("find the credentials for {registry}"),
                     cause,
                 )
-                .hint(format!(
-                    "`polyarch auth {registry}/{}` shows where credentials are looked for",
-                    scope.repository()
-                ))
+                .hint(Hint::ShowCredentialSearch)
             })?
             .unwrap_or(Candidate {
                 credential: crate::auth::Credential::Anonymous,

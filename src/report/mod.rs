@@ -10,6 +10,7 @@ mod fixture;
 pub(crate) mod fuzzing;
 pub mod github;
 pub mod gitlab;
+mod hints;
 mod json;
 mod recorder;
 mod result;
@@ -21,6 +22,7 @@ pub use ci::CiSystem;
 pub use console::{Console, ConsoleMode};
 pub use events::JsonLines;
 pub use files::{FileError, Files};
+pub use hints::Wording;
 pub use json::{publish_json, publish_json_line};
 pub use recorder::Recorder;
 pub use result::{

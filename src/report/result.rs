@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 
+use super::hints::Wording;
 use crate::content::StoreError;
 use crate::execute::{Change, Execution, Landed};
 use crate::plan::{Plan, Severity, Target};
@@ -153,7 +154,8 @@ impl IndexResult {
     }
 
     /// The result of a run.
-    pub fn executed(plan: &Plan, execution: &Execution) -> Self {
+    pub fn executed(plan: &Plan, execution: &Execution, wording: Wording) -> Self {
+        let error_of = |error: &StoreError| ErrorResult::new(error, wording);
         let targets: Vec<TargetResult> = execution
             .targets
             .iter()
@@ -169,7 +171,7 @@ impl IndexResult {
                             Ok(Landed::Already) => Status::Already,
                             Err(_) => Status::Failed,
                         },
-                        error: tag.result.as_ref().err().map(ErrorResult::from),
+                        error: tag.result.as_ref().err().map(error_of),
                         change: tag.change,
                     })
                     .collect();
@@ -191,7 +193,7 @@ impl IndexResult {
                     name: target.place.to_string(),
                     status,
                     tags,
-                    error: target.failure.as_ref().map(ErrorResult::from),
+                    error: target.failure.as_ref().map(error_of),
                 }
             })
             .collect();
@@ -313,11 +315,11 @@ fn together(parts: impl Iterator<Item = Status>) -> Status {
     }
 }
 
-impl From<&StoreError> for ErrorResult {
-    fn from(error: &StoreError) -> Self {
+impl ErrorResult {
+    fn new(error: &StoreError, wording: Wording) -> Self {
         Self {
             message: error.to_string(),
-            hints: error.hints.clone(),
+            hints: wording.render_all(&error.hints),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::{MAX_ITEMS, MAX_TEXT};
 use crate::disk::DiskError;
+use crate::hint::Hint;
 use crate::layout::LayoutReferenceError;
 use crate::spec::{AnnotationRuleError, DigestError, PlatformError, Reference, ReferenceError};
 
@@ -194,27 +195,27 @@ impl SourceError {
     }
 
     /// What to try, in the order of likelihood.
-    pub fn hints(&self) -> Vec<String> {
+    pub fn hints(&self) -> Vec<Hint> {
         match self {
             Self::At { error, .. } => error.hints(),
-            Self::Empty => vec![format!("a source is {FORMS}")],
+            Self::Empty => vec![form_hint()],
             Self::NotASource { text } => of_text(text)
                 .into_iter()
-                .chain([format!("a source is {FORMS}")])
+                .chain([form_hint()])
                 .collect(),
             Self::Reference { text, reason, .. } => of_reference(text, reason),
             Self::Json { .. } => vec![
-                "in a workflow, give JSON as toJSON(…) writes it, in an environment variable".to_owned(),
+                "in a workflow, give JSON as toJSON(…) writes it, in an environment variable".into(),
             ],
-            Self::Manifest => vec!["give the digest of the manifest, or its reference".to_owned()],
+            Self::Manifest => vec!["give the digest of the manifest, or its reference".into()],
             Self::NothingInOutputs { .. } => vec![
-                "in the outputs of a job a source is a digest, a descriptor, a layout, or a reference with registry host and tag or digest".to_owned(),
+                "in the outputs of a job a source is a digest, a descriptor, a layout, or a reference with registry host and tag or digest".into(),
             ],
-            Self::EmptyOutput | Self::CutOff { .. } => vec!["leave the output out if its platform is not meant to be published".to_owned()],
-            Self::TargetDigest { .. } => vec!["name the tag under which it is to be published".to_owned()],
-            Self::NoDigests { .. } => vec![format!("after the build: {TOUCH}")],
+            Self::EmptyOutput | Self::CutOff { .. } => vec!["leave the output out if its platform is not meant to be published".into()],
+            Self::TargetDigest { .. } => vec!["name the tag under which it is to be published".into()],
+            Self::NoDigests { .. } => vec![format!("after the build: {TOUCH}").into()],
             Self::Disk(error) if error.is_not_found() => vec![
-                "paths count from where the command runs; have the jobs before this one uploaded it, and this one downloaded it?".to_owned(),
+                "paths count from where the command runs; have the jobs before this one uploaded it, and this one downloaded it?".into(),
             ],
             Self::ForeignFile {
                 path, of_layout, ..
@@ -224,14 +225,17 @@ impl SourceError {
     }
 }
 
+fn form_hint() -> Hint {
+    format!("a source is {FORMS}").into()
+}
+
 const FORMS: &str = "a reference, sha256:…, oci:PATH, oci-archive:FILE, a descriptor, or a JSON object or array of these";
 const TOUCH: &str = "touch \"digests/${digest#sha256:}\", and nothing else in that directory";
 
 /// Words in front of an image in other tools, and what they are called here.
-const PREFIXES: [(&str, &str); 7] = [
+const PREFIXES: [(&str, &str); 6] = [
     ("docker://", "leave out docker://"),
     ("https://", "leave out https://"),
-    ("http://", "leave out http://; --insecure allows plain HTTP"),
     (
         "docker-archive:",
         "`docker save` of Docker 25 or later writes OCI archives: oci-archive:FILE",
@@ -247,55 +251,59 @@ const PREFIXES: [(&str, &str); 7] = [
     ("dir:", "only OCI layouts are read: oci:PATH"),
 ];
 
-fn of_text(text: &str) -> Option<String> {
+fn of_text(text: &str) -> Option<Hint> {
     let is_hex = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     if is_hex {
-        return Some(format!("a digest is written sha256:{text}"));
+        return Some(format!("a digest is written sha256:{text}").into());
     }
     if text.contains('$') || text.contains("{{") {
-        return Some("a variable was not replaced".to_owned());
+        return Some("a variable was not replaced".into());
     }
     if text.ends_with([':', '@']) {
-        return Some("nothing stands behind the last character: is a variable empty?".to_owned());
+        return Some("nothing stands behind the last character: is a variable empty?".into());
+    }
+    if text.starts_with("http://") {
+        return Some(Hint::PlainHttpScheme);
     }
     if let Some((_, advice)) = PREFIXES.iter().find(|(word, _)| text.starts_with(word)) {
-        return Some((*advice).to_owned());
+        return Some((*advice).into());
     }
     if text.contains(char::is_whitespace) {
-        return Some("separate with line ends or commas".to_owned());
+        return Some("separate with line ends or commas".into());
     }
     let is_path = text.starts_with(['/', '.', '~']);
     let is_archive = std::path::Path::new(text)
         .extension()
         .is_some_and(|extension| extension.eq_ignore_ascii_case("tar"));
     match (is_path, is_archive) {
-        (_, true) => Some(format!("an OCI archive is written oci-archive:{text}")),
-        (true, false) => Some(format!("an OCI layout is written oci:{text}")),
+        (_, true) => Some(format!("an OCI archive is written oci-archive:{text}").into()),
+        (true, false) => Some(format!("an OCI layout is written oci:{text}").into()),
         (false, false) => None,
     }
 }
 
-fn of_reference(text: &str, reason: &ReferenceError) -> Vec<String> {
+fn of_reference(text: &str, reason: &ReferenceError) -> Vec<Hint> {
     let lower = text.to_lowercase();
     match reason {
         ReferenceError::Uppercase(_) if lower.parse::<Reference>().is_ok() => {
-            vec![format!("write {lower}")]
+            vec![format!("write {lower}").into()]
         }
         _ => of_text(text).into_iter().collect(),
     }
 }
 
-fn of_foreign_file(path: &std::path::Path, of_layout: bool) -> Vec<String> {
+fn of_foreign_file(path: &std::path::Path, of_layout: bool) -> Vec<Hint> {
     if of_layout {
         let directory = path.parent().unwrap_or(path);
-        return vec![format!(
-            "this is an OCI layout: give it as oci:{}",
-            directory.display()
-        )];
+        return vec![
+            format!(
+                "this is an OCI layout: give it as oci:{}",
+                directory.display()
+            )
+            .into(),
+        ];
     }
-    vec![format!(
-        "files are named by 64 hex digits, or hold one digest: {TOUCH}"
-    )]
+    vec![format!("files are named by 64 hex digits, or hold one digest: {TOUCH}").into()]
 }
 
 /// A text as messages show it: not longer than a person reads.

@@ -92,6 +92,7 @@ impl TargetSpec {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hint::Hint;
 
     #[test]
     fn targets_have_a_tag_and_are_there_once() {
@@ -143,7 +144,7 @@ mod tests {
             assert!(error.contains(message), "{error}");
         }
         let hints = parse_targets("ghcr.io/Org/App:1").unwrap_err().hints();
-        assert_eq!(hints, ["write ghcr.io/org/app:1"]);
+        assert_eq!(hints, [Hint::from("write ghcr.io/org/app:1")]);
     }
 
     proptest::proptest! {

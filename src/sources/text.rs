@@ -226,7 +226,7 @@ mod tests {
         ] {
             let error = parse_sources(text).unwrap_err();
             assert!(error.to_string().contains(message), "{text}: {error}");
-            let hints = error.hints().join("\n");
+            let hints = format!("{:?}", error.hints());
             assert!(hints.contains(hint), "{text}: {hints}");
         }
     }

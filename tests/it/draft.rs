@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use bytes::Bytes;
 use polyarch::draft::{Draft, DraftError, Drafts, Entry, Exact};
+use polyarch::hint::Hint;
 use polyarch::spec::{Manifest, MediaType, Reference};
 use tempfile::TempDir;
 
@@ -189,10 +190,7 @@ fn a_damaged_draft_is_named_and_can_be_removed_or_replaced() {
         assert!(shown.contains(cause), "{shown} / {cause}");
         assert!(shown.contains(file.to_str().unwrap()), "{shown}");
         assert!(
-            error
-                .hint()
-                .unwrap()
-                .contains("polyarch rm ghcr.io/o/app:1")
+            matches!(error.hint(), Some(Hint::ReplaceDraft { list }) if list == "ghcr.io/o/app:1")
         );
         let update = drafts.update(&list, |_| Ok::<_, DraftError>(None));
         assert!(update.is_err());
@@ -225,7 +223,7 @@ fn a_later_format_asks_for_an_upgrade_and_is_left_alone() {
         error.to_string().contains("newer polyarch (format 2)"),
         "{error}"
     );
-    assert_eq!(error.hint().unwrap(), "upgrade polyarch");
+    assert_eq!(error.hint(), Some(Hint::from("upgrade polyarch")));
     assert_eq!(fs::read_to_string(&file).unwrap(), later);
 }
 
@@ -271,7 +269,7 @@ fn a_place_that_cannot_be_written_to_is_named() {
             shown.starts_with("cannot ") && shown.contains("/drafts"),
             "{shown}"
         );
-        assert!(error.hint().unwrap().contains("POLYARCH_HOME"));
+        assert_eq!(error.hint(), Some(Hint::SetPersistentHome));
     }
 }
 

@@ -1,5 +1,6 @@
 //! Annotation rules and the media type that carries them.
 
+use crate::hint::Hint;
 use crate::plan::fixture::*;
 use crate::plan::{
     ManifestAnnotations, MediaTypeChoice, Options, Place, PlanError, Source, Style, Target, plan,
@@ -145,7 +146,7 @@ fn annotations_on_a_docker_list_are_refused_with_the_fix() {
             key: "k".to_owned()
         }
     );
-    assert_eq!(error.hints(), ["make an OCI index with --media-type oci"]);
+    assert_eq!(error.hints(), [Hint::UseOciIndex]);
     let fixed = Options {
         media_type: MediaTypeChoice::Oci,
         ..rules(&["k=v"])

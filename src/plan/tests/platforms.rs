@@ -1,5 +1,6 @@
 //! Platforms: where they come from, which are asked for.
 
+use crate::hint::Hint;
 use crate::plan::fixture::*;
 use crate::plan::{Options, PlanError, Source, Style};
 use crate::spec::{Platform, attestation};
@@ -57,7 +58,9 @@ fn an_image_without_a_platform_is_refused_and_named() {
     );
     assert_eq!(
         error.hints(),
-        ["say it with --set-platform 'ghcr.io/o/b=linux/amd64'"]
+        [Hint::SetPlatform {
+            source: "ghcr.io/o/b".to_owned()
+        }]
     );
     let mut node = image("c", "");
     node.config_platform = Some(unknown_platform());

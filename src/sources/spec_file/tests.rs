@@ -1,6 +1,7 @@
 //! Spec files of the shapes that manifest-tool has in its repository and documentation, and ours.
 
 use super::*;
+use crate::hint::Hint;
 
 fn one(text: &str) -> ImageSpec {
     let mut images = parse_spec(text).unwrap();
@@ -293,7 +294,7 @@ fn files_are_read_and_named() {
     assert!(missing.to_string().contains("missing"), "{missing}");
     std::fs::write(&path, "image: ghcr.io/o/app:${TAG}\nsources: [b]").unwrap();
     let hints = read_spec(&path).unwrap_err().hints();
-    assert_eq!(hints, ["a variable was not replaced"]);
+    assert_eq!(hints, [Hint::from("a variable was not replaced")]);
 }
 
 proptest::proptest! {

@@ -61,7 +61,7 @@ fn missing_wrong_and_weak_credentials_read_differently() {
         let before = bench.registry.snapshot();
         let weak = bench.fails(3, "push HOST/team/app:1");
         for words in [
-            "valid but not allowed",
+            "valid, but they lack",
             "\"guest\"",
             "team/app",
             "no tag was changed",

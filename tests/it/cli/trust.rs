@@ -28,7 +28,7 @@ fn insecure_does_not_reach_a_registry_that_only_the_draft_names() {
         "{said:?}"
     );
     let hint = format!(
-        "--insecure is for the registries that the command names, and {} is not one",
+        "--insecure applies only to the registries that the command names; {} is not one",
         elsewhere.host()
     );
     assert!(said.stderr.contains(&hint), "{said:?}");

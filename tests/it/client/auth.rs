@@ -1,5 +1,6 @@
 //! Credentials: what is shown to whom, how often, and what a refusal reads like.
 
+use super::shown_hints;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -374,14 +375,14 @@ async fn three_refusals_that_read_differently() {
         let it = registry().await;
         let error = write(&Client::of(&it), &it).await.unwrap_err();
         assert_eq!(error.kind, FailureKind::Unauthorized, "{error:?}");
-        let hints = error.hints.join(" ");
+        let hints = shown_hints(&error);
         assert!(hints.contains("no credentials"), "{error:?}");
         // Wrong ones.
         let it = registry().await;
         let client = Builder::of(&it).login(&it, "ci", "wrong").build();
         let error = write(&client, &it).await.unwrap_err();
         assert_eq!(error.kind, FailureKind::Unauthorized, "{error:?}");
-        let hints = error.hints.join(" ");
+        let hints = shown_hints(&error);
         assert!(
             hints.contains("did not accept") && hints.contains("config.json"),
             "{error:?}"
@@ -391,7 +392,7 @@ async fn three_refusals_that_read_differently() {
         let it = registry().await;
         let error = write(&logged_in(&it).build(), &it).await.unwrap_err();
         assert_eq!(error.kind, FailureKind::Denied, "{error:?}");
-        let hints = error.hints.join(" ");
+        let hints = shown_hints(&error);
         assert!(
             hints.contains("repository:a:pull,push") && hints.contains("config.json"),
             "{error:?}"

@@ -16,3 +16,11 @@ mod room;
 mod schemes;
 mod tags;
 mod uploads;
+
+use polyarch::content::StoreError;
+use polyarch::report::Wording;
+
+/// The hints of an error as a command line shows them.
+fn shown_hints(error: &StoreError) -> String {
+    Wording::CommandLine.render_all(&error.hints).join("\n")
+}

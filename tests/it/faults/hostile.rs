@@ -109,7 +109,10 @@ fn without_end() -> Vec<Case> {
                 image::referrer(&scene.faulty, SOURCE, &scene.image, "application/spdx+json");
             })
             .rule(Rule::on(Class::Referrers).forever().then(body.clone()))
-            .mixed(7, ["bytes of a list of referrers", "these tags landed"]);
+            .mixed(
+                7,
+                ["bytes of a list of referrers", "these tags were pushed"],
+            );
         cases.extend(case.over(BOTH));
         let case = Case::new(name, Act::Publish, "307 to GET manifest").rule(
             Rule::on(Class::ManifestGet)

@@ -50,11 +50,11 @@ fn two_of_three() -> Vec<Case> {
             .rule(refuse("2"))
             .rule(refuse("3"))
             .retry_for(1)
-            .mixed(7, ["these tags landed: ", "this failed too: "])
+            .mixed(7, ["these tags were pushed: ", "this failed too: "])
             .cause("which tag landed, and how the others failed")
             .look(|scene, said| {
                 let landed = format!(
-                    "these tags landed: {}\n",
+                    "these tags were pushed: {}\n",
                     scene.faulty.reference(SOURCE, "1")
                 );
                 assert!(said.stderr.contains(&landed), "{}", said.stderr);
@@ -106,7 +106,7 @@ fn one_of_two_registries() -> Vec<Case> {
                 .rule(Rule::on(Class::ManifestPut).forever().then(fault.clone()))
                 .spared()
                 .retry_for(1)
-                .mixed(7, ["these tags landed: "])
+                .mixed(7, ["these tags were pushed: "])
                 .cause("which tag landed, and how the other failed")
                 .look(|scene, said| {
                     let landed = format!("landed: {}\n", scene.good.reference("mirror/app", "1"));

@@ -208,7 +208,7 @@ fn referrers_that_cannot_be_copied_are_half_of_the_work() {
     let words = ["--referrers", "--retry-for", "0", "--output", "json"];
     let said = home
         .run(&[&["copy"][..], &words, &[&source, &target]].concat())
-        .refused(7, &[&format!("these tags landed: {target}")]);
+        .refused(7, &[&format!("these tags were pushed: {target}")]);
     let notice = &said.json()["notices"][0];
     assert_eq!(notice["severity"], "warning");
     assert!(to.tag("other/app", "1").is_some());

@@ -137,7 +137,7 @@ fn where_some_tags_fail_the_report_says_which_landed() {
     let words = ["--dotenv", "env", "--digest-file", "digest", &*source];
     let said = home
         .publish(&list, &words)
-        .refused(7, &[&tags[1], &tags[2], "these tags landed", &tags[0]]);
+        .refused(7, &[&tags[1], &tags[2], "these tags were pushed", &tags[0]]);
     let digest = registry.tag("team/app", "1").unwrap();
     assert_eq!(said.digest(), digest);
     assert_eq!(home.read("digest"), digest);
@@ -195,7 +195,7 @@ fn a_failure_is_told_although_a_file_cannot_be_written() {
     let name = "x".repeat(300);
     let words = ["--digest-file", &*name, &*source];
     home.publish(&tags.join(","), &words)
-        .refused(7, &[&tags[1], "these tags landed", &name]);
+        .refused(7, &[&tags[1], "these tags were pushed", &name]);
 }
 
 #[test]

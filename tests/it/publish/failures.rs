@@ -259,7 +259,7 @@ fn a_target_that_failed_early_names_its_tags() {
             "json",
             &source,
         ])
-        .refused(7, &[&format!("these tags landed: {target}")]);
+        .refused(7, &[&format!("these tags were pushed: {target}")]);
     let result = said.json();
     super::outputs::check_schema(&said.json());
     assert_eq!(result["targets"][0]["tags"][0]["reference"], nowhere);

@@ -36,7 +36,7 @@ fn one_of_several_images_fails_and_the_others_land() {
             &[
                 &format!("error: publish {host}/{two}: "),
                 "team/app:missing",
-                &format!("these tags landed: {host}/{one}, {host}/{three}\n"),
+                &format!("these tags were pushed: {host}/{one}, {host}/{three}\n"),
             ],
         );
     assert!(registry.tag("a/one", "1").is_some());

@@ -159,7 +159,7 @@ fn while_the_second_of_two_tags_is_written() {
     let reached = |it: &Scene| first_there(it) && it.to.pending_rules() == 0;
     let (said, took) = scene.interrupt(reached, &["TERM"]);
     let landed = format!(
-        "these tags landed: {}\n",
+        "these tags were pushed: {}\n",
         scene.to.reference("team/app", "1")
     );
     // The registry may still carry out what it did not answer.
@@ -186,7 +186,7 @@ fn while_the_answer_to_a_write_is_awaited() {
         .applied();
     scene.to.rule(tags.then(Fault::Stall));
     let (said, _) = scene.interrupt(|it| it.to.tags("team/app").len() == 2, &["INT"]);
-    let said = said.refused(130, &["these tags landed: "]);
+    let said = said.refused(130, &["these tags were pushed: "]);
     assert_eq!(Scene::statuses(&said), ["published", "published"]);
     assert!(
         !said.stderr.contains("no tag was changed"),
@@ -236,7 +236,7 @@ fn while_tags_are_read_back() {
         .to
         .rule(Rule::on(Class::ManifestGet).forever().then(Fault::Stall));
     let (said, took) = scene.interrupt(|it| it.to.count(Class::ManifestGet) == 2, &["INT"]);
-    let said = said.refused(130, &["these tags landed: "]);
+    let said = said.refused(130, &["these tags were pushed: "]);
     assert_eq!(Scene::statuses(&said), ["published", "published"]);
     assert!(took < SOON, "{took:?}");
 }
@@ -255,7 +255,7 @@ fn while_tags_are_read_back_in_vain() {
     }
     let (said, took) = scene.interrupt(|it| it.to.count(Class::ManifestGet) == 2, &["INT"]);
     let said = said.refused(130, &["pushed, but not verified: "]);
-    for more_than_is_known in ["no tag was changed", "these tags landed"] {
+    for more_than_is_known in ["no tag was changed", "these tags were pushed"] {
         assert!(!said.stderr.contains(more_than_is_known), "{}", said.stderr);
     }
     assert!(took < SOON, "{took:?}");

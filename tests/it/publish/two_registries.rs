@@ -135,7 +135,10 @@ fn one_registry_that_refuses_does_not_keep_the_other_from_its_tag() {
     let said = scene.run();
     let said = said.refused(
         7,
-        &["these tags landed", &scene.open.reference("team/app", "1")],
+        &[
+            "these tags were pushed",
+            &scene.open.reference("team/app", "1"),
+        ],
     );
     assert!(scene.open.tag("team/app", "1").is_some());
     assert!(!said.stderr.contains("hunter2"));

@@ -18,7 +18,6 @@ pub use self::{
 };
 
 /// Media types by their usual names.
-#[allow(missing_docs, reason = "the names say it")]
 pub mod media {
     pub const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
     pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";

@@ -6,7 +6,6 @@ use super::Role;
 
 /// What a request asks for, as rules and counts name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[allow(missing_docs, reason = "the names are those of the specification")]
 pub enum Class {
     Ping,
     ManifestGet,
@@ -31,7 +30,6 @@ pub enum Class {
 
 /// An endpoint with its parameters, decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names are those of the specification")]
 pub enum Endpoint {
     Ping,
     Manifest { repo: String, reference: String },

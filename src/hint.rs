@@ -1,0 +1,102 @@
+//! What to try after an error, as data. A hint that names options or variables is a variant of its own:
+//! only `cli` and `report` know what those are called where the run happens.
+
+use crate::spec::{RegistryHost, Repository};
+
+/// What to try after an error.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Hint {
+    /// A sentence that names neither an option nor a variable.
+    Text(String),
+
+    /// No credentials were found for a registry that asks for them.
+    SetCredentials { registry: RegistryHost },
+    /// A registry or its token server refused the credentials.
+    CheckCredentials {
+        registry: RegistryHost,
+        user: Option<String>,
+        /// Where the credentials were found.
+        origin: String,
+    },
+    /// The credentials are valid but lack access to a repository.
+    GrantAccess {
+        repository: Repository,
+        /// Whether access to push is missing, not only to pull.
+        push: bool,
+        user: Option<String>,
+        /// Where the credentials were found.
+        origin: String,
+    },
+    /// The search for credentials can be shown.
+    ShowCredentialSearch,
+
+    /// The registry limits the rate of requests.
+    LowerRequestRate,
+    /// The retry budget is used up.
+    RaiseRetryBudget,
+    /// The registry may not accept an index of this media type.
+    ChooseMediaType { media_type: String },
+    /// A manifest exceeds the size limit.
+    RaiseManifestLimit,
+    /// A registry that the command names speaks plain HTTP.
+    AllowPlainHttp { registry: RegistryHost },
+    /// A registry that the command does not name speaks plain HTTP.
+    NameInsecureSources { registry: RegistryHost },
+    /// Insecure connections are limited to the registries that the command names.
+    InsecureForNamedOnly { registry: RegistryHost },
+    /// The certificate of a registry is not trusted.
+    TrustCertificate { registry: RegistryHost },
+    /// Certificate checks can be switched off for this call.
+    SkipCertificateChecks,
+    /// A reference was written with `http://`.
+    PlainHttpScheme,
+    /// A variable of the environment has an invalid value.
+    CorrectVariable { variable: String },
+
+    /// An image has no platform.
+    SetPlatform { source: String },
+    /// An entry of a draft has no platform.
+    AnnotatePlatform { source: String },
+    /// A required platform is in no source.
+    AddMissingPlatform,
+    /// Two images are for one platform.
+    ChooseDuplicate,
+    /// An image may declare a wrong platform.
+    CorrectPlatform,
+    /// An annotation has the level of image manifests.
+    ChooseAnnotationLevel { key: String },
+    /// A Docker manifest list cannot hold this content.
+    UseOciIndex,
+    /// Attestations do not fit the media type.
+    DropAttestations,
+    /// A bare digest is not in the repositories of the targets.
+    NameImageRepository,
+
+    /// The drafts need a directory that lasts until `push`.
+    SetPersistentHome,
+    /// The drafts need a directory that is writable.
+    SetWritableHome,
+    /// A draft is damaged.
+    ReplaceDraft { list: String },
+
+    /// No tag was changed.
+    Unchanged,
+    /// These tags were pushed.
+    Pushed(Vec<String>),
+    /// These tags were pushed, and verification failed.
+    Unverified(Vec<String>),
+    /// Another failure of the same run.
+    AlsoFailed(String),
+}
+
+impl From<&str> for Hint {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Hint {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}

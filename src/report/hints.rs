@@ -1,0 +1,333 @@
+//! Hints as text, in the words of the place where the run happens: flags on a command line, inputs and
+//! permissions in the GitHub Action, variables in GitLab.
+
+use std::fmt::Write as _;
+
+use crate::environment::Environment;
+use crate::hint::Hint;
+use crate::spec::{RegistryHost, Repository};
+
+/// How options are named where the run happens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wording {
+    /// Flags of a command line.
+    #[default]
+    CommandLine,
+    /// Flags, in a step of a GitHub workflow.
+    GitHubStep,
+    /// Inputs of the GitHub Action.
+    GitHubAction,
+    /// Variables of a GitLab job.
+    GitLab,
+}
+
+/// The options that are inputs of the GitHub Action under the same name.
+const INPUTS: [&str; 5] = [
+    "attestations",
+    "image",
+    "insecure",
+    "media-type",
+    "on-duplicate",
+];
+
+impl Wording {
+    /// Reads from the environment where the run happens. `action.yml` sets `ACTION_COMMAND`.
+    pub fn of_environment(environment: &Environment) -> Self {
+        let is_true = |name| environment.var(name) == Some("true");
+        if is_true("GITHUB_ACTIONS") && environment.var("ACTION_COMMAND").is_some() {
+            Self::GitHubAction
+        } else if is_true("GITHUB_ACTIONS") {
+            Self::GitHubStep
+        } else if is_true("GITLAB_CI") {
+            Self::GitLab
+        } else {
+            Self::CommandLine
+        }
+    }
+
+    /// Renders hints, each once.
+    pub fn render_all(self, hints: &[Hint]) -> Vec<String> {
+        let mut lines: Vec<String> = Vec::new();
+        for line in hints.iter().map(|hint| self.render(hint)) {
+            if !lines.contains(&line) {
+                lines.push(line);
+            }
+        }
+        lines
+    }
+
+    /// Renders one hint as a sentence without a full stop.
+    pub fn render(self, hint: &Hint) -> String {
+        match hint {
+            Hint::Text(text) => text.clone(),
+            Hint::SetCredentials { registry } => self.set_credentials(registry),
+            Hint::CheckCredentials {
+                registry,
+                user,
+                origin,
+            } => format!(
+                "{registry} did not accept the credentials{} from {origin}: is the password or token correct, and not expired?",
+                of_user(user.as_deref())
+            ),
+            Hint::GrantAccess {
+                repository,
+                push,
+                user,
+                origin,
+            } => self.grant_access(repository, *push, user.as_deref(), origin),
+            Hint::ShowCredentialSearch if self == Self::GitHubAction => {
+                "set the variable POLYARCH_DEBUG to true to log where credentials are searched for"
+                    .to_owned()
+            }
+            Hint::ShowCredentialSearch => {
+                "`polyarch auth REF` shows where credentials are searched for".to_owned()
+            }
+            Hint::LowerRequestRate => format!(
+                "the registry limits the rate of requests: log in, lower {}, or wait",
+                self.option("jobs", "N")
+            ),
+            Hint::RaiseRetryBudget => {
+                format!(
+                    "raise the budget with {}",
+                    self.option("retry-for", "DURATION")
+                )
+            }
+            Hint::ChooseMediaType { media_type } => format!(
+                "the registry may not accept the media type {media_type}: try {} or {}",
+                self.option("media-type", "docker"),
+                self.option("media-type", "oci")
+            ),
+            Hint::RaiseManifestLimit => format!(
+                "if the manifest is meant to be this large, raise the limit with {}",
+                self.option("max-manifest", "SIZE")
+            ),
+            Hint::AllowPlainHttp { registry } => format!(
+                "{registry} speaks plain HTTP: if that is intended, allow it with {}",
+                self.option("insecure", "")
+            ),
+            Hint::NameInsecureSources { registry } => format!(
+                "{registry} speaks plain HTTP: if that is intended, use `polyarch publish --insecure`, which names its sources"
+            ),
+            Hint::InsecureForNamedOnly { registry } => format!(
+                "{} applies only to the registries that the command names; {registry} is not one",
+                self.option("insecure", "")
+            ),
+            Hint::TrustCertificate { registry } => format!(
+                "trust its certificate with {}, SSL_CERT_FILE, or /etc/docker/certs.d/{registry}/ca.crt",
+                self.option("ca-cert", "FILE")
+            ),
+            Hint::SkipCertificateChecks => format!(
+                "or skip certificate checks for this call with {}",
+                self.option("insecure", "")
+            ),
+            Hint::PlainHttpScheme => format!(
+                "omit http://; {} allows plain HTTP",
+                self.option("insecure", "")
+            ),
+            Hint::CorrectVariable { variable } => format!("correct or unset {variable}"),
+            Hint::SetPlatform { source } => {
+                format!(
+                    "set it with {}",
+                    self.set_platform(&format!("{source}=linux/amd64"))
+                )
+            }
+            Hint::AnnotatePlatform { source } => {
+                format!("set it with: polyarch annotate --os OS --arch ARCH MANIFEST_LIST {source}")
+            }
+            Hint::AddMissingPlatform => format!(
+                "add the missing source, or remove the platform from {}",
+                self.list("platform", "platforms")
+            ),
+            Hint::ChooseDuplicate => format!(
+                "remove one of them, or set {} (the later one stays) or keep (both stay)",
+                self.option("on-duplicate", "replace")
+            ),
+            Hint::CorrectPlatform => format!(
+                "if one has a wrong platform, correct it with {}",
+                self.set_platform("SOURCE=PLATFORM")
+            ),
+            Hint::ChooseAnnotationLevel { key } => format!(
+                "write index:{key}=… or manifest-descriptor:{key}=…, or use {}",
+                self.option("manifest-annotations", "index")
+            ),
+            Hint::UseOciIndex => {
+                format!(
+                    "make an OCI index with {}",
+                    self.option("media-type", "oci")
+                )
+            }
+            Hint::DropAttestations => format!(
+                "or leave out attestations with {}",
+                self.option("attestations", "drop")
+            ),
+            Hint::NameImageRepository => format!(
+                "bare digests are looked up in the repository of each tag; {} names another",
+                self.option("image", "REPOSITORY")
+            ),
+            Hint::SetPersistentHome => {
+                "set POLYARCH_HOME to a directory that lasts until push".to_owned()
+            }
+            Hint::SetWritableHome => "set POLYARCH_HOME to a writable directory".to_owned(),
+            Hint::ReplaceDraft { list } => format!(
+                "remove it with: polyarch rm {list}, or start over with: polyarch create --replace {list} …"
+            ),
+            Hint::Unchanged => "no tag was changed".to_owned(),
+            Hint::Pushed(tags) => format!("these tags were pushed: {}", tags.join(", ")),
+            Hint::Unverified(tags) => format!("pushed, but not verified: {}", tags.join(", ")),
+            Hint::AlsoFailed(error) => format!("this failed too: {error}"),
+        }
+    }
+
+    /// An option with its value, or a switch if `value` is empty.
+    fn option(self, name: &str, value: &str) -> String {
+        let flag = if value.is_empty() {
+            format!("--{name}")
+        } else {
+            format!("--{name} {value}")
+        };
+        let assigned = if value.is_empty() { "true" } else { value };
+        match self {
+            Self::CommandLine | Self::GitHubStep => flag,
+            Self::GitHubAction if INPUTS.contains(&name) => format!("`{name}: {assigned}`"),
+            Self::GitHubAction => format!("`args: {flag}`"),
+            Self::GitLab => format!("{}={assigned}", variable(name)),
+        }
+    }
+
+    /// An option that is a list: singular as a flag, plural as an input.
+    fn list(self, flag: &str, input: &str) -> String {
+        match self {
+            Self::CommandLine | Self::GitHubStep => format!("--{flag}"),
+            Self::GitHubAction => format!("the input {input}"),
+            Self::GitLab => variable(flag),
+        }
+    }
+
+    fn set_platform(self, setting: &str) -> String {
+        match self {
+            Self::CommandLine | Self::GitHubStep => format!("--set-platform '{setting}'"),
+            Self::GitHubAction => format!("the input annotate: {setting}"),
+            Self::GitLab => format!("POLYARCH_SET_PLATFORM={setting}"),
+        }
+    }
+
+    fn set_credentials(self, registry: &RegistryHost) -> String {
+        match self {
+            Self::CommandLine => format!(
+                "log in (`docker login {registry}`), or set POLYARCH_REGISTRY={registry}, POLYARCH_USERNAME and POLYARCH_PASSWORD"
+            ),
+            Self::GitHubStep => format!(
+                "log in with docker/login-action, or set POLYARCH_REGISTRY={registry}, POLYARCH_USERNAME and POLYARCH_PASSWORD{}",
+                or_permission(registry)
+            ),
+            Self::GitHubAction => format!(
+                "log in with docker/login-action, or set the inputs registry: {registry}, username and password{}",
+                or_permission(registry)
+            ),
+            Self::GitLab => format!(
+                "set the variables POLYARCH_REGISTRY={registry}, POLYARCH_USERNAME and POLYARCH_PASSWORD"
+            ),
+        }
+    }
+
+    fn grant_access(
+        self,
+        repository: &Repository,
+        push: bool,
+        user: Option<&str>,
+        origin: &str,
+    ) -> String {
+        let access = if push { "push" } else { "pull" };
+        let mut text = format!(
+            "the credentials{} from {origin} are valid, but they lack {access} access to {}",
+            of_user(user),
+            repository.path()
+        );
+        let in_actions = matches!(self, Self::GitHubStep | Self::GitHubAction);
+        if in_actions && repository.registry().as_str() == GHCR {
+            let level = if push { "write" } else { "read" };
+            let _ = write!(
+                text,
+                ": grant `permissions: packages: {level}` to the job, and access to the package under \"Manage Actions access\""
+            );
+        }
+        text
+    }
+}
+
+const GHCR: &str = "ghcr.io";
+
+fn or_permission(registry: &RegistryHost) -> &'static str {
+    if registry.as_str() == GHCR {
+        "; for this repository's own packages, grant `permissions: packages: write`"
+    } else {
+        ""
+    }
+}
+
+fn of_user(user: Option<&str>) -> String {
+    user.map_or_else(String::new, |user| format!(" of {user:?}"))
+}
+
+fn variable(option: &str) -> String {
+    format!("POLYARCH_{}", option.to_uppercase().replace('-', "_"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_named_as_the_place_names_them() {
+        let render = |wording: Wording| wording.render(&Hint::UseOciIndex);
+        assert_eq!(
+            render(Wording::CommandLine),
+            "make an OCI index with --media-type oci"
+        );
+        assert_eq!(
+            render(Wording::GitHubAction),
+            "make an OCI index with `media-type: oci`"
+        );
+        assert_eq!(
+            render(Wording::GitLab),
+            "make an OCI index with POLYARCH_MEDIA_TYPE=oci"
+        );
+        assert_eq!(
+            Wording::GitHubAction.render(&Hint::RaiseRetryBudget),
+            "raise the budget with `args: --retry-for DURATION`"
+        );
+    }
+
+    #[test]
+    fn missing_push_access_at_ghcr_names_the_permission() {
+        let hint = Hint::GrantAccess {
+            repository: "ghcr.io/o/app".parse().unwrap(),
+            push: true,
+            user: None,
+            origin: "GITHUB_TOKEN".to_owned(),
+        };
+        let text = Wording::GitHubAction.render(&hint);
+        assert!(text.contains("`permissions: packages: write`"), "{text}");
+        let text = Wording::CommandLine.render(&hint);
+        assert!(!text.contains("permissions"), "{text}");
+    }
+
+    #[test]
+    fn actions_are_not_pointed_at_docker_login() {
+        let hint = Hint::SetCredentials {
+            registry: "ghcr.io".parse().unwrap(),
+        };
+        for wording in [Wording::GitHubAction, Wording::GitHubStep] {
+            let text = wording.render(&hint);
+            assert!(!text.contains("docker login"), "{text}");
+            assert!(text.contains("`permissions: packages: write`"), "{text}");
+        }
+    }
+
+    #[test]
+    fn repeated_hints_are_shown_once() {
+        let hints = [Hint::Unchanged, Hint::from("a"), Hint::Unchanged];
+        let lines = Wording::CommandLine.render_all(&hints);
+        assert_eq!(lines, ["no tag was changed", "a"]);
+    }
+}
