@@ -1,4 +1,4 @@
-// What users of the Action do, and what they must see.
+// Runs of the Action as users start them, with the expected outputs, annotations and summary.
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -15,20 +15,22 @@ const HOSTILE = ['x\ny z', 'x\r\ndigest=sha256:evil', '::error::x', '##[error]x'
 
 let registry, amd64, arm64
 
-/** Runs the action with the password, and looks for what must never happen. */
+/** Runs the action with the password, and checks that no secret is visible and no output is duplicated. */
 async function run (options) {
   const { registry: host = registry.host, ...rest } = options
   const credentials = { registry: host, username: USER, password: PASSWORD }
-  const secrets = [rest.with?.password ?? PASSWORD, 'ghs_tokenOfTheJob']
-  let processes
-  // The highest verbosity, whatever the case is about: with it, every request is told.
+  const secrets = [rest.with?.password || PASSWORD, 'ghs_tokenOfTheJob']
+  let processes, paths
+  // The highest verbosity: every request is logged.
   const env = { POLYARCH_DEBUG: 'true', ...rest.env }
   const inspect = (trace, files) => {
     processes = assertNoArgument(secrets, trace)
     assertNowhere(secrets, files)
+    paths = Object.keys(files)
   }
   const result = await runAction(root, binary, { ...rest, env, with: { ...credentials, ...rest.with }, inspect })
-  assert.ok(processes.some((line) => line.includes('scripts/action/run')), 'the processes were not seen')
+  assert.ok(processes.some((line) => line.includes('scripts/action/run')), 'the processes were not traced')
+  result.files = paths
   result.debug = result.log.filter((line) => line.startsWith('debug: '))
   assertNowhere(secrets, {
     'the log': result.log.join('\n'),
@@ -41,11 +43,11 @@ async function run (options) {
   for (const [name, value] of Object.entries(result.outputs)) {
     for (const mask of result.masks) assert.ok(!value.includes(mask), `output ${name} would be dropped`)
   }
-  const told = result.rawOutputs.map(([name]) => name)
-  assert.equal(new Set(told).size, told.length, 'each output is told once')
-  assert.ok(told.every((name) => OUTPUTS.includes(name)), told.join())
+  const names = result.rawOutputs.map(([name]) => name)
+  assert.equal(new Set(names).size, names.length, 'each output is written once')
+  assert.ok(names.every((name) => OUTPUTS.includes(name)), names.join())
   for (const { name, data } of result.annotations) {
-    assert.ok(['error', 'warning', 'notice'].includes(name), `the command ${name} is none of ours`)
+    assert.ok(['error', 'warning', 'notice'].includes(name), `unexpected workflow command ${name}`)
     assert.ok(data.length <= 4096)
   }
   assert.ok(result.summaryBytes <= 1024 * 1024)
@@ -55,7 +57,7 @@ async function run (options) {
 const errors = (result) => result.annotations.filter(({ name }) => name === 'error').map(({ data }) => data)
 const at = (repository, tag) => `${registry.host}/${repository}:${tag}`
 
-function assertLanded (result, references) {
+function assertPushed (result, references) {
   assert.equal(result.code, 0, result.log.join('\n'))
   assert.deepEqual(result.outputs.tags.split('\n'), references)
 }
@@ -92,16 +94,16 @@ describe('the runner of these tests', () => {
     const action = readAction(join(root, 'action.yml'))
     assert.deepEqual(action.outputs.map(({ id }) => id), OUTPUTS)
     assert.deepEqual(action.inputs.map(({ id }) => id).sort(), ['annotate', 'annotations', 'append', 'args', 'attestations', 'command',
-      'digests', 'image', 'insecure', 'labels-as-annotations', 'media-type', 'on-duplicate', 'password', 'platforms', 'push', 'registry',
-      'sources', 'summary', 'tags', 'username', 'verify'])
+      'digests', 'file', 'image', 'insecure', 'labels-as-annotations', 'media-type', 'on-duplicate', 'password', 'platforms', 'push',
+      'referrers', 'registry', 'set-platform', 'sources', 'summary', 'tags', 'username', 'verify'])
   })
 })
 
 describe('publish', () => {
-  test('puts two images under two tags in one step', async () => {
+  test('publishes two images under two tags in one step', async () => {
     const tags = [at('o/app', '1.2'), at('o/app', 'latest')]
     const result = await run({ with: { tags: tags.join('\n'), sources: `${at('o/app', 'amd64')}\n${at('o/app', 'arm64')}` } })
-    assertLanded(result, tags)
+    assertPushed(result, tags)
     const { outputs } = result
     const bytes = await manifestAt(registry.host, 'o/app', '1.2')
     assert.equal(outputs.digest, digestOf(bytes))
@@ -120,7 +122,7 @@ describe('publish', () => {
     assert.deepEqual(errors(result), [])
   })
 
-  test('takes the digest files of the Docker documentation', async () => {
+  test('accepts the digest files of the Docker documentation', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'polyarch-digests-'))
     try {
       for (const [job, digest] of [['linux-amd64', amd64], ['linux-arm64', arm64]]) {
@@ -128,22 +130,22 @@ describe('publish', () => {
         writeFileSync(join(directory, job, digest.slice('sha256:'.length)), '')
       }
       const result = await run({ with: { tags: at('o/app', 'digests'), digests: directory, platforms: 'linux/amd64,linux/arm64' } })
-      assertLanded(result, [at('o/app', 'digests')])
+      assertPushed(result, [at('o/app', 'digests')])
       assert.equal(result.outputs.platforms.split(',').length, 2)
     } finally {
       rmSync(directory, { recursive: true })
     }
   })
 
-  test('takes what docker/metadata-action left, and toJSON(needs.build.outputs)', async () => {
+  test('accepts the tags of docker/metadata-action, and toJSON(needs.build.outputs)', async () => {
     const env = { DOCKER_METADATA_OUTPUT_TAGS: `${at('o/app', 'meta')}\n${at('o/app', 'meta2')}` }
     const sources = JSON.stringify({ amd: amd64, arm: arm64 })
     const result = await run({ with: { sources, 'labels-as-annotations': 'org.opencontainers.image.title=app' }, env })
-    assertLanded(result, env.DOCKER_METADATA_OUTPUT_TAGS.split('\n'))
+    assertPushed(result, env.DOCKER_METADATA_OUTPUT_TAGS.split('\n'))
     assert.equal(JSON.parse(result.index).annotations['org.opencontainers.image.title'], 'app')
   })
 
-  test('a dry run writes nothing and tells the digest of the real one', async () => {
+  test('a dry run writes nothing and has the digest of the real run', async () => {
     const step = { tags: at('o/app', 'dry'), sources: `${amd64},${arm64}`.replace(',', '\n') }
     const dry = await run({ with: { ...step, push: 'false' } })
     assert.equal(dry.code, 0, dry.log.join('\n'))
@@ -152,7 +154,7 @@ describe('publish', () => {
     assert.equal(dry.outputs.subjects, '[]')
     assert.match(dry.summary, /^## 🔍 Dry run/)
     const real = await run({ with: step })
-    assertLanded(real, [step.tags])
+    assertPushed(real, [step.tags])
     assert.equal(real.outputs.digest, dry.outputs.digest)
     assert.deepEqual(real.index, dry.index)
   })
@@ -166,14 +168,14 @@ describe('publish', () => {
     assert.match(result.summary, /^## ❌ Nothing was published/)
   })
 
-  test('a wrong password is told without telling it', async () => {
+  test('a wrong password is reported without its value', async () => {
     const result = await run({ with: { tags: at('o/app', 'wrong'), sources: amd64, password: 'not-the-passW0rd' } })
     assert.equal(result.code, 3)
     assert.equal(errors(result).length, 1)
     assert.match(result.summary, /❌/)
   })
 
-  test('after a partial failure the outputs tell what landed', async () => {
+  test('after a partial failure the outputs list the pushed tags', async () => {
     const closed = await startRegistry({ readonly: true })
     try {
       const env = { POLYARCH_REGISTRY_2: closed.host, POLYARCH_USERNAME_2: USER, POLYARCH_PASSWORD_2: PASSWORD, POLYARCH_RETRY_FOR: '0' }
@@ -191,7 +193,7 @@ describe('publish', () => {
     }
   })
 
-  test('no secret is told at the highest verbosity', async () => {
+  test('no secret is logged at the highest verbosity', async () => {
     for (const password of [PASSWORD, 'not-the-passW0rd']) {
       const result = await run({ with: { tags: at('o/app', 'debug'), sources: `${amd64}\n${arm64}`, password } })
       assert.ok(result.debug.length > 0, result.log.join('\n'))
@@ -199,18 +201,18 @@ describe('publish', () => {
   })
 
   for (const hostile of HOSTILE) {
-    test(`a tag with ${JSON.stringify(hostile)} is a wrong tag and nothing else`, async () => {
+    test(`a tag with ${JSON.stringify(hostile)} is only an invalid tag`, async () => {
       const result = await run({ with: { tags: `${registry.host}/o/app:${hostile}`, sources: amd64 } })
       assert.notEqual(result.code, 0)
       assert.equal(result.outputs.digest, '')
       assert.equal(errors(result).length, 1, JSON.stringify(result.annotations))
       assert.ok(!/<img|\n::|`x`/.test(result.summary), result.summary)
     })
-    test(`an annotation with ${JSON.stringify(hostile)} is published as it is and changes nothing else`, async () => {
+    test(`an annotation with ${JSON.stringify(hostile)} is published unchanged`, async () => {
       const [line] = hostile.split(/\r?\n/)
       const annotations = `a=1\nb=${line}`
       const result = await run({ with: { tags: at('o/app', 'hostile'), sources: `${amd64}\n${arm64}`, annotations } })
-      assertLanded(result, [at('o/app', 'hostile')])
+      assertPushed(result, [at('o/app', 'hostile')])
       assert.deepEqual(JSON.parse(result.index).annotations, { a: '1', b: line })
       assert.equal(result.outputs.digest, digestOf(result.index))
       assert.deepEqual(errors(result), [])
@@ -221,15 +223,15 @@ describe('publish', () => {
     const tags = Array.from({ length: 900 }, (_, n) => at('o/many', `1.2.${n}`))
     const sources = `${at('o/app', 'amd64')}\n${at('o/app', 'arm64')}`
     const result = await run({ with: { tags: tags.join('\n'), sources, verify: 'false' } })
-    assertLanded(result, tags)
+    assertPushed(result, tags)
     assert.match(result.summary, /<summary>900 tags<\/summary>/)
   })
 
-  test('a summary that is too long is cut and says so', async () => {
+  test('a summary that is too long is truncated with a notice', async () => {
     const many = (key) => Array.from({ length: 1000 }, (_, n) => `${key}${n}=${'<'.repeat(100)}`).join('\n')
     const sources = `${amd64}\n${arm64}`
     const result = await run({ with: { tags: at('o/app', 'long'), sources, annotations: many('a'), 'labels-as-annotations': many('l') } })
-    assertLanded(result, [at('o/app', 'long')])
+    assertPushed(result, [at('o/app', 'long')])
     assert.ok(result.summaryBytes <= 900 * 1024 && result.summaryBytes > 890 * 1024, `${result.summaryBytes} bytes`)
     assert.match(result.summary, /This summary was cut here/)
   })
@@ -247,16 +249,16 @@ describe('inputs', () => {
       assert.match(errors(result).join(), new RegExp(`'${name}'`))
     }
   })
-  test('one that is none of its words is an error of the step, and no command to the runner', async () => {
+  test('one with an unknown word is an error, not a workflow command', async () => {
     for (const name of ['media-type', 'attestations', 'on-duplicate']) {
       const result = await run({ with: { tags: at('o/app', '1'), sources: amd64, [name]: 'x\n::error::pwn' } })
       assert.equal(result.code, 2)
       assert.equal(errors(result).length, 1, JSON.stringify(result.annotations))
-      assert.equal(result.annotations[0].properties.title, 'polyarch: wrong usage')
-      assert.match(errors(result).join(), new RegExp(`--${name}`))
+      assert.equal(result.annotations[0].properties.title, `polyarch: invalid input ${name}`)
+      assert.match(errors(result).join(), new RegExp(`'${name}' must be one of`))
     }
   })
-  test('a runner without a binary is told so', async () => {
+  test('an unsupported runner is an error', async () => {
     for (const machine of [['Windows', 'X64'], ['macOS', 'ARM64'], ['Linux', 'ARM']]) {
       const result = await run({ with: { tags: at('o/app', '1'), sources: amd64 }, machine })
       assert.equal(result.code, 2)
@@ -265,12 +267,165 @@ describe('inputs', () => {
   })
   test('the summary can be left out', async () => {
     const result = await run({ with: { tags: at('o/app', 'quiet'), sources: `${amd64}\n${arm64}`, summary: 'false' } })
-    assertLanded(result, [at('o/app', 'quiet')])
+    assertPushed(result, [at('o/app', 'quiet')])
     assert.equal(result.summary, '')
   })
 })
 
-describe('single steps', () => {
+describe('the same inputs for every command', () => {
+  let home
+  before(() => { home = mkdtempSync(join(tmpdir(), 'polyarch-home-')) })
+  after(() => rmSync(home, { recursive: true }))
+  const step = (command, inputs, env = {}) => run({ with: { command, ...inputs }, env: { HOME: home, ...env } })
+  const done = async (...args) => {
+    const result = await step(...args)
+    assert.equal(result.code, 0, JSON.stringify(result))
+    return result
+  }
+
+  test('create, annotate and push a list', async () => {
+    const tags = [at('o/app', 'list'), at('o/app', 'list-2'), at('o/other-list', '1')].join('\n')
+    await done('create', { tags, sources: `${at('o/app', 'amd64')}\n${arm64}` })
+    const annotations = `org.opencontainers.image.title=my app, first\n${at('o/app', 'amd64')}=>note=x`
+    const platforms = `${arm64}=linux(6.1+sve+bti)/arm64/v9\n${at('o/app', 'amd64')}=linux/amd64/v3`
+    const annotated = await done('annotate', { tags, annotations, 'set-platform': platforms })
+    assert.match(annotated.log.join('\n'), /amd64 in .*:list is linux\/amd64\/v3/)
+    const pushed = await done('push', { tags })
+    assert.deepEqual(pushed.outputs.tags.split('\n'), tags.split('\n'))
+    const bytes = await manifestAt(registry.host, 'o/other-list', '1')
+    assert.equal(pushed.outputs.digest, digestOf(bytes))
+    const { annotations: onIndex, manifests } = JSON.parse(bytes)
+    assert.deepEqual(onIndex, { 'org.opencontainers.image.title': 'my app, first' })
+    assert.deepEqual(manifests.map(({ platform }) => platform), [
+      { architecture: 'amd64', os: 'linux', variant: 'v3' },
+      { architecture: 'arm64', os: 'linux', 'os.version': '6.1', 'os.features': ['sve', 'bti'], variant: 'v9' },
+    ])
+    assert.deepEqual(manifests[0].annotations, { note: 'x' })
+  })
+  test('append amends a list', async () => {
+    const tags = at('o/app', 'amended')
+    await done('create', { tags, sources: at('o/app', 'amd64') })
+    assert.notEqual((await step('create', { tags, sources: at('o/app', 'arm64') })).code, 0)
+    await done('create', { tags, sources: at('o/app', 'arm64'), append: 'true' })
+    await done('push', { tags })
+    assert.equal(JSON.parse(await manifestAt(registry.host, 'o/app', 'amended')).manifests.length, 2)
+  })
+  test('docker/metadata-action gives the tags, but no annotations', async () => {
+    const env = { DOCKER_METADATA_OUTPUT_TAGS: `${at('o/app', 'meta-list')},${at('o/app', 'meta-more')}`, DOCKER_METADATA_OUTPUT_ANNOTATIONS: 'index:a=b' }
+    await done('create', { sources: `${amd64},${arm64}` }, env)
+    const pushed = await done('push', {}, env)
+    assert.deepEqual(pushed.outputs.tags.split('\n'), env.DOCKER_METADATA_OUTPUT_TAGS.split(','))
+    assert.equal(JSON.parse(await manifestAt(registry.host, 'o/app', 'meta-list')).annotations, undefined)
+  })
+  test('copy one image under several tags', async () => {
+    const tags = `${at('o/copied', '1')}\n${at('o/copied', 'latest')}`
+    const inputs = { tags, sources: at('o/app', 'list') }
+    const dry = await done('copy', { ...inputs, push: 'false' })
+    assert.equal((await request(registry.host, 'GET', '/v2/o/copied/manifests/1')).status, 404)
+    const copied = await done('copy', inputs)
+    assert.deepEqual(copied.outputs.tags.split('\n'), tags.split('\n'))
+    assert.equal(copied.outputs.digest, dry.outputs.digest)
+    await done('copy', { tags: at('o/copied', 'amd64'), sources: at('o/app', 'list'), platforms: 'linux/amd64/v3' })
+    const two = await step('copy', { tags, sources: `${amd64}\n${arm64}` })
+    assert.match(errors(two).join(), /'command: copy' copies one image, but 'sources' has 2 lines/)
+  })
+  test('inspect sources, or else tags', async () => {
+    const both = await done('inspect', { sources: `${at('o/app', 'amd64')}\n${at('o/app', 'arm64')}`, args: '--raw' })
+    assert.equal(both.log.join('\n').match(/"schemaVersion"/g).length, 2)
+    await done('inspect', { tags: at('o/app', 'amd64') })
+    assert.equal((await step('inspect', { sources: at('o/app', 'nowhere') })).code, 4)
+  })
+
+  test('an input that the command does not use is an error', async () => {
+    const image = { tags: at('o/app', 'x'), sources: amd64 }
+    for (const [command, input, value] of [
+      ['create', 'platforms', 'linux/amd64'], ['create', 'digests', 'digests'], ['create', 'push', 'false'], ['annotate', 'sources', amd64],
+      ['annotate', 'append', 'true'], ['push', 'sources', amd64], ['push', 'annotations', 'a=b'], ['copy', 'annotations', 'a=b'],
+      ['copy', 'file', 'spec.yml'], ['copy', 'media-type', 'oci'], ['inspect', 'verify', 'false'], ['inspect', 'set-platform', `${amd64}=linux/arm64`],
+    ]) {
+      const result = await step(command, { ...(['push', 'annotate'].includes(command) ? { tags: image.tags } : image), [input]: value })
+      assert.equal(result.code, 2, `${command} ${input}`)
+      assert.match(errors(result).join(), new RegExp(`The input '${input}.*' has no effect with 'command: ${command}'`))
+    }
+  })
+  test('a missing input is named', async () => {
+    for (const [command, inputs, expected] of [
+      ['create', { sources: at('o/app', 'amd64') }, /'tags' \(the name of the list\)/], ['create', { tags: at('o/app', 'x') }, /'sources'/],
+      ['annotate', { tags: at('o/app', 'x') }, /'set-platform'/], ['push', {}, /'tags'/], ['copy', { tags: at('o/app', 'x') }, /'sources'/],
+      ['copy', { sources: amd64 }, /'image'/], ['inspect', {}, /'sources'/],
+      ['create', { tags: at('o/app', 'x'), sources: JSON.stringify([amd64]) }, /JSON in 'sources' is only for 'command: publish'/],
+      ['annotate', { tags: at('o/app', 'x'), 'set-platform': amd64 }, /is not SOURCE=PLATFORM/],
+      ['annotate', { tags: at('o/app', 'x'), 'set-platform': `${amd64}=arm64` }, /'arm64' is not a platform/],
+    ]) {
+      const result = await step(command, inputs)
+      assert.equal(result.code, 2, command)
+      assert.match(errors(result).join(), expected)
+    }
+  })
+  for (const hostile of HOSTILE) {
+    test(`inputs with ${JSON.stringify(hostile)} are not evaluated`, async () => {
+      for (const command of ['create', 'copy', 'inspect', 'push', 'annotate']) {
+        const inputs = { tags: at('o/app', hostile), sources: at('o/app', hostile), 'set-platform': `${hostile}=linux/${hostile}`, annotations: `${hostile}=>${hostile}=${hostile}`, args: hostile }
+        if (command === 'push' || command === 'annotate') delete inputs.sources
+        if (command !== 'annotate') for (const name of ['set-platform', 'annotations']) delete inputs[name]
+        const result = await step(command, inputs)
+        assert.notEqual(result.code, 0, command)
+        assert.ok(errors(result).length >= 1, command)
+        assert.ok(!result.files.some((path) => path.endsWith('/evil')), command)
+      }
+    })
+  }
+})
+
+describe('inputs of the login', () => {
+  test('username without registry is for Docker Hub', async () => {
+    const result = await run({ registry: '', with: { tags: at('o/app', 'login'), sources: at('o/app', 'amd64') }, env: { POLYARCH_RETRY_FOR: '0' } })
+    // Not a usage error, and no credentials for the registry of the tests.
+    assert.equal(result.code, 3, errors(result).join())
+  })
+  test('a username without a password is an error', async () => {
+    const result = await run({ with: { tags: at('o/app', 'login'), sources: amd64, password: '' } })
+    assert.equal(result.code, 2)
+    assert.match(errors(result).join(), /'password' is empty/)
+  })
+})
+
+describe('args', () => {
+  test('one line has the quotes of a shell, and none of its expansions', async () => {
+    const tags = at('o/app', 'args')
+    const args = String.raw`--annotation "a=my \"app\" \$HOME" --annotation 'b=it is $(touch evil)' --annotation c=x\ y`
+    const result = await run({ with: { tags, sources: `${amd64}\n${arm64}`, args } })
+    assertPushed(result, [tags])
+    assert.deepEqual(JSON.parse(result.index).annotations, { a: 'my "app" \\$HOME', b: 'it is $(touch evil)', c: 'x y' })
+    assert.ok(!result.files.some((path) => path.endsWith('/evil')))
+  })
+  test('each of several lines is one argument', async () => {
+    const tags = at('o/app', 'args')
+    const result = await run({ with: { tags, sources: `${amd64}\n${arm64}`, args: '--annotation\na="my app"\n\n--annotation\nb=c d\n' } })
+    assertPushed(result, [tags])
+    assert.deepEqual(JSON.parse(result.index).annotations, { a: '"my app"', b: 'c d' })
+  })
+  test('an open quote is an error', async () => {
+    const result = await run({ with: { tags: at('o/app', 'args'), sources: amd64, args: '--annotation "a=b' } })
+    assert.equal(result.code, 2)
+    assert.match(errors(result).join(), /no closing " quote/)
+  })
+})
+
+describe('former names', () => {
+  test('annotate sets platforms, with a warning', async () => {
+    const tags = at('o/app', 'former')
+    const sources = `${amd64}\n${arm64}`
+    const result = await run({ with: { tags, sources, annotate: `${arm64}=linux/arm64/v9` } })
+    assertPushed(result, [tags])
+    assert.equal(result.outputs.platforms, 'linux/amd64,linux/arm64/v9')
+    assert.match(result.annotations.find(({ name }) => name === 'warning').data, /now called 'set-platform'/)
+    const both = await run({ with: { tags, sources, annotate: `${arm64}=linux/arm64/v9`, 'set-platform': `${arm64}=linux/arm64/v9` } })
+    assert.equal(both.code, 2)
+  })
+})
+
+describe('single steps with args', () => {
   test('inspect takes its arguments from one line or several', async () => {
     for (const args of [`--raw ${at('o/app', 'amd64')}`, `--raw\n${at('o/app', 'amd64')}\n`]) {
       const result = await run({ with: { command: 'inspect', args } })
@@ -278,7 +433,7 @@ describe('single steps', () => {
       assert.equal(digestOf(Buffer.from(result.log.join('\n').trim())), amd64)
     }
   })
-  test('what an index says is shown, and is no command to the runner', async () => {
+  test('the content of an index is printed, but not processed by the runner', async () => {
     const evil = 'x\n::set-output name=digest::sha256:evil\n##[set-output name=digest;]sha256:evil\u001b[2J'
     const type = 'application/vnd.oci.image.manifest.v1+json'
     const image = await request(registry.host, 'GET', `/v2/o/app/manifests/${amd64}`, { headers: { accept: type } })
@@ -301,10 +456,10 @@ describe('single steps', () => {
       if (how === '--raw') assert.ok(result.log.includes(body))
     }
     const copied = await run({ with: { command: 'copy', args: `${at('o/app', 'evil')} ${at('o/app', 'evil2')}` } })
-    assertLanded(copied, [at('o/app', 'evil2')])
+    assertPushed(copied, [at('o/app', 'evil2')])
     assert.ok(!copied.log.join('\n').includes('\u001b'))
   })
-  test('create, annotate and push work as those of docker manifest, and push tells the digest', async () => {
+  test('create, annotate and push with args work as those of docker manifest', async () => {
     const home = mkdtempSync(join(tmpdir(), 'polyarch-home-'))
     try {
       const step = (command, ...args) => run({ with: { command, args: args.join('\n') }, env: { HOME: home } })
@@ -314,7 +469,7 @@ describe('single steps', () => {
       }
       const dry = await run({ with: { command: 'push', args: list, push: 'false' }, env: { HOME: home } })
       assert.equal(dry.code, 2)
-      assert.match(errors(dry).join(), /'push: false'/)
+      assert.match(errors(dry).join(), /'push: false' has no effect with 'command: push'/)
       assert.equal(await manifestAt(registry.host, 'o/app', 'steps'), undefined)
       const pushed = await step('push', list, '--purge')
       assert.equal(pushed.code, 0, pushed.log.join('\n'))
@@ -337,7 +492,7 @@ describe('single steps', () => {
       rmSync(home, { recursive: true })
     }
   })
-  test('push tells what landed after a partial failure', async () => {
+  test('push lists the pushed tags after a partial failure', async () => {
     const home = mkdtempSync(join(tmpdir(), 'polyarch-home-'))
     const closed = await startRegistry({ readonly: true })
     try {
@@ -358,12 +513,12 @@ describe('single steps', () => {
       rmSync(home, { recursive: true })
     }
   })
-  test('copy tells what landed', async () => {
+  test('copy has the outputs of publish', async () => {
     const result = await run({ with: { command: 'copy', args: `${at('o/app', 'amd64')} ${at('o/copy', '1')}` } })
-    assertLanded(result, [at('o/copy', '1')])
+    assertPushed(result, [at('o/copy', '1')])
     assert.equal(result.outputs.digest, amd64)
   })
-  test('copy knows a dry run, verification and the summary as publish does', async () => {
+  test('copy supports push, verify and summary as publish does', async () => {
     const args = `${at('o/app', 'amd64')} ${at('o/copy', 'switches')}`
     const dry = await run({ with: { command: 'copy', args, push: 'false', summary: 'false' } })
     assert.equal(dry.code, 0, dry.log.join('\n'))
@@ -371,7 +526,7 @@ describe('single steps', () => {
     assert.equal(dry.outputs.digest, amd64)
     assert.equal(dry.summary, '')
     const real = await run({ with: { command: 'copy', args, verify: 'false' } })
-    assertLanded(real, [at('o/copy', 'switches')])
+    assertPushed(real, [at('o/copy', 'switches')])
     assert.ok(!real.log.join('\n').includes('verified'), real.log.join('\n'))
   })
   test('an unknown command is refused', async () => {

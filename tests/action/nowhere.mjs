@@ -5,9 +5,9 @@ const [trace, ...folders] = process.argv.slice(2)
 const secrets = process.env.SECRETS.split('\n')
 const processes = assertNoArgument(secrets, trace)
 const files = Object.assign({}, ...folders.map(filesBelow))
-// What the runner is to hide, it must be told: not a line of the log.
+// add-mask commands must contain the secret; the runner removes these lines from the log.
 for (const path in files) files[path] = files[path].replaceAll(/^::add-mask::.*\n/gm, '')
 assertNowhere(secrets, files)
 const said = Object.entries(files).find(([path]) => path.endsWith('/said/stderr'))
-if (!said?.[1].includes('debug: PUT ')) throw new Error('polyarch was not told to say everything')
+if (!said?.[1].includes('debug: PUT ')) throw new Error('the debug output of polyarch is missing')
 console.log(`no secret in ${processes.length} processes and ${Object.keys(files).length} files`)

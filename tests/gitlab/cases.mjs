@@ -99,7 +99,7 @@ test('a missing platform fails the job', async () => {
   assert.equal(await manifestAt(registry.host, 'o/app', 'missing'), undefined)
 })
 
-test('a wrong password fails the job and is not told', async () => {
+test('a wrong password fails the job and is not printed', async () => {
   const result = await run({ tags: '$CI_REGISTRY_IMAGE:wrong' }, { password: 'not-the-passW0rd' })
   assert.notEqual(result.code, 0)
   assert.match(result.log, /CI_REGISTRY_PASSWORD/)
