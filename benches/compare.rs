@@ -132,20 +132,14 @@ pub(crate) fn run() {
         (Login::Bearer, "Bearer"),
     ] {
         let scene = scene(login, &proxy);
-        let own = |known: bool| {
-            let suffix = if known {
-                "polyarch"
-            } else {
-                "polyarch, first run"
-            };
-            let job = JOB.replace(":t0", ":TAG").replace(":t1", ":TAGx");
-            measure(&scene, suffix, name, binary(), &[&job], !known)
-        };
-        results.rows.extend([own(true), own(false)]);
+        let job = JOB.replace(":t0", ":TAG").replace(":t1", ":TAGx");
+        results
+            .rows
+            .push(measure(&scene, "polyarch", name, binary(), &[&job]));
         for (tool, path) in &tools {
             results
                 .rows
-                .push(measure(&scene, tool.name, name, path, tool.lines, false));
+                .push(measure(&scene, tool.name, name, path, tool.lines));
         }
     }
     print(&results);
@@ -193,23 +187,12 @@ fn scene(login: Login, proxy: &Proxy) -> Scene {
     scene
 }
 
-fn measure(
-    scene: &Scene,
-    tool: &str,
-    login: &'static str,
-    program: &Path,
-    lines: &[&str],
-    forgetful: bool,
-) -> Row {
+fn measure(scene: &Scene, tool: &str, login: &'static str, program: &Path, lines: &[&str]) -> Row {
     let mut count = 0;
     let mut memory = Vec::new();
     let prefix: String = tool.chars().filter(char::is_ascii_alphanumeric).collect();
     let mut run = |scene: &Scene| {
         count += 1;
-        if forgetful {
-            scene.forget();
-        }
-        let _ = std::fs::remove_dir_all(scene.path(".cache/polyarch/configs"));
         let tag = format!("{prefix}{count}");
         std::fs::write(scene.path("spec.yaml"), spec(scene, &tag)).expect("a file");
         let used = lines.iter().map(|line| {

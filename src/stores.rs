@@ -7,7 +7,6 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use tokio::sync::Mutex;
 
-use crate::cache::Configs;
 use crate::content::{FailureKind, ManifestName, Store, StoreError};
 use crate::interrupt::GRACE;
 use crate::layout::{Layout, LayoutReference};
@@ -17,7 +16,6 @@ use crate::registry::{Access, Registries};
 /// The open places of one run.
 pub struct Stores {
     registries: Registries,
-    configs: Configs,
     open: Mutex<HashMap<Place, Open>>,
 }
 
@@ -46,10 +44,9 @@ impl Open {
 
 impl Stores {
     /// Nothing is open yet.
-    pub fn new(registries: Registries, configs: Configs) -> Self {
+    pub fn new(registries: Registries) -> Self {
         Self {
             registries,
-            configs,
             open: Mutex::default(),
         }
     }
@@ -57,11 +54,6 @@ impl Stores {
     /// The registries behind the repositories.
     pub fn registries(&self) -> &Registries {
         &self.registries
-    }
-
-    /// The image configs that earlier runs have read.
-    pub fn configs(&self) -> &Configs {
-        &self.configs
     }
 
     /// Opens a place, once. Targets (`Access::Push`) are to be opened before sources, and all of them before

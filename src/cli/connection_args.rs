@@ -29,9 +29,6 @@ pub(super) struct ConnectionArgs {
     /// The largest manifest that is read, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = MAX_MANIFEST)]
     pub(super) max_manifest: u64,
-    /// Neither use nor keep what saves the next run round trips
-    #[arg(long)]
-    pub(super) no_cache: bool,
 }
 
 /// `90`, `90s`, `2m`, `1h`: a number of seconds, or with a unit.

@@ -9,7 +9,6 @@ use super::failure::Failure;
 use super::publish_args::ProgressArg;
 use super::signals;
 use crate::auth::Keychain;
-use crate::cache::{Cache, Configs};
 use crate::environment::Environment;
 use crate::interrupt::Interrupt;
 use crate::plan::Place;
@@ -46,17 +45,6 @@ impl Progress {
     }
 }
 
-/// What earlier runs learnt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Caching {
-    /// It is not used.
-    Off,
-    /// It is used, and nothing is added: a dry run writes nothing anywhere.
-    ReadOnly,
-    /// It is used and added to.
-    On,
-}
-
 /// The surroundings of one run.
 pub(super) struct Context<'a> {
     pub(super) environment: &'a Environment,
@@ -67,18 +55,11 @@ pub(super) struct Context<'a> {
     pub(super) recorder: Arc<Recorder>,
     /// Somebody wants the run to end early.
     pub(super) interrupt: Interrupt,
-    cache: Cache,
-    caching: Caching,
 }
 
 impl<'a> Context<'a> {
     /// With progress shown as asked.
-    pub(super) fn new(
-        environment: &'a Environment,
-        progress: Progress,
-        debug: bool,
-        caching: Caching,
-    ) -> Self {
+    pub(super) fn new(environment: &'a Environment, progress: Progress, debug: bool) -> Self {
         let observed: Observed = match progress.mode() {
             Some(mode) => Arc::new(Console::new(mode, debug)),
             None => Arc::new(JsonLines { debug }),
@@ -88,21 +69,9 @@ impl<'a> Context<'a> {
         Self {
             environment,
             wording: Wording::of_environment(environment),
-            cache: match caching {
-                Caching::Off => Cache::none(),
-                Caching::ReadOnly | Caching::On => Cache::open(environment),
-            },
-            caching,
             interrupt: signals::watch(Arc::clone(&observed)),
             observed,
             recorder,
-        }
-    }
-
-    /// Keeps what this run has learnt for the next ones; at its end.
-    pub(super) fn save_cache(&self) {
-        if self.caching == Caching::On {
-            self.cache.save();
         }
     }
 
@@ -163,12 +132,6 @@ impl<'a> Context<'a> {
             max_manifest: options.max_manifest,
         };
         let keychain = Keychain::new(self.environment);
-        let configs = match self.caching {
-            Caching::Off => Configs::none(),
-            Caching::ReadOnly => Configs::open(self.environment).read_only(),
-            Caching::On => Configs::open(self.environment),
-        };
-        let registries = Registries::new(transport, keychain, settings, self.cache.facts());
-        Stores::new(registries, configs)
+        Stores::new(Registries::new(transport, keychain, settings))
     }
 }

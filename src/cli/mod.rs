@@ -35,8 +35,7 @@ use crate::auth::secrets_in_variables;
 use crate::environment::Environment;
 use crate::report::{ErrorResult, Wording, github};
 use args::{Cli, Command};
-use connection_args::ConnectionArgs;
-use context::{Caching, Context, Progress};
+use context::{Context, Progress};
 use failure::Failure;
 pub use failure::exit;
 use switches::Switches;
@@ -124,11 +123,9 @@ fn block_on(command: Command, debug: bool, environment: &Environment) -> Result<
         .enable_all()
         .build()?;
     let outcome = runtime.block_on(async {
-        let caching = caching_of(&command);
-        let context = Context::new(environment, progress_of(&command), debug, caching);
+        let context = Context::new(environment, progress_of(&command), debug);
         let outcome = dispatch(command, &context).await;
         context.observed.close();
-        context.save_cache();
         outcome
     });
     // Connections that are closing must not keep the process.
@@ -141,32 +138,6 @@ fn progress_of(command: &Command) -> Progress {
         Command::Publish(arguments) => Progress::Asked(arguments.run.output.progress),
         Command::Copy(arguments) => Progress::Asked(arguments.run.output.progress),
         _ => Progress::DropIn,
-    }
-}
-
-fn caching_of(command: &Command) -> Caching {
-    let is_dry_run = match command {
-        Command::Publish(arguments) => arguments.run.dry_run,
-        Command::Copy(arguments) => arguments.run.dry_run,
-        _ => false,
-    };
-    if connection_of(command).is_some_and(|connection| connection.no_cache) {
-        Caching::Off
-    } else if is_dry_run {
-        Caching::ReadOnly
-    } else {
-        Caching::On
-    }
-}
-
-fn connection_of(command: &Command) -> Option<&ConnectionArgs> {
-    match command {
-        Command::Create(arguments) => Some(&arguments.connection),
-        Command::Push(arguments) => Some(&arguments.connection),
-        Command::Inspect(arguments) => Some(&arguments.connection),
-        Command::Publish(arguments) => Some(&arguments.run.connection),
-        Command::Copy(arguments) => Some(&arguments.run.connection),
-        _ => None,
     }
 }
 

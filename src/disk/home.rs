@@ -20,29 +20,6 @@ pub fn data_directory(environment: &Environment) -> Option<PathBuf> {
     Some(data.join("polyarch"))
 }
 
-/// The directory for data that may be lost at any time: `cache` in `$POLYARCH_HOME`, else `polyarch` in the
-/// user's cache directory. `None` if the environment names neither.
-pub fn cache_directory(environment: &Environment) -> Option<PathBuf> {
-    if let Some(home) = environment.var("POLYARCH_HOME") {
-        return Some(PathBuf::from(home).join("cache"));
-    }
-    let xdg = environment.var("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = xdg
-        .filter(|path| path.is_absolute())
-        .or_else(|| Some(environment.home()?.join(cache_below_home())))?;
-    Some(cache.join("polyarch"))
-}
-
-fn cache_below_home() -> &'static str {
-    if cfg!(target_os = "macos") {
-        "Library/Caches"
-    } else if cfg!(windows) {
-        "AppData/Local/cache"
-    } else {
-        ".cache"
-    }
-}
-
 fn data_below_home() -> &'static str {
     if cfg!(target_os = "macos") {
         "Library/Application Support"
@@ -76,23 +53,5 @@ mod tests {
         assert_eq!(found(&[home]).unwrap(), below_home);
         assert_eq!(found(&[("XDG_DATA_HOME", "x"), home]).unwrap(), below_home);
         assert_eq!(found(&[("HOME", "")]), None);
-    }
-
-    #[test]
-    fn what_may_be_lost_has_a_place_of_its_own() {
-        let found =
-            |variables: &[(&str, &str)]| cache_directory(&variables.iter().copied().collect());
-        let home = ("HOME", "/h");
-        assert_eq!(
-            found(&[("POLYARCH_HOME", "/p"), home]).unwrap(),
-            Path::new("/p/cache")
-        );
-        assert_eq!(
-            found(&[("XDG_CACHE_HOME", "/x"), home]).unwrap(),
-            Path::new("/x/polyarch")
-        );
-        let below_home = Path::new("/h").join(cache_below_home()).join("polyarch");
-        assert_eq!(found(&[("XDG_CACHE_HOME", "x"), home]).unwrap(), below_home);
-        assert_eq!(found(&[]), None);
     }
 }

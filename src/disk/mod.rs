@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tempfile::{NamedTempFile, TempDir};
 
-pub use home::{cache_directory, data_directory};
+pub use home::data_directory;
 pub use lock::Lock;
 
 /// Temporary files older than this were left behind by a process that was killed.

@@ -9,7 +9,6 @@ use http::HeaderValue;
 use tokio::time::Instant;
 
 use super::call::{Call, Outcome};
-use super::facts::Authorization;
 use super::host::Host;
 use super::token_client::{TokenClient, realm_host};
 use crate::auth::{Candidate, Credential, Realm, Scope, Search, Secret, Token, well_known_realm};
@@ -147,21 +146,6 @@ impl Authorizer {
         self.state.lock().await.grant(&self.wanted(call))
     }
 
-    /// A call succeeded with this grant: what is known of the registry is worth keeping.
-    pub(super) fn satisfied(&self, grant: &AuthHeader) {
-        if self.shown().used_token || !self.host.is_verified() {
-            return;
-        }
-        let authorization = if grant.header.is_some() {
-            Authorization::Basic
-        } else {
-            Authorization::None
-        };
-        self.host.facts.learn(self.host.registry(), |facts| {
-            facts.authorization = Some(authorization);
-        });
-    }
-
     /// The first header, before any challenge: a ready token, the token of a token server that is known, Basic.
     async fn begin(&self, state: &mut State, call: &Call) {
         let credential = state.candidate.credential.clone();
@@ -170,8 +154,8 @@ impl Authorizer {
             state.fix(header_of(&header));
             return;
         }
-        let known = self.host.facts.of(self.host.registry()).authorization;
-        if let Some(server) = self.known_realm(known.as_ref()) {
+        if let Some(known) = well_known_realm(self.host.registry()) {
+            let server = TokenServer(known.realm, Some(known.service));
             self.host.transport.preconnect(&self.host.base(), AHEAD);
             // A guess that fails costs no more than its request: the registry's own challenge follows.
             let fetched = self.fetch_from(state, server, None, call, true).await;
@@ -179,20 +163,10 @@ impl Authorizer {
                 return;
             }
         }
-        let is_bearer = matches!(known, Some(Authorization::Bearer { .. }));
         let basic = credential
             .basic_authorization()
-            .filter(|_| !is_bearer && matches!(credential, Credential::Basic { .. }));
+            .filter(|_| matches!(credential, Credential::Basic { .. }));
         state.fix(basic.as_ref().and_then(header_of));
-    }
-
-    fn known_realm(&self, known: Option<&Authorization>) -> Option<TokenServer> {
-        if let Some(Authorization::Bearer { realm, service }) = known {
-            let realm = Realm::check(realm, &self.host.base()).ok()?;
-            return Some(TokenServer(realm, service.clone()));
-        }
-        let known = well_known_realm(self.host.registry())?;
-        Some(TokenServer(known.realm, Some(known.service)))
     }
 
     /// Everything the run has declared.

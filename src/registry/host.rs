@@ -2,7 +2,8 @@
 //! another scheme), try again within the budget.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+
 use std::time::Duration;
 
 use http::StatusCode;
@@ -11,7 +12,6 @@ use url::Url;
 use super::authorizer::{AuthHeader, AuthOutcome, Authorizer, Trials};
 use super::call::{Answer, Call, CallTarget, Outcome};
 use super::error::{refused, unreachable};
-use super::facts::Facts;
 use super::scheme::Schemes;
 use super::state::RepositoryState;
 use crate::content::StoreError;
@@ -26,12 +26,11 @@ use crate::transport::{
 pub(super) struct Host {
     registry: RegistryHost,
     pub(super) transport: Transport,
-    pub(super) facts: Facts,
     schemes: Schemes,
-    /// Certificates are not checked, so that what is learnt here is nothing to rely on later.
-    insecure: bool,
     /// The command names it, so that `--insecure` is for it.
     is_named: bool,
+    /// Whether one `PUT` may name several tags (`OCI-Tag`), once an answer has shown it.
+    pub(super) takes_many_tags: OnceLock<bool>,
     states: Mutex<HashMap<String, Arc<RepositoryState>>>,
 }
 
@@ -59,28 +58,24 @@ impl Host {
         transport: Transport,
         profile: &TlsProfile,
         is_named: bool,
-        facts: Facts,
     ) -> Result<Self, TransportError> {
-        let known = facts.of(&registry);
-        let expects_tls = profile.expects_tls(registry.as_str()) || known.tls == Some(true);
+        let expects_tls = profile.expects_tls(registry.as_str());
         let schemes = Schemes::new(&registry, profile.insecure, expects_tls);
         let is_public = crate::auth::well_known_realm(&registry).is_some();
-        let protocol = match known.http2 {
-            Some(true) => Protocol::Http2,
-            Some(false) => Protocol::Http1,
-            // All the large ones do. A wrong guess costs nothing.
-            None if is_public => Protocol::Http2,
-            None => Protocol::Unknown,
+        let protocol = if is_public {
+            // All the large ones speak HTTP/2. A wrong guess costs nothing.
+            Protocol::Http2
+        } else {
+            Protocol::Unknown
         };
         transport.open_lane(schemes.secure(), profile, registry.as_str(), protocol)?;
         Ok(Self {
             schemes,
-            insecure: profile.insecure,
             is_named,
             states: Mutex::default(),
             registry,
             transport,
-            facts,
+            takes_many_tags: OnceLock::new(),
         })
     }
 
@@ -97,11 +92,6 @@ impl Host {
     pub(super) fn state(&self, path: &str) -> Arc<RepositoryState> {
         let mut states = self.states.lock();
         Arc::clone(states.entry(path.to_owned()).or_default())
-    }
-
-    /// Whether what the registry says of itself can be kept for later runs: it is who it says it is.
-    pub(super) fn is_verified(&self) -> bool {
-        !self.insecure && self.base().scheme() == "https"
     }
 
     /// A call whose answer is read whole: at most `limit` bytes of a success, the beginning of an error.
@@ -240,8 +230,7 @@ impl Host {
                 response.was_redirected() && !may_carry_authorization(&asked, response.url());
             if response.status().is_success() {
                 if is_own {
-                    self.settle(&asked);
-                    authorizer.satisfied(&grant);
+                    self.schemes.settle(&asked);
                 }
                 return Ok(Ok(Reply::Success {
                     response,
@@ -254,7 +243,7 @@ impl Host {
                 if self.schemes.is_tls_server(&asked, &answer) && self.schemes.switch(&asked) {
                     continue;
                 }
-                self.settle(&asked);
+                self.schemes.settle(&asked);
             }
             let asks = matches!(answer.status.as_u16(), 401 | 403)
                 && may_carry_authorization(&self.base(), &answer.url);
@@ -351,22 +340,5 @@ impl Host {
             TransportError::Connect { dns: false, .. } => is_secure && url.port().is_none(),
             _ => false,
         }
-    }
-
-    /// Keeps what an answer shows: which scheme is right, and what the host speaks.
-    fn settle(&self, asked: &Url) {
-        self.schemes.settle(asked);
-        let is_tls = self.base().scheme() == "https";
-        let http2 = match self.transport.protocol(&self.base()) {
-            Protocol::Http2 => Some(true),
-            Protocol::Http1 => Some(false),
-            Protocol::Unknown => None,
-        };
-        self.facts.learn(&self.registry, |facts| {
-            facts.tls = Some(is_tls);
-            if is_tls && http2.is_some() {
-                facts.http2 = http2;
-            }
-        });
     }
 }

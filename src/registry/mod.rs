@@ -7,7 +7,6 @@
 //! | `host` | one registry: the loop that authorises and retries a call |
 //! | `scheme` | http or https |
 //! | `state` | what this run has done to a repository |
-//! | `facts` | what is known of registries from earlier |
 //! | `authorizer` | what a credential becomes on the way: Basic, tokens; what a refusal asks for |
 //! | `token_client` | the talk with a token server |
 //! | `call` | one request in the terms of the API, and its answer |
@@ -21,7 +20,6 @@ mod authorizer;
 mod call;
 mod download;
 mod error;
-mod facts;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod host;
@@ -38,6 +36,5 @@ mod token_client;
 mod upload;
 mod upload_content;
 
-pub use facts::{Authorization, Facts, HostFacts};
 pub use registries::{Access, Insecure, Registries, RegistrySettings};
 pub use repository::RegistryRepository;

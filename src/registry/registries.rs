@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::authorizer::Authorizer;
-use super::facts::Facts;
 use super::host::Host;
 use super::repository::RegistryRepository;
 use crate::auth::{Candidate, Keychain, Scope};
@@ -67,19 +66,13 @@ struct Inner {
     transport: Transport,
     keychain: Keychain,
     settings: RegistrySettings,
-    facts: Facts,
     hosts: Mutex<HashMap<RegistryHost, Arc<Host>>>,
     authorizers: tokio::sync::Mutex<Vec<Arc<Authorizer>>>,
 }
 
 impl Registries {
     /// No registry has been spoken to yet.
-    pub fn new(
-        transport: Transport,
-        keychain: Keychain,
-        mut settings: RegistrySettings,
-        facts: Facts,
-    ) -> Self {
+    pub fn new(transport: Transport, keychain: Keychain, mut settings: RegistrySettings) -> Self {
         if settings.max_manifest == 0 {
             settings.max_manifest = limits::MAX_MANIFEST;
         }
@@ -87,7 +80,6 @@ impl Registries {
             transport,
             keychain,
             settings,
-            facts,
             hosts: Mutex::default(),
             authorizers: tokio::sync::Mutex::default(),
         }))
@@ -129,20 +121,15 @@ impl Registries {
         let is_named = settings.names(registry);
         tls.insecure = is_named && settings.insecure == Insecure::Named;
         tls.ca_cert.clone_from(&settings.ca_cert);
-        let host = Host::new(
-            registry.clone(),
-            self.0.transport.clone(),
-            &tls,
-            is_named,
-            self.0.facts.clone(),
-        )
-        .map_err(|error| {
-            StoreError::new(
-                FailureKind::Other,
-                format!("get ready for {registry}"),
-                error.to_string(),
-            )
-        })?;
+        let host = Host::new(registry.clone(), self.0.transport.clone(), &tls, is_named).map_err(
+            |error| {
+                StoreError::new(
+                    FailureKind::Other,
+                    format!("get ready for {registry}"),
+                    error.to_string(),
+                )
+            },
+        )?;
         let host = Arc::new(host);
         hosts.insert(registry.clone(), Arc::clone(&host));
         Ok(host)

@@ -16,7 +16,7 @@ const MAX_QUERY: usize = 4 << 10;
 impl RegistryRepository {
     /// Stores a manifest under tags. One result a tag, in their order.
     pub(super) async fn put_each_tag(&self, manifest: &Manifest, tags: &[Tag]) -> Vec<Outcome<()>> {
-        let known = self.host.facts.of(self.repository.registry()).many_tags;
+        let known = self.host.takes_many_tags.get().copied();
         let is_worth_it = match known {
             Some(takes_many) => takes_many && tags.len() > 1,
             None => tags.len() >= MANY_TAGS,
@@ -78,9 +78,8 @@ impl RegistryRepository {
             .map(str::trim)
             .collect();
         let all = tags.iter().all(|tag| stored.contains(&tag.as_str()));
-        self.host.facts.learn(self.repository.registry(), |facts| {
-            facts.many_tags = Some(all);
-        });
+        // A second answer that differs is the registry's affair: each is checked.
+        let _ = self.host.takes_many_tags.set(all);
         if all {
             self.state.pushed(format!("manifests/{}", manifest.digest));
             for tag in tags {

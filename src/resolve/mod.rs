@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, try_join_all};
 
-use crate::cache::Configs;
 use crate::content::{FailureKind, ManifestName, Store, StoreError};
 use crate::layout::LayoutReference;
 use crate::plan::{Node, Place, Source};
@@ -91,7 +90,6 @@ async fn resolve_one(
     let reader = Reader {
         store,
         read,
-        configs: stores.configs(),
         content: wanted.content,
         platform_known: wanted.set_platform.as_ref().is_some_and(says_all),
     };
@@ -143,7 +141,6 @@ struct Reader<'s> {
     store: Arc<dyn Store>,
     /// The bytes of all manifests so far, of all sources.
     read: &'s AtomicU64,
-    configs: &'s Configs,
     content: bool,
     platform_known: bool,
 }
@@ -262,24 +259,12 @@ impl Reader<'_> {
         if !is_of_image && image.config.size > MAX_ARTIFACT_CONFIG {
             return Ok(None);
         }
-        let is_remote = self.store.repository().is_some();
-        let known = self.configs.get(&image.config).filter(|_| is_remote);
-        let is_known = known.is_some();
-        let bytes = match known {
-            Some(bytes) => bytes,
-            None => self.store.blob(&image.config, MAX_CONFIG).await?,
-        };
-        let platform = match parse::<ImageConfig>(&bytes) {
-            Ok(config) => Some(config.into()),
-            Err(_) if !is_of_image => None,
-            Err(error) => {
-                return Err(self.refused(manifest, format!("its config is unusable: {error}")));
-            }
-        };
-        if is_remote && !is_known {
-            self.configs.keep(&image.config, &bytes);
+        let bytes = self.store.blob(&image.config, MAX_CONFIG).await?;
+        match parse::<ImageConfig>(&bytes) {
+            Ok(config) => Ok(Some(config.into())),
+            Err(_) if !is_of_image => Ok(None),
+            Err(error) => Err(self.refused(manifest, format!("its config is unusable: {error}"))),
         }
-        Ok(platform)
     }
 
     fn refused(&self, manifest: &Manifest, cause: String) -> StoreError {

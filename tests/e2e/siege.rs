@@ -335,64 +335,10 @@ fn a_full_disk_is_told_and_loses_nothing() {
         assert!(said.contains("error: cannot write"), "{line}: {said}");
         assert!(said.contains("polyarch/drafts/"), "{line}: {said}");
         // Neither a lock nor anything half written is left.
-        let mut left = scene.files();
-        left.retain(|(path, _)| !path.starts_with(".cache"));
-        assert_eq!(left, old, "{line}");
+        assert_eq!(scene.files(), old, "{line}");
     }
-    // What needs no draft works as ever: the cache is lost, nothing else.
+    // What needs no draft works as ever.
     let output = full("publish -t HOST/app:9 HOST/app:a HOST/app:b");
     assert!(output.status.success(), "{output:?}");
     assert!(scene.registry.tag("app", "9").is_some());
-}
-
-const READ: &str = "inspect --raw HOST/app:a";
-
-#[test]
-fn a_cache_that_is_killed_or_refused_at_any_system_call_never_fails_a_run() {
-    let scene = scene(false);
-    let wanted = scene.run(READ);
-    assert!(wanted.status.success(), "{wanted:?}");
-    let cache = scene.files();
-    assert_eq!(cache.len(), 1, "the cache is written: {cache:?}");
-    let (mut kills, mut refusals) = (0, 0);
-    for call in CALLS {
-        for number in 1..=scene.count(call, READ) {
-            scene.restore();
-            let inject = format!("inject={call}:signal=KILL:when={number}");
-            let trace = format!("trace={call}");
-            let output = scene.traced(&["-o", "/dev/null", "-e", &trace, "-e", &inject], READ);
-            if output.status.signal() != Some(9) {
-                break;
-            }
-            kills += 1;
-            let left = scene.files();
-            for (path, content) in left
-                .iter()
-                .filter(|(path, _)| path.ends_with("registries.json"))
-            {
-                assert_eq!(content.len(), cache[0].1.len(), "{path:?}");
-            }
-            let again = scene.run(READ);
-            assert_eq!(again.stdout, wanted.stdout, "{again:?}");
-        }
-    }
-    for (call, error) in [
-        ("?mkdir", "EROFS"),
-        ("fsync", "EIO"),
-        ("?rename", "ENOSPC"),
-        ("?unlink", "EROFS"),
-    ] {
-        for number in 1..=scene.count(call, READ) {
-            scene.restore();
-            let inject = format!("inject={call}:error={error}:when={number}");
-            let trace = format!("trace={call}");
-            let output = scene.traced(&["-o", "/dev/null", "-e", &trace, "-e", &inject], READ);
-            refusals += 1;
-            assert!(output.status.success(), "{call} {number}: {output:?}");
-            assert_eq!(output.stdout, wanted.stdout);
-            assert!(output.stderr.is_empty(), "{output:?}");
-        }
-    }
-    println!("{kills} kills, {refusals} refusals");
-    assert!(kills > 20 && refusals > 2, "{kills} {refusals}");
 }

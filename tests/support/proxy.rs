@@ -1,6 +1,7 @@
 //! A forward proxy (RFC 9110, 9.3.6 CONNECT; RFC 9112, 3.2.2 absolute-form) through
 //! which clients reach registries by names that no resolver knows: names under
-//! `.test` are on 127.0.0.1, loopback addresses are themselves, nothing else exists.
+//! `.test` are on 127.0.0.1, loopback addresses are themselves, names that a test maps
+//! are where it says, nothing else exists.
 
 use std::{
     net::SocketAddr,
@@ -13,6 +14,9 @@ use tokio::{
     net::{TcpListener, TcpStream},
     task::{AbortHandle, JoinSet},
 };
+
+/// A target (`host:port`) and the address that it stands for.
+type Mapped = (String, SocketAddr);
 
 /// A running proxy. It ends, with all its connections, when dropped.
 pub struct Proxy {
@@ -44,20 +48,25 @@ struct Head {
 impl Proxy {
     /// A proxy for everybody.
     pub async fn start() -> Self {
-        Self::start_with(None).await
+        Self::start_with(None, None).await
+    }
+
+    /// A proxy that connects requests for `target` (`host:port`) to `address`.
+    pub async fn mapping(target: &str, address: SocketAddr) -> Self {
+        Self::start_with(None, Some((target.to_owned(), address))).await
     }
 
     /// A proxy that wants a password.
     pub async fn with_password(user: &str, password: &str) -> Self {
         let pair = STANDARD.encode(format!("{user}:{password}"));
-        Self::start_with(Some(format!("Basic {pair}"))).await
+        Self::start_with(Some(format!("Basic {pair}")), None).await
     }
 
-    async fn start_with(credentials: Option<String>) -> Self {
+    async fn start_with(credentials: Option<String>, mapped: Option<Mapped>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound socket");
         let seen = Arc::default();
-        let task = tokio::spawn(serve(listener, credentials, Arc::clone(&seen)));
+        let task = tokio::spawn(serve(listener, credentials, mapped, Arc::clone(&seen)));
         Self {
             address,
             seen,
@@ -83,16 +92,22 @@ impl Drop for Proxy {
     }
 }
 
-async fn serve(listener: TcpListener, credentials: Option<String>, seen: Arc<Mutex<Vec<Passed>>>) {
+async fn serve(
+    listener: TcpListener,
+    credentials: Option<String>,
+    mapped: Option<Mapped>,
+    seen: Arc<Mutex<Vec<Passed>>>,
+) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 let Ok((client, _)) = accepted else { continue };
-                let (credentials, seen) = (credentials.clone(), Arc::clone(&seen));
+                let (credentials, mapped) = (credentials.clone(), mapped.clone());
+                let seen = Arc::clone(&seen);
                 connections.spawn(async move {
                     // A connection that breaks is the clients' matter.
-                    let _ = pass(client, credentials, &seen).await;
+                    let _ = pass(client, credentials, mapped, &seen).await;
                 });
             }
             Some(_) = connections.join_next() => {}
@@ -103,6 +118,7 @@ async fn serve(listener: TcpListener, credentials: Option<String>, seen: Arc<Mut
 async fn pass(
     mut client: TcpStream,
     credentials: Option<String>,
+    mapped: Option<Mapped>,
     seen: &Mutex<Vec<Passed>>,
 ) -> std::io::Result<()> {
     client.set_nodelay(true)?;
@@ -111,7 +127,11 @@ async fn pass(
     };
     let (target, path) = destination(&head);
     let allowed = credentials.is_none() || head.header("proxy-authorization") == credentials;
-    let server = match resolve(&target) {
+    let address = match mapped {
+        Some((name, address)) if name == target => Some(address),
+        _ => resolve(&target),
+    };
+    let server = match address {
         Some(address) if allowed => TcpStream::connect(address).await.ok(),
         _ => None,
     };

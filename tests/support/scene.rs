@@ -9,9 +9,11 @@ use std::{
 
 use serde_json::json;
 use tempfile::TempDir;
+use tokio::runtime::Runtime;
 
 use super::{
     image::{Image, Loaded},
+    proxy::Proxy,
     registry::{Accounts, Bearer, Builder, Registry, Role, Scheme, Site, tls},
 };
 
@@ -56,6 +58,10 @@ pub struct Scene {
     pub registries: Vec<Registry>,
     home: TempDir,
     variables: Vec<(String, String)>,
+    /// The name of the first registry on the command line.
+    name: String,
+    /// Where the name is not an address, the proxy that maps it.
+    _proxy: Option<(Runtime, Proxy)>,
 }
 
 /// What a run said, and how long it took.
@@ -89,10 +95,30 @@ impl Scene {
         std::fs::write(&authority, tls::ca_pem()).expect("a file");
         let authority = authority.display().to_string();
         let scene = Self {
+            name: registries[0].host().to_owned(),
             registries,
             home,
             variables: vec![("SSL_CERT_FILE".to_owned(), authority)],
+            _proxy: None,
         };
+        scene.log_in();
+        scene
+    }
+
+    /// With a registry that wants tokens and is reached by the name of a public one, so that its token server is
+    /// known in advance.
+    pub fn well_known(scheme: Scheme) -> Self {
+        let bearer = Bearer::new(Accounts::new("ci", "pw")).service(tls::WELL_KNOWN);
+        let registry = builder(scheme, Login::None)
+            .name(tls::WELL_KNOWN)
+            .bearer(bearer);
+        let mut scene = Self::of(vec![registry.start_in_background()]);
+        let runtime = Runtime::new().expect("a runtime");
+        let target = format!("{}:443", tls::WELL_KNOWN);
+        let proxy = runtime.block_on(Proxy::mapping(&target, scene.registry().address()));
+        scene.set("HTTPS_PROXY", proxy.url());
+        scene._proxy = Some((runtime, proxy));
+        scene.name = tls::WELL_KNOWN.to_owned();
         scene.log_in();
         scene
     }
@@ -117,6 +143,7 @@ impl Scene {
         use base64::Engine as _;
         let auth = base64::engine::general_purpose::STANDARD.encode("ci:pw");
         let hosts = self.registries.iter().map(Registry::host);
+        let hosts = hosts.chain([self.name.as_str()]);
         let auths: serde_json::Map<_, _> = hosts
             .map(|host| (host.to_owned(), json!({ "auth": auth })))
             .collect();
@@ -128,21 +155,13 @@ impl Scene {
     /// A line of arguments in which HOST is the first registry and OTHER the last.
     pub fn line(&self, text: &str) -> Vec<String> {
         let other = self.registries.last().expect("a registry").host();
-        let text = text
-            .replace("HOST", self.registry().host())
-            .replace("OTHER", other);
+        let text = text.replace("HOST", &self.name).replace("OTHER", other);
         text.split_whitespace().map(str::to_owned).collect()
     }
 
     /// The four images of the job in a repository of the first registry, under `s0` to `s3`.
     pub fn load(&self, repo: &str) -> Vec<Loaded> {
         load(self.registry(), repo)
-    }
-
-    /// Forgets what earlier runs have learnt.
-    pub fn forget(&self) {
-        let _ = std::fs::remove_dir_all(self.path(".cache"));
-        let _ = std::fs::remove_dir_all(self.path(".local"));
     }
 
     /// A command in this home, with nothing of the caller's environment.

@@ -7,7 +7,6 @@ use crate::auth::{Challenge, Credential, Realm, Scheme, Scope, parse_challenges}
 use crate::content::{FailureKind, StoreError};
 use crate::progress::Event;
 use crate::registry::call::{Answer, Call, Outcome};
-use crate::registry::facts::Authorization;
 use crate::registry::registries::Access;
 
 /// How often one call may come back with something better to send: a challenge that is answered, a token that had
@@ -114,21 +113,9 @@ impl Authorizer {
                     format!("{registry} names a token server that must not be shown credentials"),
                 )
             })?;
-        let service = challenge.service().map(str::to_owned);
-        let server = TokenServer(realm.clone(), service.clone());
+        let server = TokenServer(realm, challenge.service().map(str::to_owned));
         match self.fetch(state, server, Some(asked), call).await {
-            Ok(()) => {
-                // Kept only if nobody but the registry itself can have said it.
-                if self.host.is_verified() {
-                    self.host.facts.learn(registry, |facts| {
-                        facts.authorization = Some(Authorization::Bearer {
-                            realm: realm.url().to_string(),
-                            service,
-                        });
-                    });
-                }
-                Ok(AuthOutcome::TryAgain)
-            }
+            Ok(()) => Ok(AuthOutcome::TryAgain),
             Err(error)
                 if matches!(error.kind, FailureKind::Unauthorized | FailureKind::Denied)
                     && self.may_switch(state, call) =>

@@ -251,9 +251,7 @@ fn a_create_that_fails_midway_leaves_the_old_list() {
             for flag in ["--amend", "--replace"] {
                 let rule = Rule::on(class).nth(2).forever().then(fault.clone());
                 bench.registry.rule(rule);
-                let line = format!(
-                    "create --no-cache --retry-for 0 {flag} HOST/app:1 HOST/app:b HOST/app:a"
-                );
+                let line = format!("create --retry-for 0 {flag} HOST/app:1 HOST/app:b HOST/app:a");
                 let said = bench.run(&line);
                 assert!(
                     said.code > 0 && said.stderr.starts_with("error: "),

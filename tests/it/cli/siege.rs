@@ -179,7 +179,6 @@ fn directories_may_be_links_files_may_not() {
     fs::create_dir_all(bench.path("elsewhere")).expect("a directory");
     fs::create_dir_all(bench.path(".local/share")).expect("a directory");
     symlink(bench.path("elsewhere"), bench.path(".local/share/polyarch")).expect("a link");
-    symlink(bench.path("elsewhere"), bench.path(".cache")).expect("a link");
     bench.ok("create HOST/app:1 HOST/app:s0");
     assert_eq!(
         fs::read_dir(bench.path("elsewhere/drafts"))
@@ -210,48 +209,6 @@ fn directories_may_be_links_files_may_not() {
     );
     bench.ok("rm HOST/app:1");
     assert!(precious.exists());
-
-    let cache = bench.path(".cache/polyarch/registries.json");
-    fs::remove_file(&cache).expect("the cache");
-    symlink(&precious, &cache).expect("a link");
-    bench.ok(PUBLISH);
-    assert_eq!(fs::read(&precious).expect("it"), before);
-}
-
-#[test]
-fn a_cache_that_is_not_one_is_as_if_it_were_not_there() {
-    let bench = bench();
-    let wanted = bench.ok("inspect --raw HOST/app:s0");
-    let cache = bench.path(".cache/polyarch/registries.json");
-    let good = fs::read(&cache).expect("the cache");
-    let host = bench.registry.host();
-    let lies = [
-        // It speaks TLS, HTTP/2, wants a token of somebody else: a lie costs requests, not the result.
-        format!(r#"{{"version":1,"hosts":{{"{host}":{{"learnt":4102444800,"tls":true}}}}}}"#),
-        format!(
-            r#"{{"version":1,"hosts":{{"{host}":{{"learnt":1,"tls":true,"http2":true,"many_tags":true}}}}}}"#
-        ),
-    ];
-    let contents = [
-        Vec::new(),
-        b"\0\0\0\0".to_vec(),
-        good[..good.len() / 2].to_vec(),
-        vec![0xff; 10_000],
-        b"[".repeat(100_000),
-        vec![b' '; 1 << 20],
-        br#"{"version":99,"hosts":"as later versions have them"}"#.to_vec(),
-    ];
-    for content in contents.into_iter().chain(lies.map(String::into_bytes)) {
-        fs::write(&cache, &content).expect("a file");
-        let said = bench.run("inspect --raw HOST/app:s0");
-        assert_eq!(
-            (said.code, &said.stdout, said.stderr.as_str()),
-            (0, &wanted, "")
-        );
-    }
-    fs::remove_file(&cache).expect("it goes");
-    fs::create_dir(&cache).expect("a directory");
-    assert_eq!(bench.ok("inspect --raw HOST/app:s0"), wanted);
 }
 
 #[test]

@@ -567,33 +567,3 @@ async fn a_hostile_token_server_is_refused() {
         assert_eq!(registry.count(Class::Token), 1);
     }
 }
-
-#[tokio::test]
-async fn a_registry_that_gave_up_tokens_is_believed() {
-    let registry = Registry::builder()
-        .tls()
-        .bearer(Bearer::new(accounts()))
-        .start()
-        .await;
-    Image::new("linux/amd64").load(&registry, "a", "t");
-    let client = logged_in(&registry).build();
-    read(&client, &registry).await.unwrap();
-    // From then on the token server is known; now it is gone and the registry wants a password.
-    let mut again = logged_in(&registry);
-    again.facts = client.facts.clone();
-    registry.rule(Rule::on(Class::Token).forever().then(Fault::status(500)));
-    let basic = &[("www-authenticate", r#"Basic realm="x""#)];
-    let first = Rule::on(Class::ManifestGet).and(|seen| {
-        !seen
-            .headers
-            .get("authorization")
-            .is_some_and(|value| value.as_bytes().starts_with(b"Basic"))
-    });
-    registry.rule(first.forever().then(Fault::reply(401, basic, "")));
-    registry.rule(Rule::on(Class::ManifestGet).then(Fault::reply(404, &[], "let in")));
-    registry.clear();
-    let error = read(&again.build(), &registry).await.unwrap_err();
-    assert!(error.cause.contains("let in"), "{error}");
-    // A guess is tried once.
-    assert_eq!(registry.count(Class::Token), 1);
-}

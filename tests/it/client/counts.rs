@@ -7,11 +7,7 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use polyarch::{
-    content::Store as _,
-    registry::{Facts, RegistryRepository},
-    spec::Tag,
-};
+use polyarch::{content::Store as _, registry::RegistryRepository, spec::Tag};
 
 use super::room::{Builder, Client, manifest, soon, tag};
 use crate::support::{
@@ -61,27 +57,15 @@ fn connections(registry: &Registry) -> usize {
     own.len()
 }
 
-/// A second client that knows what the first one learnt.
-fn knowing(facts: &Facts, builder: Builder) -> Client {
-    let mut builder = builder;
-    builder.facts = facts.clone();
-    builder.build()
-}
-
 #[tokio::test]
-async fn no_authorisation_takes_ten_requests_and_one_connection_once_http2_is_known() {
+async fn no_authorisation_takes_ten_requests() {
     let registry = Registry::builder().tls().start().await;
     load(&registry);
     let client = Client::of(&registry);
     job(&client, &registry).await;
     assert_eq!(registry.requests().len(), 10);
-    // Nothing is known yet: a connection for each of the four that are asked for at once, at most.
+    // A connection for each of the four that are asked for at once, at most.
     assert!(connections(&registry) <= 4);
-    registry.clear();
-    let client = knowing(&client.facts, Builder::of(&registry));
-    job(&client, &registry).await;
-    assert_eq!(registry.requests().len(), 10);
-    assert_eq!(connections(&registry), 1);
 }
 
 #[tokio::test]
@@ -100,29 +84,6 @@ async fn http1_opens_as_many_connections_as_there_are_requests_at_once() {
 }
 
 #[tokio::test]
-async fn a_host_that_no_longer_speaks_http2_is_spoken_to_as_it_is() {
-    let known = Registry::builder().tls().start().await;
-    load(&known);
-    let client = Client::of(&known);
-    job(&client, &known).await;
-    let learnt = client.facts.all().into_values().next().unwrap();
-    assert_eq!(learnt.http2, Some(true));
-    let registry = Registry::builder().tls_http1().start().await;
-    load(&registry);
-    let facts = Facts::new([(registry.host().parse().unwrap(), learnt)].into());
-    let client = knowing(&facts, Builder::of(&registry));
-    job(&client, &registry).await;
-    assert_eq!(registry.requests().len(), 10);
-    assert_eq!(connections(&registry), 4);
-    assert!(
-        client.told.of("waiting").is_empty(),
-        "{:?}",
-        client.told.all()
-    );
-    assert_eq!(facts.all().into_values().next().unwrap().http2, Some(false));
-}
-
-#[tokio::test]
 async fn a_password_in_advance_costs_nothing() {
     let registry = Registry::builder()
         .tls()
@@ -136,7 +97,7 @@ async fn a_password_in_advance_costs_nothing() {
 }
 
 #[tokio::test]
-async fn a_token_is_fetched_once_and_in_advance_where_the_server_is_known() {
+async fn a_token_is_fetched_once() {
     for own_host in [true, false] {
         let mut bearer = Bearer::new(Accounts::new("ci", "pw"));
         if !own_host {
@@ -144,35 +105,12 @@ async fn a_token_is_fetched_once_and_in_advance_where_the_server_is_known() {
         }
         let registry = Registry::builder().tls().bearer(bearer).start().await;
         load(&registry);
-        let login = || Builder::of(&registry).login(&registry, "ci", "pw");
-        let client = login().build();
+        let client = Builder::of(&registry).login(&registry, "ci", "pw").build();
         job(&client, &registry).await;
         // Four challenges at once, one token.
         assert_eq!(registry.count(Class::Token), 1);
-        assert_eq!(registry.requests().len(), 15);
-        registry.clear();
-        let client = knowing(&client.facts, login());
-        job(&client, &registry).await;
-        assert_eq!(registry.requests().len(), 11, "{own_host}");
-        assert_eq!(connections(&registry), 1, "{own_host}");
-        assert_eq!(registry.requests()[0].class, Class::Token);
+        assert_eq!(registry.requests().len(), 15, "{own_host}");
     }
-}
-
-#[tokio::test]
-async fn connections_are_opened_while_the_token_is_on_its_way() {
-    let bearer = Bearer::new(Accounts::new("ci", "pw"));
-    let bearer = bearer.at(Site::new(Scheme::TlsHttp1).ip("127.0.0.3"));
-    let registry = Registry::builder().tls_http1().bearer(bearer).start().await;
-    load(&registry);
-    let login = || Builder::of(&registry).login(&registry, "ci", "pw");
-    let client = login().build();
-    job(&client, &registry).await;
-    registry.clear();
-    let client = knowing(&client.facts, login());
-    job(&client, &registry).await;
-    assert_eq!(registry.requests().len(), 11);
-    assert_eq!(connections(&registry), 4);
 }
 
 /// The number of serial round trips of a job: the slope of its time against the distance.
@@ -202,19 +140,14 @@ async fn five_round_trips_and_no_more() {
             .start()
             .await;
         load(&registry);
-        // TCP, TLS, manifests, configs, tags: with nothing known of the registry, and with all.
+        // TCP, TLS, manifests, configs, tags.
         let trips = round_trips(&registry, || Client::of(&registry)).await;
-        assert!((4.5..5.5).contains(&trips), "{scheme:?} {trips}");
-        let client = Client::of(&registry);
-        job(&client, &registry).await;
-        let facts = client.facts.clone();
-        let trips = round_trips(&registry, || knowing(&facts, Builder::of(&registry))).await;
         assert!((4.5..5.5).contains(&trips), "{scheme:?} {trips}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_known_token_server_costs_one_round_trip_more() {
+async fn a_token_costs_four_round_trips_more() {
     let bearer = Bearer::new(Accounts::new("ci", "pw"));
     let bearer = bearer.at(Site::new(Scheme::TlsHttp2).ip("127.0.0.3"));
     let registry = Registry::builder()
@@ -228,9 +161,4 @@ async fn a_known_token_server_costs_one_round_trip_more() {
     // The challenge, and the token from a host of its own: TCP, TLS, GET.
     let cold = round_trips(&registry, || login().build()).await;
     assert!((8.5..9.5).contains(&cold), "{cold}");
-    let client = login().build();
-    job(&client, &registry).await;
-    let facts = client.facts.clone();
-    let known = round_trips(&registry, || knowing(&facts, login())).await;
-    assert!((5.5..6.5).contains(&known), "{known}");
 }

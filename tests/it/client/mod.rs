@@ -9,7 +9,6 @@ mod counts;
 mod credential_safety;
 mod faults;
 mod manifests;
-mod memory;
 mod proxy;
 mod referrers;
 mod room;

@@ -13,7 +13,7 @@ use polyarch::{
     content::{ManifestName, Store, StoreError},
     environment::Environment,
     progress::{Event, Observer},
-    registry::{Access, Facts, Insecure, Registries, RegistryRepository, RegistrySettings},
+    registry::{Access, Insecure, Registries, RegistryRepository, RegistrySettings},
     spec::{Descriptor, Digest, Manifest, MediaType, Repository},
     transport::{Proxies, Timeouts, TlsProfile, Transport, TransportSettings},
 };
@@ -40,14 +40,12 @@ pub(super) struct Builder {
     ca: String,
     pub(super) certs_d: Vec<PathBuf>,
     pub(super) max_manifest: u64,
-    pub(super) facts: Facts,
     home: TempDir,
 }
 
 /// A client.
 pub(super) struct Client {
     registries: Registries,
-    pub(super) facts: Facts,
     pub(super) told: Arc<Told>,
     _home: TempDir,
 }
@@ -103,7 +101,6 @@ impl Builder {
             ca: tls::ca_pem(),
             certs_d: Vec::new(),
             max_manifest: 0,
-            facts: Facts::default(),
             home: tempfile::tempdir().unwrap(),
         }
     }
@@ -210,8 +207,7 @@ impl Builder {
         };
         let keychain = Keychain::new(&environment);
         Client {
-            registries: Registries::new(transport, keychain, settings, self.facts.clone()),
-            facts: self.facts,
+            registries: Registries::new(transport, keychain, settings),
             told,
             _home: self.home,
         }

@@ -3,7 +3,7 @@
 
 use super::shown_hints;
 use polyarch::content::{FailureKind, Store as _};
-use polyarch::registry::{Access, HostFacts};
+use polyarch::registry::Access;
 
 use super::room::{Builder, soon, tag};
 use crate::support::{
@@ -165,23 +165,6 @@ async fn a_certificate_file_that_was_named_and_cannot_be_used_is_an_error() {
     let name = format!("{}/a", registry.host());
     let error = client.open(&name, Access::Pull).await.err().unwrap();
     assert!(error.cause.contains("ca.pem"), "{error}");
-}
-
-#[tokio::test]
-async fn what_was_learnt_saves_the_search() {
-    let registry = registry(Scheme::TlsHttp2).await;
-    let client = plain().insecure().build();
-    client
-        .pull(&registry, "a")
-        .await
-        .manifest(&tag("t"))
-        .await
-        .unwrap();
-    let facts = client.facts.all();
-    let learnt: &HostFacts = facts.values().next().unwrap();
-    assert_eq!((learnt.tls, learnt.http2), (Some(true), Some(true)));
-    // Nobody's word was checked: how to authorise is not kept.
-    assert_eq!(learnt.authorization, None);
 }
 
 #[tokio::test]

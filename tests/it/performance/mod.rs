@@ -3,7 +3,6 @@
 
 mod growth;
 mod job;
-mod repeated;
 
 use std::path::Path;
 use std::time::Duration;
@@ -21,43 +20,23 @@ fn binary() -> &'static Path {
     Path::new(BINARY)
 }
 
-/// What lines of arguments cost, in a home where nothing is known and in one where something is.
+/// What lines of arguments cost.
 struct Costs {
-    cold: Cost,
-    known: Cost,
-    cold_trips: f64,
-    known_trips: f64,
+    cost: Cost,
+    trips: f64,
 }
 
-/// Runs the lines, one after another, near and far. `reset` undoes what would make a second run another job.
-fn measure(scene: &Scene, lines: &[Vec<String>], reset: impl Fn(&Scene)) -> Costs {
+/// Runs the lines, one after another, near and far.
+fn measure(scene: &Scene, lines: &[Vec<String>]) -> Costs {
     let run = |scene: &Scene| {
         let ran = lines.iter().map(|words| scene.ok(binary(), words).wall);
-        let took = ran.sum();
-        reset(scene);
-        took
-    };
-    let cold_run = |scene: &Scene| {
-        scene.forget();
-        run(scene)
+        ran.sum()
     };
     // Near enough not to matter, and far enough that no connection is opened sooner than one becomes free.
     scene.set_latency(DISTANCES[0]);
-    let cold = scene.cost_of(cold_run);
-    let cold_trips = scene.slope(DISTANCES, undisturbed, cold_run);
-    // Only what was learnt of the registry counts as known here, not what was read from it.
-    let known_run = |scene: &Scene| {
-        let _ = std::fs::remove_dir_all(scene.path(".cache/polyarch/configs"));
-        run(scene)
-    };
-    scene.set_latency(DISTANCES[0]);
-    let known = scene.cost_of(known_run);
-    let known_trips = scene.slope(DISTANCES, undisturbed, known_run);
     Costs {
-        cold,
-        known,
-        cold_trips,
-        known_trips,
+        cost: scene.cost_of(run),
+        trips: scene.slope(DISTANCES, undisturbed, run),
     }
 }
 

@@ -15,7 +15,16 @@ use rustls::{
 use tokio_rustls::TlsAcceptor;
 
 /// The names that every certificate here is valid for, beside 127.0.0.1 to 127.0.0.9.
-pub const NAMES: [&str; 4] = ["localhost", "registry.test", "auth.test", "cdn.test"];
+pub const NAMES: [&str; 5] = [
+    "localhost",
+    "registry.test",
+    "auth.test",
+    "cdn.test",
+    WELL_KNOWN,
+];
+
+/// A public registry whose token server every client can know; tests reach it through a proxy.
+pub const WELL_KNOWN: &str = "ghcr.io";
 
 /// A certificate and its key, in PEM.
 pub struct Identity {
