@@ -63,7 +63,7 @@ impl Host {
         let schemes = Schemes::new(&registry, profile.insecure, expects_tls);
         let is_public = crate::auth::well_known_realm(&registry).is_some();
         let protocol = if is_public {
-            // All the large ones speak HTTP/2. A wrong guess costs nothing.
+            // All of these speak HTTP/2.
             Protocol::Http2
         } else {
             Protocol::Unknown

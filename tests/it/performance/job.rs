@@ -66,13 +66,6 @@ fn over_http1_with_a_token() {
 }
 
 #[test]
-fn over_http1_with_a_token_of_a_well_known_server() {
-    let costs = job_in(&Scene::well_known(Scheme::TlsHttp1), JOB);
-    assert_eq!(costs.cost.requests, 11);
-    assert_trips(costs.trips, 6.0);
-}
-
-#[test]
 fn with_given_platforms() {
     let text = job_with_platforms();
     let costs = job(Scheme::TlsHttp2, Login::None, &text);
