@@ -36,9 +36,6 @@ pub mod disk;
 pub mod draft;
 pub mod environment;
 pub mod execute;
-#[cfg(any(test, fuzzing))]
-#[doc(hidden)]
-pub mod fuzzing;
 pub mod hint;
 pub mod interrupt;
 pub mod layout;

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| polyarch::fuzzing::docker_config(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| polyarch_fuzz::docker_config(data));

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| polyarch::fuzzing::tar(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| polyarch_fuzz::tar(data));

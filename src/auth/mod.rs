@@ -20,11 +20,11 @@ mod config_key;
 mod credential;
 mod error;
 mod explain;
+#[doc(hidden)]
+pub mod facade;
 mod file;
 #[cfg(all(test, unix))]
 mod fixture;
-#[cfg(any(test, fuzzing))]
-pub(crate) mod fuzzing;
 mod helper;
 mod keychain;
 mod memo;

@@ -14,7 +14,7 @@ use crate::spec::{
 const VERSION: u64 = 1;
 
 /// Why a document is not a draft.
-pub(super) enum Flaw {
+pub enum Flaw {
     /// Of a later version.
     Newer(u64),
     /// Anything else.
@@ -65,7 +65,7 @@ struct ManifestDocument {
 }
 
 /// The bytes of a draft's file. Refused is what [`read`] would refuse.
-pub(super) fn write(draft: &Draft) -> Result<Vec<u8>, String> {
+pub fn write(draft: &Draft) -> Result<Vec<u8>, String> {
     for entry in &draft.entries {
         check_entry(&entry.descriptor, &entry.manifest)?;
     }
@@ -90,7 +90,7 @@ pub(super) fn write(draft: &Draft) -> Result<Vec<u8>, String> {
 }
 
 /// The draft in a file's bytes.
-pub(super) fn read(bytes: &[u8]) -> Result<Draft, Flaw> {
+pub fn read(bytes: &[u8]) -> Result<Draft, Flaw> {
     let damage = |error: spec::JsonError| Flaw::Damage(error.to_string());
     let Version { version } = spec::parse_own(bytes).map_err(damage)?;
     if version > VERSION {

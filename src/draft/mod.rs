@@ -2,12 +2,11 @@
 //! and where drafts lie; knows `spec` and `disk`, and no registry.
 
 mod file;
-#[cfg(any(test, fuzzing))]
-pub(crate) mod fuzzing;
 mod store;
 
 use std::path::PathBuf;
 
+pub use file::{Flaw, read, write};
 pub use store::{Drafts, Listing};
 
 use crate::disk::DiskError;

@@ -5,7 +5,7 @@ use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
-use super::place::{check_version, parse_index};
+use super::format::{check_version, parse_index};
 use super::region::Region;
 use super::tar_index::{self, Members, Span};
 use crate::disk;

@@ -22,7 +22,7 @@ const NAMES_SHOWN: usize = 10;
 /// Several entries of one name and digest are one (Docker writes an entry for each of an image's
 /// names). Several of different digests are refused: skopeo takes the first, but `docker save a:1
 /// b:1` writes such a layout, and then the first is as wrong as the second.
-pub(super) fn find<'a>(index: &'a Index, tag: &Tag) -> Result<&'a Descriptor, Failure> {
+pub fn find<'a>(index: &'a Index, tag: &Tag) -> Result<&'a Descriptor, Failure> {
     let named_by = |matches: fn(&Descriptor, &str) -> bool| {
         let entries = index.manifests.iter();
         entries
@@ -81,7 +81,7 @@ fn shown(name: &str) -> String {
 
 /// Whether several entries are the platforms of one image, so that `index.json` can stand for its
 /// index: each says its platform, and they have one name or none.
-pub(super) fn are_one_image(entries: &[&Descriptor]) -> bool {
+pub fn are_one_image(entries: &[&Descriptor]) -> bool {
     let names: BTreeSet<_> = entries.iter().map(|entry| name(entry)).collect();
     let has_place =
         |entry: &&Descriptor| entry.platform.is_some() || attestation::is_attestation(entry);
@@ -98,7 +98,7 @@ fn name(entry: &Descriptor) -> Option<&str> {
 }
 
 /// The names of all entries, for an error.
-pub(super) fn list_names(index: &Index) -> String {
+pub fn list_names(index: &Index) -> String {
     let entries = index.manifests.iter();
     let names: BTreeSet<_> = entries
         .filter_map(name)
@@ -120,7 +120,7 @@ pub(super) fn list_names(index: &Index) -> String {
 
 /// The entries that somebody may want when no name is given: each digest once, without the
 /// fallback lists of referrers.
-pub(super) fn roots(index: &Index) -> Vec<&Descriptor> {
+pub fn roots(index: &Index) -> Vec<&Descriptor> {
     let mut seen = BTreeSet::new();
     let entries = index.manifests.iter();
     entries
@@ -131,7 +131,7 @@ pub(super) fn roots(index: &Index) -> Vec<&Descriptor> {
 
 /// The name under which a list of referrers is kept where there is no referrers API.
 /// <https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#referrers-tag-schema>.
-pub(super) fn fallback_name(subject: &Digest) -> String {
+pub fn fallback_name(subject: &Digest) -> String {
     let hex: String = subject.hex().chars().take(64).collect();
     format!("{}-{hex}", subject.algorithm().as_str())
 }
@@ -145,13 +145,13 @@ fn is_fallback(name: &str) -> bool {
 }
 
 /// The entry under exactly this name.
-pub(super) fn find_named<'a>(index: &'a Index, name: &str) -> Option<&'a Descriptor> {
+pub fn find_named<'a>(index: &'a Index, name: &str) -> Option<&'a Descriptor> {
     index.manifests.iter().find(|entry| is_named(entry, name))
 }
 
 /// Names `manifest`, in place of what had the name before. An entry without a name for the same
 /// content gets the name, as skopeo does it.
-pub(super) fn insert_named(index: &mut Index, manifest: &Manifest, tag: &Tag) {
+pub fn insert_named(index: &mut Index, manifest: &Manifest, tag: &Tag) {
     let mut entry = entry_of(manifest);
     let value = tag.as_str().to_owned();
     entry.annotations.insert(REF_NAME.to_owned(), value);
@@ -165,7 +165,7 @@ pub(super) fn insert_named(index: &mut Index, manifest: &Manifest, tag: &Tag) {
 }
 
 /// Lists `manifest` without a name, unless it is listed already.
-pub(super) fn insert_unnamed(index: &mut Index, manifest: &Manifest) {
+pub fn insert_unnamed(index: &mut Index, manifest: &Manifest) {
     let is_listed = |entry: &Descriptor| entry.digest == manifest.digest;
     if !index.manifests.iter().any(is_listed) {
         index.manifests.push(entry_of(manifest));
@@ -181,7 +181,7 @@ fn entry_of(manifest: &Manifest) -> Descriptor {
 /// The descriptor by which a referrer is listed: with the type of the artifact (the config's type
 /// where it names none) and its annotations.
 /// <https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#listing-referrers>.
-pub(super) fn referrer_descriptor(manifest: &Manifest) -> Descriptor {
+pub fn referrer_descriptor(manifest: &Manifest) -> Descriptor {
     let mut descriptor = manifest.descriptor();
     descriptor.artifact_type = artifact_type(manifest).or_else(|| {
         let image = manifest.image()?;

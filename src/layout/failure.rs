@@ -7,14 +7,14 @@ use crate::spec::{Digest, JsonError, ManifestError};
 
 /// A cause that becomes a [`StoreError`] once somebody says what was being done.
 #[derive(Clone, Debug)]
-pub(super) struct Failure {
+pub struct Failure {
     kind: FailureKind,
     cause: String,
     hint: Option<Hint>,
 }
 
 impl Failure {
-    pub(super) fn new(kind: FailureKind, cause: impl Into<String>) -> Self {
+    pub fn new(kind: FailureKind, cause: impl Into<String>) -> Self {
         Self {
             kind,
             cause: cause.into(),
@@ -22,40 +22,40 @@ impl Failure {
         }
     }
 
-    pub(super) fn refused(cause: impl Into<String>) -> Self {
+    pub fn refused(cause: impl Into<String>) -> Self {
         Self::new(FailureKind::Refused, cause)
     }
 
-    pub(super) fn not_found(cause: impl Into<String>) -> Self {
+    pub fn not_found(cause: impl Into<String>) -> Self {
         Self::new(FailureKind::NotFound, cause)
     }
 
-    pub(super) fn absent(digest: &Digest) -> Self {
+    pub fn absent(digest: &Digest) -> Self {
         Self::not_found(format!("{digest} is not in the layout"))
     }
 
-    pub(super) fn wrong_size(found: u64, expected: u64) -> Self {
+    pub fn wrong_size(found: u64, expected: u64) -> Self {
         Self::refused(format!(
             "there are {found} bytes where the descriptor says {expected}"
         ))
     }
 
-    pub(super) fn wrong_digest(found: &Digest, expected: &Digest) -> Self {
+    pub fn wrong_digest(found: &Digest, expected: &Digest) -> Self {
         Self::refused(format!(
             "the content has the digest {found}, not {expected}: it was damaged or altered"
         ))
     }
 
-    pub(super) fn hint(mut self, hint: impl Into<Hint>) -> Self {
+    pub fn hint(mut self, hint: impl Into<Hint>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    pub(super) fn is_not_found(&self) -> bool {
+    pub fn is_not_found(&self) -> bool {
         self.kind == FailureKind::NotFound
     }
 
-    pub(super) fn during(self, doing: impl Into<String>) -> StoreError {
+    pub fn during(self, doing: impl Into<String>) -> StoreError {
         let mut error = StoreError::new(self.kind, doing, self.cause);
         error.hints.extend(self.hint);
         error

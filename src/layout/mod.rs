@@ -3,15 +3,14 @@
 //! <https://github.com/opencontainers/image-spec/blob/v1.1.0/image-layout.md>.
 
 mod archive;
-mod catalog;
+pub mod catalog;
 mod failure;
-#[cfg(any(test, fuzzing))]
-pub(crate) mod fuzzing;
+pub mod format;
 mod place;
 mod reference;
 mod region;
 mod store;
-mod tar_index;
+pub mod tar_index;
 mod write;
 
 use std::path::Path;

@@ -4,19 +4,16 @@
 use std::path::PathBuf;
 
 use bytes::Bytes;
-use serde::Deserialize;
 
 use super::archive::Archive;
 use super::catalog;
 use super::failure::Failure;
+use super::format::{check_version, parse_index};
 use super::region::Region;
 use crate::content::ManifestName;
 use crate::disk::{self, Durability};
 use crate::spec::limits::MAX_MANIFEST;
-use crate::spec::{self, BYTE_ORDER_MARK, Descriptor, Digest, Index, Manifest, MediaType};
-
-/// The version of the layout that exists.
-const LAYOUT_VERSION: &str = "1.0.0";
+use crate::spec::{Descriptor, Digest, Index, Manifest, MediaType};
 
 /// A layout on disk.
 #[derive(Debug)]
@@ -32,12 +29,6 @@ pub(super) enum Place {
 pub(super) struct Directory {
     pub(super) root: PathBuf,
     pub(super) durability: Durability,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct OciLayout {
-    image_layout_version: String,
 }
 
 impl Directory {
@@ -63,37 +54,6 @@ impl Directory {
             )),
             Err(error) => Err(error.into()),
         }
-    }
-}
-
-pub(super) fn check_version(bytes: &[u8]) -> Result<(), Failure> {
-    let found: OciLayout = spec::parse(bytes)?;
-    if found.image_layout_version == LAYOUT_VERSION {
-        return Ok(());
-    }
-    let shown: String = found.image_layout_version.chars().take(40).collect();
-    Err(Failure::refused(format!(
-        "unsupported imageLayoutVersion {shown:?} in oci-layout: only {LAYOUT_VERSION} is known"
-    )))
-}
-
-/// The content of a new `oci-layout`.
-pub(super) fn version_file() -> Vec<u8> {
-    format!(r#"{{"imageLayoutVersion":"{LAYOUT_VERSION}"}}"#).into_bytes()
-}
-
-pub(super) fn parse_index(bytes: Vec<u8>) -> Result<Manifest, Failure> {
-    // Nothing names index.json by a digest: what an editor put before it can go.
-    let text = Bytes::from(bytes);
-    let text = match text.strip_prefix(BYTE_ORDER_MARK) {
-        Some(rest) => text.slice_ref(rest),
-        None => text,
-    };
-    let manifest = Manifest::parse(text, &MediaType::default())
-        .map_err(|error| Failure::refused(format!("index.json: {error}")))?;
-    match manifest.index() {
-        Some(_) => Ok(manifest),
-        None => Err(Failure::refused("index.json is not an index")),
     }
 }
 

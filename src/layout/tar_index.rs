@@ -18,26 +18,26 @@ const MAX_EXTENSION: u64 = 1024 * 1024;
 
 /// A run of bytes in the archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Span {
-    pub(super) start: u64,
-    pub(super) length: u64,
+pub struct Span {
+    pub start: u64,
+    pub length: u64,
 }
 
 /// The members that a layout is made of.
 #[derive(Debug, Default)]
-pub(super) struct Members {
-    pub(super) oci_layout: Option<Span>,
-    pub(super) index_json: Option<Span>,
+pub struct Members {
+    pub oci_layout: Option<Span>,
+    pub index_json: Option<Span>,
     /// Docker's own index, which says what an archive without `index.json` is.
-    pub(super) has_docker_manifest: bool,
+    pub has_docker_manifest: bool,
     /// Whether the blocks of zeros at the end are there. Some writers leave them out.
-    pub(super) has_end: bool,
-    pub(super) blobs: HashMap<Digest, Span>,
+    pub has_end: bool,
+    pub blobs: HashMap<Digest, Span>,
 }
 
 /// Why a file is not a tar archive that is read here.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum TarError {
+pub enum TarError {
     #[error(transparent)]
     Io(#[from] io::Error),
     #[error("it is cut off: a member ends behind the end of the file")]
@@ -65,7 +65,7 @@ struct Extension {
 }
 
 /// Walks an archive of `length` bytes.
-pub(super) fn index(archive: impl Read + Seek, length: u64) -> Result<Members, TarError> {
+pub fn index(archive: impl Read + Seek, length: u64) -> Result<Members, TarError> {
     let mut walk = Walk {
         reader: BufReader::new(archive),
         position: 0,

@@ -10,7 +10,8 @@ use tokio::sync::mpsc::Receiver;
 
 use super::catalog;
 use super::failure::Failure;
-use super::place::{Directory, Place, version_file};
+use super::format::version_file;
+use super::place::{Directory, Place};
 use crate::disk::{self, Access, Durability, Lock, NewFile};
 use crate::spec::limits::MAX_MANIFEST;
 use crate::spec::{self, Descriptor, Digest, Hasher, Index, JsonStyle, Manifest, MediaType, Tag};

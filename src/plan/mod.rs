@@ -8,8 +8,6 @@ mod error;
 #[cfg(test)]
 mod fixture;
 mod flatten;
-#[cfg(any(test, fuzzing))]
-pub(crate) mod fuzzing;
 mod input;
 mod notice;
 mod select;

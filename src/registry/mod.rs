@@ -20,8 +20,8 @@ mod authorizer;
 mod call;
 mod download;
 mod error;
-#[cfg(any(test, fuzzing))]
-pub(crate) mod fuzzing;
+#[doc(hidden)]
+pub mod facade;
 mod host;
 mod link;
 mod manifest;

@@ -123,7 +123,7 @@ fn name(result: &IndexResult) -> String {
 
 /// <https://docs.gitlab.com/ci/yaml/artifacts_reports/#artifactsreportsdotenv>: one line a variable, no quotes
 /// around values. `POLYARCH_IMAGE` and `POLYARCH_REF` are there only if something can be pulled by them.
-pub(super) fn dotenv(result: &IndexResult) -> String {
+pub fn dotenv(result: &IndexResult) -> String {
     let image = result.landed_repositories().next();
     let variables = [
         ("POLYARCH_DIGEST", Some(result.digest.to_string())),

@@ -6,8 +6,6 @@ mod events;
 mod files;
 #[cfg(test)]
 mod fixture;
-#[cfg(any(test, fuzzing))]
-pub(crate) mod fuzzing;
 pub mod github;
 pub mod gitlab;
 mod hints;
@@ -21,7 +19,7 @@ mod tree;
 pub use ci::CiSystem;
 pub use console::{Console, ConsoleMode};
 pub use events::JsonLines;
-pub use files::{FileError, Files};
+pub use files::{FileError, Files, dotenv};
 pub use hints::Wording;
 pub use json::{publish_json, publish_json_line};
 pub use recorder::Recorder;

@@ -4,8 +4,6 @@
 
 mod digests;
 mod error;
-#[cfg(any(test, fuzzing))]
-pub(crate) mod fuzzing;
 mod lists;
 mod metadata;
 mod outputs;
@@ -20,7 +18,7 @@ pub use error::SourceError;
 pub use lists::{parse_annotate_list, parse_annotations, parse_labels};
 pub use metadata::MetadataDefaults;
 pub use platforms::{parse_set_platform, set_platforms};
-pub use spec_file::{ImageSpec, read_spec};
+pub use spec_file::{ImageSpec, parse_spec, read_spec};
 pub use targets::{TargetForm, TargetSpec, parse_targets};
 pub use text::parse_sources;
 
@@ -30,7 +28,7 @@ use crate::spec::{Descriptor, Digest, Platform, Reference, limits};
 /// The most bytes of one argument, variable or file.
 const MAX_TEXT: usize = 4 << 20;
 /// The most sources, targets or rules in one list.
-const MAX_ITEMS: usize = limits::MAX_INDEX_ENTRIES;
+pub const MAX_ITEMS: usize = limits::MAX_INDEX_ENTRIES;
 
 /// A source as a person wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]

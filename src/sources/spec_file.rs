@@ -60,7 +60,8 @@ fn bounded(file: impl Read) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-pub(super) fn parse_spec(text: &str) -> Result<Vec<ImageSpec>, SourceError> {
+/// Parses the documents of a spec file.
+pub fn parse_spec(text: &str) -> Result<Vec<ImageSpec>, SourceError> {
     let documents = parse(text)?;
     if documents.is_empty() {
         return Err(SourceError::spec("it has no document"));

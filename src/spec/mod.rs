@@ -4,8 +4,6 @@
 mod annotation;
 mod descriptor;
 mod digest;
-#[cfg(any(test, fuzzing))]
-pub(crate) mod fuzzing;
 mod json;
 pub mod limits;
 mod manifest;

@@ -15,8 +15,6 @@ mod body;
 mod client;
 mod dial;
 mod error;
-#[cfg(any(test, fuzzing))]
-pub(crate) mod fuzzing;
 mod guarded_resolver;
 mod host_client;
 mod limiter;

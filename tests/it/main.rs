@@ -8,6 +8,7 @@ mod cli;
 mod client;
 mod draft;
 mod faults;
+mod fuzz;
 mod layout;
 mod liar;
 mod performance;

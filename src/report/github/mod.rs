@@ -5,6 +5,9 @@ mod command;
 mod entries;
 mod markdown;
 mod output;
+#[cfg(test)]
+#[path = "../../../fuzz/src/runner.rs"]
+mod runner;
 mod summary;
 
 use std::fmt::Write as _;
@@ -14,10 +17,7 @@ use std::path::{Path, PathBuf};
 
 pub use command::{annotations, masks, neutral};
 use command::{commands, with_hints};
-pub(super) use output::heredocs;
-pub use output::outputs;
-#[cfg(any(test, fuzzing))]
-pub(super) use output::parse;
+pub use output::{heredocs, outputs};
 pub use summary::{SUMMARY_LIMIT, summary};
 
 use super::files::FileError;
@@ -147,7 +147,7 @@ mod tests {
         .map(|(name, path)| (name, path.to_str().unwrap().to_owned()))
         .collect();
         report(&environment, &vec![published()].into(), None, true).unwrap();
-        let outputs = output::parse(&fs::read_to_string(at("output")).unwrap()).unwrap();
+        let outputs = runner::parse_outputs(&fs::read_to_string(at("output")).unwrap()).unwrap();
         let find = |name: &str| {
             outputs
                 .iter()

@@ -83,7 +83,7 @@ fn line(value: &str) -> String {
 }
 
 /// The text of a file with these outputs. Each is a heredoc with a delimiter that nobody can foresee.
-pub(in crate::report) fn heredocs(outputs: &[(&'static str, String)]) -> io::Result<String> {
+pub fn heredocs(outputs: &[(&'static str, String)]) -> io::Result<String> {
     let mut text = String::new();
     for (name, value) in outputs {
         let delimiter = format!("polyarch_{}", random_hex()?);
@@ -115,53 +115,13 @@ fn random_hex() -> io::Result<String> {
     }))
 }
 
-/// How the runner reads the file, rule by rule: `EnvFileKeyValuePairs` in
-/// <https://github.com/actions/runner/blob/main/src/Runner.Worker/FileCommandManager.cs>.
-#[cfg(any(test, fuzzing))]
-pub(in crate::report) fn parse(text: &str) -> Result<Vec<(String, String)>, String> {
-    let mut lines = text.split_inclusive('\n');
-    let mut pairs = Vec::new();
-    while let Some(line) = lines.next() {
-        let line = line.strip_suffix('\n').unwrap_or(line);
-        if line.is_empty() {
-            continue;
-        }
-        let (equals, heredoc) = (line.find('='), line.find("<<"));
-        match (equals, heredoc) {
-            (Some(equals), heredoc) if heredoc.is_none_or(|heredoc| equals < heredoc) => {
-                pairs.push((line[..equals].to_owned(), line[equals + 1..].to_owned()));
-            }
-            (_, Some(heredoc)) => {
-                let (key, delimiter) = (&line[..heredoc], &line[heredoc + 2..]);
-                if key.is_empty() || delimiter.is_empty() {
-                    return Err(format!("invalid format {line:?}"));
-                }
-                let mut value = String::new();
-                loop {
-                    let next = lines.next().ok_or("matching delimiter not found")?;
-                    if next.strip_suffix('\n').unwrap_or(next) == delimiter {
-                        break;
-                    }
-                    if !next.ends_with('\n') {
-                        return Err("EOF marker missing new line".to_owned());
-                    }
-                    value.push_str(next);
-                }
-                let value = value.strip_suffix('\n').unwrap_or(&value);
-                pairs.push((key.to_owned(), value.to_owned()));
-            }
-            _ => return Err(format!("invalid format {line:?}")),
-        }
-    }
-    Ok(pairs)
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::super::fixture::{
         HOSTILE, dry_run, failed, hostile, partial, published, target,
     };
     use super::super::super::result::Status;
+    use super::super::runner::parse_outputs;
     use super::*;
     use proptest::prelude::*;
     use serde_json::Value;
@@ -184,7 +144,7 @@ mod tests {
     /// Through the file and back.
     fn told(results: &[IndexResult]) -> HashMap<String, String> {
         let outputs = outputs(&results.to_vec().into(), Some(Path::new("/tmp/index.json")));
-        let pairs = parse(&heredocs(&outputs).unwrap()).unwrap();
+        let pairs = parse_outputs(&heredocs(&outputs).unwrap()).unwrap();
         let names: Vec<&str> = pairs.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, NAMES);
         pairs.into_iter().collect()
@@ -282,7 +242,7 @@ mod tests {
         // Whatever the value, the runner reads it back as one.
         let text = heredocs(&[("digest", HOSTILE.to_owned())]).unwrap();
         assert_eq!(
-            parse(&text).unwrap(),
+            parse_outputs(&text).unwrap(),
             [("digest".to_owned(), HOSTILE.to_owned())]
         );
     }
@@ -326,7 +286,7 @@ mod tests {
             ("a", Err(())),
             ("<<E\nE\n", Err(())),
         ] {
-            let parsed = parse(text).map_err(|_| ());
+            let parsed = parse_outputs(text).map_err(|_| ());
             let expected = expected.map(|pairs| {
                 let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
                 pairs.into_iter().map(own).collect::<Vec<_>>()
@@ -344,7 +304,7 @@ mod tests {
                 .iter()
                 .map(|(name, value)| ((*name).to_owned(), value.clone()))
                 .collect();
-            prop_assert_eq!(parse(&heredocs(&outputs).unwrap()).unwrap(), expected);
+            prop_assert_eq!(parse_outputs(&heredocs(&outputs).unwrap()).unwrap(), expected);
         }
     }
 }

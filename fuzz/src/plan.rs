@@ -1,21 +1,20 @@
-//! Fuzz targets of this room: see [`crate::fuzzing`].
-
-#![expect(clippy::missing_panics_doc, reason = "a panic is how a target tells")]
+//! Planning of arbitrary documents and options.
 
 use std::collections::HashMap;
 
 use bytes::Bytes;
 
-use super::{
-    Attestations, MediaTypeChoice, Node, OnDuplicate, Options, Place, Plan, Source, Style, Target,
-    copy, docker_json, image_of,
+use polyarch::plan::{
+    Attestations, MediaTypeChoice, Node, OnDuplicate, Options, Place, Plan, PlannedEntry, Source,
+    Style, Target, copy, docker_json, image_of,
 };
-use crate::fuzzing::{parts, text};
-use crate::spec::limits::MAX_INDEX_ENTRIES;
-use crate::spec::{Descriptor, Digest, ImageConfig, Manifest, MediaType, Platform, parse};
+use polyarch::spec::limits::MAX_INDEX_ENTRIES;
+use polyarch::spec::{Descriptor, Digest, ImageConfig, Manifest, MediaType, Platform, parse};
 
-/// Documents of a registry, the first part the person's choices: parsed, looked into, planned. Whatever they are,
-/// there is an error or an index that is what the plan says it is.
+use super::{parts, text};
+
+/// The first part holds the options, the others are documents of a registry. Planning them gives an error or an index
+/// that matches its plan.
 pub fn plan(data: &[u8]) {
     let parts = parts(data);
     let Some((choices, documents)) = parts.split_first() else {
@@ -30,7 +29,7 @@ pub fn plan(data: &[u8]) {
         target("ghcr.io/o/a", &["1", "2"]),
         target("docker.io/o/b", &[]),
     ];
-    if let Ok(plan) = super::plan(&sources, &targets, &options) {
+    if let Ok(plan) = polyarch::plan::plan(&sources, &targets, &options) {
         check(&plan);
         flattened_again(&plan, &options);
     }
@@ -62,12 +61,12 @@ fn check(plan: &Plan) {
     }
 }
 
-/// What was planned, planned anew: the same bytes, and nothing left to flatten.
+/// Planning a planned index again gives the same bytes.
 fn flattened_again(plan: &Plan, options: &Options) {
     if plan.exact {
         return;
     }
-    let child = |entry: &super::PlannedEntry| Node {
+    let child = |entry: &PlannedEntry| Node {
         descriptor: entry.descriptor.clone(),
         manifest: entry.manifest.clone(),
         config_platform: None,
@@ -79,12 +78,12 @@ fn flattened_again(plan: &Plan, options: &Options) {
         style: options.style,
         ..Options::default()
     };
-    let again = super::plan(&[source(root)], &[], &options).expect("it was planned before");
+    let again = polyarch::plan::plan(&[source(root)], &[], &options).expect("a planned index");
     assert!(again.exact);
     assert_eq!(again.index, plan.index);
 }
 
-/// The choices: words, each an option; what is no option is a platform or an annotation.
+/// Parses options: one per word; any other word is a platform or an annotation.
 fn options(text: &str) -> Option<Options> {
     let mut options = Options::default();
     for word in text.split_ascii_whitespace().take(20) {
@@ -123,7 +122,7 @@ impl Documents {
         }
     }
 
-    /// Every manifest that no index names, each a source.
+    /// Returns a source for each manifest that no index names.
     fn sources(&self) -> Vec<Source> {
         let indexes = self.manifests.iter().filter_map(Manifest::index);
         let named: Vec<&Digest> = indexes

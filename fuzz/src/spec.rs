@@ -1,6 +1,4 @@
-//! Fuzz targets of this room: see [`crate::fuzzing`].
-
-#![expect(clippy::missing_panics_doc, reason = "a panic is how a target tells")]
+//! References, platforms, annotations and documents.
 
 use std::collections::HashSet;
 
@@ -8,14 +6,15 @@ use bytes::Bytes;
 use serde_json::Value;
 use url::Url;
 
-use super::limits::MAX_INDEX_ENTRIES;
-use super::{
+use polyarch::spec::limits::MAX_INDEX_ENTRIES;
+use polyarch::spec::{
     AnnotationRule, Descriptor, Digest, ImageConfig, JsonStyle, Manifest, MediaType, Platform,
     Reference, RegistryHost, Repository, Tag, compact_for_go, indent, parse, write,
 };
-use crate::fuzzing::text;
 
-/// A reference means the same when it is written out and read again, and its parts stay in their place in a URL.
+use super::text;
+
+/// A reference reads back the same after it is written, and its parts cannot change other parts of a URL.
 pub fn reference(data: &[u8]) {
     let Some(text) = text(data) else { return };
     if let Ok(host) = text.parse::<RegistryHost>() {
@@ -43,7 +42,7 @@ fn address(host: &RegistryHost, path: &str) {
     assert!(url.query().is_none() && url.fragment().is_none());
 }
 
-/// A digest holds nothing but its algorithm and hex digits.
+/// A digest consists of its algorithm and hex digits only.
 pub fn digest(data: &[u8]) {
     let computed = Digest::sha256(data);
     assert_eq!(computed.to_string().parse().as_ref(), Ok(&computed));
@@ -55,11 +54,11 @@ pub fn digest(data: &[u8]) {
     }
 }
 
-/// A platform means the same when it is written out and read again.
+/// A platform reads back the same after it is written.
 pub fn platform(data: &[u8]) {
     let Some(text) = text(data) else { return };
     if let Ok(platform) = text.parse::<Platform>() {
-        let again: Platform = platform.to_string().parse().expect("what was written");
+        let again: Platform = platform.to_string().parse().expect("a written platform");
         assert_eq!(again, platform);
         assert_eq!(again.key(), platform.key());
         assert_eq!(platform.normalised(), platform);
@@ -73,7 +72,7 @@ pub fn platform(data: &[u8]) {
     }
 }
 
-/// An annotation is a key with something in it, and a value.
+/// An annotation has a key that is not empty, and a value.
 pub fn annotation(data: &[u8]) {
     let Some(text) = text(data) else { return };
     if let Ok(rule) = text.parse::<AnnotationRule>() {
@@ -82,7 +81,7 @@ pub fn annotation(data: &[u8]) {
     }
 }
 
-/// JSON is the same document after re-indenting and compacting as Go does them.
+/// JSON stays the same document when it is indented and compacted as Go does it.
 pub fn json(data: &[u8]) {
     let (indented, compact) = (indent(data, b"  "), compact_for_go(data));
     let Ok(value) = parse::<Value>(data) else {
@@ -99,7 +98,7 @@ pub fn json(data: &[u8]) {
     }
 }
 
-/// What is taken for a manifest has its own digest, one kind, bounded lists, and survives writing.
+/// An accepted manifest has the digest of its bytes, one kind and bounded lists, and reads back the same.
 pub fn manifest(data: &[u8]) {
     let _ = parse::<ImageConfig>(data).map(Platform::from);
     let types = [
@@ -130,7 +129,8 @@ pub fn manifest(data: &[u8]) {
             assert!(index.manifests.len() <= MAX_INDEX_ENTRIES);
             index.manifests.iter().for_each(embedded);
             let written = write(index, JsonStyle::Oci);
-            let again = Manifest::parse(written.into(), &manifest.media_type).expect("as written");
+            let again =
+                Manifest::parse(written.into(), &manifest.media_type).expect("a written index");
             assert_eq!(again.index(), Some(index));
         }
     }

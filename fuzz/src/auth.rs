@@ -1,20 +1,17 @@
-//! Fuzz targets of this room: see [`crate::fuzzing`].
-
-#![expect(clippy::missing_panics_doc, reason = "a panic is how a target tells")]
+//! Challenges, token answers and credential documents.
 
 use std::time::{Duration, Instant};
 
 use url::{Host, Url};
 
-use super::config::Config;
-use super::config_key::ConfigKey;
-use super::helper::read_answer;
-use super::{Credential, Location, Realm, Scope, Token, parse_challenges};
-use crate::address::is_internal;
-use crate::fuzzing::text;
-use crate::spec::RegistryHost;
+use polyarch::address::is_internal;
+use polyarch::auth::facade::{read_config, read_helper_answer};
+use polyarch::auth::{Credential, Location, Realm, Scope, Token, parse_challenges};
+use polyarch::spec::RegistryHost;
 
-/// `WWW-Authenticate` headers, one a line: what comes out is bounded by what came in, and no realm leads inside.
+use super::text;
+
+/// `WWW-Authenticate` headers, one per line: the result is bounded by the input, and no realm is an internal address.
 pub fn challenge(data: &[u8]) {
     let challenges = parse_challenges(data.split(|byte| *byte == b'\n'));
     assert!(challenges.len() <= data.len());
@@ -48,7 +45,7 @@ fn realm_of(realm: &str, registry: &str) {
     assert!(url.scheme() == "https" || (is_own && registry.scheme() == "http"));
 }
 
-/// A token answer: the token fits into a header, its life is no longer than a day.
+/// A token response: the token fits into a header and is valid for at most a day.
 pub fn token(data: &[u8]) {
     let now = Instant::now();
     if let Ok(token) = Token::parse(data, now) {
@@ -60,41 +57,33 @@ pub fn token(data: &[u8]) {
     }
 }
 
-/// A `config.json` or `auth.json`, and the same bytes as the answer of a credential helper. What is found for a host
-/// is that host's, and nothing that is printed quotes the document.
+/// A `config.json` or `auth.json`, and the same bytes as the output of a credential helper. A credential is found only
+/// for its own host, and no message quotes the document.
 pub fn docker_config(data: &[u8]) {
-    let _ = read_answer(data);
+    let _ = read_helper_answer(data);
     let location = Location::Variable("TEST".into());
-    let config = match Config::parse(data, &location) {
-        Ok(config) => config,
-        Err(error) => {
-            let shown = error.to_string();
-            assert!(
-                shown.starts_with("the variable TEST") || shown.contains("TEST"),
-                "{shown}"
-            );
-            assert!(shown.len() < 200, "{shown}");
-            return;
-        }
-    };
-    for name in ["docker.io", "ghcr.io", "localhost:5000"] {
-        let host: RegistryHost = name.parse().expect("a host");
-        for limited in [true, false] {
-            for (key, entry) in config.entries(&host, "team/app", limited) {
-                let fit = ConfigKey::parse(key).and_then(|key| key.fit(&host, "team/app"));
-                assert_eq!(fit.map(|fit| fit > 0), Some(limited));
-                if let Ok(Some(credential)) = entry.credential() {
-                    used(&credential);
-                }
+    for host in ["docker.io", "ghcr.io", "localhost:5000"] {
+        let host: RegistryHost = host.parse().expect("a host");
+        let found = match read_config(data, &location, &host, "team/app") {
+            Ok(found) => found,
+            Err(error) => {
+                let shown = error.to_string();
+                assert!(shown.contains("TEST"), "{shown}");
+                assert!(shown.len() < 200, "{shown}");
+                return;
+            }
+        };
+        for entry in found.entries {
+            assert_eq!(entry.fit.map(|fit| fit > 0), Some(entry.is_limited));
+            if let Some(credential) = entry.credential {
+                check_credential(&credential);
             }
         }
-        if let Some(choice) = config.helper(&host) {
-            assert!(!choice.name.is_empty());
-        }
+        assert_ne!(found.helper.as_deref(), Some(""));
     }
 }
 
-fn used(credential: &Credential) {
+fn check_credential(credential: &Credential) {
     let _ = credential.basic_authorization();
     if let Some(secret) = credential.secret() {
         assert!(!secret.reveal().is_empty() || matches!(credential, Credential::Basic { .. }));

@@ -1,21 +1,19 @@
-//! Fuzz targets of this room: see [`crate::fuzzing`].
+//! Lists, spec files and the variables of docker/metadata-action.
 
-#![expect(clippy::missing_panics_doc, reason = "a panic is how a target tells")]
-
-use super::spec_file::parse_spec;
-use super::{
-    MAX_ITEMS, MetadataDefaults, SourceError, parse_annotate_list, parse_annotations, parse_labels,
-    parse_set_platform, parse_sources, parse_targets,
+use polyarch::environment::Environment;
+use polyarch::sources::{
+    MAX_ITEMS, MetadataDefaults, SourceError, TargetSpec, parse_annotate_list, parse_annotations,
+    parse_labels, parse_set_platform, parse_sources, parse_spec, parse_targets,
 };
-use crate::environment::Environment;
-use crate::fuzzing::text;
 
-fn told(error: &SourceError) {
+use super::text;
+
+fn check_error(error: &SourceError) {
     assert!(!error.to_string().is_empty());
     let _ = error.hints();
 }
 
-/// Everything that is a list in an argument or variable.
+/// Lists in arguments and variables.
 pub fn sources(data: &[u8]) {
     let Some(text) = text(data) else { return };
     match parse_sources(text) {
@@ -25,22 +23,22 @@ pub fn sources(data: &[u8]) {
                 let _ = source.digest();
             }
         }
-        Err(error) => told(&error),
+        Err(error) => check_error(&error),
     }
     match parse_targets(text) {
         Ok(targets) => {
-            // One that comes twice is one.
-            let mut names: Vec<_> = targets.iter().map(super::TargetSpec::name).collect();
+            // Duplicates are removed.
+            let mut names: Vec<_> = targets.iter().map(TargetSpec::name).collect();
             names.sort();
             names.dedup();
             assert_eq!(names.len(), targets.len());
         }
-        Err(error) => told(&error),
+        Err(error) => check_error(&error),
     }
-    let _ = parse_annotations(text).map_err(|error| told(&error));
-    let _ = parse_labels(text).map_err(|error| told(&error));
-    let _ = parse_annotate_list(text).map_err(|error| told(&error));
-    let _ = parse_set_platform(text).map_err(|error| told(&error));
+    let _ = parse_annotations(text).map_err(|error| check_error(&error));
+    let _ = parse_labels(text).map_err(|error| check_error(&error));
+    let _ = parse_annotate_list(text).map_err(|error| check_error(&error));
+    let _ = parse_set_platform(text).map_err(|error| check_error(&error));
 }
 
 /// A spec file in YAML.
@@ -54,11 +52,11 @@ pub fn spec_file(data: &[u8]) {
                 let _ = image.targets();
             }
         }
-        Err(error) => told(&error),
+        Err(error) => check_error(&error),
     }
 }
 
-/// What docker/metadata-action leaves in the environment.
+/// The environment variables that docker/metadata-action sets.
 pub fn metadata(data: &[u8]) {
     let Some(text) = text(data) else { return };
     for variables in [
@@ -71,10 +69,10 @@ pub fn metadata(data: &[u8]) {
         let environment: Environment = variables.iter().copied().collect();
         match MetadataDefaults::from_environment(&environment) {
             Ok(defaults) => {
-                let _ = defaults.targets().map_err(|error| told(&error));
-                let _ = defaults.rules().map_err(|error| told(&error));
+                let _ = defaults.targets().map_err(|error| check_error(&error));
+                let _ = defaults.rules().map_err(|error| check_error(&error));
             }
-            Err(error) => told(&error),
+            Err(error) => check_error(&error),
         }
     }
 }

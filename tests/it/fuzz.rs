@@ -1,23 +1,26 @@
-//! The seeds of `fuzz/corpus` through every target, as they are and damaged: what the fuzzer once found is found again
-//! on any machine, without libFuzzer.
+//! Runs every fuzz target with the seeds in `fuzz/corpus` and damaged copies of them, without libFuzzer.
+
+#[path = "../../fuzz/src/lib.rs"]
+#[expect(unreachable_pub, reason = "a library when cargo-fuzz builds it")]
+mod targets;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{TARGETS, Target, parts};
+use targets::{TARGETS, Target, parts};
 
-/// How many damaged copies of each seed are tried.
+/// Damaged copies of each seed.
 const COPIES: u64 = 100;
 
-fn folder(name: &str) -> PathBuf {
+fn fuzz_directory(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("fuzz")
         .join(name)
 }
 
-fn names_in(folder: &Path) -> BTreeSet<String> {
-    fs::read_dir(folder)
+fn names_in(directory: &Path) -> BTreeSet<String> {
+    fs::read_dir(directory)
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
@@ -25,7 +28,7 @@ fn names_in(folder: &Path) -> BTreeSet<String> {
 }
 
 fn seeds(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
-    let mut files: Vec<_> = fs::read_dir(folder("corpus").join(target))
+    let mut files: Vec<_> = fs::read_dir(fuzz_directory("corpus").join(target))
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .collect();
@@ -37,7 +40,7 @@ fn seeds(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
     files.into_iter().map(read).collect()
 }
 
-/// A copy with some bytes changed, left out, repeated, or taken from another seed: always the same for one number.
+/// Returns a copy with bytes changed, removed, repeated or taken from another seed. Deterministic for each number.
 fn damaged(seed: &[u8], other: &[u8], number: u64) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(number);
     let mut copy = seed.to_vec();
@@ -74,7 +77,7 @@ fn replay(name: &str, target: Target) {
     let seeds = seeds(name);
     assert!(!seeds.is_empty(), "no seeds in fuzz/corpus/{name}");
     for (position, (path, content)) in seeds.iter().enumerate() {
-        // Shown by the test harness if the target panics.
+        // The test harness shows this if the target panics.
         println!("{name}: {}", path.display());
         target(content);
         let (_, other) = &seeds[(position + 1) % seeds.len()];
@@ -91,7 +94,7 @@ fn replay(name: &str, target: Target) {
 }
 
 #[test]
-fn every_target_survives_its_seeds_and_damaged_copies_of_them() {
+fn targets_accept_seeds_and_damaged_copies() {
     for (name, target) in TARGETS {
         replay(name, *target);
     }
@@ -101,12 +104,12 @@ fn every_target_survives_its_seeds_and_damaged_copies_of_them() {
 fn every_target_has_a_program_and_seeds() {
     let named: BTreeSet<String> = TARGETS.iter().map(|(name, _)| (*name).to_owned()).collect();
     assert_eq!(named.len(), TARGETS.len());
-    assert_eq!(names_in(&folder("fuzz_targets")), named);
-    assert_eq!(names_in(&folder("corpus")), named);
+    assert_eq!(names_in(&fuzz_directory("fuzz_targets")), named);
+    assert_eq!(names_in(&fuzz_directory("corpus")), named);
 }
 
 #[test]
-fn documents_are_told_apart() {
+fn input_is_split_into_documents() {
     assert_eq!(parts(b"a\n----\n\n----\nb"), [&b"a"[..], b"", b"b"]);
     assert_eq!(parts(b""), [b""]);
 }

@@ -1,16 +1,18 @@
-//! Fuzz targets of this room: see [`crate::fuzzing`].
-
-#![expect(clippy::missing_panics_doc, reason = "a panic is how a target tells")]
+//! OCI image layouts.
 
 use std::io::Cursor;
 
-use super::catalog::{are_one_image, find, insert_named, insert_unnamed, list_names, roots};
-use super::place::{check_version, parse_index};
-use super::{LayoutReference, tar_index};
-use crate::fuzzing::text;
-use crate::spec::Tag;
+use polyarch::layout::LayoutReference;
+use polyarch::layout::catalog::{
+    are_one_image, find, insert_named, insert_unnamed, list_names, roots,
+};
+use polyarch::layout::format::{check_version, parse_index};
+use polyarch::layout::tar_index;
+use polyarch::spec::Tag;
 
-/// `index.json`, `oci-layout`, and what a layout is called. An entry that is added under a name is found by it.
+use super::text;
+
+/// `index.json`, `oci-layout` and layout references. An entry that is added under a name is found by it.
 pub fn layout(data: &[u8]) {
     let _ = check_version(data);
     if let Some(text) = text(data)
@@ -34,11 +36,11 @@ pub fn layout(data: &[u8]) {
     insert_unnamed(&mut index, &manifest);
     insert_named(&mut index, &manifest, &tag);
     assert!(index.manifests.len() <= before + 2);
-    let found = find(&index, &tag).expect("it was named just now");
+    let found = find(&index, &tag).expect("the entry that was added");
     assert_eq!(found.digest, manifest.digest);
 }
 
-/// A tar archive: every member that is taken note of lies inside of it.
+/// Every member that is indexed in a tar archive is inside the archive.
 pub fn tar(data: &[u8]) {
     let length = data.len() as u64;
     let Ok(members) = tar_index::index(Cursor::new(data), length) else {

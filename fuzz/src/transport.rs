@@ -1,15 +1,14 @@
-//! Fuzz targets of this room: see [`crate::fuzzing`].
-
-#![expect(clippy::missing_panics_doc, reason = "a panic is how a target tells")]
+//! Redirects.
 
 use url::Url;
 
-use super::{check_hop, may_carry_authorization};
-use crate::address::is_internal;
-use crate::fuzzing::{assert_printable, text};
-use crate::text::clean;
+use polyarch::address::is_internal;
+use polyarch::text::clean;
+use polyarch::transport::{check_hop, may_carry_authorization};
 
-/// A `Location`: where it may lead, and what may travel with the request. The same text made safe to print.
+use super::{assert_printable, text};
+
+/// A `Location` header: allowed targets and headers that may be sent there; and the text cleaned for printing.
 pub fn redirect(data: &[u8]) {
     let Some(text) = text(data) else { return };
     let shown = clean(text, 100);

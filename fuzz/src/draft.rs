@@ -1,10 +1,8 @@
-//! Fuzz targets of this room: see [`crate::fuzzing`].
+//! Draft files.
 
-#![expect(clippy::missing_panics_doc, reason = "a panic is how a target tells")]
+use polyarch::draft::{read, write};
 
-use super::file::{read, write};
-
-/// A draft file: what is taken for a draft is whole, and is the same when it is written and read again.
+/// A draft file that is accepted is complete, and reads back the same after it is written.
 pub fn draft(data: &[u8]) {
     let Ok(draft) = read(data) else { return };
     for entry in &draft.entries {

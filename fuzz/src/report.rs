@@ -1,23 +1,22 @@
-//! Fuzz targets of this room: see [`crate::fuzzing`]. Names, platforms and annotations come from registries and from
-//! whoever opened the pull request; what is read back here is read by the rules of the runner that reads it.
-
-#![expect(clippy::missing_panics_doc, reason = "a panic is how a target tells")]
+//! Reports. Names, platforms and annotations come from registries and from pull requests of strangers; what is
+//! written is read back by the rules of the program that reads it.
 
 use std::path::Path;
 
 use bytes::Bytes;
 
-use super::files::dotenv as dotenv_of;
-use super::github::{annotations, heredocs, neutral, outputs, parse, summary};
-use super::result::{
+use polyarch::execute::Change;
+use polyarch::report::github::{annotations, heredocs, neutral, outputs, summary};
+use polyarch::report::{
     EntryResult, ErrorResult, IndexResult, NoticeResult, Status, TagResult, TargetResult,
+    dotenv as dotenv_of, publish_json, publish_text,
 };
-use super::{publish_json, publish_text};
-use crate::execute::Change;
-use crate::fuzzing::text;
-use crate::spec::{Digest, MediaType};
+use polyarch::spec::{Digest, MediaType};
 
-/// A result in which every free text comes from the input, in which a NUL separates them.
+use super::runner::parse_outputs;
+use super::text;
+
+/// Returns a result whose free texts are the parts of the input between NULs.
 fn result(text: &str) -> IndexResult {
     let texts: Vec<&str> = text.split('\0').collect();
     let pick = |number: usize| texts[number % texts.len()].to_owned();
@@ -74,21 +73,21 @@ fn result(text: &str) -> IndexResult {
     }
 }
 
-/// `GITHUB_OUTPUT`: the runner reads back exactly the outputs that were meant, whatever is in them.
+/// `GITHUB_OUTPUT`: the runner reads back exactly the outputs that were written.
 pub fn github_output(data: &[u8]) {
     let Some(text) = text(data) else { return };
-    let mut meant = outputs(&vec![result(text)].into(), Some(Path::new(text)));
-    meant.push(("raw", text.to_owned()));
-    let written = heredocs(&meant).expect("nobody foresees the delimiter");
-    let read = parse(&written).expect("what the runner can read");
-    let meant: Vec<_> = meant
+    let mut expected = outputs(&vec![result(text)].into(), Some(Path::new(text)));
+    expected.push(("raw", text.to_owned()));
+    let written = heredocs(&expected).expect("no value contains the delimiter");
+    let read = parse_outputs(&written).expect("a file that the runner accepts");
+    let expected: Vec<_> = expected
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))
         .collect();
-    assert_eq!(read, meant);
+    assert_eq!(read, expected);
 }
 
-/// The dotenv report: GitLab reads no more variables than were meant, each on one line and with its own value.
+/// The dotenv report: GitLab reads only the expected variables, each on one line and with its own value.
 /// <https://gitlab.com/gitlab-org/gitlab/-/blob/master/app/services/ci/parse_dotenv_artifact_service.rb>.
 pub fn dotenv(data: &[u8]) {
     let Some(text) = text(data) else { return };
@@ -100,9 +99,9 @@ pub fn dotenv(data: &[u8]) {
         let line = line.strip_suffix('\n').expect("whole lines");
         let (name, value) = line.split_once('=').expect("a variable");
         assert_eq!((name.trim(), value.trim()), (name, value));
-        while names.pop().expect("a variable that was meant") != name {}
+        while names.pop().expect("a variable that was expected") != name {}
         assert!(!value.chars().any(|c| c.is_whitespace() || c.is_control()));
-        let known = |meant: &str| meant.contains(value);
+        let known = |expected: &str| expected.contains(value);
         match name {
             "POLYARCH_DIGEST" => assert_eq!(value, result.digest.to_string()),
             "POLYARCH_IMAGE" => assert!(value.ends_with(&format!("@{}", result.digest))),
@@ -116,8 +115,7 @@ pub fn dotenv(data: &[u8]) {
     }
 }
 
-/// The log of a job: nothing that is printed for people is a command to the runner, except our own annotations,
-/// and each of these is one line.
+/// The log of a job contains no workflow command except the annotations of polyarch, each of them on one line.
 pub fn workflow_log(data: &[u8]) {
     let Some(text) = text(data) else { return };
     let result = result(text);
@@ -136,7 +134,7 @@ pub fn workflow_log(data: &[u8]) {
     assert!(summary(&[result], Some(&failure), 1 << 20).len() <= 1 << 20);
 }
 
-/// Whether the runner would see a command in a line of this:
+/// Whether the runner would find a command in a line of the log:
 /// <https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs>.
 fn is_command(log: &str) -> bool {
     log.split(['\r', '\n']).any(|line| {

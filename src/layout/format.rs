@@ -1,0 +1,47 @@
+//! The files of a layout that are not blobs: `oci-layout` and `index.json`.
+
+use bytes::Bytes;
+use serde::Deserialize;
+
+use super::failure::Failure;
+use crate::spec::{self, BYTE_ORDER_MARK, Manifest, MediaType};
+
+const LAYOUT_VERSION: &str = "1.0.0";
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OciLayout {
+    image_layout_version: String,
+}
+
+/// Checks the content of `oci-layout`.
+pub fn check_version(bytes: &[u8]) -> Result<(), Failure> {
+    let found: OciLayout = spec::parse(bytes)?;
+    if found.image_layout_version == LAYOUT_VERSION {
+        return Ok(());
+    }
+    let shown: String = found.image_layout_version.chars().take(40).collect();
+    Err(Failure::refused(format!(
+        "unsupported imageLayoutVersion {shown:?} in oci-layout: expected {LAYOUT_VERSION}"
+    )))
+}
+
+/// Returns the content of a new `oci-layout`.
+pub(super) fn version_file() -> Vec<u8> {
+    format!(r#"{{"imageLayoutVersion":"{LAYOUT_VERSION}"}}"#).into_bytes()
+}
+
+/// Parses `index.json`. A byte order mark is removed: no digest refers to the bytes of this file.
+pub fn parse_index(bytes: Vec<u8>) -> Result<Manifest, Failure> {
+    let text = Bytes::from(bytes);
+    let text = match text.strip_prefix(BYTE_ORDER_MARK) {
+        Some(rest) => text.slice_ref(rest),
+        None => text,
+    };
+    let manifest = Manifest::parse(text, &MediaType::default())
+        .map_err(|error| Failure::refused(format!("index.json: {error}")))?;
+    match manifest.index() {
+        Some(_) => Ok(manifest),
+        None => Err(Failure::refused("index.json is not an index")),
+    }
+}
