@@ -1,13 +1,13 @@
-//! Where this program keeps what it remembers between two calls.
+//! The directory for data that is kept between two calls.
 
 use std::path::PathBuf;
 
 use crate::environment::Environment;
 
-/// The directory for data that must not be lost: `$POLYARCH_HOME`, else `polyarch` in the user's
-/// data directory. `None` if the environment names neither.
+/// Returns the directory for persistent data: `$POLYARCH_HOME`, else `polyarch` in the user's data directory. `None` if
+/// the environment has neither.
 ///
-/// A relative `XDG_DATA_HOME` is ignored, as its specification wants:
+/// A relative `XDG_DATA_HOME` is ignored, as its specification requires:
 /// <https://specifications.freedesktop.org/basedir-spec/latest/#variables>.
 pub fn data_directory(environment: &Environment) -> Option<PathBuf> {
     if let Some(home) = environment.var("POLYARCH_HOME") {
@@ -41,7 +41,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_variable_counts() {
+    fn variables_are_searched_in_order() {
         let (own, xdg, home) = (
             ("POLYARCH_HOME", "p"),
             ("XDG_DATA_HOME", "/x"),

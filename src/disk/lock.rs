@@ -1,4 +1,4 @@
-//! Locks between processes, which die with their holder.
+//! Locks between processes, which the system releases when their holder ends.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
@@ -6,11 +6,10 @@ use std::time::{Duration, Instant};
 
 use super::{Access, DiskError, at, kind_of, same_file};
 
-/// How long another process may hold a lock before we give up.
+/// How long to wait for a lock that another process holds.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// An exclusive lock between processes. The system releases it when its holder ends, however it ends;
-/// what is left then is an empty file that the next holder removes.
+/// An exclusive lock between processes. If its holder is killed, an empty file remains, which the next holder removes.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
@@ -18,14 +17,14 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Waits for the lock of the file at `path`, which is created if needed and never written.
+    /// Waits for the lock of the file at `path`, which is created if needed and stays empty.
     pub fn acquire(path: &Path, access: Access) -> Result<Self, DiskError> {
         let deadline = Instant::now() + PATIENCE;
         let mut pause = Duration::from_millis(1);
         loop {
             let file = open_lock(path, access)?;
             match file.try_lock() {
-                // Whoever held it may have removed the file: then others lock a new one.
+                // The previous holder may have removed the file: then others lock a new one.
                 Ok(()) if is_still_at(&file, path) => {
                     return Ok(Self {
                         _file: file,
@@ -48,8 +47,7 @@ impl Lock {
     }
 }
 
-/// Removes the lock file while it is still held. Whoever waits for it finds that it is gone and
-/// starts over with a new one.
+/// Removes the lock file while it is still locked. Waiting processes notice that it is gone and create a new one.
 impl Drop for Lock {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.path);
@@ -86,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_removed_lock_file_does_not_let_two_in() {
+    fn a_removed_lock_file_never_has_two_holders() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lock");
         let inside = std::sync::atomic::AtomicU32::new(0);

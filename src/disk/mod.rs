@@ -1,5 +1,4 @@
-//! Files that are never seen half written: bounded reads, atomic writes, locks that die with their
-//! holder, private directories. Knows the file system only; what is in the files is its callers' affair.
+//! Access to files: bounded reads, atomic writes, locks between processes, private directories.
 
 mod home;
 mod lock;
@@ -14,96 +13,77 @@ use tempfile::{NamedTempFile, TempDir};
 pub use home::data_directory;
 pub use lock::Lock;
 
-/// Temporary files older than this were left behind by a process that was killed.
+/// Temporary files older than this were left by a process that was killed.
 const LEFTOVER_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How often a file is looked at anew because it was replaced: writers take much longer than a look.
-const MOST_LOOKS: usize = 100;
+/// How often a file that is replaced while it is being opened is opened again.
+const MAX_REOPENS: usize = 100;
 
 const TEMPORARY_PREFIX: &str = ".polyarch-";
 const TEMPORARY_SUFFIX: &str = ".tmp";
 
-/// Who may read what is written.
+/// The permissions of new files and directories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// The user alone: mode 0600, directories 0700.
+    /// Only the user: mode 0600, directories 0700.
     Private,
-    /// Whoever the umask lets: mode 0644, directories 0755.
+    /// Everyone, within the umask: mode 0644, directories 0755.
     Shared,
 }
 
-/// What went wrong with a file. Every message names its path.
+/// Why an operation on a file failed. Every message names the path.
 #[derive(Debug, thiserror::Error)]
 pub enum DiskError {
-    /// The file system said no: no space, no permission, not a directory.
-    /// The system's words are part of the message, not a cause of their own that would be told again.
-    #[error("cannot {doing} {path}: {cause}")]
+    /// The cause is part of the message.
+    #[error("cannot {operation} {path}: {cause}")]
     Io {
         /// A verb: `read`, `write`, `lock`.
-        doing: &'static str,
-        /// What it was done to.
+        operation: &'static str,
         path: PathBuf,
-        /// What the system said.
         cause: io::Error,
     },
-    /// More bytes than any honest file of its kind has.
     #[error("{path} is larger than {limit} bytes")]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-        /// The most that is read or written.
-        limit: u64,
-    },
+    TooLarge { path: PathBuf, limit: u64 },
     /// A directory, a pipe, a device, or a symbolic link where none is followed.
     #[error("{path} is {found}, not a regular file")]
-    NotRegular {
-        /// The path.
-        path: PathBuf,
-        /// What is there instead.
-        found: &'static str,
-    },
-    /// Another process holds the lock and does not let go.
-    #[error("gave up after {} s: another process holds {path}", lock::PATIENCE.as_secs())]
-    Busy {
-        /// The lock file.
-        path: PathBuf,
-    },
+    NotRegular { path: PathBuf, found: &'static str },
+    #[error("cannot lock {path}: another process has held the lock for {} s", lock::PATIENCE.as_secs())]
+    Busy { path: PathBuf },
 }
 
 impl DiskError {
-    /// Whether the file is not there.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Io { cause, .. } if cause.kind() == io::ErrorKind::NotFound)
     }
 }
 
-/// Turns an [`io::Error`] into an error that names the file: `.map_err(at("read", path))`.
-pub fn at(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DiskError {
+/// Adds operation and path to an [`io::Error`]: `.map_err(at("read", path))`.
+pub fn at(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DiskError {
     move |cause| DiskError::Io {
-        doing,
+        operation,
         path: path.to_owned(),
         cause,
     }
 }
 
-/// Opens a regular file for reading, following symbolic links. Looks before it opens: opening a
-/// pipe would wait for a writer that may never come.
+/// Opens a regular file for reading, following symbolic links. The type is checked before opening, because opening a
+/// pipe blocks until it has a writer.
 pub fn open(path: &Path) -> Result<(File, Metadata), DiskError> {
     let seen = fs::metadata(path).map_err(at("read", path))?;
     open_regular(path, &seen)
 }
 
-/// As [`open`], for files that nobody but us writes: a symbolic link is not followed. A file that another
-/// process replaces between the look and the opening is looked at again.
+/// Opens a regular file that polyarch wrote: a symbolic link is refused. A file that another process replaces meanwhile
+/// is opened again.
 pub fn open_own(path: &Path) -> Result<(File, Metadata), DiskError> {
-    for _ in 0..MOST_LOOKS {
+    for _ in 0..MAX_REOPENS {
         let seen = fs::symlink_metadata(path).map_err(at("read", path))?;
         let (file, metadata) = open_regular(path, &seen)?;
         if same_file(&seen, &metadata) {
             return Ok((file, metadata));
         }
     }
-    let replaced = io::Error::other("it is replaced again and again");
+    let replaced = io::Error::other("it is replaced repeatedly");
     Err(at("read", path)(replaced))
 }
 
@@ -129,7 +109,7 @@ fn kind_of(metadata: &Metadata) -> &'static str {
     }
 }
 
-/// Reads `length` bytes from byte `start` on; `limit` bounds what is held in memory.
+/// Reads `length` bytes, at most `limit`, from byte `start` on.
 pub fn read_region(
     path: &Path,
     file: &mut File,
@@ -152,13 +132,13 @@ pub fn read_region(
     Ok(bytes)
 }
 
-/// A whole file of at most `limit` bytes, following symbolic links.
+/// Reads a file of at most `limit` bytes, following symbolic links.
 pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, DiskError> {
     let (mut file, metadata) = open(path)?;
     read_region(path, &mut file, 0, metadata.len(), limit)
 }
 
-/// As [`read`], for files that nobody but us writes; `None` if there is none.
+/// Reads a file that polyarch wrote, as [`open_own`] opens it; `None` if it does not exist.
 pub fn read_own(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, DiskError> {
     let (mut file, metadata) = match open_own(path) {
         Err(error) if error.is_not_found() => return Ok(None),
@@ -178,16 +158,15 @@ pub fn create_directory(path: &Path, access: Access) -> Result<(), DiskError> {
     builder.create(path).map_err(at("create", path))
 }
 
-/// Writes a file so that every reader, at any time, sees all of the old content or all of the new:
-/// a temporary file beside it, synced, renamed over it, the directory synced. A symbolic link at
-/// `path` is replaced, not followed.
+/// Writes a file atomically and durably: readers see either the old or the new content. A symbolic link at `path` is
+/// replaced, not followed.
 pub fn write(path: &Path, bytes: &[u8], access: Access) -> Result<(), DiskError> {
     let mut file = NewFile::beside(path, access)?;
     file.write(bytes)?;
     file.publish(path, Durability::Synced)
 }
 
-/// Removes a file or symbolic link; `false` if there was none.
+/// Removes a file or symbolic link; `false` if it does not exist.
 pub fn remove(path: &Path) -> Result<bool, DiskError> {
     match fs::remove_file(path) {
         Ok(()) => sync_directory(directory_of(path)).map(|()| true),
@@ -196,22 +175,22 @@ pub fn remove(path: &Path) -> Result<bool, DiskError> {
     }
 }
 
-/// What a file must survive once it has its name.
+/// What a published file survives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
-    /// A power cut: it is on the disk before it gets its name.
+    /// A power failure: the content is synced before the file is renamed.
     Synced,
-    /// Nothing: only this process needs it.
+    /// Nothing: only this process uses it.
     Volatile,
 }
 
-/// A file under way, under a temporary name. Dropped before [`NewFile::publish`], it is gone.
+/// A new file under a temporary name, removed on drop unless published.
 pub struct NewFile {
     file: NamedTempFile,
 }
 
 impl NewFile {
-    /// Starts an empty file in `directory`, with the mode that the finished file shall have.
+    /// Creates an empty file in `directory`, with the mode of the finished file.
     pub fn inside(directory: &Path, access: Access) -> Result<Self, DiskError> {
         let mut builder = temporary_name();
         #[cfg(unix)]
@@ -226,23 +205,21 @@ impl NewFile {
         Ok(Self { file })
     }
 
-    /// Starts a file in the directory in which `path` is.
+    /// Creates a file in the directory of `path`.
     pub fn beside(path: &Path, access: Access) -> Result<Self, DiskError> {
         Self::inside(directory_of(path), access)
     }
 
-    /// Appends bytes.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), DiskError> {
         let result = self.file.as_file_mut().write_all(bytes);
         result.map_err(at("write", self.file.path()))
     }
 
-    /// The file itself, for what writes to a file.
     pub fn as_file_mut(&mut self) -> &mut File {
         self.file.as_file_mut()
     }
 
-    /// Gives the file its name, replacing what had it.
+    /// Renames the file to `path`, replacing what is there.
     pub fn publish(self, path: &Path, durability: Durability) -> Result<(), DiskError> {
         if durability == Durability::Synced {
             self.file.as_file().sync_all().map_err(at("write", path))?;
@@ -257,7 +234,7 @@ impl NewFile {
     }
 }
 
-/// A directory beside `path`, on the same file system, that is gone when it is dropped.
+/// Creates a directory beside `path`, on the same file system, that is removed on drop.
 pub fn temporary_directory_beside(path: &Path) -> Result<TempDir, DiskError> {
     let directory = directory_of(path);
     temporary_name()
@@ -265,14 +242,14 @@ pub fn temporary_directory_beside(path: &Path) -> Result<TempDir, DiskError> {
         .map_err(|error| at("write in", directory)(strip_path(&error)))
 }
 
-/// How temporary files and directories are named, so that [`clean_leftovers`] knows them.
+/// Names temporary files and directories as [`is_temporary`] recognises them.
 fn temporary_name() -> tempfile::Builder<'static, 'static> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(TEMPORARY_PREFIX).suffix(TEMPORARY_SUFFIX);
     builder
 }
 
-/// `tempfile` adds the path in a form of its own; our errors name the directory already.
+/// Removes the path that `tempfile` adds: [`DiskError`] has it already.
 fn strip_path(error: &io::Error) -> io::Error {
     match error.raw_os_error() {
         Some(code) => io::Error::from_raw_os_error(code),
@@ -280,14 +257,13 @@ fn strip_path(error: &io::Error) -> io::Error {
     }
 }
 
-/// Whether a file name is one of our temporary ones.
+/// Whether a file name is that of a temporary file of polyarch.
 pub fn is_temporary(name: &std::ffi::OsStr) -> bool {
     name.to_str()
         .is_some_and(|name| name.starts_with(TEMPORARY_PREFIX) && name.ends_with(TEMPORARY_SUFFIX))
 }
 
-/// Removes temporary files and directories that a killed process left in `directory` more than a
-/// day ago. As good as it can: what cannot be removed harms nobody.
+/// Removes temporary files and directories that a killed process left in `directory` more than a day ago (best effort).
 pub fn clean_leftovers(directory: &Path) {
     let Ok(entries) = fs::read_dir(directory) else {
         return;
@@ -311,13 +287,13 @@ fn same_file(one: &Metadata, other: &Metadata) -> bool {
     one.dev() == other.dev() && one.ino() == other.ino()
 }
 
-/// Elsewhere an open file cannot be removed, and links need privileges.
+/// On Windows an open file cannot be removed, and symbolic links need privileges.
 #[cfg(not(unix))]
 fn same_file(_: &Metadata, _: &Metadata) -> bool {
     true
 }
 
-/// The directory that a path is in; `.` for a bare name.
+/// Returns the directory of a path; `.` for a bare name.
 pub fn directory_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -325,8 +301,7 @@ pub fn directory_of(path: &Path) -> &Path {
     }
 }
 
-/// Makes a rename survive a power cut. File systems that cannot sync a directory say so with
-/// `EINVAL`; there is nothing more to do then.
+/// Makes a rename survive a power failure, where the file system can sync directories (`EINVAL` otherwise).
 #[cfg(unix)]
 fn sync_directory(directory: &Path) -> Result<(), DiskError> {
     match File::open(directory).and_then(|opened| opened.sync_all()) {
@@ -371,7 +346,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_write_replaces_a_link_and_leaves_its_target() {
+    fn a_write_replaces_a_symbolic_link() {
         let dir = tempfile::tempdir().unwrap();
         let (target, link) = (dir.path().join("target"), dir.path().join("link"));
         fs::write(&target, "old").unwrap();
@@ -386,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn modes_are_as_asked() {
+    fn new_files_have_the_requested_mode() {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         let inner = dir.path().join("a/b");
@@ -399,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_regular_file_is_not_opened() {
+    fn only_regular_files_within_the_limit_are_read() {
         for path in ["/dev/zero", "/"] {
             let error = read(Path::new(path), 10).unwrap_err();
             assert!(matches!(error, DiskError::NotRegular { .. }), "{error}");
@@ -418,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn only_old_leftovers_of_ours_are_removed() {
+    fn only_old_temporary_files_are_removed() {
         let dir = tempfile::tempdir().unwrap();
         let long_ago = SystemTime::now() - LEFTOVER_AGE - Duration::from_secs(60);
         for (name, modified) in [
@@ -439,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unpublished_file_is_gone() {
+    fn an_unpublished_file_is_removed() {
         let dir = tempfile::tempdir().unwrap();
         let mut file = NewFile::inside(dir.path(), Access::Shared).unwrap();
         file.write(b"half").unwrap();

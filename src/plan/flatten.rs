@@ -119,7 +119,7 @@ impl<'a> Walk<'a> {
         let platform = entry.descriptor.platform.as_ref();
         let refused = match self.style {
             Style::Buildx => {
-                platform.is_none_or(|it| it.is_unknown() || !it.is_whole())
+                platform.is_none_or(|it| it.is_unknown() || !it.is_complete())
                     && !entry.is_attestation()
             }
             // Docker pushes `unknown/unknown` too.
@@ -166,7 +166,7 @@ impl<'a> Walk<'a> {
     /// pushed.
     fn push(&mut self, mut entry: Entry<'a>) {
         if self.style == Style::Buildx {
-            entry.descriptor.platform = entry.descriptor.platform.filter(Platform::is_whole);
+            entry.descriptor.platform = entry.descriptor.platform.filter(Platform::is_complete);
             entry.compare_anew();
         }
         self.entries.push(entry);
@@ -178,7 +178,7 @@ impl<'a> Walk<'a> {
         if let (true, Some(manifest)) = (descriptor.media_type.is_empty(), &node.manifest) {
             descriptor.media_type = manifest.media_type.clone();
         }
-        let origin = if descriptor.platform.as_ref().is_some_and(Platform::is_whole) {
+        let origin = if descriptor.platform.as_ref().is_some_and(Platform::is_complete) {
             described_by
         } else {
             Origin::Config

@@ -114,7 +114,7 @@ fn says_all(platform: &Platform) -> bool {
 /// Whether an entry of an index says for which machine it is, or need not. One that leaves out the operating system or
 /// the architecture says no more than one without a platform.
 fn says_platform(entry: &Descriptor) -> bool {
-    entry.platform.as_ref().is_some_and(Platform::is_whole) || attestation::is_attestation(entry)
+    entry.platform.as_ref().is_some_and(Platform::is_complete) || attestation::is_attestation(entry)
 }
 
 /// A given platform with what the image itself says of the same machine.

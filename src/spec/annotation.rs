@@ -1,46 +1,41 @@
-//! Annotation rules as people write them: `[LEVEL[platform],…:]key=value`, buildx's syntax.
+//! Annotation rules in buildx's syntax: `[LEVEL[platform],…:]key=value`.
+//! <https://docs.docker.com/build/metadata/annotations/#specify-annotation-level>
 
 use std::str::FromStr;
 
 use super::{Platform, PlatformError};
 
-/// One `key=value` and where it goes. The levels and their syntax are buildx's
-/// (<https://docs.docker.com/build/metadata/annotations/#specify-annotation-level>).
+/// An annotation and the levels at which it is set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AnnotationRule {
-    /// Where it goes; empty if no level was named.
+    /// Empty if no level is named.
     pub levels: Vec<AnnotationLevel>,
-    /// The key.
     pub key: String,
-    /// The value, which may be empty and may contain `=`.
+    /// May be empty and may contain `=`.
     pub value: String,
 }
 
-/// A place where annotations can stand.
+/// What an annotation is set on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AnnotationLevel {
-    /// The index itself.
     Index,
     /// The entries of the index, all or those of one platform.
     ManifestDescriptor(Option<Platform>),
-    /// The image manifests, which cannot be changed once they are pushed.
+    /// The image manifests, which cannot be changed after they were pushed.
     Manifest(Option<Platform>),
     /// The descriptor of the index in an OCI layout.
     IndexDescriptor,
 }
 
-/// Why a text is not an annotation rule.
+/// Why a text is not a valid annotation rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AnnotationRuleError {
-    /// No `=`.
     #[error("invalid annotation {0:?}: expected [LEVEL:]KEY=VALUE")]
     Format(String),
-    /// A word before the colon that is no level.
     #[error(
         "unknown annotation level {0:?}: expected index, manifest-descriptor, manifest or index-descriptor"
     )]
     Level(String),
-    /// A platform in brackets that is none.
     #[error(transparent)]
     Platform(#[from] PlatformError),
 }
@@ -49,8 +44,8 @@ impl FromStr for AnnotationRule {
     type Err = AnnotationRuleError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || AnnotationRuleError::Format(text.chars().take(200).collect());
-        let (left, value) = text.split_once('=').ok_or_else(wrong)?;
+        let invalid = || AnnotationRuleError::Format(text.chars().take(200).collect());
+        let (left, value) = text.split_once('=').ok_or_else(invalid)?;
         let (levels, key) = match left.split_once(':') {
             Some((levels, key)) => {
                 let levels = levels
@@ -62,7 +57,7 @@ impl FromStr for AnnotationRule {
             None => (Vec::new(), left),
         };
         if key.trim().is_empty() {
-            return Err(wrong());
+            return Err(invalid());
         }
         Ok(Self {
             levels,
@@ -82,7 +77,7 @@ fn parse_level(text: &str) -> Result<AnnotationLevel, AnnotationRuleError> {
         None => (text.trim(), None),
     };
     match (name, platform) {
-        // As in buildx: there is one index, whatever platform is named.
+        // As in buildx, the platform of an index is ignored.
         ("index", _) => Ok(AnnotationLevel::Index),
         ("index-descriptor", None) => Ok(AnnotationLevel::IndexDescriptor),
         ("manifest-descriptor", platform) => Ok(AnnotationLevel::ManifestDescriptor(platform)),
@@ -100,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn levels_are_optional_and_may_be_several() {
+    fn rules_have_any_number_of_levels() {
         assert_eq!(rule("a=b=c").levels, []);
         assert_eq!(rule("a=b=c").value, "b=c");
         assert_eq!(rule("a=").value, "");
@@ -112,17 +107,15 @@ mod tests {
                 AnnotationLevel::ManifestDescriptor(Some(amd64))
             ]
         );
-        // There is one index, whatever platform is named.
         assert_eq!(
             rule("index[linux/amd64]:a=b").levels,
             [AnnotationLevel::Index]
         );
-        // A colon in the value is not a level.
         assert_eq!(rule("url=https://a.b/c").value, "https://a.b/c");
     }
 
     #[test]
-    fn what_is_no_rule_is_refused() {
+    fn invalid_rules_are_refused() {
         for text in [
             "",
             "a",

@@ -1,4 +1,4 @@
-//! Content digests: parsed at the door, computed while bytes stream by.
+//! Content digests: parsed on input, computed while content streams.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,10 +6,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256, Sha512};
 
-/// A content digest, `sha256:<64 hex>` or `sha512:<128 hex>`, always in lower case.
+/// A content digest in lower case, `sha256:<64 hex>` or `sha512:<128 hex>`.
 ///
-/// It is parsed before it becomes part of a path or URL (CVE-2024-3727), so a `Digest`
-/// holds nothing but a known algorithm and hex digits.
+/// A text is parsed before it becomes part of a path or URL (CVE-2024-3727).
 /// Grammar: <https://github.com/opencontainers/image-spec/blob/v1.1.0/descriptor.md#digests>.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -18,17 +17,14 @@ pub struct Digest {
     hex: Box<str>,
 }
 
-/// The digest algorithms that are computed here.
+/// The registered digest algorithms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Algorithm {
-    /// SHA-256, the one that everything uses.
     Sha256,
-    /// SHA-512, the other registered algorithm.
     Sha512,
 }
 
 impl Algorithm {
-    /// The name in front of the colon.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Sha256 => "sha256",
@@ -36,7 +32,6 @@ impl Algorithm {
         }
     }
 
-    /// The number of hex digits of a digest.
     fn hex_length(self) -> usize {
         match self {
             Self::Sha256 => 64,
@@ -44,7 +39,6 @@ impl Algorithm {
         }
     }
 
-    /// The digest of `bytes`.
     pub fn digest(self, bytes: &[u8]) -> Digest {
         let mut hasher = Hasher::new(self);
         hasher.update(bytes);
@@ -52,49 +46,41 @@ impl Algorithm {
     }
 }
 
-/// Why a text is not a digest.
+/// Why a text is not a valid digest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DigestError {
-    /// No `algorithm:hex` at all.
     #[error("invalid digest {0:?}: expected sha256:<64 hex digits>")]
     Format(String),
-    /// An algorithm that cannot be computed here, so content could not be verified.
     #[error("unsupported digest algorithm {0:?}: only sha256 and sha512 can be verified")]
     Algorithm(String),
-    /// Too few or too many hex digits.
     #[error("invalid checksum digest length: {algorithm} has {expected} hex digits, not {found}")]
     Length {
-        /// The algorithm named.
         algorithm: &'static str,
-        /// Hex digits it has.
         expected: usize,
-        /// Hex digits found.
         found: usize,
     },
 }
 
 impl Digest {
-    /// The SHA-256 digest of `bytes`.
+    /// Computes the SHA-256 digest of `bytes`.
     pub fn sha256(bytes: &[u8]) -> Self {
         Algorithm::Sha256.digest(bytes)
     }
 
-    /// The algorithm.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
-    /// The hex digits, in lower case.
+    /// Returns the hex digits without the algorithm.
     pub fn hex(&self) -> &str {
         &self.hex
     }
 
-    /// The first twelve hex digits, for people.
+    /// Returns the first twelve hex digits, for display.
     pub fn short(&self) -> &str {
         &self.hex[..12]
     }
 
-    /// Whether `bytes` have this digest.
     pub fn matches(&self, bytes: &[u8]) -> bool {
         self.algorithm.digest(bytes) == *self
     }
@@ -169,17 +155,14 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// Computes a digest over bytes that arrive in pieces.
+/// Computes a digest incrementally.
 #[derive(Clone)]
 pub enum Hasher {
-    /// SHA-256 under way.
     Sha256(Sha256),
-    /// SHA-512 under way.
     Sha512(Sha512),
 }
 
 impl Hasher {
-    /// Starts with no bytes.
     pub fn new(algorithm: Algorithm) -> Self {
         match algorithm {
             Algorithm::Sha256 => Self::Sha256(Sha256::new()),
@@ -187,7 +170,6 @@ impl Hasher {
         }
     }
 
-    /// Takes the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         match self {
             Self::Sha256(hasher) => hasher.update(bytes),
@@ -195,7 +177,6 @@ impl Hasher {
         }
     }
 
-    /// The digest of all bytes so far.
     pub fn finish(self) -> Digest {
         let (algorithm, hex) = match self {
             Self::Sha256(hasher) => (Algorithm::Sha256, to_hex(&hasher.finalize())),
@@ -224,7 +205,7 @@ mod tests {
     const EMPTY: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
     #[test]
-    fn computes_and_prints() {
+    fn digests_are_computed_and_displayed() {
         assert_eq!(Digest::sha256(b"").to_string(), EMPTY);
         assert_eq!(EMPTY.parse::<Digest>().unwrap(), Digest::sha256(b""));
         let long = Algorithm::Sha512.digest(b"abc");
@@ -233,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_cannot_be_a_digest() {
+    fn invalid_digests_are_refused() {
         for text in [
             "",
             "sha256",
@@ -249,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_algorithm_is_named() {
+    fn an_unknown_algorithm_is_in_the_error() {
         assert_eq!(
             "blake3:abcd".parse::<Digest>(),
             Err(DigestError::Algorithm("blake3".to_owned()))

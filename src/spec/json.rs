@@ -1,26 +1,25 @@
-//! JSON as Go writes it, to the byte: indentation, escaping, and re-indentation of text
-//! that must not lose its numbers, its order of keys or its duplicates.
+//! JSON that is byte-identical to Go's: indentation, escaping, and re-indentation that keeps numbers, the order of keys
+//! and duplicate keys.
 
 use std::io;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::ser::{CharEscape, Formatter, PrettyFormatter};
 
 use super::limits::MAX_JSON_DEPTH;
 
-/// What some editors put before a text.
 pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-/// The most values in a document: one takes two bytes in JSON, and a hundred in memory. An index of 10,000 entries
-/// has about 80,000, with two annotations in each 110,000.
+/// The most values in a document. A value takes two bytes in JSON and about a hundred in memory. An index of 10,000
+/// entries has about 80,000 values, with two annotations in each entry 110,000.
 const MAX_VALUES: usize = 150_000;
 
-/// How an index is written. Both escape `<`, `>` and `&` (`json.MarshalIndent` does).
+/// The indentation of a written index. Both escape `<`, `>` and `&`, as `json.MarshalIndent` does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JsonStyle {
-    /// As `docker manifest` does: three spaces.
+    /// Three spaces, as in `docker manifest`.
     Docker,
-    /// As buildx does: two spaces.
+    /// Two spaces, as in buildx.
     Oci,
 }
 
@@ -33,21 +32,19 @@ impl JsonStyle {
     }
 }
 
-/// Why a text is not JSON that we read.
+/// Why JSON is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum JsonError {
-    /// Not JSON, or not of the form that was expected.
+    /// Not JSON, or not of the expected form.
     #[error("not valid JSON: {0}")]
     Syntax(#[from] serde_json::Error),
-    /// Nested deeper than any real document.
     #[error("nested deeper than {MAX_JSON_DEPTH} levels")]
     TooDeep,
-    /// More values than any real document has.
     #[error("more than {MAX_VALUES} values")]
     TooManyValues,
 }
 
-/// Reads a document that somebody else wrote: nested at most 64 levels deep, of at most 150,000 values.
+/// Parses a foreign document within the limits on nesting and number of values.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
     if extent(bytes).values > MAX_VALUES {
         return Err(JsonError::TooManyValues);
@@ -55,21 +52,30 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
     parse_own(bytes)
 }
 
-/// Reads a document of our own, which may have any number of values.
+/// Parses a document that polyarch wrote, which may have any number of values.
 pub fn parse_own<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
     if extent(bytes).depth > MAX_JSON_DEPTH {
         return Err(JsonError::TooDeep);
     }
-    // Go's writers never emit a byte order mark, but hand-made files carry one.
+    // Some editors write a byte order mark.
     let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
     Ok(serde_json::from_slice(bytes)?)
 }
 
-/// Writes `value` in `style`, without a trailing newline.
+/// Deserialises a value for which Go's writers put `null` if it is empty.
+pub(super) fn null_is_default<'de, D, T>(value: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::deserialize(value)?.unwrap_or_default())
+}
+
+/// Serialises `value` in `style`, without a trailing newline.
 ///
 /// # Panics
 ///
-/// If a map in `value` has keys that are not text, which no type of this project has.
+/// If a map in `value` has keys that are not text, which no type of this crate has.
 pub fn write<T: Serialize>(value: &T, style: JsonStyle) -> Vec<u8> {
     let mut out = Vec::new();
     let formatter = GoFormatter {
@@ -78,12 +84,12 @@ pub fn write<T: Serialize>(value: &T, style: JsonStyle) -> Vec<u8> {
     let mut serializer = serde_json::Serializer::with_formatter(&mut out, formatter);
     value
         .serialize(&mut serializer)
-        .expect("plain data with text keys always serialises to memory");
+        .expect("data with text keys always serialises to memory");
     out
 }
 
-/// Re-indents valid JSON as Go's `json.Indent` does: every token is kept as it stands, leading
-/// space is dropped, trailing space is kept.
+/// Re-indents valid JSON as Go's `json.Indent` does: tokens are unchanged, leading space is dropped, trailing space is
+/// kept.
 pub fn indent(json: &[u8], unit: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(json.len() * 2);
     let end = json.trim_ascii_end().len();
@@ -119,8 +125,8 @@ pub fn indent(json: &[u8], unit: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Valid JSON without space between tokens and with `<`, `>`, `&`, U+2028 and U+2029 escaped: what
-/// Go's encoder makes of a `json.Marshaler`'s bytes.
+/// Compacts valid JSON and escapes `<`, `>`, `&`, U+2028 and U+2029, as Go's encoder does with the result of a
+/// `json.Marshaler`.
 pub fn compact_for_go(json: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(json.len());
     for token in tokens(json) {
@@ -140,8 +146,8 @@ fn line_break(out: &mut Vec<u8>, unit: &[u8], level: usize) {
     }
 }
 
-/// The tokens of valid JSON: punctuation, strings with their quotes, and literals. Invalid JSON
-/// gives other pieces, never a panic and never an empty token.
+/// Splits valid JSON into punctuation, strings with their quotes, and literals. The tokens of invalid JSON are
+/// unspecified, but never empty.
 fn tokens(json: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = json.trim_ascii_start();
     std::iter::from_fn(move || {
@@ -174,12 +180,12 @@ fn string_length(text: &[u8]) -> usize {
     text.len()
 }
 
-/// How large a document is, whatever its bytes.
+/// The size of a document, valid or not.
 #[derive(Default)]
 struct Extent {
-    /// How deep brackets are nested.
+    /// The nesting of brackets.
     depth: usize,
-    /// How many values there are, counted by what stands before each: a bracket or a comma.
+    /// The number of values, counted by the bracket or comma before each.
     values: usize,
 }
 
@@ -298,7 +304,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn indents_as_go_does() {
+    fn indentation_is_that_of_go() {
         let json = br#" {"a":[1.50,{}, [ ],"x\"{"],"b" : {"c":null} }
 "#;
         let text = String::from_utf8(indent(json, b"\t")).unwrap();
@@ -318,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn styles_differ_as_their_models_do() {
+    fn styles_differ_in_indentation() {
         let value = serde_json::json!({"a": "<b>", "c": [], "d": [1]});
         let text = |style| String::from_utf8(write(&value, style)).unwrap();
         assert_eq!(
@@ -329,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_do_not_change_from_one_writing_to_the_next() {
+    fn numbers_are_unchanged_after_writing() {
         let value: serde_json::Value =
             parse(b"[18446244099999999999999973709551612, 0.1, 1.5e300]").unwrap();
         let written = write(&value, JsonStyle::Oci);

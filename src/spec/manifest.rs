@@ -1,5 +1,5 @@
-//! Manifests and indexes: the exact bytes, and what they say. Checks that no honest document
-//! fails: one kind only (CVE-2021-41190), bounded depth and number of entries.
+//! Manifests and indexes with their exact bytes. Documents are refused that two readers could understand differently
+//! (CVE-2021-41190), or that exceed the limits on nesting and entries.
 
 use std::fmt;
 
@@ -8,49 +8,44 @@ use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use super::descriptor::{is_taken_for_one_of, null_is_default};
+use super::descriptor::is_case_variant;
+use super::json::null_is_default;
 use super::limits::MAX_INDEX_ENTRIES;
 use super::{Annotations, Descriptor, Digest, JsonError, MediaType, json};
 
-/// A manifest or index as somebody published it: its bytes are passed on as they are.
+/// A manifest or index with its exact bytes, which are passed on unchanged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
-    /// The media type: from the body, or where it says none, from whoever served it.
+    /// From the body, else from the response or descriptor that announced it.
     pub media_type: MediaType,
-    /// The digest of `bytes`.
     pub digest: Digest,
-    /// The exact bytes.
     pub bytes: Bytes,
-    /// What they say.
     pub document: Document,
 }
 
-/// What a manifest says.
+/// The parsed content of a manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "one a manifest, never in a list")]
+#[expect(clippy::large_enum_variant, reason = "one per manifest, never in a list")]
 pub enum Document {
-    /// One image, or an artifact with the form of an image.
+    /// An image, or an artifact in the form of an image manifest.
     Image(ImageManifest),
-    /// Several.
     Index(Index),
 }
 
-/// An image manifest, OCI or Docker schema 2. Only read, never written: its bytes are kept.
+/// An image manifest, OCI or Docker schema 2. Only read; its bytes are never rewritten.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ImageManifest {
-    /// The image config, or an artifact's.
+    /// The config of the image or artifact.
     pub config: Descriptor,
-    /// The layers, lowest first.
+    /// Lowest first.
     #[serde(default, deserialize_with = "null_is_default")]
     pub layers: Vec<Descriptor>,
     /// The manifest that this one refers to.
     #[serde(default)]
     pub subject: Option<Descriptor>,
-    /// What kind of artifact this is.
     #[serde(default)]
     pub artifact_type: Option<String>,
-    /// What is said about the image.
     #[serde(default, deserialize_with = "null_is_default")]
     pub annotations: Annotations,
 }
@@ -60,79 +55,67 @@ pub struct ImageManifest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Index {
-    /// Always 2.
     pub schema_version: u32,
-    /// The media type of this document.
     #[serde(default, skip_serializing_if = "MediaType::is_empty")]
     pub media_type: MediaType,
-    /// What kind of artifact this is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
-    /// The entries, in the order in which clients look for their platform.
+    /// In the order in which clients search for their platform.
     #[serde(deserialize_with = "null_is_default")]
     pub manifests: Vec<Descriptor>,
     /// The manifest that this one refers to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Descriptor>,
-    /// What is said about the whole.
     #[serde(
         default,
         skip_serializing_if = "Annotations::is_empty",
         deserialize_with = "null_is_default"
     )]
     pub annotations: Annotations,
-    /// Fields unknown here, passed on as they came.
+    /// Unknown fields, passed on unchanged.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
-/// Why bytes are not a manifest that can be used.
+/// Why bytes are not a usable manifest.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
-    /// Not JSON, or a field has the wrong type.
     #[error("not a manifest: {0}")]
     Json(#[from] JsonError),
-    /// Both an index and an image: two readers could see two different things (CVE-2021-41190).
+    /// Both an index and an image (CVE-2021-41190).
     #[error(
-        "refused: the document has both \"manifests\" and \"{0}\", so that two readers could see two different images (CVE-2021-41190)"
+        "refused: the document has both \"manifests\" and \"{0}\", so clients could read different images (CVE-2021-41190)"
     )]
     Ambiguous(&'static str),
-    /// A field in another letter case than the specification's. Go's readers take it for the field, others do
-    /// not, so they would see two different things: the same hole by another way.
+    /// A field that differs from a specified one by letter case. Go's readers accept it as that field, others do not:
+    /// as ambiguous as CVE-2021-41190.
     #[error(
-        "refused: the document has a field {0:?}, which some readers would take for another: field names are told apart by letter case"
+        "refused: the field {0:?} differs from a specified one by letter case only, so clients could read different images"
     )]
     LetterCase(String),
-    /// A byte order mark before the JSON.
     #[error(
-        "refused: the document begins with a byte order mark, so that strict readers cannot read it"
+        "refused: the document begins with a byte order mark, which strict JSON readers reject"
     )]
     ByteOrderMark,
-    /// Neither an index nor an image.
     #[error("neither an image manifest nor an index: no \"manifests\" and no \"config\"")]
     Neither,
-    /// The body says another type than the registry or the descriptor.
-    #[error("refused: the document says it is \"{inside}\", but it was served as \"{outside}\"")]
+    /// The body declares another type than the response or the descriptor.
+    #[error("refused: the document declares the type \"{inside}\", but was served as \"{outside}\"")]
     TypeMismatch {
-        /// `mediaType` in the body.
         inside: MediaType,
-        /// The type announced.
         outside: MediaType,
     },
-    /// Docker's schema 1.
     #[error(
         "Docker schema 1 images are not supported: rebuild or re-push the image with a current tool"
     )]
     Schema1,
-    /// An index with too many entries.
     #[error("an index with {0} entries; at most {MAX_INDEX_ENTRIES} are read")]
     TooManyEntries(usize),
-    /// `schemaVersion` is not 2.
     #[error("unsupported schemaVersion {0}")]
     SchemaVersion(u64),
 }
 
-/// The fields that tell what a document is.
+/// The fields that decide the kind of a document.
 #[derive(Default)]
 struct Probe {
     schema_version: Option<u64>,
@@ -141,11 +124,11 @@ struct Probe {
     config: Option<IgnoredAny>,
     layers: Option<IgnoredAny>,
     fs_layers: Option<IgnoredAny>,
-    /// A field that differs from a known one by letter case only.
-    mistakable: Option<String>,
+    /// A field that differs from a specified one by letter case only.
+    ambiguous: Option<String>,
 }
 
-/// The fields of which no other reader may have another idea.
+/// The specified top-level fields.
 const FIELDS: [&str; 9] = [
     "schemaVersion",
     "mediaType",
@@ -174,12 +157,12 @@ impl<'de> Deserialize<'de> for Probe {
                 while let Some(name) = map.next_key::<String>()? {
                     let Some(field) = FIELDS.into_iter().find(|field| *field == name) else {
                         map.next_value::<IgnoredAny>()?;
-                        if is_taken_for_one_of(&FIELDS, &name) {
-                            probe.mistakable = Some(name);
+                        if is_case_variant(&FIELDS, &name) {
+                            probe.ambiguous = Some(name);
                         }
                         continue;
                     };
-                    // Of two fields of one name, one reader takes the first, another the last.
+                    // Of two fields with one name, some readers use the first, others the last.
                     if seen.contains(&field) {
                         return Err(A::Error::duplicate_field(field));
                     }
@@ -202,7 +185,7 @@ impl<'de> Deserialize<'de> for Probe {
 }
 
 impl Document {
-    /// Everything that it points at.
+    /// Returns all descriptors of the document.
     fn descriptors(&self) -> impl Iterator<Item = &Descriptor> {
         let (config, list, subject) = match self {
             Self::Image(image) => (Some(&image.config), &image.layers, &image.subject),
@@ -213,14 +196,13 @@ impl Document {
 }
 
 impl Manifest {
-    /// Reads what was served as `announced` (empty: unknown). The digest is computed with SHA-256;
-    /// a caller who asked by a digest has compared that already.
+    /// Parses a document that was served as `announced` (empty if unknown) and computes its SHA-256 digest.
     pub fn parse(bytes: Bytes, announced: &MediaType) -> Result<Self, ManifestError> {
         let digest = Digest::sha256(&bytes);
         Self::parse_as(bytes, announced, digest)
     }
 
-    /// As [`Manifest::parse`], under the digest by which the content was asked for and verified.
+    /// Parses a document whose bytes were verified to have `digest`.
     pub fn parse_as(
         bytes: Bytes,
         announced: &MediaType,
@@ -230,7 +212,7 @@ impl Manifest {
             return Err(ManifestError::ByteOrderMark);
         }
         let probe: Probe = json::parse(&bytes)?;
-        if let Some(field) = probe.mistakable {
+        if let Some(field) = probe.ambiguous {
             return Err(ManifestError::LetterCase(field));
         }
         let is_index = probe.manifests.is_some();
@@ -256,7 +238,7 @@ impl Manifest {
         } else {
             Document::Image(json::parse(&bytes)?)
         };
-        if let Some(field) = document.descriptors().find_map(Descriptor::mistakable) {
+        if let Some(field) = document.descriptors().find_map(Descriptor::ambiguous_field) {
             return Err(ManifestError::LetterCase(field.to_owned()));
         }
         Ok(Self {
@@ -267,7 +249,7 @@ impl Manifest {
         })
     }
 
-    /// A descriptor that points here.
+    /// Returns the descriptor of this document.
     pub fn descriptor(&self) -> Descriptor {
         Descriptor::new(
             self.media_type.clone(),
@@ -276,7 +258,6 @@ impl Manifest {
         )
     }
 
-    /// The image manifest, if it is one.
     pub fn image(&self) -> Option<&ImageManifest> {
         match &self.document {
             Document::Image(image) => Some(image),
@@ -284,7 +265,6 @@ impl Manifest {
         }
     }
 
-    /// The index, if it is one.
     pub fn index(&self) -> Option<&Index> {
         match &self.document {
             Document::Index(index) => Some(index),
@@ -292,7 +272,7 @@ impl Manifest {
         }
     }
 
-    /// The manifest that this one refers to.
+    /// Returns the manifest that this one refers to.
     pub fn subject(&self) -> Option<&Descriptor> {
         match &self.document {
             Document::Image(image) => image.subject.as_ref(),
@@ -301,20 +281,21 @@ impl Manifest {
     }
 }
 
-/// The one type of a document. Generic answers (`application/json`, `text/plain`) say nothing.
+/// Returns the type of a document from its body and its announcement, which must not contradict each other. Generic
+/// types (`application/json`, `text/plain`) are ignored.
 fn agreed_type(
     inside: &MediaType,
     outside: &MediaType,
     is_index: bool,
 ) -> Result<MediaType, ManifestError> {
-    let outside_says_something = outside.is_index()
+    let is_specific = outside.is_index()
         || outside.manifest_family().is_some()
         || outside.as_str().contains("/vnd.");
     let mismatch = || ManifestError::TypeMismatch {
         inside: inside.clone(),
         outside: outside.clone(),
     };
-    let agreed = match (inside.is_empty(), outside_says_something) {
+    let agreed = match (inside.is_empty(), is_specific) {
         (false, true) if inside != outside => return Err(mismatch()),
         (false, _) => inside.clone(),
         (true, true) => outside.clone(),
@@ -337,8 +318,7 @@ fn agreed_type(
 }
 
 impl ImageManifest {
-    /// Every blob that the manifest needs: the config first, then the layers, without foreign
-    /// layers (their `urls` are never fetched) and without repetition.
+    /// Returns the config and the layers, each once, without foreign layers.
     pub fn blobs(&self) -> Vec<&Descriptor> {
         let mut seen = std::collections::HashSet::new();
         std::iter::once(&self.config)
@@ -349,7 +329,7 @@ impl ImageManifest {
 }
 
 impl Index {
-    /// An index of `manifests` with nothing else.
+    /// Creates an index of `manifests` without further fields.
     pub fn new(media_type: &str, manifests: Vec<Descriptor>) -> Self {
         Self {
             schema_version: 2,
@@ -363,24 +343,22 @@ impl Index {
     }
 }
 
-/// The convention by which BuildKit puts attestations beside the images they are about.
+/// BuildKit's convention for attestations in an index.
 /// <https://github.com/moby/buildkit/blob/master/docs/attestations/attestation-storage.md>.
 pub mod attestation {
     use super::{Descriptor, Digest};
 
     /// The annotation that marks an entry as an attestation.
     pub const TYPE: &str = "vnd.docker.reference.type";
-    /// Its value.
     pub const ATTESTATION_MANIFEST: &str = "attestation-manifest";
-    /// The annotation that names the image it is about.
+    /// The annotation with the digest of the attested image.
     pub const DIGEST: &str = "vnd.docker.reference.digest";
 
-    /// Whether this entry of an index is an attestation.
     pub fn is_attestation(entry: &Descriptor) -> bool {
         entry.annotations.get(TYPE).map(String::as_str) == Some(ATTESTATION_MANIFEST)
     }
 
-    /// The image that an attestation is about, if the entry names one.
+    /// Returns the digest of the attested image, if the entry has one.
     pub fn subject(entry: &Descriptor) -> Option<Digest> {
         entry.annotations.get(DIGEST)?.parse().ok()
     }

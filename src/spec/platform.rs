@@ -1,4 +1,4 @@
-//! Platforms: what they are in JSON, how people write them, when two are the same.
+//! Platforms: their JSON form, their text form, and comparison.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::text::{Printable, is_printable};
 
-/// The platform of an image: the `platform` of a descriptor, or what an image config says.
+/// The platform of an image, from a descriptor or an image config.
 /// <https://github.com/opencontainers/image-spec/blob/v1.1.0/image-index.md>.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Platform {
@@ -18,55 +18,44 @@ pub struct Platform {
     /// `GOOS`: `linux`, `windows`.
     #[serde(default)]
     pub os: String,
-    /// The version of the operating system, which Windows images carry.
+    /// Set in Windows images.
     #[serde(
         default,
         rename = "os.version",
         skip_serializing_if = "String::is_empty"
     )]
     pub os_version: String,
-    /// Features of the operating system that the image needs, such as `win32k`.
+    /// Such as `win32k`.
     #[serde(
         default,
         rename = "os.features",
         skip_serializing_if = "Vec::is_empty",
-        deserialize_with = "null_is_empty"
+        deserialize_with = "super::json::null_is_default"
     )]
     pub os_features: Vec<String>,
-    /// The variant of the processor: `v7`.
+    /// The variant of the architecture: `v7`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub variant: String,
-    /// Fields unknown here, passed on as they came.
+    /// Unknown fields, passed on unchanged.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
-fn null_is_empty<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Vec<String>, D::Error> {
-    Ok(Option::deserialize(value)?.unwrap_or_default())
-}
-
-/// Why a text is not a platform.
+/// Why a text is not a valid platform.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlatformError {
-    /// Not `os/arch[/variant]`.
     #[error(
         "invalid platform {0:?}: expected os/arch[/variant], for example linux/amd64 or linux/arm/v7"
     )]
     Format(String),
-    /// A word that is not the name of an operating system.
     #[error("unknown operating system {name:?}{}", did_you_mean(*nearest))]
     Os {
-        /// What was given.
         name: String,
-        /// The nearest known name.
         nearest: Option<&'static str>,
     },
-    /// A word that is not the name of an architecture.
     #[error("unknown architecture {name:?}{}", did_you_mean(*nearest))]
     Architecture {
-        /// What was given.
         name: String,
-        /// The nearest known name.
         nearest: Option<&'static str>,
     },
 }
@@ -75,7 +64,7 @@ fn did_you_mean(nearest: Option<&'static str>) -> String {
     nearest.map_or_else(String::new, |name| format!(" (did you mean {name:?}?)"))
 }
 
-/// `GOOS` values of Go's toolchain (`go tool dist list`, internal/syslist).
+/// The `GOOS` values of Go's toolchain (internal/syslist).
 const OPERATING_SYSTEMS: &[&str] = &[
     "aix",
     "android",
@@ -98,7 +87,7 @@ const OPERATING_SYSTEMS: &[&str] = &[
     "zos",
 ];
 
-/// `GOARCH` values of Go's toolchain (internal/syslist), and `wasm32`'s common names.
+/// The `GOARCH` values of Go's toolchain (internal/syslist).
 const ARCHITECTURES: &[&str] = &[
     "386",
     "amd64",
@@ -127,16 +116,15 @@ const ARCHITECTURES: &[&str] = &[
 ];
 
 impl Platform {
-    /// Whether operating system or architecture is missing or the placeholder `unknown`
-    /// that attestation manifests carry.
+    /// Whether operating system or architecture is missing or `unknown`, the placeholder in attestations.
     pub fn is_unknown(&self) -> bool {
         let unknown = |text: &str| text.is_empty() || text == "unknown";
         unknown(&self.os) || unknown(&self.architecture)
     }
 
-    /// Whether it can stand in an index: it names an operating system and an architecture, and nothing in it is a
-    /// control character, which no name of a platform has.
-    pub fn is_whole(&self) -> bool {
+    /// Whether the platform is usable in an index: it has an operating system and an architecture, and no control
+    /// characters.
+    pub fn is_complete(&self) -> bool {
         let texts = [
             &self.os,
             &self.architecture,
@@ -151,8 +139,8 @@ impl Platform {
                 .all(|text| text.chars().all(is_printable))
     }
 
-    /// This platform with what it leaves open from the config of the image. As in buildx, the variant belongs to the
-    /// architecture, version and features to the operating system: a platform that names both is complete.
+    /// Fills missing fields from the config of the image, as buildx does: the variant belongs to the architecture,
+    /// version and features to the operating system. A platform that has both is not changed.
     #[must_use]
     pub fn completed_by(mut self, config: &Self) -> Self {
         if !self.os.is_empty() && !self.architecture.is_empty() {
@@ -174,9 +162,9 @@ impl Platform {
         self
     }
 
-    /// The platform in the form in which two are compared: as containerd normalises it
-    /// (<https://github.com/containerd/platforms/blob/main/database.go>): `x86_64` is `amd64`,
-    /// `aarch64` and `arm64/v8` are `arm64`, `arm` without variant is `arm/v7`, `macos` is `darwin`.
+    /// Returns the canonical form for comparison, as containerd defines it
+    /// (<https://github.com/containerd/platforms/blob/main/database.go>): `x86_64` is `amd64`, `aarch64` and `arm64/v8`
+    /// are `arm64`, `arm` without variant is `arm/v7`, `macos` is `darwin`.
     #[must_use]
     pub fn normalised(&self) -> Self {
         let mut platform = self.clone();
@@ -187,8 +175,8 @@ impl Platform {
         platform
     }
 
-    /// Whether an image of platform `self` is what somebody who asked for `wanted` means:
-    /// the normalised names are equal, and so are version and features where `wanted` names them.
+    /// Whether an image of this platform satisfies a request for `wanted`: the normalised names are equal, and so are
+    /// version and features if `wanted` has them.
     pub fn satisfies(&self, wanted: &Self) -> bool {
         let (have, want) = (self.normalised(), wanted.normalised());
         have.os == want.os
@@ -198,8 +186,7 @@ impl Platform {
             && (want.os_features.is_empty() || have.sorted_features() == want.sorted_features())
     }
 
-    /// What makes two entries of an index the same platform: os, architecture, variant,
-    /// os.version and os.features, normalised. Two entries with equal keys are a conflict.
+    /// Returns a key from all fields, normalised. Two entries of an index with equal keys conflict.
     pub fn key(&self) -> String {
         let mut normal = self.normalised();
         normal.os_features = normal.sorted_features();
@@ -213,8 +200,7 @@ impl Platform {
         features
     }
 
-    /// The name of an operating system as it is written in an index: an alias is understood,
-    /// an unknown name is an error that names the nearest.
+    /// Returns the canonical name of an operating system. The error for an unknown name suggests the nearest.
     pub fn known_os(name: &str) -> Result<String, PlatformError> {
         let os = normalised_os(name);
         if OPERATING_SYSTEMS.contains(&os.as_str()) {
@@ -227,8 +213,8 @@ impl Platform {
         }
     }
 
-    /// The name of an architecture as it is written in an index, and the variant that an alias
-    /// implies (`armhf` is `arm`, variant `v7`): an unknown name is an error that names the nearest.
+    /// Returns the canonical name of an architecture, and the variant that an alias implies (`armhf` is `arm/v7`). The
+    /// error for an unknown name suggests the nearest.
     pub fn known_architecture(name: &str) -> Result<(String, String), PlatformError> {
         if ARCHITECTURES.contains(&name) {
             return Ok((name.to_owned(), String::new()));
@@ -256,7 +242,7 @@ fn normalised_os(os: &str) -> String {
 
 #[expect(
     clippy::match_same_arms,
-    reason = "a line for each family of processors reads best"
+    reason = "one line per family of processors"
 )]
 fn normalised_architecture(architecture: &str, variant: &str) -> (String, String) {
     let (architecture, variant) = (
@@ -286,7 +272,7 @@ fn normalised_architecture(architecture: &str, variant: &str) -> (String, String
     (architecture.to_owned(), variant.to_owned())
 }
 
-/// The candidate with the smallest edit distance, if it is near enough to be what was meant.
+/// Returns the candidate with the smallest edit distance, if the distance is small enough for a typing error.
 pub(crate) fn nearest(name: &str, candidates: &[&'static str]) -> Option<&'static str> {
     let allowed = 1 + name.len() / 3;
     candidates
@@ -312,7 +298,7 @@ fn edit_distance(a: &str, b: &str) -> usize {
     row[b.len()]
 }
 
-/// `os/arch[/variant]`, or with version and features in brackets as containerd writes them:
+/// Displays `os/arch[/variant]`, with version and features in containerd's form:
 /// `windows(10.0.17763+win32k)/amd64`.
 impl fmt::Display for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -332,25 +318,25 @@ impl fmt::Display for Platform {
     }
 }
 
-/// Parses what [`Platform`] displays. Names are normalised, unknown ones are errors.
+/// Parses the displayed form. Names are normalised, unknown ones are errors.
 impl FromStr for Platform {
     type Err = PlatformError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || PlatformError::Format(text.chars().take(100).collect());
+        let invalid = || PlatformError::Format(text.chars().take(100).collect());
         if !text.chars().all(is_printable) {
-            return Err(wrong());
+            return Err(invalid());
         }
-        // A version may hold a slash in theory, never a closing bracket: cut at the bracket first.
+        // A version may contain a slash, but no closing bracket.
         let (os, options, rest) = if let Some((os, tail)) = text.split_once('(') {
-            let (options, rest) = tail.split_once(")/").ok_or_else(wrong)?;
+            let (options, rest) = tail.split_once(")/").ok_or_else(invalid)?;
             (os, options, rest)
         } else {
-            let (os, rest) = text.split_once('/').ok_or_else(wrong)?;
+            let (os, rest) = text.split_once('/').ok_or_else(invalid)?;
             (os, "", rest)
         };
         let (architecture, variant) = match rest.split_once('/') {
-            Some((_, "")) => return Err(wrong()),
+            Some((_, "")) => return Err(invalid()),
             Some((architecture, variant)) => (architecture, variant),
             None => (rest, ""),
         };
@@ -362,7 +348,7 @@ impl FromStr for Platform {
             || architecture.is_empty()
             || ![os, architecture, variant].iter().all(|word| is_word(word))
         {
-            return Err(wrong());
+            return Err(invalid());
         }
         let mut options = options.split('+');
         let os_version = options.next().unwrap_or_default().to_owned();
@@ -389,7 +375,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn people_and_programs_write_the_same_platform() {
+    fn platforms_are_parsed_and_normalised() {
         for (text, shown) in [
             ("linux/amd64", "linux/amd64"),
             ("linux/x86_64", "linux/amd64"),
@@ -415,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_names_are_errors_with_the_nearest() {
+    fn unknown_names_are_errors_with_a_suggestion() {
         for (text, message) in [
             (
                 "linux",
@@ -447,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_platform_is_completed_and_a_whole_one_is_left_alone() {
+    fn only_incomplete_platforms_are_completed() {
         let of = |os: &str, architecture: &str, variant: &str| Platform {
             os: os.to_owned(),
             architecture: architecture.to_owned(),
@@ -465,13 +451,13 @@ mod tests {
         ] {
             assert_eq!(said.completed_by(&config), completed);
         }
-        assert!(config.is_whole());
-        assert!(!of("linux", "", "").is_whole());
-        assert!(!of("lin\nux", "arm", "").is_whole());
+        assert!(config.is_complete());
+        assert!(!of("linux", "", "").is_complete());
+        assert!(!of("lin\nux", "arm", "").is_complete());
     }
 
     #[test]
-    fn version_matters_only_where_it_is_asked_for() {
+    fn a_version_is_compared_only_if_requested() {
         let image: Platform = "windows(10.0.17763)/amd64".parse().unwrap();
         assert!(image.satisfies(&"windows/amd64".parse().unwrap()));
         assert!(!image.satisfies(&"windows(10.0.20348)/amd64".parse().unwrap()));

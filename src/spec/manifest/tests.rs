@@ -1,4 +1,4 @@
-//! Documents that are read, and those that are refused.
+//! Tests of accepted and refused documents.
 
 use super::*;
 
@@ -12,7 +12,7 @@ fn parse(json: &str, announced: &str) -> Result<Manifest, ManifestError> {
 }
 
 #[test]
-fn the_type_is_taken_from_body_then_header_then_form() {
+fn type_comes_from_body_then_header_then_form() {
     let bare = format!(r#"{{"schemaVersion":2,"config":{CONFIG},"layers":[]}}"#);
     assert_eq!(
         parse(&bare, "").unwrap().media_type.as_str(),
@@ -39,7 +39,7 @@ fn the_type_is_taken_from_body_then_header_then_form() {
 }
 
 #[test]
-fn what_could_be_read_in_two_ways_is_refused() {
+fn ambiguous_documents_are_refused() {
     let both = format!(r#"{{"schemaVersion":2,"config":{CONFIG},"manifests":[]}}"#);
     assert!(matches!(
         parse(&both, ""),
@@ -61,7 +61,7 @@ fn what_could_be_read_in_two_ways_is_refused() {
 }
 
 #[test]
-fn a_field_that_some_readers_take_for_another_is_refused() {
+fn fields_in_other_letter_case_are_refused() {
     for field in [
         "Config",
         "LAYERS",
@@ -108,7 +108,7 @@ fn a_field_that_some_readers_take_for_another_is_refused() {
 }
 
 #[test]
-fn what_is_no_manifest_is_refused() {
+fn other_documents_are_refused() {
     for json in [
         "",
         "null",
@@ -127,7 +127,7 @@ fn what_is_no_manifest_is_refused() {
 }
 
 #[test]
-fn an_index_survives_reading_and_writing() {
+fn an_index_is_unchanged_after_reading_and_writing() {
     let text = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","size":7,"annotations":{"a":"b"},"platform":{"architecture":"arm","os":"linux","os.version":"1","os.features":["x"],"variant":"v7","features":["sse4"]},"artifactType":"t","unknown":1}],"annotations":{"k":"v"},"more":{"z":1,"a":2}}"#;
     let manifest = parse(text, "").unwrap();
     let written = serde_json::to_string(manifest.index().unwrap()).unwrap();
