@@ -103,7 +103,7 @@ async fn parameters_of_a_content_type_are_ignored_and_another_type_is_refused() 
         let error = store.manifest(&tag("t")).await.unwrap_err();
         assert_eq!(error.kind, FailureKind::Refused, "{error}");
         let said = format!(
-            "says it is \"{}\", but it was served as \"{wrong}\"",
+            "declares the type \"{}\", but was served as \"{wrong}\"",
             media::OCI_MANIFEST
         );
         assert!(error.cause.contains(&said), "{error}");
