@@ -178,7 +178,11 @@ impl<'a> Walk<'a> {
         if let (true, Some(manifest)) = (descriptor.media_type.is_empty(), &node.manifest) {
             descriptor.media_type = manifest.media_type.clone();
         }
-        let origin = if descriptor.platform.as_ref().is_some_and(Platform::is_complete) {
+        let origin = if descriptor
+            .platform
+            .as_ref()
+            .is_some_and(Platform::is_complete)
+        {
             described_by
         } else {
             Origin::Config

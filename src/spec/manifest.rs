@@ -25,7 +25,10 @@ pub struct Manifest {
 
 /// The parsed content of a manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "one per manifest, never in a list")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one per manifest, never in a list"
+)]
 pub enum Document {
     /// An image, or an artifact in the form of an image manifest.
     Image(ImageManifest),
@@ -100,7 +103,9 @@ pub enum ManifestError {
     #[error("neither an image manifest nor an index: no \"manifests\" and no \"config\"")]
     Neither,
     /// The body declares another type than the response or the descriptor.
-    #[error("refused: the document declares the type \"{inside}\", but was served as \"{outside}\"")]
+    #[error(
+        "refused: the document declares the type \"{inside}\", but was served as \"{outside}\""
+    )]
     TypeMismatch {
         inside: MediaType,
         outside: MediaType,

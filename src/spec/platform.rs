@@ -240,10 +240,7 @@ fn normalised_os(os: &str) -> String {
     }
 }
 
-#[expect(
-    clippy::match_same_arms,
-    reason = "one line per family of processors"
-)]
+#[expect(clippy::match_same_arms, reason = "one line per family of processors")]
 fn normalised_architecture(architecture: &str, variant: &str) -> (String, String) {
     let (architecture, variant) = (
         architecture.to_ascii_lowercase(),
