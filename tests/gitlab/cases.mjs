@@ -1,16 +1,19 @@
-// The GitLab component in a pipeline, run by gitlab-ci-local's shell executor against a registry with a password:
-// a matrix hands digests over as artifacts, the component publishes, the next job reads the dotenv report.
+// The GitLab component in a pipeline, run by gitlab-ci-local's shell executor against a registry with a password: a matrix
+// passes digests as artifacts, the component publishes, the next job reads the dotenv report. Inputs are interpolated by
+// component.mjs, as text: gitlab-ci-local parses the YAML first.
 import assert from 'node:assert/strict'
 import { execFile, execFileSync } from 'node:child_process'
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { interpolate, readComponent, yaml } from './component.mjs'
 import { assertNoArgument, assertNowhere, filesBelow, traced } from '../action/secrets.mjs'
 import { digestOf, manifestAt, PASSWORD, putImage, startRegistry, USER } from '../action/registry.mjs'
 
 const { POLYARCH_BINARY: binary, POLYARCH_ROOT: root } = process.env
+const component = readComponent(join(root, 'templates/publish/template.yml'))
 
 let registry, digests
 
@@ -20,9 +23,14 @@ before(async () => {
 })
 after(() => registry.stop())
 
-const pipeline = (inputs) => JSON.stringify({
+/** Returns the jobs of the component. A key that is null is not set: https://docs.gitlab.com/ci/yaml/#extends. */
+const parse = (given) => yaml.load(interpolate(component, given))
+const withoutNull = (jobs) => JSON.parse(JSON.stringify(jobs, (_, value) => value ?? undefined))
+
+const pipeline = (variables) => JSON.stringify({
   stages: ['build', 'publish', 'deploy'],
-  include: [{ local: 'templates/publish/template.yml', inputs: { stage: 'publish', digests: 'digests', ...inputs } }],
+  include: [{ local: 'publish.yml' }],
+  variables,
   build: {
     stage: 'build',
     parallel: { matrix: [{ HEX: digests.map((digest) => digest.slice('sha256:'.length)) }] },
@@ -33,13 +41,13 @@ const pipeline = (inputs) => JSON.stringify({
 })
 
 /** Runs a pipeline in a repository of its own. `installed`: the image of the job has polyarch. */
-async function run (inputs, { password = PASSWORD, installed = true } = {}) {
+async function run (inputs, { password = PASSWORD, installed = true, variables: own = {} } = {}) {
   const directory = mkdtempSync(join(tmpdir(), 'polyarch-gitlab-'))
   try {
     const at = (name) => join(directory, name)
-    for (const name of ['project/templates/publish', 'bin', 'home']) mkdirSync(at(name), { recursive: true })
-    copyFileSync(join(root, 'templates/publish/template.yml'), at('project/templates/publish/template.yml'))
-    writeFileSync(at('project/.gitlab-ci.yml'), pipeline(inputs))
+    for (const name of ['project', 'bin', 'home']) mkdirSync(at(name), { recursive: true })
+    writeFileSync(at('project/publish.yml'), JSON.stringify(withoutNull(parse({ stage: 'publish', digests: 'digests', ...inputs }))))
+    writeFileSync(at('project/.gitlab-ci.yml'), pipeline(own))
     writeFileSync(at('project/.gitignore'), '/.gitlab-ci-local\n')
     if (installed) symlinkSync(binary, at('bin/polyarch'))
     const env = { PATH: `${at('bin')}:${process.env.PATH}`, HOME: at('home'), LANG: 'C.UTF-8', GIT_CONFIG_NOSYSTEM: '1' }
@@ -60,7 +68,7 @@ async function run (inputs, { password = PASSWORD, installed = true } = {}) {
     const json = at('project/polyarch.json')
     const artifact = existsSync(json) ? json : at('project/.gitlab-ci-local/artifacts/publish/polyarch.json')
     result.json = existsSync(artifact) ? readFileSync(artifact, 'utf8') : ''
-    // What polyarch did, and what it left behind; that the pipeline itself has the password in a file is GitLab's way.
+    // The variables of the pipeline itself contain the password, all other files must not.
     assertNoArgument([password], at('trace'))
     const files = filesBelow(at('project'))
     delete files[at('project/.gitlab-ci-local-variables.yml')]
@@ -71,21 +79,22 @@ async function run (inputs, { password = PASSWORD, installed = true } = {}) {
   }
 }
 
-test('a matrix hands digests over, and the next job reads what was published', async () => {
+test('a matrix passes digests, and the next job reads the result', async () => {
   const tags = '$CI_REGISTRY_IMAGE:1.2,$CI_REGISTRY_IMAGE:latest'
-  const result = await run({ tags, platforms: 'linux/amd64,linux/arm64', annotations: 'a=b\nc=d e' })
+  const result = await run({ tags, platforms: 'linux/amd64,linux/arm64', needs: '[build]' }, { variables: { POLYARCH_ANNOTATION: 'a=b\nc="d" # e' } })
   assert.equal(result.code, 0, result.log)
   const bytes = await manifestAt(registry.host, 'o/app', '1.2')
   const digest = digestOf(bytes)
   assert.deepEqual(await manifestAt(registry.host, 'o/app', 'latest'), bytes)
   assert.deepEqual(JSON.parse(bytes).manifests.map((entry) => entry.digest).sort(), [...digests].sort())
-  assert.deepEqual(JSON.parse(bytes).annotations, { a: 'b', c: 'd e' })
+  assert.deepEqual(JSON.parse(bytes).annotations, { a: 'b', c: '"d" # e' })
   const image = `${registry.host}/o/app`
   assert.ok(result.log.includes(`got=${image}@${digest} ref=${image}:1.2 digest=${digest}`), result.log)
   assert.equal(JSON.parse(result.json).digest, digest)
+  assert.match(result.log, /linux\/arm64/, 'the tree is in the log')
 })
 
-test('a dry run writes nothing and hands the digest on', async () => {
+test('a dry run writes nothing and passes the digest on', async () => {
   const result = await run({ tags: '$CI_REGISTRY_IMAGE:dry', push: false })
   assert.equal(result.code, 0, result.log)
   assert.equal(await manifestAt(registry.host, 'o/app', 'dry'), undefined)
@@ -105,12 +114,13 @@ test('a wrong password fails the job and is not printed', async () => {
   assert.match(result.log, /CI_REGISTRY_PASSWORD/)
 })
 
-/** Serves dist/ as a repository of polyarch does. */
-async function serveDist (sums) {
+/** Serves dist/ as a repository of polyarch does; `missing`: as one without this version. */
+async function serveDist (sums, { missing = false } = {}) {
   const content = readFileSync(binary)
   const paths = []
   const server = createServer((request, response) => {
     paths.push(request.url)
+    if (missing) response.writeHead(404)
     response.end(basename(request.url) === 'SHA256SUMS' ? sums(digestOf(content).slice('sha256:'.length)) : content)
   })
   await new Promise((resolve) => { server.listen(0, '127.0.0.1', resolve) })
@@ -119,7 +129,7 @@ async function serveDist (sums) {
 
 const names = ['polyarch-linux-amd64', 'polyarch-linux-arm64']
 
-test('where the image has no polyarch, the job fetches it', async () => {
+test('the job downloads polyarch if the image does not contain it', async () => {
   const server = await serveDist((hash) => names.map((name) => `${hash}  ${name}\n`).join(''))
   try {
     const result = await run({ tags: '$CI_REGISTRY_IMAGE:fetched', download: server.download, version: 'v9' }, { installed: false })
@@ -131,7 +141,20 @@ test('where the image has no polyarch, the job fetches it', async () => {
   }
 })
 
-test('what it fetches must be what the checksums say', async () => {
+test('a download that fails is reported with its URL and status', async () => {
+  const server = await serveDist(() => '', { missing: true })
+  try {
+    const result = await run({ tags: '$CI_REGISTRY_IMAGE:unfetched', download: server.download, version: 'v9' }, { installed: false })
+    assert.notEqual(result.code, 0)
+    assert.match(result.log, /404/)
+    assert.ok(result.log.includes(`cannot download ${server.download}/v9/dist/polyarch-linux-`), result.log)
+    assert.match(result.log, /check the inputs version and download/)
+  } finally {
+    server.stop()
+  }
+})
+
+test('a binary that does not match its checksum is not run', async () => {
   const server = await serveDist(() => names.map((name) => `${'0'.repeat(64)}  ${name}\n`).join(''))
   try {
     const result = await run({ tags: '$CI_REGISTRY_IMAGE:forged', download: server.download }, { installed: false })
@@ -142,8 +165,69 @@ test('what it fetches must be what the checksums say', async () => {
   }
 })
 
-test('the component fetches the version that it belongs to', () => {
+test('the default version is the version of the component', () => {
   const [, version] = /^version = "(.*)"$/m.exec(readFileSync(join(root, 'Cargo.toml'), 'utf8'))
   const template = readFileSync(join(root, 'templates/publish/template.yml'), 'utf8')
   assert.ok(template.includes(`default: v${version}\n`))
+})
+
+test('missing inputs are named', async () => {
+  for (const [inputs, expected] of [[{}, /missing input tags/], [{ tags: '$CI_REGISTRY_IMAGE:x', digests: '' }, /missing input sources, digests or file/]]) {
+    const result = await run(inputs)
+    assert.notEqual(result.code, 0)
+    assert.match(result.log, expected)
+  }
+})
+
+test('sources and set-platform are lists with commas', async () => {
+  const [amd64, arm64] = ['amd64', 'arm64'].map((tag) => `$CI_REGISTRY_IMAGE:${tag}`)
+  const platforms = `${registry.host}/o/app:amd64=linux/amd64/v3,${registry.host}/o/app:arm64=linux(6.1)/arm64/v9`
+  const result = await run({ tags: '$CI_REGISTRY_IMAGE:lists', digests: '', sources: `${amd64}, ${arm64}`, 'set-platform': platforms })
+  assert.equal(result.code, 0, result.log)
+  const { manifests } = JSON.parse(await manifestAt(registry.host, 'o/app', 'lists'))
+  assert.deepEqual(manifests.map(({ platform }) => platform.variant), ['v3', 'v9'])
+})
+
+const HOSTILE = ['"', "'", '\\', '\n', 'x\n', 'x"\n  before_script: [touch evil]\n  #', '" #', ' # x', '\\" x', '\r', '\u0085', '\u2028', '`id`', '$(id)', ';id', '|id',
+  '&a', '*a', '!!x', '%x', '[x]', '{x: y}', ']', '] #', '[a]\nscript: x', '$[[ inputs.tags ]]', '---', '- x', '? x', 'a: b', 'null', '~', 'true', '$CI_COMMIT_TAG', '${CI_COMMIT_TAG}']
+
+test('no value of an input changes another part of the document', () => {
+  const names = Object.entries(component.inputs).filter(([, { type, options }]) => type === undefined && options === undefined).map(([name]) => name)
+  let accepted = 0
+  for (const name of names) {
+    const { regex } = component.inputs[name]
+    assert.ok(regex.startsWith('^') && regex.endsWith('$') && !/[.]\*|\\s|\\W|\[\^/.test(regex), `${name}: ${regex}`)
+    const list = name === 'needs' || name === 'runner-tags'
+    const marker = list ? '[marker]' : name === 'download' ? 'https://marker' : 'marker'
+    const expected = JSON.stringify(parse({ [name]: marker }))
+    for (const hostile of HOSTILE.flatMap((text) => [text, `x${text}`, `https://x${text}`, `[x${text}]`])) {
+      let document
+      try {
+        document = interpolate(component, { [name]: hostile })
+      } catch (error) {
+        assert.match(error.message, /does not match required RegEx pattern/)
+        continue
+      }
+      accepted += 1
+      // Only the place of the marker may differ.
+      let value = JSON.stringify(hostile)
+      if (list) {
+        try {
+          value = JSON.stringify(yaml.load(hostile))
+        } catch {
+          assert.throws(() => yaml.load(document), `${name}: ${JSON.stringify(hostile)}`)
+          continue
+        }
+      }
+      const place = list ? '["marker"]' : JSON.stringify(marker)
+      assert.equal(JSON.stringify(yaml.load(document)), expected.replace(place, () => value), `${name}: ${JSON.stringify(hostile)}`)
+    }
+  }
+  assert.ok(accepted > 100, `${accepted} values were accepted`)
+})
+
+test('the test finds an input without quotes or regex', () => {
+  const open = { inputs: { x: { default: '' } }, body: 'job:\n  image: $[[ inputs.x ]]\n' }
+  assert.deepEqual(Object.keys(yaml.load(interpolate(open, { x: 'a\n  before_script: [id]' })).job), ['image', 'before_script'])
+  assert.throws(() => interpolate({ ...open, inputs: { x: { default: '', regex: '^[a-z]*$' } } }, { x: 'a\n' }), /RegEx/)
 })
