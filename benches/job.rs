@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use polyarch::{
-    plan::{self, Node, Options, Place, Source, Target},
-    spec::{Descriptor, Digest, MediaType, Platform},
+    plan::{self, Node, Options, Source, SourceLocation, Target},
+    spec::{Descriptor, Digest, Location, MediaType, Platform},
 };
 use serde::Serialize;
 
@@ -285,7 +285,7 @@ fn measure(variant: &Variant) -> Row {
 fn plan_of(entries: u32) -> f64 {
     let sources: Vec<Source> = (0..entries).map(source).collect();
     let target = Target {
-        place: Place::Repository("registry.test/app".parse().expect("a repository")),
+        location: Location::Repository("registry.test/app".parse().expect("a repository")),
         tags: vec!["1".parse().expect("a tag")],
     };
     let options = Options::default();
@@ -309,7 +309,7 @@ fn source(number: u32) -> Source {
     });
     Source {
         name: format!("registry.test/app:s{number}"),
-        place: Place::Targets,
+        location: SourceLocation::EveryTarget,
         root: Node::described(descriptor),
         set_platform: None,
     }

@@ -16,7 +16,7 @@
 //! | [`draft`] | local lists between `create` and `push` |
 //! | [`layout`] | OCI image layouts on disk, as source and as target |
 //! | [`transport`] | the one HTTP client: TLS, connections, redirects, limits, retry |
-//! | [`content`] | the interface of a place that holds content, registry or layout |
+//! | [`store`] | the interface of a registry or layout, and its error |
 //! | [`auth`] | credentials, where they come from, challenges |
 //! | [`hint`] | what to try after an error, as data |
 //! | [`interrupt`] | somebody wants the run to end early |
@@ -31,7 +31,6 @@
 pub mod address;
 pub mod auth;
 pub mod cli;
-pub mod content;
 pub mod disk;
 pub mod draft;
 pub mod environment;
@@ -46,6 +45,7 @@ pub mod report;
 pub mod resolve;
 pub mod sources;
 pub mod spec;
+pub mod store;
 pub mod stores;
 mod sync;
 pub mod text;

@@ -1,22 +1,22 @@
 //! The places of one run, opened once each: repositories of registries, layouts on disk.
 //! `resolve` and `execute` find here what the plan calls by name.
 
+use crate::spec::{LayoutReference, Location};
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
 use tokio::sync::Mutex;
 
-use crate::content::{FailureKind, ManifestName, Store, StoreError};
 use crate::interrupt::GRACE;
-use crate::layout::{Layout, LayoutReference};
-use crate::plan::Place;
+use crate::layout::Layout;
 use crate::registry::{Access, Registries};
+use crate::store::{ManifestName, Store, StoreError};
 
 /// The open places of one run.
 pub struct Stores {
     registries: Registries,
-    open: Mutex<HashMap<Place, Open>>,
+    open: Mutex<HashMap<Location, Open>>,
 }
 
 #[derive(Clone)]
@@ -58,60 +58,48 @@ impl Stores {
 
     /// Opens a place, once. Targets (`Access::Push`) are to be opened before sources, and all of them before
     /// the first request, so that one token serves all and a layout that is both is opened for writing.
-    pub async fn open(&self, place: &Place, access: Access) -> Result<Arc<dyn Store>, StoreError> {
+    pub async fn open(
+        &self,
+        location: &Location,
+        access: Access,
+    ) -> Result<Arc<dyn Store>, StoreError> {
         let mut open = self.open.lock().await;
-        if let Some(known) = open.get(place).filter(|known| known.allows(access)) {
+        if let Some(known) = open.get(location).filter(|known| known.allows(access)) {
             return Ok(known.store());
         }
-        let opened = match place {
-            Place::Repository(repository) => {
+        let opened = match location {
+            Location::Repository(repository) => {
                 let repository = self.registries.repository(repository, access).await?;
                 Open::Repository(repository, access)
             }
-            Place::Layout(name) => {
-                let reference: LayoutReference = name.parse().map_err(|error| {
-                    StoreError::new(
-                        FailureKind::Other,
-                        format!("open {name}"),
-                        format!("{error}"),
-                    )
-                })?;
+            Location::Layout(layout) => {
                 let layout = match access {
-                    Access::Pull => Layout::open(&reference).await?,
-                    Access::Push => Layout::create(&reference).await?,
+                    Access::Pull => Layout::open(layout).await?,
+                    Access::Push => Layout::create(layout).await?,
                 };
                 Open::Layout(Arc::new(layout))
             }
-            Place::Targets => {
-                return Err(StoreError::new(
-                    FailureKind::Other,
-                    "open a place",
-                    "a bare digest lies in no place of its own",
-                ));
-            }
         };
         let store = opened.store();
-        open.insert(place.clone(), opened);
+        open.insert(location.clone(), opened);
         Ok(store)
     }
 
-    /// Whether there may be something at a place: `false` for a layout that is not on disk. Nothing is opened.
-    pub fn may_exist(&self, place: &Place) -> bool {
-        match place {
-            Place::Layout(name) => name
-                .parse::<LayoutReference>()
-                .map_or(true, |reference| reference.path.exists()),
-            Place::Repository(_) | Place::Targets => true,
+    /// Returns whether a location may exist: `false` for a layout that is not on disk. Opens nothing.
+    pub fn may_exist(location: &Location) -> bool {
+        match location {
+            Location::Layout(layout) => layout.path.exists(),
+            Location::Repository(_) => true,
         }
     }
 
-    /// What a layout's reference means in it: its digest, its tag, or its only image.
+    /// Returns what a reference to a layout means: its digest, its tag, or its only image.
     pub async fn select(&self, reference: &LayoutReference) -> Result<ManifestName, StoreError> {
-        let place = Place::Layout(reference.place().to_string());
-        self.open(&place, Access::Pull).await?;
-        let layout = match self.open.lock().await.get(&place) {
+        let location = Location::Layout(reference.layout.clone());
+        self.open(&location, Access::Pull).await?;
+        let layout = match self.open.lock().await.get(&location) {
             Some(Open::Layout(layout)) => Arc::clone(layout),
-            _ => Arc::new(Layout::open(reference).await?),
+            _ => Arc::new(Layout::open(&reference.layout).await?),
         };
         layout.select(reference).await
     }

@@ -2,13 +2,12 @@
 
 use std::io::Cursor;
 
-use polyarch::layout::LayoutReference;
 use polyarch::layout::catalog::{
     are_one_image, find, insert_named, insert_unnamed, list_names, roots,
 };
 use polyarch::layout::format::{check_version, parse_index};
 use polyarch::layout::tar_index;
-use polyarch::spec::Tag;
+use polyarch::spec::{LayoutReference, Tag};
 
 use super::text;
 
@@ -23,7 +22,7 @@ pub fn layout(data: &[u8]) {
         if reference.tag.is_some() || reference.digest.is_some() {
             assert_eq!(again.as_ref(), Ok(&reference));
         }
-        assert!(!reference.path.as_os_str().is_empty());
+        assert!(!reference.layout.path.as_os_str().is_empty());
     }
     let Ok(manifest) = parse_index(data.to_vec()) else {
         return;

@@ -5,11 +5,13 @@ use std::collections::HashMap;
 use bytes::Bytes;
 
 use polyarch::plan::{
-    Attestations, MediaTypeChoice, Node, OnDuplicate, Options, Place, Plan, PlannedEntry, Source,
-    Style, Target, copy, docker_json, image_of,
+    Attestations, MediaTypeChoice, Node, OnDuplicate, Options, Plan, PlannedEntry, Source, Style,
+    Target, copy, docker_json, image_of,
 };
 use polyarch::spec::limits::MAX_INDEX_ENTRIES;
-use polyarch::spec::{Descriptor, Digest, ImageConfig, Manifest, MediaType, Platform, parse};
+use polyarch::spec::{
+    Descriptor, Digest, ImageConfig, Location, Manifest, MediaType, Platform, parse,
+};
 
 use super::{parts, text};
 
@@ -166,19 +168,19 @@ impl Documents {
 fn source(root: Node) -> Source {
     Source {
         name: "source".to_owned(),
-        place: place("ghcr.io/o/a"),
+        location: location("ghcr.io/o/a").into(),
         root,
         set_platform: None,
     }
 }
 
-fn place(repository: &str) -> Place {
-    Place::Repository(repository.parse().expect("a repository"))
+fn location(repository: &str) -> Location {
+    Location::Repository(repository.parse().expect("a repository"))
 }
 
 fn target(repository: &str, tags: &[&str]) -> Target {
     Target {
-        place: place(repository),
+        location: location(repository),
         tags: tags.iter().map(|tag| tag.parse().expect("a tag")).collect(),
     }
 }

@@ -61,6 +61,7 @@ fn result(text: &str) -> IndexResult {
         annotations: [(pick(11), pick(12))].into(),
         targets: vec![TargetResult {
             name: pick(0),
+            is_layout: false,
             status: Status::Published,
             tags: tags.collect(),
             error: Some(error),

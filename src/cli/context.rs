@@ -11,11 +11,10 @@ use super::signals;
 use crate::auth::Keychain;
 use crate::environment::Environment;
 use crate::interrupt::Interrupt;
-use crate::plan::Place;
 use crate::progress::Observed;
 use crate::registry::{Insecure, Registries, RegistrySettings};
 use crate::report::{Console, ConsoleMode, JsonLines, Recorder, Wording};
-use crate::spec::RegistryHost;
+use crate::spec::{Location, RegistryHost};
 use crate::stores::Stores;
 use crate::transport::{Timeouts, TlsProfile, Transport, TransportSettings};
 
@@ -95,12 +94,10 @@ impl<'a> Context<'a> {
     pub(super) fn stores_beyond<'p>(
         &self,
         options: &ConnectionArgs,
-        places: impl IntoIterator<Item = &'p Place>,
+        places: impl IntoIterator<Item = &'p Location>,
     ) -> Stores {
-        let named = places.into_iter().filter_map(|place| match place {
-            Place::Repository(repository) => Some(repository.registry().clone()),
-            Place::Layout(_) | Place::Targets => None,
-        });
+        let named = places.into_iter().filter_map(Location::repository);
+        let named = named.map(|repository| repository.registry().clone());
         self.stores_of(options, Some(named.collect()))
     }
 

@@ -8,12 +8,12 @@ use super::context::Context;
 use super::failure::{Failure, exit};
 use super::list::{no_such_manifest, plan_of};
 use super::shell::print;
-use crate::content::ManifestName;
 use crate::draft::{Draft, Drafts, Entry, Exact};
-use crate::plan::{Node, Notice, Place, PlanError, Severity, Source, left_behind};
+use crate::plan::{Node, Notice, PlanError, Severity, Source, left_behind};
 use crate::progress::Event;
 use crate::resolve::{Point, Wanted, resolve};
-use crate::spec::{Reference, attestation};
+use crate::spec::{Location, Reference, attestation};
+use crate::store::ManifestName;
 
 pub(super) async fn run(
     arguments: &CreateArgs,
@@ -71,9 +71,11 @@ fn wanted(reference: &Reference) -> Wanted {
         (None, Some(tag)) => ManifestName::Tag(tag.clone()),
         (None, None) => unreachable!("a reference without a tag was given :latest"),
     };
+    let location = Location::Repository(reference.repository().clone());
     Wanted {
         name: reference.to_string(),
-        place: Place::Repository(reference.repository().clone()),
+        location: location.clone().into(),
+        read_from: location,
         point: Point::Name(name),
         set_platform: None,
         content: true,

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::process::ExitCode;
 
-use crate::content::{FailureKind, StoreError};
 use crate::draft::DraftError;
 use crate::execute::{Change, Execution, TagOutcome};
 use crate::hint::Hint;
@@ -12,6 +11,7 @@ use crate::report::github::neutral;
 use crate::report::{ErrorResult, IndexResult, Wording};
 use crate::sources::SourceError;
 use crate::spec::ReferenceError;
+use crate::store::{FailureKind, StoreError};
 
 /// Exit codes, documented in the README.
 pub mod exit {
@@ -205,7 +205,7 @@ fn names_of(execution: &Execution, pick: impl Fn(&TagOutcome) -> bool) -> Vec<St
     let mut names = Vec::new();
     for target in &execution.targets {
         let tags = target.tags.iter().filter(|tag| pick(tag));
-        names.extend(tags.map(|tag| format!("{}:{}", target.place, tag.tag)));
+        names.extend(tags.map(|tag| format!("{}:{}", target.location, tag.tag)));
     }
     names
 }

@@ -13,18 +13,17 @@ use super::context::Context;
 use super::failure::{Failure, exit};
 use super::list::{find, no_such_manifest, preview_of};
 use super::shell::print;
-use crate::content::{ManifestName, Store, StoreError};
 use crate::draft::{Draft, Drafts, Entry};
-use crate::layout::LayoutReference;
-use crate::plan::{Place, docker_json};
+use crate::plan::docker_json;
 use crate::progress::Event;
 use crate::registry::Access;
 use crate::report::{tree_of_image, tree_of_index, tree_of_other};
 use crate::spec::limits::MAX_CONFIG;
 use crate::spec::{
-    Descriptor, Digest, Family, ImageConfig, Index, JsonStyle, Manifest, MediaType, Platform,
-    Reference, compact_for_go, indent, parse, write,
+    Descriptor, Digest, Family, ImageConfig, Index, JsonStyle, LayoutReference, Location, Manifest,
+    MediaType, Platform, Reference, compact_for_go, indent, parse, write,
 };
+use crate::store::{ManifestName, Store, StoreError};
 
 pub(super) async fn run(
     arguments: &InspectArgs,
@@ -253,8 +252,8 @@ async fn remote(
     context: &Context<'_>,
 ) -> Result<Subject, Failure> {
     let stores = context.stores(&arguments.connection);
-    let place = Place::Repository(reference.repository().clone());
-    let store = stores.open(&place, Access::Pull).await?;
+    let location = Location::Repository(reference.repository().clone());
+    let store = stores.open(&location, Access::Pull).await?;
     let name = match (reference.digest(), reference.tag()) {
         (Some(digest), _) => ManifestName::Digest(digest.clone()),
         (None, Some(tag)) => ManifestName::Tag(tag.clone()),
@@ -277,12 +276,10 @@ async fn in_layout(
     context: &Context<'_>,
 ) -> Result<Subject, Failure> {
     let stores = context.stores(&arguments.connection);
-    let place = reference.place().to_string();
     let name = stores.select(reference).await?;
-    let store = stores
-        .open(&Place::Layout(place.clone()), Access::Pull)
-        .await?;
-    let at_digest = |digest: &Digest| format!("{place}@{digest}");
+    let location = Location::Layout(reference.layout.clone());
+    let store = stores.open(&location, Access::Pull).await?;
+    let at_digest = |digest: &Digest| format!("{location}@{digest}");
     read(
         store.as_ref(),
         &name,

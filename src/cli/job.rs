@@ -4,18 +4,18 @@ use futures_util::future::join_all;
 
 use super::context::Context;
 use super::failure::Failure;
-use crate::content::{FailureKind, ManifestName};
 use crate::execute::{ExecuteOptions, Survey, copy_referrers, execute, survey};
 use crate::hint::Hint;
 use crate::plan::{
-    MediaTypeChoice, Notice, Options, Place, Plan, PlanError, Severity, Source, Target,
+    MediaTypeChoice, Notice, Options, Plan, PlanError, Severity, Source, SourceLocation, Target,
 };
 use crate::progress::Event;
 use crate::registry::Access;
 use crate::report::IndexResult;
 use crate::resolve::{Point, Wanted, resolve};
 use crate::sources::{SourceForm, SourceSpec, TargetForm, TargetSpec};
-use crate::spec::{Digest, Repository, Tag};
+use crate::spec::{Digest, Location, Repository, Tag};
+use crate::store::{FailureKind, ManifestName};
 use crate::stores::Stores;
 
 /// What is asked for.
@@ -70,8 +70,8 @@ impl Unplanned {
     /// Says which image failed: the error itself may name nothing but a source.
     pub(super) fn new(targets: Vec<Target>, failure: Failure) -> Self {
         let name = targets.first().map(|target| match target.tags.first() {
-            Some(tag) => format!("{}:{tag}", target.place),
-            None => target.place.to_string(),
+            Some(tag) => format!("{}:{tag}", target.location),
+            None => target.location.to_string(),
         });
         let failure = match name {
             Some(name) => failure.context(format!("publish {name}")),
@@ -88,11 +88,11 @@ impl Job {
     /// Names the repositories that are written to, so that one token can be asked for the jobs of a run together.
     /// What goes wrong with it shows when the job runs.
     pub(super) async fn declare_targets(&self, stores: &Stores) {
-        let is_repository = |place: &&Place| matches!(place, Place::Repository(_));
+        let is_repository = |location: &&Location| location.repository().is_some();
         if !self.dry_run {
-            let targets = self.targets.iter().map(|target| &target.place);
-            for place in targets.filter(is_repository) {
-                let _ = stores.open(place, Access::Push).await;
+            let targets = self.targets.iter().map(|target| &target.location);
+            for location in targets.filter(is_repository) {
+                let _ = stores.open(location, Access::Push).await;
             }
         }
     }
@@ -101,8 +101,8 @@ impl Job {
     pub(super) async fn declare_sources(&self, stores: &Stores) {
         for source in &self.sources {
             if let SourceForm::Reference(reference) = &source.form {
-                let place = Place::Repository(reference.repository().clone());
-                let _ = stores.open(&place, Access::Pull).await;
+                let location = Location::Repository(reference.repository().clone());
+                let _ = stores.open(&location, Access::Pull).await;
             }
         }
     }
@@ -168,8 +168,8 @@ impl Job {
         if !self.dry_run {
             for target in &self.targets {
                 // A new layout is made when there is a plan for it: a refusal leaves nothing behind.
-                if stores.may_exist(&target.place) {
-                    stores.open(&target.place, Access::Push).await?;
+                if Stores::may_exist(&target.location) {
+                    stores.open(&target.location, Access::Push).await?;
                 }
             }
         }
@@ -203,9 +203,9 @@ impl Job {
         stores: &Stores,
         context: &Context<'_>,
     ) -> Result<(), Failure> {
-        let roots: Vec<(Place, Digest)> = sources
+        let roots: Vec<(SourceLocation, Digest)> = sources
             .iter()
-            .map(|source| (source.place.clone(), source.root.digest().clone()))
+            .map(|source| (source.location.clone(), source.root.digest().clone()))
             .collect();
         Ok(copy_referrers(plan, &roots, stores, &context.observed).await?)
     }
@@ -230,12 +230,12 @@ impl Job {
     }
 
     async fn resolve(&self, stores: &Stores) -> Result<Vec<Source>, Failure> {
-        let places = self.places_of_digests(stores).await?;
+        let locations = self.locate_digests(stores).await?;
         let wanted: Vec<Wanted> = self
             .sources
             .iter()
-            .zip(places)
-            .map(|(source, place)| self.wanted(source, place))
+            .zip(locations)
+            .map(|(source, found)| self.wanted(source, found))
             .collect();
         resolve(stores, &wanted).await.map_err(|error| {
             let mut bare = self.sources.iter().map(|source| &source.form);
@@ -248,18 +248,20 @@ impl Job {
         })
     }
 
-    fn wanted(&self, source: &SourceSpec, digest_place: Option<(Place, Place)>) -> Wanted {
-        let (place, point) = match (&source.form, digest_place) {
-            (SourceForm::Layout(reference), _) => (
-                Place::Layout(reference.place().to_string()),
-                Point::Layout(reference.clone()),
-            ),
-            (SourceForm::Digest(digest), Some((place, read_from))) => (
-                place,
-                Point::InTarget(ManifestName::Digest(digest.clone()), read_from),
-            ),
-            (SourceForm::Descriptor(descriptor), Some((place, read_from))) => {
-                (place, Point::Described(descriptor.clone(), read_from))
+    fn wanted(&self, source: &SourceSpec, found: Option<FoundDigest>) -> Wanted {
+        let (location, read_from, point) = match (&source.form, found) {
+            (SourceForm::Layout(reference), _) => {
+                let location = Location::Layout(reference.layout.clone());
+                let point = Point::Layout(reference.clone());
+                (location.clone().into(), location, point)
+            }
+            (SourceForm::Digest(digest), Some(found)) => {
+                let name = ManifestName::Digest(digest.clone());
+                (found.location, found.read_from, Point::Name(name))
+            }
+            (SourceForm::Descriptor(descriptor), Some(found)) => {
+                let point = Point::Described(descriptor.clone());
+                (found.location, found.read_from, point)
             }
             (SourceForm::Reference(reference), _) => {
                 let name = match (reference.digest(), reference.tag()) {
@@ -267,57 +269,55 @@ impl Job {
                     (None, Some(tag)) => ManifestName::Tag(tag.clone()),
                     (None, None) => ManifestName::Tag(latest()),
                 };
-                (
-                    Place::Repository(reference.repository().clone()),
-                    Point::Name(name),
-                )
+                let location = Location::Repository(reference.repository().clone());
+                (location.clone().into(), location, Point::Name(name))
             }
             (SourceForm::Digest(_) | SourceForm::Descriptor(_), None) => {
-                unreachable!("a place was found for every bare digest")
+                unreachable!("every bare digest was located")
             }
         };
-        let elsewhere = |target: &Target| target.place != place && place != Place::Targets;
+        let lacks = |target: &Target| !location.includes(&target.location);
         Wanted {
             name: source.text.clone(),
-            content: self.read_all || self.targets.iter().any(elsewhere),
-            place,
+            content: self.read_all || self.targets.iter().any(lacks),
+            location,
+            read_from,
             point,
             set_platform: source.set_platform.clone(),
         }
     }
 
-    /// For each source that is a bare digest: the place it lies in for the plan, and the one to read it from.
-    /// With one repository among the targets, that is it. With several, those that lack the digest get it from
-    /// the first that has it.
-    async fn places_of_digests(
-        &self,
-        stores: &Stores,
-    ) -> Result<Vec<Option<(Place, Place)>>, Failure> {
-        let repositories: Vec<&Place> = match &self.image {
+    /// Locates each source that is a bare digest. With one repository among the targets, it is there. With
+    /// several, those that lack the digest get it from the first that has it.
+    async fn locate_digests(&self, stores: &Stores) -> Result<Vec<Option<FoundDigest>>, Failure> {
+        let repositories: Vec<&Location> = match &self.image {
             Some(_) => Vec::new(),
             None => self
                 .targets
                 .iter()
-                .map(|target| &target.place)
-                .filter(|place| matches!(place, Place::Repository(_)))
+                .map(|target| &target.location)
+                .filter(|location| location.repository().is_some())
                 .collect(),
         };
-        let image = self.image.clone().map(Place::Repository);
+        let image = self.image.clone().map(Location::Repository);
         let finds = self.sources.iter().map(|source| async {
             let digest = match &source.form {
                 SourceForm::Digest(digest) => digest,
                 SourceForm::Descriptor(descriptor) => &descriptor.digest,
                 SourceForm::Reference(_) | SourceForm::Layout(_) => return Ok(None),
             };
-            if let Some(place) = &image {
-                return Ok(Some((place.clone(), place.clone())));
+            if let Some(image) = &image {
+                return Ok(Some(FoundDigest::at(image.clone())));
             }
             match repositories[..] {
                 [] => Err(Failure::usage(format!(
-                    "in which repository does {} lie? Name it with --image REPOSITORY",
+                    "no repository for {}: add --image",
                     source.text
                 ))),
-                [place] if self.targets.len() == 1 => Ok(Some((Place::Targets, place.clone()))),
+                [location] if self.targets.len() == 1 => Ok(Some(FoundDigest {
+                    location: SourceLocation::EveryTarget,
+                    read_from: location.clone(),
+                })),
                 _ => Ok(Some(self.find_digest(digest, &repositories, stores).await)),
             }
         });
@@ -327,25 +327,23 @@ impl Job {
     async fn find_digest(
         &self,
         digest: &Digest,
-        repositories: &[&Place],
+        repositories: &[&Location],
         stores: &Stores,
-    ) -> (Place, Place) {
+    ) -> FoundDigest {
         let name = ManifestName::Digest(digest.clone());
-        let looks = repositories.iter().map(|place| async {
-            let store = stores.open(place, Access::Pull).await.ok()?;
+        let looks = repositories.iter().map(|location| async {
+            let store = stores.open(location, Access::Pull).await.ok()?;
             store.describe(&name).await.ok()
         });
         let found = join_all(looks).await;
         let first = found.iter().position(Option::is_some).unwrap_or(0);
         let everywhere =
             found.iter().all(Option::is_some) && repositories.len() == self.targets.len();
-        let read_from = repositories[first].clone();
-        let place = if everywhere {
-            Place::Targets
-        } else {
-            read_from.clone()
-        };
-        (place, read_from)
+        let mut found = FoundDigest::at(repositories[first].clone());
+        if everywhere {
+            found.location = SourceLocation::EveryTarget;
+        }
+        found
     }
 
     /// The index at the first tag, to start from; a tag that is not there yet is an empty start, with a notice.
@@ -358,10 +356,12 @@ impl Job {
         else {
             return Ok((None, None));
         };
-        let elsewhere = self.targets.iter().any(|other| other.place != target.place);
+        let location = &target.location;
+        let elsewhere = (self.targets.iter()).any(|other| other.location != *location);
         let wanted = Wanted {
-            name: format!("{}:{tag}", target.place),
-            place: target.place.clone(),
+            name: format!("{location}:{tag}"),
+            location: location.clone().into(),
+            read_from: location.clone(),
             point: Point::Name(ManifestName::Tag(tag.clone())),
             set_platform: None,
             content: elsewhere,
@@ -377,6 +377,21 @@ impl Job {
     }
 }
 
+/// A bare digest, located.
+struct FoundDigest {
+    location: SourceLocation,
+    read_from: Location,
+}
+
+impl FoundDigest {
+    fn at(location: Location) -> Self {
+        Self {
+            location: location.clone().into(),
+            read_from: location,
+        }
+    }
+}
+
 fn notice(text: String) -> Notice {
     Notice {
         severity: Severity::Notice,
@@ -388,23 +403,22 @@ fn latest() -> Tag {
     "latest".parse().expect("latest is a tag")
 }
 
-/// Targets grouped by place, in the order in which each was first named.
+/// Groups targets by location, in the order in which each location is named first.
 pub(super) fn targets(specs: &[TargetSpec]) -> Vec<Target> {
     let mut targets: Vec<Target> = Vec::new();
     for spec in specs {
-        let (place, tag) = match &spec.form {
+        let (location, tag) = match &spec.form {
             TargetForm::Repository(repository, tag) => {
-                (Place::Repository(repository.clone()), Some(tag.clone()))
+                (repository.clone().into(), Some(tag.clone()))
             }
-            TargetForm::Layout(reference) => (
-                Place::Layout(reference.place().to_string()),
-                reference.tag.clone(),
-            ),
+            TargetForm::Layout(reference) => {
+                (reference.layout.clone().into(), reference.tag.clone())
+            }
         };
-        let position = targets.iter().position(|target| target.place == place);
+        let position = targets.iter().position(|it| it.location == location);
         let position = position.unwrap_or_else(|| {
             targets.push(Target {
-                place,
+                location,
                 tags: Vec::new(),
             });
             targets.len() - 1

@@ -1,12 +1,10 @@
 //! What the drop-in commands share: the plan of a draft, and Docker's words where scripts look for them.
 
-use super::failure::{Failure, code_of};
-use crate::content::{FailureKind, StoreError};
+use super::failure::Failure;
 use crate::draft::{Draft, Entry};
-use crate::plan::{
-    self, Node, OnDuplicate, Options, Place, Plan, PlanError, Source, Style, Target,
-};
+use crate::plan::{self, Node, OnDuplicate, Options, Plan, PlanError, Source, Style, Target};
 use crate::spec::{AnnotationLevel, AnnotationRule, Index, Reference, attestation};
+use crate::store::{FailureKind, StoreError};
 use std::sync::Arc;
 
 /// The plan of a draft as `docker manifest push` would carry it out.
@@ -31,7 +29,7 @@ fn plan_with(draft: &Draft, targets: &[Target], options: Options) -> Result<Plan
             let children = exact_children(&draft);
             vec![Source {
                 name: exact.source.to_string(),
-                place: Place::Repository(exact.source.repository().clone()),
+                location: exact.source.repository().clone().into(),
                 root: Node::index(exact.manifest.clone(), children),
                 set_platform: None,
             }]
@@ -77,7 +75,7 @@ fn about(draft: &Draft) -> Option<Index> {
 fn source_of(entry: &Entry) -> Source {
     Source {
         name: entry.reference.to_string(),
-        place: Place::Repository(entry.reference.repository().clone()),
+        location: entry.reference.repository().clone().into(),
         root: node_of(entry),
         set_platform: None,
     }
@@ -154,17 +152,6 @@ pub(super) fn no_such_manifest(error: StoreError) -> Failure {
     if error.kind != FailureKind::NotFound {
         return error.into();
     }
-    let name = error
-        .doing
-        .rsplit(' ')
-        .next()
-        .unwrap_or_default()
-        .to_owned();
-    let code = code_of(error.kind);
-    let hints = error.hints.clone();
-    let mut failure = Failure::new(code, error).context(format!("no such manifest: {name}"));
-    for hint in hints {
-        failure = failure.hint(hint);
-    }
-    failure
+    let name = error.operation.object.clone();
+    Failure::from(error).context(format!("no such manifest: {name}"))
 }

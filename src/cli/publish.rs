@@ -129,7 +129,7 @@ fn jobs_of_spec(
     for image in images {
         let own = sources.by_ref().take(image.sources.len()).collect();
         let target = Target {
-            place: plan::Place::Repository(image.image.repository().clone()),
+            location: image.image.repository().clone().into(),
             tags: image
                 .targets()
                 .iter()

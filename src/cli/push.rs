@@ -12,10 +12,10 @@ use super::publish_report::tell_github;
 use super::shell::print;
 use crate::draft::{Draft, Drafts};
 use crate::execute::{ExecuteOptions, Execution, Survey, execute};
-use crate::plan::{Place, Plan, Severity, Target};
+use crate::plan::{Plan, Severity, Target};
 use crate::progress::Event;
 use crate::report::{CiSystem, IndexResult, Results};
-use crate::spec::{Reference, Tag, attestation};
+use crate::spec::{Location, Reference, Tag, attestation};
 use crate::stores::Stores;
 
 pub(super) async fn run(arguments: &PushArgs, context: &Context<'_>) -> Result<ExitCode, Failure> {
@@ -31,7 +31,7 @@ pub(super) async fn run(arguments: &PushArgs, context: &Context<'_>) -> Result<E
             Severity::Notice => Event::Notice(&notice.text),
         });
     }
-    let named = targets.iter().map(|target| &target.place);
+    let named = targets.iter().map(|target| &target.location);
     let stores = context.stores_beyond(&arguments.connection, named);
     let options = ExecuteOptions {
         verify: arguments.verify,
@@ -104,7 +104,7 @@ fn no_such_list(list: &Reference) -> Failure {
 /// The list's own name (as with Docker, its tag counts even where a digest stands behind it), and what `--tag` adds: a bare tag belongs to the list's repository.
 fn targets(list: &Reference, tags: &[String]) -> Result<Vec<Target>, Failure> {
     let mut targets = vec![Target {
-        place: Place::Repository(list.repository().clone()),
+        location: list.repository().clone().into(),
         tags: list.tag().cloned().into_iter().collect(),
     }];
     for text in tags
@@ -112,16 +112,19 @@ fn targets(list: &Reference, tags: &[String]) -> Result<Vec<Target>, Failure> {
         .map(|text| text.trim())
         .filter(|text| !text.is_empty())
     {
-        let (place, tag) = if let Ok(tag) = text.parse::<Tag>() {
-            (targets[0].place.clone(), tag)
+        let (location, tag) = if let Ok(tag) = text.parse::<Tag>() {
+            (targets[0].location.clone(), tag)
         } else {
             elsewhere(text)?
         };
-        match targets.iter_mut().find(|target| target.place == place) {
+        match targets
+            .iter_mut()
+            .find(|target| target.location == location)
+        {
             Some(target) if target.tags.contains(&tag) => {}
             Some(target) => target.tags.push(tag),
             None => targets.push(Target {
-                place,
+                location,
                 tags: vec![tag],
             }),
         }
@@ -130,7 +133,7 @@ fn targets(list: &Reference, tags: &[String]) -> Result<Vec<Target>, Failure> {
 }
 
 /// A tag anywhere, as a whole reference. A bare digest could be read as a tag of Docker Hub's `sha256`.
-fn elsewhere(text: &str) -> Result<(Place, Tag), Failure> {
+fn elsewhere(text: &str) -> Result<(Location, Tag), Failure> {
     let no_tag = || Failure::usage(format!("--tag {text}: a tag is needed, not a digest"));
     if ["sha256:", "sha512:"]
         .iter()
@@ -142,7 +145,7 @@ fn elsewhere(text: &str) -> Result<(Place, Tag), Failure> {
         .map_err(|error| Failure::from(error).context(format!("--tag {text}")))?;
     let tag = reference.tag().filter(|_| reference.digest().is_none());
     let tag = tag.cloned().ok_or_else(no_tag)?;
-    Ok((Place::Repository(reference.repository().clone()), tag))
+    Ok((reference.repository().clone().into(), tag))
 }
 
 /// Docker's words for an entry without a platform.
@@ -177,7 +180,7 @@ fn pushed(execution: &Execution, plan: &Plan) -> String {
             let _ = writeln!(
                 text,
                 "Pushed ref {}@{digest} with digest: {digest}",
-                target.place
+                target.location
             );
         }
     }

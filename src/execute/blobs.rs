@@ -7,11 +7,11 @@ use std::sync::Arc;
 use futures_util::future::try_join_all;
 use tokio::sync::{OnceCell, Semaphore};
 
-use crate::content::{Store, StoreError};
 use crate::plan::{BlobTransfer, TargetPlan};
 use crate::progress::{BlobOutcome, Event, Observed};
 use crate::registry::Access;
 use crate::spec::{Digest, RegistryHost, Repository};
+use crate::store::{Store, StoreError};
 use crate::stores::Stores;
 use crate::sync::Mutex;
 

@@ -6,11 +6,11 @@ use futures_util::future::join_all;
 use tokio::time::timeout;
 
 use super::{Change, Landed, Run, TagOutcome, TargetOutcome, unknown};
-use crate::content::{FailureKind, ManifestName, Store, StoreError};
 use crate::interrupt::GRACE;
-use crate::plan::{Place, TargetPlan};
+use crate::plan::TargetPlan;
 use crate::registry::Access;
-use crate::spec::Tag;
+use crate::spec::{LayoutKind, Location, Tag};
+use crate::store::{FailureKind, ManifestName, Store, StoreError};
 
 /// A target under way.
 pub(super) struct Attempt<'a> {
@@ -35,7 +35,7 @@ impl<'a> Attempt<'a> {
         Self {
             target,
             outcome: TargetOutcome {
-                place: target.place.clone(),
+                location: target.location.clone(),
                 pushed: Vec::new(),
                 has_index: false,
                 tags: Vec::new(),
@@ -46,7 +46,7 @@ impl<'a> Attempt<'a> {
     }
 
     fn is_archive(&self) -> bool {
-        matches!(&self.target.place, Place::Layout(name) if name.starts_with("oci-archive:"))
+        matches!(&self.target.location, Location::Layout(layout) if layout.kind == LayoutKind::Archive)
     }
 }
 
@@ -59,11 +59,11 @@ impl Run<'_> {
                 _ if attempt.is_archive() => {
                     attempt.outcome.tags.clear();
                     attempt.outcome.has_index = false;
-                    attempt.outcome.failure = Some(interruption(&attempt.target.place));
+                    attempt.outcome.failure = Some(interruption(&attempt.target.location));
                 }
                 Reached::End => {}
                 Reached::Content => {
-                    attempt.outcome.failure = Some(interruption(&attempt.target.place));
+                    attempt.outcome.failure = Some(interruption(&attempt.target.location));
                 }
                 Reached::Tags => self.settle_tags(attempt).await,
             }
@@ -73,7 +73,7 @@ impl Run<'_> {
 
     /// Requests that were under way may or may not have been carried out: the registry knows.
     async fn settle_tags(&self, attempt: &mut Attempt<'_>) {
-        let place = &attempt.target.place;
+        let place = &attempt.target.location;
         let store = match self.stores.open(place, Access::Push).await {
             Ok(store) => store,
             Err(error) => {
@@ -122,7 +122,7 @@ impl Run<'_> {
     }
 }
 
-fn interruption(place: &Place) -> StoreError {
+fn interruption(place: &Location) -> StoreError {
     StoreError::new(
         FailureKind::Other,
         format!("publish to {place}"),

@@ -10,12 +10,12 @@ use std::sync::Arc;
 
 use futures_util::future::{join_all, try_join_all};
 
-use crate::content::{FailureKind, ManifestName, Store, StoreError};
 use crate::interrupt::Interrupt;
-use crate::plan::{Place, Plan, Stage, TargetPlan};
+use crate::plan::{Plan, Stage, TargetPlan};
 use crate::progress::{Event, Observed};
 use crate::registry::Access;
-use crate::spec::{Digest, Tag};
+use crate::spec::{Digest, Location, Tag};
+use crate::store::{FailureKind, ManifestName, Operation, Store, StoreError};
 use crate::stores::Stores;
 use blobs::BlobMover;
 use interrupted::{Attempt, Reached};
@@ -45,8 +45,7 @@ pub struct Execution {
 /// What became of one target.
 #[derive(Debug)]
 pub struct TargetOutcome {
-    /// A repository or a layout.
-    pub place: Place,
+    pub location: Location,
     /// The child manifests that had to be put there, in the order of the plan.
     pub pushed: Vec<Digest>,
     /// Whether the index is there, under its digest at least.
@@ -129,7 +128,7 @@ pub async fn execute(
     observed: &Observed,
 ) -> Result<Execution, StoreError> {
     for target in &plan.targets {
-        stores.open(&target.place, Access::Push).await?;
+        stores.open(&target.location, Access::Push).await?;
     }
     // Before the first request, so that one token is asked for all.
     for transfer in plan.targets.iter().flat_map(|target| &target.blobs) {
@@ -175,7 +174,7 @@ impl Run<'_> {
             // An archive that could not be written has nothing in it that landed.
             for attempt in attempts {
                 let outcome = &mut attempt.outcome;
-                if matches!(outcome.place, Place::Layout(_)) && outcome.failure.is_none() {
+                if matches!(outcome.location, Location::Layout(_)) && outcome.failure.is_none() {
                     outcome.has_index = false;
                     outcome.tags.clear();
                     outcome.failure = Some(error.clone());
@@ -197,12 +196,12 @@ impl Run<'_> {
 
     async fn fill(&self, attempt: &mut Attempt<'_>) -> Result<(), StoreError> {
         let (target, outcome) = (attempt.target, &mut attempt.outcome);
-        let store = self.stores.open(&target.place, Access::Push).await?;
+        let store = self.stores.open(&target.location, Access::Push).await?;
         let digest = &self.plan.index.digest;
         let missing: Vec<Tag> = target
             .tags
             .iter()
-            .filter(|tag| self.known.points_at(&target.place, tag) != Some(digest))
+            .filter(|tag| self.known.points_at(&target.location, tag) != Some(digest))
             .cloned()
             .collect();
         let complete = !target.tags.is_empty() && missing.is_empty();
@@ -389,7 +388,7 @@ impl Run<'_> {
                 // It was taken, so this says nothing of a source.
                 FailureKind::NotFound => StoreError {
                     kind: FailureKind::Refused,
-                    doing: format!("verify {shown}"),
+                    operation: Operation::new("verify", shown.clone()),
                     ..error
                 },
                 _ => error,
@@ -397,7 +396,7 @@ impl Run<'_> {
         if found.bytes != self.plan.index.bytes || found.media_type != self.plan.index.media_type {
             return Err(StoreError::new(
                 FailureKind::Refused,
-                format!("verify {shown}"),
+                Operation::new("verify", shown),
                 format!(
                     "it reads back as {} ({}), not as {} ({})",
                     found.digest, found.media_type, self.plan.index.digest, self.plan.index.media_type

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use crate::content::{FailureKind, MAX_REFERRERS, ManifestName, Store, StoreError};
-use crate::plan::{Place, Plan};
+use crate::plan::{Plan, SourceLocation};
 use crate::progress::{Event, Observed};
 use crate::registry::Access;
-use crate::spec::{Descriptor, Digest, Manifest, Tag};
+use crate::spec::{Descriptor, Digest, Location, Manifest, Tag};
+use crate::store::{FailureKind, MAX_REFERRERS, ManifestName, Store, StoreError};
 use crate::stores::Stores;
 
 /// <https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md#tag-based-discovery>.
@@ -23,21 +23,26 @@ const AT_ONCE: usize = 8;
 /// images are there, since registries refuse what refers to nothing.
 pub async fn copy_referrers(
     plan: &Plan,
-    sources: &[(Place, Digest)],
+    sources: &[(SourceLocation, Digest)],
     stores: &Stores,
     observed: &Observed,
 ) -> Result<(), StoreError> {
     for target in &plan.targets {
-        let store = stores.open(&target.place, Access::Push).await?;
-        let subjects: HashSet<(&Place, &Digest)> = sources
+        let store = stores.open(&target.location, Access::Push).await?;
+        let subjects: HashSet<(&Location, &Digest)> = sources
             .iter()
-            .map(|(place, digest)| (place, digest))
+            .map(|(location, digest)| (location, digest))
             .chain(
                 plan.entries
                     .iter()
-                    .map(|entry| (&entry.place, &entry.descriptor.digest)),
+                    .map(|entry| (&entry.location, &entry.descriptor.digest)),
             )
-            .filter(|(place, _)| **place != target.place && **place != Place::Targets)
+            .filter_map(|(location, digest)| match location {
+                SourceLocation::At(location) if *location != target.location => {
+                    Some((location, digest))
+                }
+                _ => None,
+            })
             .collect();
         let copies = subjects.into_iter().map(|(place, digest)| async {
             let from = stores.open(place, Access::Pull).await?;

@@ -5,19 +5,19 @@ use std::collections::HashMap;
 
 use futures_util::future::join_all;
 
-use crate::content::ManifestName;
-use crate::plan::{Place, Target};
+use crate::plan::Target;
 use crate::registry::Access;
-use crate::spec::{Digest, Tag};
+use crate::spec::{Digest, Location, Tag};
+use crate::store::ManifestName;
 use crate::stores::Stores;
 
 /// What the tags of the targets point at now, as far as could be found out.
 #[derive(Debug, Default)]
-pub struct Survey(HashMap<(Place, Tag), Digest>);
+pub struct Survey(HashMap<(Location, Tag), Digest>);
 
 impl Survey {
     /// What a tag points at, if that is known.
-    pub fn points_at(&self, place: &Place, tag: &Tag) -> Option<&Digest> {
+    pub fn points_at(&self, place: &Location, tag: &Tag) -> Option<&Digest> {
         self.0.get(&(place.clone(), tag.clone()))
     }
 }
@@ -26,13 +26,13 @@ impl Survey {
 /// what is wrong with more right to do so.
 pub async fn survey(stores: &Stores, targets: &[Target]) -> Survey {
     let looks = targets.iter().flat_map(|target| {
-        let exists = stores.may_exist(&target.place);
+        let exists = Stores::may_exist(&target.location);
         let tags = target.tags.iter().filter(move |_| exists);
         tags.map(|tag| async {
-            let store = stores.open(&target.place, Access::Push).await.ok()?;
+            let store = stores.open(&target.location, Access::Push).await.ok()?;
             let name = ManifestName::Tag(tag.clone());
             let found = store.describe(&name).await.ok()?;
-            Some(((target.place.clone(), tag.clone()), found.digest))
+            Some(((target.location.clone(), tag.clone()), found.digest))
         })
     });
     Survey(join_all(looks).await.into_iter().flatten().collect())

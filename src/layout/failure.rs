@@ -1,9 +1,9 @@
 //! What goes wrong in a layout, before it is known what it was done for.
 
-use crate::content::{FailureKind, StoreError};
 use crate::disk::DiskError;
 use crate::hint::Hint;
 use crate::spec::{Digest, JsonError, ManifestError};
+use crate::store::{FailureKind, Operation, StoreError};
 
 /// A cause that becomes a [`StoreError`] once somebody says what was being done.
 #[derive(Clone, Debug)]
@@ -55,8 +55,8 @@ impl Failure {
         self.kind == FailureKind::NotFound
     }
 
-    pub fn during(self, doing: impl Into<String>) -> StoreError {
-        let mut error = StoreError::new(self.kind, doing, self.cause);
+    pub fn during(self, operation: impl Into<Operation>) -> StoreError {
+        let mut error = StoreError::new(self.kind, operation, self.cause);
         error.hints.extend(self.hint);
         error
     }

@@ -7,7 +7,6 @@ pub mod catalog;
 mod failure;
 pub mod format;
 mod place;
-mod reference;
 mod region;
 mod store;
 pub mod tar_index;
@@ -18,23 +17,20 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use tempfile::TempDir;
 
-pub use reference::{LayoutKind, LayoutReference, LayoutReferenceError};
-
-use crate::content::{FailureKind, ManifestName, StoreError};
 use crate::disk::{self, Durability};
-use crate::spec::{Descriptor, Manifest};
+use crate::spec::{Descriptor, LayoutKind, LayoutPath, LayoutReference, Manifest};
+use crate::store::{FailureKind, ManifestName, Operation, StoreError};
 use crate::sync::Mutex;
 use archive::Archive;
 use failure::Failure;
 use place::{Directory, Place};
 
-/// A layout as a [`crate::content::Store`].
+/// A layout as a [`crate::store::Store`].
 ///
 /// In a directory, writes are seen at once. An archive as a target is put together in a directory
 /// beside it and appears, whole, at [`Layout::finish`]; until then reads come from that directory.
 pub struct Layout {
-    /// Without tag and digest.
-    reference: LayoutReference,
+    location: LayoutPath,
     place: RwLock<Arc<Place>>,
     /// The directory in which an archive is put together. Gone when this is dropped.
     staging: Mutex<Option<TempDir>>,
@@ -42,10 +38,9 @@ pub struct Layout {
 
 impl Layout {
     /// Opens a layout that exists. Of an archive every header is read, and no content.
-    pub async fn open(reference: &LayoutReference) -> Result<Self, StoreError> {
-        let reference = reference.place();
-        let path = reference.path.clone();
-        let opened = match reference.kind {
+    pub async fn open(location: &LayoutPath) -> Result<Self, StoreError> {
+        let path = location.path.clone();
+        let opened = match location.kind {
             LayoutKind::Directory => blocking(move || open_directory(&path)).await,
             LayoutKind::Archive => {
                 blocking(move || {
@@ -54,28 +49,27 @@ impl Layout {
                 .await
             }
         };
-        let place = opened.map_err(|failure| failure.during(format!("open {reference}")))?;
-        Ok(Self::at(reference, place, None))
+        let place = opened.map_err(|failure| failure.during(format!("open {location}")))?;
+        Ok(Self::at(location, place, None))
     }
 
     /// Opens a layout to write to it. A directory is created, or added to if it is a layout; an
     /// archive is started anew, and replaces the file of that name when it is finished.
-    pub async fn create(reference: &LayoutReference) -> Result<Self, StoreError> {
-        let reference = reference.place();
-        let (path, kind) = (reference.path.clone(), reference.kind);
+    pub async fn create(location: &LayoutPath) -> Result<Self, StoreError> {
+        let (path, kind) = (location.path.clone(), location.kind);
         let created = blocking(move || match kind {
             LayoutKind::Directory => Ok((Directory::create(&path, Durability::Synced)?, None)),
             LayoutKind::Archive => stage(&path).map(|(place, staging)| (place, Some(staging))),
         });
         let (directory, staging) = created
             .await
-            .map_err(|failure| failure.during(format!("create {reference}")))?;
-        Ok(Self::at(reference, Place::Directory(directory), staging))
+            .map_err(|failure| failure.during(format!("create {location}")))?;
+        Ok(Self::at(location, Place::Directory(directory), staging))
     }
 
-    fn at(reference: LayoutReference, place: Place, staging: Option<TempDir>) -> Self {
+    fn at(location: &LayoutPath, place: Place, staging: Option<TempDir>) -> Self {
         Self {
-            reference,
+            location: location.clone(),
             place: RwLock::new(Arc::new(place)),
             staging: Mutex::new(staging),
         }
@@ -91,8 +85,8 @@ impl Layout {
     ///
     /// Entries that only refer to others (signatures, SBOMs) are not counted.
     pub async fn default_manifest(&self) -> Result<Descriptor, StoreError> {
-        let doing = || format!("find the image in {}", self.reference);
-        self.read(doing, Place::default_manifest).await
+        let operation = || Operation::new("find the image in", self.location.to_string());
+        self.read(operation, Place::default_manifest).await
     }
 
     /// What `reference` means in this layout: its digest, else its tag, else the default.
@@ -122,7 +116,7 @@ impl Layout {
         let Some(staging) = staging else {
             return Ok(());
         };
-        let path = self.reference.path.clone();
+        let path = self.location.path.clone();
         let packed = self.write(move |directory| {
             directory.pack(&path)?;
             drop(staging);
@@ -130,14 +124,14 @@ impl Layout {
         });
         let archive = packed
             .await
-            .map_err(|failure| failure.during(format!("write {}", self.reference)))?;
+            .map_err(|failure| failure.during(format!("write {}", self.location)))?;
         let mut place = self.place.write().unwrap_or_else(PoisonError::into_inner);
         *place = Arc::new(Place::Archive(Box::new(archive)));
         Ok(())
     }
 
     fn with(&self, manifest: &Manifest) -> String {
-        format!("{}@{}", self.reference, manifest.digest)
+        format!("{}@{}", self.location, manifest.digest)
     }
 
     fn place(&self) -> Arc<Place> {
@@ -148,12 +142,12 @@ impl Layout {
     /// Reads off the async threads.
     async fn read<T: Send + 'static>(
         &self,
-        doing: impl FnOnce() -> String,
+        operation: impl FnOnce() -> Operation,
         work: impl FnOnce(&Place) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, StoreError> {
         let place = self.place();
         let done = blocking(move || work(&place)).await;
-        done.map_err(|failure| failure.during(doing()))
+        done.map_err(|failure| failure.during(operation()))
     }
 
     /// Writes off the async threads, to the directory that this is or that an archive starts as.

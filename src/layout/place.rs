@@ -10,10 +10,10 @@ use super::catalog;
 use super::failure::Failure;
 use super::format::{check_version, parse_index};
 use super::region::Region;
-use crate::content::ManifestName;
 use crate::disk::{self, Durability};
 use crate::spec::limits::MAX_MANIFEST;
 use crate::spec::{Descriptor, Digest, Index, Manifest, MediaType};
+use crate::store::ManifestName;
 
 /// A layout on disk.
 #[derive(Debug)]

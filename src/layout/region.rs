@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use bytes::Bytes;
 
 use super::failure::Failure;
-use crate::content::FailureKind;
 use crate::disk;
 use crate::spec::{Digest, Hasher};
+use crate::store::FailureKind;
 
 /// How much of a blob is held in memory at a time.
 pub(super) const CHUNK: usize = 256 * 1024;

@@ -10,16 +10,16 @@ use tokio::sync::mpsc;
 use super::region::{CHUNK, Content};
 use super::write::Part;
 use super::{Layout, blocking};
-use crate::content::{BlobStream, ManifestName, Store, StoreError};
 use crate::layout::failure::Failure;
 use crate::spec::{Descriptor, Digest, Manifest, Repository, Tag};
+use crate::store::{BlobStream, ManifestName, Operation, Store, StoreError};
 
 /// How many pieces of a blob wait for the disk.
 const PARTS_WAITING: usize = 2;
 
 impl Store for Layout {
     fn name(&self) -> String {
-        self.reference.to_string()
+        self.location.to_string()
     }
 
     fn repository(&self) -> Option<&Repository> {
@@ -31,8 +31,8 @@ impl Store for Layout {
         name: &'a ManifestName,
     ) -> BoxFuture<'a, Result<Descriptor, StoreError>> {
         let wanted = name.clone();
-        let doing = move || format!("find {}{name}", self.reference);
-        Box::pin(self.read(doing, move |place| place.describe(&wanted)))
+        let operation = move || Operation::new("find", format!("{}{name}", self.location));
+        Box::pin(self.read(operation, move |place| place.describe(&wanted)))
     }
 
     fn manifest<'a>(
@@ -40,8 +40,8 @@ impl Store for Layout {
         name: &'a ManifestName,
     ) -> BoxFuture<'a, Result<Manifest, StoreError>> {
         let wanted = name.clone();
-        let doing = move || format!("read the manifest of {}{name}", self.reference);
-        Box::pin(self.read(doing, move |place| place.manifest(&wanted)))
+        let operation = move || Operation::new("read", format!("{}{name}", self.location));
+        Box::pin(self.read(operation, move |place| place.manifest(&wanted)))
     }
 
     fn blob<'a>(
@@ -50,8 +50,8 @@ impl Store for Layout {
         limit: u64,
     ) -> BoxFuture<'a, Result<Bytes, StoreError>> {
         let wanted = blob.clone();
-        let doing = move || self.doing("read", blob);
-        Box::pin(self.read(doing, move |place| place.blob(&wanted, limit)))
+        let operation = move || self.on_blob("read", blob);
+        Box::pin(self.read(operation, move |place| place.blob(&wanted, limit)))
     }
 
     fn open_blob<'a>(
@@ -61,9 +61,9 @@ impl Store for Layout {
     ) -> BoxFuture<'a, Result<BlobStream, StoreError>> {
         Box::pin(async move {
             let wanted = blob.clone();
-            let doing = self.doing("read", blob);
+            let operation = self.on_blob("read", blob);
             let opened = self.read(
-                || doing.clone(),
+                || operation.clone(),
                 move |place| match place.locate(&wanted.digest)? {
                     Some(region) => {
                         region.expect_size(wanted.size)?;
@@ -73,7 +73,7 @@ impl Store for Layout {
                 },
             );
             Ok(match opened.await? {
-                Ok(content) => stream_of(content, doing.clone()),
+                Ok(content) => stream_of(content, operation.clone()),
                 Err(bytes) => stream::iter([Ok(bytes)]).boxed(),
             })
         })
@@ -81,8 +81,8 @@ impl Store for Layout {
 
     fn has_blob<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<bool, StoreError>> {
         let wanted = blob.clone();
-        let doing = move || self.doing("look for", blob);
-        Box::pin(self.read(doing, move |place| place.has_blob(&wanted)))
+        let operation = move || self.on_blob("look for", blob);
+        Box::pin(self.read(operation, move |place| place.has_blob(&wanted)))
     }
 
     fn mount_blob<'a>(
@@ -122,7 +122,7 @@ impl Store for Layout {
             read?;
             written.map_err(|failure| {
                 let from = from.name();
-                failure.during(format!("{} from {from}", self.doing("copy", blob)))
+                failure.during(format!("{} from {from}", self.on_blob("copy", blob)))
             })
         })
     }
@@ -152,8 +152,10 @@ impl Store for Layout {
                 .await;
             // One index.json holds them all: they land together or not at all.
             let result = |tag: &Tag| {
-                let doing = || format!("write {}:{tag}", self.reference);
-                written.clone().map_err(|failure| failure.during(doing()))
+                let operation = || Operation::new("write", format!("{}:{tag}", self.location));
+                written
+                    .clone()
+                    .map_err(|failure| failure.during(operation()))
             };
             tags.iter().map(result).collect()
         })
@@ -164,14 +166,18 @@ impl Store for Layout {
         subject: &'a Digest,
     ) -> BoxFuture<'a, Result<Vec<Descriptor>, StoreError>> {
         let wanted = subject.clone();
-        let doing = move || format!("list what refers to {}@{subject}", self.reference);
-        Box::pin(self.read(doing, move |place| place.referrers(&wanted)))
+        let operation = move || {
+            let subject = format!("{}@{subject}", self.location);
+            Operation::new("list the referrers of", subject)
+        };
+        Box::pin(self.read(operation, move |place| place.referrers(&wanted)))
     }
 }
 
 impl Layout {
-    fn doing(&self, verb: &str, blob: &Descriptor) -> String {
-        format!("{verb} the blob {} of {}", blob.digest, self.reference)
+    fn on_blob(&self, verb: &str, blob: &Descriptor) -> Operation {
+        let action = format!("{verb} blob {} of", blob.digest);
+        Operation::new(action, self.location.to_string())
     }
 }
 
@@ -198,15 +204,15 @@ fn embedded(blob: &Descriptor, offset: u64) -> Result<Bytes, Failure> {
     }
 }
 
-fn stream_of(content: Content, doing: String) -> BlobStream {
+fn stream_of(content: Content, operation: Operation) -> BlobStream {
     let next = move |mut content: Content| {
-        let doing = doing.clone();
+        let operation = operation.clone();
         async move {
             let read = blocking(move || {
                 let chunk = content.next_chunk()?;
                 Ok(chunk.map(|chunk| (chunk, content)))
             });
-            read.await.map_err(|failure| failure.during(doing))
+            read.await.map_err(|failure| failure.during(operation))
         }
     };
     stream::try_unfold(content, next).boxed()

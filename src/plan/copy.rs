@@ -39,7 +39,7 @@ pub fn copy(source: &Source, targets: &[Target]) -> Result<Plan, PlanError> {
         entries: vec![PlannedEntry {
             descriptor,
             source: source.name.clone(),
-            place: source.place.clone(),
+            location: source.location.clone(),
             manifest: Some(Arc::clone(manifest)),
             subject: None,
         }],
@@ -67,7 +67,7 @@ pub fn image_of(source: &Source, platform: &Platform) -> Result<Source, PlanErro
         })?;
     Ok(Source {
         name: format!("{} ({platform})", source.name),
-        place: source.place.clone(),
+        location: source.location.clone(),
         root: image.clone(),
         set_platform: None,
     })
@@ -86,23 +86,22 @@ fn images(node: &Node) -> Vec<&Node> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Place;
-    use crate::spec::{MediaType, Repository};
+    use crate::spec::{Location, MediaType, Repository};
     use bytes::Bytes;
 
     #[test]
     fn an_image_stays_an_image() {
         let json = r#"{"schemaVersion":2,"config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","size":0},"layers":[]}"#;
         let manifest = Manifest::parse(Bytes::from(json), &MediaType::default()).unwrap();
-        let place = |name: &str| Place::Repository(name.parse::<Repository>().unwrap());
+        let location = |name: &str| Location::from(name.parse::<Repository>().unwrap());
         let source = Source {
             name: "a.io/a:1".to_owned(),
-            place: place("a.io/a"),
+            location: location("a.io/a").into(),
             root: Node::image(manifest.clone(), None),
             set_platform: None,
         };
         let target = Target {
-            place: place("b.io/b"),
+            location: location("b.io/b"),
             tags: vec!["1".parse().unwrap()],
         };
         let plan = copy(&source, &[target]).unwrap();

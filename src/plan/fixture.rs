@@ -4,10 +4,11 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::spec::{
-    Descriptor, Digest, Index, JsonStyle, Manifest, MediaType, Platform, attestation, write,
+    Descriptor, Digest, Index, JsonStyle, Location, Manifest, MediaType, Platform, attestation,
+    write,
 };
 
-use super::{Node, Options, Place, Plan, PlanError, Source, Target, plan};
+use super::{Node, Options, Plan, PlanError, Source, Target, plan};
 
 pub(super) fn platform(text: &str) -> Platform {
     text.parse().unwrap()
@@ -148,19 +149,19 @@ pub(super) fn source(repository: &str, root: Node) -> Source {
 pub(super) fn source_at(repository: &str, root: Node) -> Source {
     Source {
         name: repository.to_owned(),
-        place: place(repository),
+        location: location(repository).into(),
         root,
         set_platform: None,
     }
 }
 
-pub(super) fn place(repository: &str) -> Place {
-    Place::Repository(repository.parse().unwrap())
+pub(super) fn location(repository: &str) -> Location {
+    Location::Repository(repository.parse().unwrap())
 }
 
 pub(super) fn target(repository: &str, tags: &[&str]) -> Target {
     Target {
-        place: place(repository),
+        location: location(repository),
         tags: tags.iter().map(|tag| tag.parse().unwrap()).collect(),
     }
 }

@@ -1,42 +1,43 @@
 //! What goes into a plan: sources as `resolve` read them, targets, and the person's choices.
 
-use std::fmt;
 use std::sync::Arc;
 
-use crate::spec::{AnnotationRule, Descriptor, Digest, Index, Manifest, Platform, Repository, Tag};
+use crate::spec::{AnnotationRule, Descriptor, Digest, Index, Location, Manifest, Platform, Tag};
 
 /// One source, read.
 #[derive(Clone, Debug)]
 pub struct Source {
     /// As the person wrote it: errors and notices name it so.
     pub name: String,
-    /// Where its content lies.
-    pub place: Place,
+    /// Where its content is stored.
+    pub location: SourceLocation,
     /// What it points at.
     pub root: Node,
     /// The platform that overrides every other: `--set-platform`, `docker manifest annotate`.
     pub set_platform: Option<Platform>,
 }
 
-/// Where content lies.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Place {
-    /// A repository in a registry.
-    Repository(Repository),
-    /// An OCI image layout, by the name that `resolve` and `execute` both know it by. Two layouts
-    /// with one name are one layout.
-    Layout(String),
-    /// In each target already: where a bare digest and a descriptor point.
-    Targets,
+/// Where the content of a source is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum SourceLocation {
+    At(Location),
+    /// In every target already: the meaning of a bare digest and of a descriptor.
+    EveryTarget,
 }
 
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl SourceLocation {
+    /// Returns whether the content is already at `target`.
+    pub fn includes(&self, target: &Location) -> bool {
         match self {
-            Self::Repository(repository) => repository.fmt(f),
-            Self::Layout(name) => f.write_str(name),
-            Self::Targets => f.write_str("the target"),
+            Self::At(location) => location == target,
+            Self::EveryTarget => true,
         }
+    }
+}
+
+impl<T: Into<Location>> From<T> for SourceLocation {
+    fn from(location: T) -> Self {
+        Self::At(location.into())
     }
 }
 
@@ -109,8 +110,7 @@ impl Node {
 /// Where the result goes.
 #[derive(Clone, Debug)]
 pub struct Target {
-    /// A repository or a layout.
-    pub place: Place,
+    pub location: Location,
     /// The tags that will point at the index there. None: it is there under its digest only.
     pub tags: Vec<Tag>,
 }

@@ -21,15 +21,17 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::spec::limits::MAX_INDEX_ENTRIES;
-use crate::spec::{Annotations, Descriptor, Digest, Index, Manifest, MediaType, attestation};
+use crate::spec::{
+    Annotations, Descriptor, Digest, Index, Location, Manifest, MediaType, attestation,
+};
 
 use annotate::Routed;
 pub use copy::{copy, image_of};
 pub use error::{Claim, PlanError};
 use flatten::Entry;
 pub use input::{
-    Attestations, ManifestAnnotations, MediaTypeChoice, Node, OnDuplicate, Options, Place, Source,
-    Style, Target,
+    Attestations, ManifestAnnotations, MediaTypeChoice, Node, OnDuplicate, Options, Source,
+    SourceLocation, Style, Target,
 };
 pub use notice::{Notice, Severity, left_behind};
 use select::Sources;
@@ -64,8 +66,8 @@ pub struct PlannedEntry {
     pub descriptor: Descriptor,
     /// The source it comes from, as the person wrote it.
     pub source: String,
-    /// Where its content lies.
-    pub place: Place,
+    /// Where its content is stored.
+    pub location: SourceLocation,
     /// Its content, if it was read.
     pub manifest: Option<Arc<Manifest>>,
     /// The image that it is about, if it is an attestation.
@@ -104,7 +106,7 @@ pub fn plan(sources: &[Source], targets: &[Target], options: &Options) -> Result
     let targets = transfer::transfers(&draft.contents, &all, targets)?;
     let planned = |entry: Entry<'_>| PlannedEntry {
         source: sources.name(&entry),
-        place: all[entry.sources[0]].place.clone(),
+        location: all[entry.sources[0]].location.clone(),
         manifest: entry.manifest.cloned(),
         subject: entry.subject(),
         descriptor: entry.descriptor,
@@ -279,7 +281,7 @@ fn refuse_empty(entries: &[Entry<'_>], sources: Sources<'_>) -> Result<(), PlanE
 }
 
 fn is_layout(target: &Target) -> bool {
-    matches!(target.place, Place::Layout(_))
+    matches!(target.location, Location::Layout(_))
 }
 
 impl PlannedEntry {

@@ -3,17 +3,16 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::spec::{Descriptor, Digest, Manifest, Tag};
+use crate::spec::{Descriptor, Digest, Location, Manifest, Tag};
 
 use super::error::PlanError;
 use super::flatten::Entry;
-use super::input::{Node, Place, Source, Target};
+use super::input::{Node, Source, SourceLocation, Target};
 
 /// What happens at one target, before the index is put there under its tags.
 #[derive(Clone, Debug)]
 pub struct TargetPlan {
-    /// A repository or a layout.
-    pub place: Place,
+    pub location: Location,
     /// The tags, each once.
     pub tags: Vec<Tag>,
     /// Blobs that may not be there, each once.
@@ -28,8 +27,8 @@ pub struct TargetPlan {
 pub struct BlobTransfer {
     /// The blob.
     pub blob: Descriptor,
-    /// A place that has it.
-    pub from: Place,
+    /// A location that has it.
+    pub from: Location,
     /// Whether both places are repositories of one registry, so that it can be mounted.
     pub mountable: bool,
 }
@@ -39,8 +38,8 @@ pub struct BlobTransfer {
 pub struct ManifestTransfer {
     /// The manifest.
     pub manifest: Arc<Manifest>,
-    /// A place that has it.
-    pub from: Place,
+    /// A location that has it.
+    pub from: Location,
     /// When it must be put.
     pub stage: Stage,
 }
@@ -105,10 +104,12 @@ pub(super) fn transfers(
     let whereabouts = Whereabouts::new(contents, sources);
     let mut plans: Vec<TargetPlan> = Vec::new();
     for target in targets {
-        let known = plans.iter().position(|plan| plan.place == target.place);
+        let known = plans
+            .iter()
+            .position(|plan| plan.location == target.location);
         let position = known.unwrap_or(plans.len());
         if known.is_none() {
-            plans.push(whereabouts.to(&target.place)?);
+            plans.push(whereabouts.to(&target.location)?);
         }
         for tag in &target.tags {
             let tags = &mut plans[position].tags;
@@ -124,7 +125,7 @@ pub(super) fn transfers(
 struct Whereabouts<'a> {
     contents: &'a [Content<'a>],
     sources: &'a [&'a Source],
-    places: Vec<&'a Place>,
+    places: Vec<&'a SourceLocation>,
     /// The places that have a digest, in the order of the sources. Also what is not in the plan lies
     /// somewhere, and what it shares with the plan need not be moved there.
     holders: HashMap<(Kind, &'a Digest), Vec<usize>>,
@@ -141,7 +142,7 @@ enum Kind {
 
 impl<'a> Whereabouts<'a> {
     fn new(contents: &'a [Content<'a>], sources: &'a [&'a Source]) -> Self {
-        let mut numbers: HashMap<&Place, usize> = HashMap::new();
+        let mut numbers: HashMap<&SourceLocation, usize> = HashMap::new();
         let mut whereabouts = Self {
             contents,
             sources,
@@ -150,8 +151,8 @@ impl<'a> Whereabouts<'a> {
             manifests: HashMap::new(),
         };
         for source in sources {
-            let place = *numbers.entry(&source.place).or_insert_with(|| {
-                whereabouts.places.push(&source.place);
+            let place = *numbers.entry(&source.location).or_insert_with(|| {
+                whereabouts.places.push(&source.location);
                 whereabouts.places.len() - 1
             });
             whereabouts.lies_at(&source.root, place);
@@ -179,14 +180,14 @@ impl<'a> Whereabouts<'a> {
         }
     }
 
-    fn to(&self, target: &Place) -> Result<TargetPlan, PlanError> {
+    fn to(&self, target: &Location) -> Result<TargetPlan, PlanError> {
         let near: Vec<Distance> = self
             .places
             .iter()
             .map(|place| distance(place, target))
             .collect();
         let mut plan = TargetPlan {
-            place: target.clone(),
+            location: target.clone(),
             tags: Vec::new(),
             blobs: Vec::new(),
             manifests: Vec::new(),
@@ -233,11 +234,15 @@ impl<'a> Whereabouts<'a> {
         kind: Kind,
         digest: &Digest,
         near: &[Distance],
-    ) -> Option<(&Place, Distance)> {
+    ) -> Option<(&Location, Distance)> {
         let holders = self.holders.get(&(kind, digest))?;
         let place = holders.iter().min_by_key(|place| near[**place])?;
-        let distance = near[*place];
-        (distance != Distance::Here).then_some((self.places[*place], distance))
+        match self.places[*place] {
+            SourceLocation::At(location) if near[*place] != Distance::Here => {
+                Some((location, near[*place]))
+            }
+            _ => None,
+        }
     }
 }
 
@@ -248,11 +253,13 @@ enum Distance {
     Elsewhere,
 }
 
-fn distance(place: &Place, target: &Place) -> Distance {
-    match (place, target) {
-        (Place::Targets, _) => Distance::Here,
-        _ if place == target => Distance::Here,
-        (Place::Repository(a), Place::Repository(b)) if a.registry() == b.registry() => {
+fn distance(source: &SourceLocation, target: &Location) -> Distance {
+    let SourceLocation::At(location) = source else {
+        return Distance::Here;
+    };
+    match (location, target) {
+        _ if location == target => Distance::Here,
+        (Location::Repository(a), Location::Repository(b)) if a.registry() == b.registry() => {
             Distance::SameRegistry
         }
         _ => Distance::Elsewhere,

@@ -12,8 +12,8 @@ use super::call::{Call, Outcome};
 use super::host::Host;
 use super::token_client::{TokenClient, realm_host};
 use crate::auth::{Candidate, Credential, Realm, Scope, Search, Secret, Token, well_known_realm};
-use crate::content::StoreError;
 use crate::spec::RegistryHost;
+use crate::store::StoreError;
 use crate::sync::Mutex;
 
 pub(super) use refusal::{AuthOutcome, Trials};
@@ -218,7 +218,7 @@ impl Authorizer {
         self.fetch_from(state, server, asked, call, false)
             .await
             .map_err(|error| StoreError {
-                doing: format!("{} (getting a token from {name})", call.doing),
+                operation: format!("{} (getting a token from {name})", call.operation).into(),
                 ..error
             })
     }

@@ -6,8 +6,8 @@ use url::Url;
 
 use super::redactor::Redactor;
 use super::registries::Access;
-use crate::content::StoreError;
 use crate::spec::{Digest, MediaType, Repository};
+use crate::store::{Operation, StoreError};
 use crate::transport::{Response, RetryAfter, TransportError};
 
 /// The media types of manifests that are asked for, best first.
@@ -19,8 +19,7 @@ const MAX_ERROR_BODY: usize = 8 << 10;
 /// A request that can be sent as often as it needs.
 #[derive(Clone)]
 pub(super) struct Call {
-    /// What is being done, to what: fits after "failed to".
-    pub(super) doing: String,
+    pub(super) operation: Operation,
     pub(super) method: Method,
     pub(super) target: CallTarget,
     pub(super) headers: HeaderMap,
@@ -48,7 +47,7 @@ impl Call {
         repository: &Repository,
         method: Method,
         path: String,
-        doing: String,
+        operation: impl Into<Operation>,
     ) -> Self {
         let access = if matches!(method, Method::GET | Method::HEAD) {
             Access::Pull
@@ -61,7 +60,7 @@ impl Call {
             HeaderValue::from_static("identity"),
         );
         Self {
-            doing,
+            operation: operation.into(),
             method,
             target: CallTarget::Path(path),
             headers,
@@ -78,9 +77,9 @@ impl Call {
         repository: &Repository,
         method: Method,
         location: Url,
-        doing: String,
+        operation: impl Into<Operation>,
     ) -> Self {
-        let mut call = Self::new(repository, method, String::new(), doing);
+        let mut call = Self::new(repository, method, String::new(), operation);
         call.target = CallTarget::Location(location);
         call.access = Access::Push;
         call

@@ -12,8 +12,8 @@ use super::authorizer::Authorizer;
 use super::call::{Answer, Call, Outcome};
 use super::host::{Host, RetryCause};
 use super::repository::RegistryRepository;
-use crate::content::{BlobStream, FailureKind, StoreError};
 use crate::spec::Descriptor;
+use crate::store::{BlobStream, FailureKind, Operation, StoreError};
 use crate::transport::{Response, Retries, TransportError};
 
 impl RegistryRepository {
@@ -24,7 +24,7 @@ impl RegistryRepository {
         }
         let call = self.blob_call(Method::GET, blob, "read");
         let refused =
-            |cause: String| StoreError::new(FailureKind::Refused, call.doing.clone(), cause);
+            |cause: String| StoreError::new(FailureKind::Refused, call.operation.clone(), cause);
         if blob.size > limit {
             return Err(refused(format!(
                 "its descriptor says {} bytes; at most {limit} are read",
@@ -83,8 +83,9 @@ impl RegistryRepository {
     }
 
     pub(super) fn blob_call(&self, method: Method, blob: &Descriptor, verb: &str) -> Call {
-        let doing = format!("{verb} blob {} of {}", blob.digest, self.repository);
-        self.call(method, format!("blobs/{}", blob.digest), doing)
+        let action = format!("{verb} blob {} of", blob.digest);
+        let operation = Operation::new(action, self.repository.to_string());
+        self.call(method, format!("blobs/{}", blob.digest), operation)
     }
 }
 
@@ -193,7 +194,7 @@ impl Download {
     }
 
     fn refused(&self, cause: String) -> StoreError {
-        StoreError::new(FailureKind::Refused, self.call.doing.clone(), cause)
+        StoreError::new(FailureKind::Refused, self.call.operation.clone(), cause)
     }
 }
 

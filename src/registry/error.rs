@@ -7,9 +7,9 @@ use serde::Deserialize;
 use super::call::{Answer, Call};
 use super::registries::Access;
 use crate::auth::{Candidate, Credential};
-use crate::content::{FailureKind, StoreError};
 use crate::hint::Hint;
 use crate::spec::{MediaType, RegistryHost};
+use crate::store::{FailureKind, StoreError};
 use crate::text::clean;
 use crate::transport::TransportError;
 
@@ -108,7 +108,7 @@ pub(super) fn refused(
     } else {
         format!("{who} answered {status} ({})", said.text)
     };
-    let error = |kind| StoreError::new(kind, call.doing.clone(), cause.clone());
+    let error = |kind| StoreError::new(kind, call.operation.clone(), cause.clone());
     match (answer.status.as_u16(), said.code.as_str()) {
         // Credentials were not even sent there: theirs is not the fault.
         (401 | 403, _) if answer.elsewhere => error(FailureKind::Denied).hint(format!(
@@ -218,7 +218,7 @@ pub(super) fn unreachable(
     is_named: bool,
 ) -> StoreError {
     let registry = call.repository.registry();
-    let told = |kind| StoreError::new(kind, call.doing.clone(), error.to_string());
+    let told = |kind| StoreError::new(kind, call.operation.clone(), error.to_string());
     let for_named_only = || Hint::InsecureForNamedOnly {
         registry: registry.clone(),
     };

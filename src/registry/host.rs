@@ -14,8 +14,8 @@ use super::call::{Answer, Call, CallTarget, Outcome};
 use super::error::{refused, unreachable};
 use super::scheme::Schemes;
 use super::state::RepositoryState;
-use crate::content::StoreError;
 use crate::spec::RegistryHost;
+use crate::store::StoreError;
 use crate::sync::Mutex;
 use crate::transport::{
     Body, Protocol, Request, Response, Retries, TlsProfile, Transport, TransportError, check_hop,
@@ -319,7 +319,8 @@ impl Host {
                 (told, None, error.lost())
             }
         };
-        let paused = retries.pause(&call.doing, &told.cause, asked, lost);
+        let operation = call.operation.to_string();
+        let paused = retries.pause(&operation, &told.cause, asked, lost);
         match paused.await {
             Ok(()) => Ok(()),
             Err(given_up) => Err(StoreError {

@@ -7,8 +7,8 @@ use super::call::{Answer, Call, Outcome};
 use super::error::Said;
 use super::host::RetryCause;
 use super::repository::RegistryRepository;
-use crate::content::{FailureKind, ManifestName, StoreError};
 use crate::spec::{Descriptor, Digest, Manifest};
+use crate::store::{FailureKind, ManifestName, Operation, StoreError};
 use crate::text::clean;
 use crate::transport::TransportError;
 
@@ -24,7 +24,7 @@ const DIGEST_INVALID: &str = "DIGEST_INVALID";
 impl RegistryRepository {
     /// The manifest under a name, hashed and compared.
     pub(super) async fn read_manifest(&self, name: &ManifestName) -> Outcome<Manifest> {
-        let call = self.manifest_call(Method::GET, name, format!("read {}", self.shown(name)));
+        let call = self.manifest_call(Method::GET, name, Operation::new("read", self.shown(name)));
         let mut answer = self.get_manifest(&call).await?;
         if wrong_digest(name, &answer).is_some() {
             // Once may be an accident on the way, twice is what the registry has.
@@ -33,7 +33,7 @@ impl RegistryRepository {
         if let Some(expected) = wrong_digest(name, &answer) {
             return Err(StoreError::new(
                 FailureKind::Refused,
-                call.doing,
+                call.operation,
                 format!(
                     "the registry sent content with the digest {} twice, not with {expected}{}",
                     expected.algorithm().digest(&answer.body),
@@ -51,7 +51,7 @@ impl RegistryRepository {
         };
         parsed.map_err(|error| {
             let cause = format!("{error}{}", encoding_of(&answer));
-            StoreError::new(FailureKind::Refused, call.doing, cause)
+            StoreError::new(FailureKind::Refused, call.operation, cause)
         })
     }
 
@@ -66,7 +66,11 @@ impl RegistryRepository {
 
     /// `HEAD`, or `GET` where the registry's answer to that leaves something out.
     pub(super) async fn describe_manifest(&self, name: &ManifestName) -> Outcome<Descriptor> {
-        let call = self.manifest_call(Method::HEAD, name, format!("look up {}", self.shown(name)));
+        let call = self.manifest_call(
+            Method::HEAD,
+            name,
+            Operation::new("look up", self.shown(name)),
+        );
         let answer = self.exchange(&call, "a manifest", 0).await?;
         if matches!(answer.status.as_u16(), 400 | 405 | 501) {
             return Ok(self.read_manifest(name).await?.descriptor());
@@ -83,7 +87,7 @@ impl RegistryRepository {
                 {
                     return Err(StoreError::new(
                         FailureKind::Refused,
-                        call.doing,
+                        call.operation,
                         format!("the registry says that its digest is {told}"),
                     ));
                 }
@@ -118,9 +122,9 @@ impl RegistryRepository {
         manifest: &Manifest,
         name: &ManifestName,
     ) -> Outcome<()> {
-        let doing = format!("push {}", self.shown(name));
+        let operation = Operation::new("push", self.shown(name));
         let call = self
-            .manifest_call(Method::PUT, name, doing)
+            .manifest_call(Method::PUT, name, operation)
             .with_body(&manifest.media_type, manifest.bytes.clone());
         let answer = self.write_manifest(manifest, &call, Some(name)).await?;
         self.state.pushed(format!("manifests/{}", reference(name)));
@@ -214,7 +218,11 @@ impl RegistryRepository {
     /// Whether the registry says that a name stands for this content. One try: if it cannot tell, it is asked in
     /// another way.
     async fn points_at(&self, name: &ManifestName, digest: &Digest) -> bool {
-        let call = self.manifest_call(Method::HEAD, name, format!("look up {}", self.shown(name)));
+        let call = self.manifest_call(
+            Method::HEAD,
+            name,
+            Operation::new("look up", self.shown(name)),
+        );
         let tried = self
             .host
             .try_once(&self.authorizer, &call, "a manifest", 0)
@@ -236,7 +244,7 @@ impl RegistryRepository {
             {
                 Err(StoreError::new(
                     FailureKind::Refused,
-                    call.doing.clone(),
+                    call.operation.clone(),
                     format!(
                         "{} stored it as {stored}, not as {}",
                         self.repository.registry(),

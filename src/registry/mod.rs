@@ -11,7 +11,7 @@
 //! | `token_client` | the talk with a token server |
 //! | `call` | one request in the terms of the API, and its answer |
 //! | `error` | what the answer means to the reader of a log |
-//! | `repository` | the operations, as `content::Store` |
+//! | `repository` | the operations, as `store::Store` |
 //! | `manifest`, `tags` | manifests: read, looked up, written; under many tags |
 //! | `download`, `upload`, `upload_content` | blobs |
 //! | `referrers` | what refers to a manifest |

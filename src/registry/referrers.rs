@@ -10,8 +10,8 @@ use url::{Position, Url};
 use super::call::{Answer, Call, Outcome};
 use super::link::next_targets;
 use super::repository::RegistryRepository;
-use crate::content::{FailureKind, MAX_REFERRERS, ManifestName, Store as _, StoreError};
 use crate::spec::{Descriptor, Digest, Index, JsonStyle, Manifest, MediaType, Tag, parse, write};
+use crate::store::{FailureKind, MAX_REFERRERS, ManifestName, Operation, Store as _, StoreError};
 use crate::text::clean;
 
 /// The most pages of one list.
@@ -21,8 +21,12 @@ const MAX_LIST: u64 = 8 << 20;
 
 impl RegistryRepository {
     pub(super) async fn list_referrers(&self, subject: &Digest) -> Outcome<Vec<Descriptor>> {
-        let doing = format!("list what refers to {}@{subject}", self.repository);
-        let refused = |cause: String| StoreError::new(FailureKind::Refused, doing.clone(), cause);
+        let operation = Operation::new(
+            "list the referrers of",
+            format!("{}@{subject}", self.repository),
+        );
+        let refused =
+            |cause: String| StoreError::new(FailureKind::Refused, operation.clone(), cause);
         let max_list = MAX_LIST.max(self.max_manifest);
         let mut path = format!("referrers/{subject}");
         let mut asked = HashSet::new();
@@ -33,13 +37,13 @@ impl RegistryRepository {
                 return Err(refused(format!("more than {MOST_PAGES} pages")));
             }
             let call = self
-                .call(Method::GET, path, doing.clone())
+                .call(Method::GET, path, operation.clone())
                 .accepting_manifests();
             let Some((answer, page)) = self.page(&call, asked.len()).await? else {
-                return self.listed_by_tag(subject, &doing).await;
+                return self.listed_by_tag(subject, &operation).await;
             };
             bytes += answer.body.len() as u64;
-            collect(&mut found, page, &doing)?;
+            collect(&mut found, page, &operation)?;
             if bytes > max_list {
                 return Err(refused(format!("the list has more than {max_list} bytes")));
             }
@@ -76,7 +80,7 @@ impl RegistryRepository {
                     let cause = format!("page {number} of the list {cause}");
                     return Err(StoreError::new(
                         FailureKind::Refused,
-                        call.doing.clone(),
+                        call.operation.clone(),
                         cause,
                     ));
                 }
@@ -84,10 +88,14 @@ impl RegistryRepository {
         }
     }
 
-    async fn listed_by_tag(&self, subject: &Digest, doing: &str) -> Outcome<Vec<Descriptor>> {
+    async fn listed_by_tag(
+        &self,
+        subject: &Digest,
+        operation: &Operation,
+    ) -> Outcome<Vec<Descriptor>> {
         let mut found = Vec::new();
         if let Some(index) = self.read_fallback(subject).await? {
-            collect(&mut found, index.manifests.into_iter(), doing)?;
+            collect(&mut found, index.manifests.into_iter(), operation)?;
         }
         Ok(found)
     }
@@ -176,12 +184,12 @@ fn null_or_list<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Vec<PageEn
 fn collect(
     found: &mut Vec<Descriptor>,
     page: impl ExactSizeIterator<Item = Descriptor>,
-    doing: &str,
+    operation: &Operation,
 ) -> Outcome<()> {
     if found.len() + page.len() > MAX_REFERRERS {
         return Err(StoreError::new(
             FailureKind::Refused,
-            doing,
+            operation.clone(),
             format!("there are more than {MAX_REFERRERS}"),
         ));
     }

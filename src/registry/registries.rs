@@ -9,9 +9,9 @@ use super::authorizer::Authorizer;
 use super::host::Host;
 use super::repository::RegistryRepository;
 use crate::auth::{Candidate, Keychain, Scope};
-use crate::content::{FailureKind, StoreError};
 use crate::hint::Hint;
 use crate::spec::{RegistryHost, Repository, limits};
+use crate::store::{FailureKind, StoreError};
 use crate::sync::Mutex;
 use crate::transport::{TlsProfile, Transport};
 

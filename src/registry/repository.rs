@@ -12,8 +12,8 @@ use super::call::{Answer, Call, Outcome};
 use super::host::Host;
 use super::manifest::reference;
 use super::state::RepositoryState;
-use crate::content::{BlobStream, ManifestName, Store, StoreError};
 use crate::spec::{Descriptor, Digest, Manifest, Repository, Tag};
+use crate::store::{BlobStream, ManifestName, Operation, Store, StoreError};
 
 /// A repository in a registry.
 pub struct RegistryRepository {
@@ -40,8 +40,13 @@ impl RegistryRepository {
         }
     }
 
-    pub(super) fn call(&self, method: Method, path: String, doing: String) -> Call {
-        Call::new(&self.repository, method, path, doing)
+    pub(super) fn call(
+        &self,
+        method: Method,
+        path: String,
+        operation: impl Into<Operation>,
+    ) -> Call {
+        Call::new(&self.repository, method, path, operation)
     }
 
     pub(super) async fn exchange(
@@ -63,9 +68,14 @@ impl RegistryRepository {
         format!("{}{name}", self.repository)
     }
 
-    pub(super) fn manifest_call(&self, method: Method, name: &ManifestName, doing: String) -> Call {
+    pub(super) fn manifest_call(
+        &self,
+        method: Method,
+        name: &ManifestName,
+        operation: impl Into<Operation>,
+    ) -> Call {
         let path = format!("manifests/{}", reference(name));
-        let call = self.call(method, path, doing);
+        let call = self.call(method, path, operation);
         if call.is_read() {
             call.accepting_manifests()
         } else {

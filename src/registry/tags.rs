@@ -5,8 +5,8 @@ use http::Method;
 
 use super::call::Outcome;
 use super::repository::RegistryRepository;
-use crate::content::{FailureKind, ManifestName};
 use crate::spec::{Manifest, Tag};
+use crate::store::{FailureKind, ManifestName};
 
 /// From this many tags on it is worth a request to find out whether the registry takes them all in one.
 const MANY_TAGS: usize = 8;

@@ -14,8 +14,8 @@ use super::error::{no_credentials, wrong_credentials};
 use crate::auth::{
     Candidate, Credential, MAX_TOKEN_ANSWER, Realm, Scope, Secret, Token, TokenRequest,
 };
-use crate::content::{FailureKind, StoreError};
 use crate::spec::RegistryHost;
+use crate::store::{FailureKind, StoreError};
 use crate::transport::{
     Body, Request, Response, RetryAfter, Transport, TransportError, is_retryable_status,
 };

@@ -15,8 +15,8 @@ use super::call::{Answer, Call, Outcome};
 use super::host::{Reply, RetryCause};
 use super::repository::RegistryRepository;
 use super::upload_content::{CHECKPOINT, Content};
-use crate::content::{FailureKind, Store, StoreError};
 use crate::spec::Descriptor;
+use crate::store::{FailureKind, Operation, Store, StoreError};
 use crate::transport::{Body, TransportError};
 
 /// The sizes of a chunk, for a registry (or a proxy before it) that takes no larger body. The last one is what
@@ -40,7 +40,10 @@ impl RegistryRepository {
             blob,
             number: self.state.upload_began(),
             content: Content::new(blob.clone(), from),
-            doing: format!("push blob {} to {}", blob.digest, self.repository),
+            operation: Operation::new(
+                format!("push blob {} to", blob.digest),
+                self.repository.to_string(),
+            ),
             largest: u64::MAX,
             smallest: 0,
             whole_only: false,
@@ -77,7 +80,7 @@ struct Upload<'a> {
     /// In the state of the repository.
     number: u64,
     content: Content,
-    doing: String,
+    operation: Operation,
     /// The most bytes that one request may carry.
     largest: u64,
     /// The fewest bytes of a chunk that is not the last (`OCI-Chunk-Min-Length`).
@@ -182,7 +185,9 @@ impl Upload<'_> {
     /// Opens an upload.
     async fn begin(&mut self) -> Outcome<Place> {
         let path = "blobs/uploads/".to_owned();
-        let call = self.repository.call(Method::POST, path, self.doing.clone());
+        let call = self
+            .repository
+            .call(Method::POST, path, self.operation.clone());
         let answer = self
             .repository
             .exchange(&call, "an answer", MAX_ANSWER)
@@ -196,7 +201,7 @@ impl Upload<'_> {
         let location = answer.location().ok_or_else(|| {
             StoreError::new(
                 FailureKind::Refused,
-                self.doing.clone(),
+                self.operation.clone(),
                 "the registry opened an upload without saying where",
             )
         })?;
@@ -222,7 +227,7 @@ impl Upload<'_> {
             Method::PATCH
         };
         let repository = &self.repository.repository;
-        let call = Call::to_location(repository, method, address, self.doing.clone()).header(
+        let call = Call::to_location(repository, method, address, self.operation.clone()).header(
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/octet-stream"),
         );
@@ -367,7 +372,7 @@ impl Upload<'_> {
         }
         Err(StoreError::new(
             FailureKind::Refused,
-            call.doing.clone(),
+            call.operation.clone(),
             "the registry sends the upload round in circles",
         ))
     }
@@ -410,7 +415,7 @@ impl Upload<'_> {
             repository,
             Method::GET,
             location.clone(),
-            self.doing.clone(),
+            self.operation.clone(),
         );
         let tried = host.try_once(authorizer, &call, "an answer", MAX_ANSWER);
         let answer = tried.await.ok()?.ok()?;

@@ -9,8 +9,8 @@ use futures_util::stream::BoxStream;
 use futures_util::{StreamExt as _, stream};
 
 use super::call::Outcome;
-use crate::content::{BlobStream, FailureKind, Store, StoreError};
 use crate::spec::{Descriptor, Hasher};
+use crate::store::{BlobStream, FailureKind, Store, StoreError};
 use crate::sync::Mutex;
 
 /// How far apart the points are from which hashing can go on.

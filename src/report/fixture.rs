@@ -77,6 +77,7 @@ pub(super) fn target(name: &str, tags: &[(&str, Status)]) -> TargetResult {
     };
     TargetResult {
         name: name.to_owned(),
+        is_layout: name.starts_with("oci"),
         status,
         tags,
         error: None,
@@ -101,6 +102,7 @@ pub(super) fn partial() -> IndexResult {
     );
     result.targets[1] = TargetResult {
         name: "docker.io/o/app".to_owned(),
+        is_layout: false,
         status: Status::Failed,
         tags: Vec::new(),
         error: Some(ErrorResult {

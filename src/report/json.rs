@@ -35,7 +35,7 @@ mod tests {
             hints: vec!["look again".to_owned()],
         };
         let target = crate::plan::Target {
-            place: crate::plan::Place::Repository("ghcr.io/o/other".parse().unwrap()),
+            location: crate::spec::Location::Repository("ghcr.io/o/other".parse().unwrap()),
             tags: vec!["1".parse().unwrap()],
         };
         let mut results = Results::new(true);

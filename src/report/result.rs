@@ -4,10 +4,10 @@
 use serde::Serialize;
 
 use super::hints::Wording;
-use crate::content::StoreError;
 use crate::execute::{Change, Execution, Landed};
 use crate::plan::{Plan, Severity, Target};
 use crate::spec::{Annotations, Digest, MediaType, attestation};
+use crate::store::StoreError;
 
 /// One published (or planned, or failed) index. Its JSON is described by `docs/result.schema.json`.
 #[derive(Clone, Debug, Serialize)]
@@ -86,6 +86,9 @@ pub struct EntryResult {
 pub struct TargetResult {
     /// `ghcr.io/o/app`, `oci:./out`.
     pub name: String,
+    /// Whether this is a layout on disk.
+    #[serde(skip)]
+    pub is_layout: bool,
     /// How it ended there.
     pub status: Status,
     /// The tags.
@@ -136,13 +139,14 @@ impl IndexResult {
     /// The result of a dry run.
     pub fn planned(plan: &Plan, targets: &[Target]) -> Self {
         let targets = targets.iter().map(|target| TargetResult {
-            name: target.place.to_string(),
+            name: target.location.to_string(),
+            is_layout: target.location.repository().is_none(),
             status: Status::Planned,
             tags: target
                 .tags
                 .iter()
                 .map(|tag| TagResult {
-                    reference: format!("{}:{tag}", target.place),
+                    reference: format!("{}:{tag}", target.location),
                     status: Status::Planned,
                     error: None,
                     change: Change::None,
@@ -165,7 +169,7 @@ impl IndexResult {
                     .tags
                     .iter()
                     .map(|tag| TagResult {
-                        reference: format!("{}:{}", target.place, tag.tag),
+                        reference: format!("{}:{}", target.location, tag.tag),
                         status: match &tag.result {
                             Ok(Landed::Pushed) => Status::Published,
                             Ok(Landed::Already) => Status::Already,
@@ -178,7 +182,7 @@ impl IndexResult {
                 if target.failure.is_some() && tags.is_empty() {
                     // It did not come to the tags: they failed with their target.
                     tags.extend(planned.tags.iter().map(|tag| TagResult {
-                        reference: format!("{}:{tag}", target.place),
+                        reference: format!("{}:{tag}", target.location),
                         status: Status::Failed,
                         error: None,
                         change: Change::None,
@@ -190,7 +194,8 @@ impl IndexResult {
                     (None, false) => together(tags.iter().map(|tag| tag.status)),
                 };
                 TargetResult {
-                    name: target.place.to_string(),
+                    name: target.location.to_string(),
+                    is_layout: target.location.repository().is_none(),
                     status,
                     tags,
                     error: target.failure.as_ref().map(error_of),
@@ -288,12 +293,11 @@ impl IndexResult {
 
     /// The repositories in registries that hold the index now: nothing of a dry run, no layout.
     pub fn landed_repositories(&self) -> impl Iterator<Item = &str> {
-        let is_layout = |name: &str| name.starts_with("oci:") || name.starts_with("oci-archive:");
         self.targets
             .iter()
             .filter(|target| !matches!(target.status, Status::Failed | Status::Planned))
+            .filter(|target| !target.is_layout)
             .map(|target| target.name.as_str())
-            .filter(move |name| !is_layout(name))
     }
 }
 

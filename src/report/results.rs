@@ -126,13 +126,14 @@ impl UnplannedResult {
     /// An image that was meant for `targets`, and why it came to nothing.
     pub fn new(targets: &[Target], error: &ErrorResult) -> Self {
         let failed = |target: &Target| TargetResult {
-            name: target.place.to_string(),
+            name: target.location.to_string(),
+            is_layout: target.location.repository().is_none(),
             status: Status::Failed,
             tags: target
                 .tags
                 .iter()
                 .map(|tag| TagResult {
-                    reference: format!("{}:{tag}", target.place),
+                    reference: format!("{}:{tag}", target.location),
                     status: Status::Failed,
                     error: None,
                     change: Change::None,

@@ -7,12 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, try_join_all};
 
-use crate::content::{FailureKind, ManifestName, Store, StoreError};
-use crate::layout::LayoutReference;
-use crate::plan::{Node, Place, Source};
+use crate::plan::{Node, Source, SourceLocation};
 use crate::registry::Access;
 use crate::spec::limits::{MAX_CONFIG, MAX_INDEX_DEPTH, MAX_MANIFEST};
-use crate::spec::{Descriptor, ImageConfig, ImageManifest, Manifest, Platform, attestation, parse};
+use crate::spec::{
+    Descriptor, ImageConfig, ImageManifest, LayoutReference, Location, Manifest, Platform,
+    attestation, parse,
+};
+use crate::store::{FailureKind, ManifestName, Store, StoreError};
 use crate::stores::Stores;
 
 /// The largest config of an artifact that is read for a platform, in bytes: a document, and no file.
@@ -26,9 +28,10 @@ const MAX_ALL_MANIFESTS: u64 = 64 << 20;
 pub struct Wanted {
     /// As the person wrote it.
     pub name: String,
-    /// Where its content lies, for the plan.
-    pub place: Place,
-    /// What is meant there.
+    /// Where its content is stored, for the plan.
+    pub location: SourceLocation,
+    /// Where it is read from.
+    pub read_from: Location,
     pub point: Point,
     /// The platform that overrides every other.
     pub set_platform: Option<Platform>,
@@ -43,18 +46,15 @@ pub enum Point {
     Name(ManifestName),
     /// An image in a layout.
     Layout(LayoutReference),
-    /// A manifest by digest that lies in the targets; read from this one of them.
-    InTarget(ManifestName, Place),
-    /// Something whose type, size and platform were given: nothing needs to be read, unless its content is
-    /// wanted or it does not say enough; then from this target.
-    Described(Box<Descriptor>, Place),
+    /// A descriptor. Nothing is read unless the content is wanted or the descriptor is incomplete.
+    Described(Box<Descriptor>),
 }
 
 /// Resolves all sources at once. Their order is kept; the first failure ends it.
 pub async fn resolve(stores: &Stores, wanted: &[Wanted]) -> Result<Vec<Source>, StoreError> {
     // Opened first, all of them: then one token is asked for all.
     for source in wanted {
-        stores.open(source.read_from(), Access::Pull).await?;
+        stores.open(&source.read_from, Access::Pull).await?;
     }
     let read = AtomicU64::new(0);
     let sources = wanted
@@ -63,28 +63,19 @@ pub async fn resolve(stores: &Stores, wanted: &[Wanted]) -> Result<Vec<Source>, 
     try_join_all(sources).await
 }
 
-impl Wanted {
-    fn read_from(&self) -> &Place {
-        match &self.point {
-            Point::Name(_) | Point::Layout(_) => &self.place,
-            Point::InTarget(_, target) | Point::Described(_, target) => target,
-        }
-    }
-}
-
 async fn resolve_one(
     stores: &Stores,
     wanted: &Wanted,
     read: &AtomicU64,
 ) -> Result<Source, StoreError> {
-    let store = stores.open(wanted.read_from(), Access::Pull).await?;
+    let store = stores.open(&wanted.read_from, Access::Pull).await?;
     let name = match &wanted.point {
-        Point::Name(name) | Point::InTarget(name, _) => name.clone(),
+        Point::Name(name) => name.clone(),
         Point::Layout(reference) => stores.select(reference).await?,
-        Point::Described(descriptor, _) => ManifestName::Digest(descriptor.digest.clone()),
+        Point::Described(descriptor) => ManifestName::Digest(descriptor.digest.clone()),
     };
     let given = match &wanted.point {
-        Point::Described(descriptor, _) => Some(descriptor.as_ref()),
+        Point::Described(descriptor) => Some(descriptor.as_ref()),
         _ => None,
     };
     let reader = Reader {
@@ -97,7 +88,7 @@ async fn resolve_one(
     let set_platform = wanted.set_platform.clone();
     Ok(Source {
         name: wanted.name.clone(),
-        place: wanted.place.clone(),
+        location: wanted.location.clone(),
         set_platform: set_platform.map(|platform| completed(platform, &root)),
         root,
     })

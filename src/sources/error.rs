@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use super::{MAX_ITEMS, MAX_TEXT};
 use crate::disk::DiskError;
 use crate::hint::Hint;
-use crate::layout::LayoutReferenceError;
-use crate::spec::{AnnotationRuleError, DigestError, PlatformError, Reference, ReferenceError};
+use crate::spec::{
+    AnnotationRuleError, DigestError, LayoutReferenceError, PlatformError, Reference,
+    ReferenceError,
+};
 
 /// Why what a person wrote is not usable. Displayed as a fragment; what to try is in
 /// [`SourceError::hints`].

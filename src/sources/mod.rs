@@ -22,8 +22,7 @@ pub use spec_file::{ImageSpec, parse_spec, read_spec};
 pub use targets::{TargetForm, TargetSpec, parse_targets};
 pub use text::parse_sources;
 
-use crate::layout::LayoutReference;
-use crate::spec::{Descriptor, Digest, Platform, Reference, limits};
+use crate::spec::{Descriptor, Digest, LayoutReference, Platform, Reference, limits};
 
 /// The most bytes of one argument, variable or file.
 const MAX_TEXT: usize = 4 << 20;

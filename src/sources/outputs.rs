@@ -9,8 +9,7 @@ use serde_json::{Map, Value};
 use self::keys::is_like;
 use super::text::{check_count, is_digest_meant, parse_one, starts_json};
 use super::{SourceError, SourceForm, SourceSpec};
-use crate::layout::LayoutReference;
-use crate::spec::{Descriptor, Digest, Reference};
+use crate::spec::{Descriptor, Digest, LayoutReference, Reference};
 
 /// How deep JSON may stand in strings of JSON.
 const MAX_STRINGS: usize = 4;

@@ -3,8 +3,7 @@
 use super::SourceError;
 use super::error::shown;
 use super::text::{check_count, check_size};
-use crate::layout::LayoutReference;
-use crate::spec::{Reference, Repository, Tag};
+use crate::spec::{LayoutReference, Reference, Repository, Tag};
 
 /// A target as a person wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,8 +2,7 @@
 
 use super::outputs::Collector;
 use super::{MAX_ITEMS, MAX_TEXT, SourceError, SourceForm, SourceSpec};
-use crate::layout::LayoutReference;
-use crate::spec::Reference;
+use crate::spec::{LayoutReference, Reference};
 
 /// The sources of one argument or variable, in the order in which they stand.
 ///

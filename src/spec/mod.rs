@@ -5,7 +5,9 @@ mod annotation;
 mod descriptor;
 mod digest;
 mod json;
+mod layout_reference;
 pub mod limits;
+mod location;
 mod manifest;
 mod media_type;
 mod platform;
@@ -18,6 +20,8 @@ pub use digest::{Algorithm, Digest, DigestError, Hasher};
 pub use json::{
     BYTE_ORDER_MARK, JsonError, JsonStyle, compact_for_go, indent, parse, parse_own, write,
 };
+pub use layout_reference::{LayoutKind, LayoutPath, LayoutReference, LayoutReferenceError};
+pub use location::Location;
 pub use manifest::{Document, ImageManifest, Index, Manifest, ManifestError, attestation};
 pub use media_type::{Family, MediaType};
 pub(crate) use platform::nearest;

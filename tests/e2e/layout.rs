@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use polyarch::content::{ManifestName, Store};
-use polyarch::layout::{Layout, LayoutReference};
-use polyarch::spec::{Manifest, Tag};
+use polyarch::layout::Layout;
+use polyarch::spec::{LayoutPath, LayoutReference, Manifest, Tag};
+use polyarch::store::{ManifestName, Store};
 use serde_json::Value;
 
 use crate::{
@@ -17,8 +17,9 @@ use crate::{
 
 const PLATFORMS: [&str; 3] = ["linux/amd64", "linux/arm64/v8", "linux/arm/v7"];
 
-fn reference(text: &str) -> LayoutReference {
-    text.parse().expect("a layout")
+fn reference(text: &str) -> LayoutPath {
+    let reference: LayoutReference = text.parse().expect("a layout");
+    reference.layout
 }
 
 fn tag(text: &str) -> Tag {
@@ -94,7 +95,8 @@ async fn what_skopeo_wrote_is_read_and_what_is_written_skopeo_reads() {
             .await
             .expect("their layout");
         let from = Arc::new(from);
-        let default = from.select(&reference(&place)).await.expect("one image");
+        let meant: LayoutReference = place.parse().expect("a layout");
+        let default = from.select(&meant).await.expect("one image");
 
         for (kind, file) in [("oci", "ours"), ("oci-archive", "ours.tar")] {
             let ours = format!("{kind}:{}", home.arg(file));

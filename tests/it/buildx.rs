@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use polyarch::plan::{Node, OnDuplicate, Options, Place, Source, plan};
-use polyarch::spec::{Descriptor, Digest, ImageConfig, Manifest, MediaType, Platform};
+use polyarch::plan::{Node, OnDuplicate, Options, Source, plan};
+use polyarch::spec::{Descriptor, Digest, ImageConfig, Manifest, MediaType, Platform, Repository};
 use serde::Deserialize;
 
 /// An image as the fixtures keep it.
@@ -54,7 +54,10 @@ impl Images {
         };
         Source {
             name: text.to_owned(),
-            place: Place::Repository("registry.example/o/app".parse().unwrap()),
+            location: "registry.example/o/app"
+                .parse::<Repository>()
+                .unwrap()
+                .into(),
             root,
             set_platform: None,
         }

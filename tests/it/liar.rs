@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, ready};
 use futures_util::{FutureExt, StreamExt, stream};
-use polyarch::content::{BlobStream, FailureKind, ManifestName, Store, StoreError};
 use polyarch::spec::{Descriptor, Digest, Manifest, Repository, Tag};
+use polyarch::store::{BlobStream, FailureKind, ManifestName, Store, StoreError};
 
 /// What arrives, in order.
 type Pieces = Vec<Result<Bytes, StoreError>>;

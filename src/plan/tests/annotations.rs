@@ -3,9 +3,9 @@
 use crate::hint::Hint;
 use crate::plan::fixture::*;
 use crate::plan::{
-    ManifestAnnotations, MediaTypeChoice, Options, Place, PlanError, Source, Style, Target, plan,
+    ManifestAnnotations, MediaTypeChoice, Options, PlanError, Source, Style, Target, plan,
 };
-use crate::spec::MediaType;
+use crate::spec::{LayoutKind, LayoutPath, Location, MediaType};
 
 fn rules(texts: &[&str]) -> Options {
     Options {
@@ -125,7 +125,10 @@ fn rules_that_change_nothing_leave_an_index_exact() {
     };
     let sources = two();
     let layout = Target {
-        place: Place::Layout("oci:out".to_owned()),
+        location: Location::Layout(LayoutPath {
+            kind: LayoutKind::Directory,
+            path: "out".into(),
+        }),
         tags: vec![],
     };
     let exact = plan(&sources[1..], &[layout], &options).unwrap();

@@ -238,7 +238,10 @@ fn check_transfers(plan: &Plan, sources: &[&Source]) {
     for target in &plan.targets {
         assert!(target.manifests.is_sorted_by_key(|transfer| transfer.stage));
         let mut there = HashSet::new();
-        for source in sources.iter().filter(|source| source.place == target.place) {
+        for source in sources
+            .iter()
+            .filter(|source| source.location.includes(&target.location))
+        {
             digests_of(&source.root, &mut there);
         }
         let before: HashSet<_> = plan
@@ -249,7 +252,7 @@ fn check_transfers(plan: &Plan, sources: &[&Source]) {
         let before: HashSet<_> = before.intersection(&there).copied().collect();
         for transfer in &target.manifests {
             assert!(!before.contains(&transfer.manifest.digest), "was there");
-            assert_ne!(transfer.from, target.place);
+            assert_ne!(transfer.from, target.location);
         }
         let manifests = target.manifests.iter().map(|it| &it.manifest.digest);
         let blobs = target.blobs.iter().map(|it| &it.blob.digest);

@@ -1,7 +1,7 @@
 //! Sources: flattening, merging, exact copies, what is refused.
 
 use crate::plan::fixture::*;
-use crate::plan::{Node, Options, Place, PlanError, Source, Style};
+use crate::plan::{Node, Options, PlanError, Source, SourceLocation, Style};
 use crate::spec::limits::MAX_INDEX_ENTRIES;
 use crate::spec::{Descriptor, MediaType};
 
@@ -191,7 +191,7 @@ fn a_descriptor_is_enough_and_what_it_leaves_open_comes_from_the_config() {
     let sources = [
         source("a", node),
         Source {
-            place: Place::Targets,
+            location: SourceLocation::EveryTarget,
             ..source("b", described)
         },
     ];

@@ -1,7 +1,10 @@
 //! What is moved for a plan, from where, in which order.
 
 use crate::plan::fixture::*;
-use crate::plan::{Node, Options, Place, Plan, PlanError, Source, Stage, Target, TargetPlan, plan};
+use crate::plan::{
+    Node, Options, Plan, PlanError, Source, SourceLocation, Stage, Target, TargetPlan, plan,
+};
+use crate::spec::{LayoutKind, LayoutPath, Location};
 
 fn shown(target: &TargetPlan) -> Vec<String> {
     let blob = |blob: &crate::plan::BlobTransfer| {
@@ -29,7 +32,7 @@ fn what_is_at_the_target_already_is_not_moved() {
         let mut node = Node::described(image("c", "").descriptor);
         node.descriptor.platform = Some(platform("linux/s390x"));
         Source {
-            place: Place::Targets,
+            location: SourceLocation::EveryTarget,
             ..source("c", node)
         }
     };
@@ -49,7 +52,7 @@ fn what_is_at_the_target_already_is_not_moved() {
         ["mount 12 ghcr.io/o/arm", "mount 11 ghcr.io/o/arm"]
     );
     assert_eq!(app.manifests.len(), 1);
-    assert_eq!(app.manifests[0].from, place("ghcr.io/o/arm"));
+    assert_eq!(app.manifests[0].from, location("ghcr.io/o/arm"));
 }
 
 #[test]
@@ -60,7 +63,10 @@ fn each_digest_is_moved_once_and_from_the_nearest_place() {
         source_at("docker.io/o/bb", image("bb", "linux/arm64")),
     ];
     let layout = Target {
-        place: Place::Layout("oci:out".to_owned()),
+        location: Location::Layout(LayoutPath {
+            kind: LayoutKind::Directory,
+            path: "out".into(),
+        }),
         tags: vec![],
     };
     let plan = to(

@@ -4,10 +4,10 @@ use http::{HeaderValue, StatusCode, header};
 
 use super::{AuthHeader, AuthMethod, Authorizer, State, TokenServer, header_of};
 use crate::auth::{Challenge, Credential, Realm, Scheme, Scope, parse_challenges};
-use crate::content::{FailureKind, StoreError};
 use crate::progress::Event;
 use crate::registry::call::{Answer, Call, Outcome};
 use crate::registry::registries::Access;
+use crate::store::{FailureKind, StoreError};
 
 /// How often one call may come back with something better to send: a challenge that is answered, a token that had
 /// ended, one with more scopes, another credential.
@@ -109,9 +109,14 @@ impl Authorizer {
         let base = self.host.base();
         let realm =
             Realm::check(challenge.realm().unwrap_or_default(), &base).map_err(|error| {
-                StoreError::new(FailureKind::Refused, call.doing.clone(), error.to_string()).hint(
-                    format!("{registry} names a token server that must not be shown credentials"),
+                StoreError::new(
+                    FailureKind::Refused,
+                    call.operation.clone(),
+                    error.to_string(),
                 )
+                .hint(format!(
+                    "{registry} names a token server that must not be shown credentials"
+                ))
             })?;
         let server = TokenServer(realm, challenge.service().map(str::to_owned));
         match self.fetch(state, server, Some(asked), call).await {

@@ -10,8 +10,8 @@ use std::{
 };
 
 use polyarch::{
-    content::{FailureKind, Store as _, StoreError},
     registry::Access,
+    store::{FailureKind, Store as _, StoreError},
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},

@@ -4,7 +4,7 @@ use super::shown_hints;
 use std::time::Duration;
 
 use base64::Engine as _;
-use polyarch::content::{FailureKind, Store as _, StoreError};
+use polyarch::store::{FailureKind, Store as _, StoreError};
 
 use super::room::{Builder, Client, manifest, soon, tag};
 use crate::support::{

@@ -1,6 +1,6 @@
 //! Blobs: whole and verified, or streamed, going on where a connection broke.
 
-use polyarch::content::{FailureKind, Store as _};
+use polyarch::store::{FailureKind, Store as _};
 
 use super::room::{Builder, Client, descriptor, read_all, soon};
 use crate::support::{

@@ -1,6 +1,6 @@
 //! certs.d: whom else to trust, and who we are, for one registry.
 
-use polyarch::content::{Store as _, StoreError};
+use polyarch::store::{Store as _, StoreError};
 
 use super::room::{Builder, Client, soon, tag};
 use crate::support::{

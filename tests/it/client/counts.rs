@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use polyarch::{content::Store as _, registry::RegistryRepository, spec::Tag};
+use polyarch::{registry::RegistryRepository, spec::Tag, store::Store as _};
 
 use super::room::{Builder, Client, manifest, soon, tag};
 use crate::support::{

@@ -6,9 +6,9 @@
 use std::time::Duration;
 
 use polyarch::{
-    content::{FailureKind, ManifestName, Store as _, StoreError},
     registry::Access,
     spec::MediaType,
+    store::{FailureKind, ManifestName, Store as _, StoreError},
 };
 
 use super::room::{Builder, Client, descriptor, manifest, read_all, soon, tag};

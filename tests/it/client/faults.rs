@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use polyarch::content::{FailureKind, Store, StoreError};
+use polyarch::store::{FailureKind, Store, StoreError};
 
 use super::room::{Builder, Client, descriptor, manifest, read_all, soon, tag};
 use crate::support::{

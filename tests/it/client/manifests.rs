@@ -2,7 +2,7 @@
 
 use super::shown_hints;
 use bytes::Bytes;
-use polyarch::content::{FailureKind, Store as _};
+use polyarch::store::{FailureKind, Store as _};
 
 use super::room::{Builder, Client, digest, manifest, soon, tag};
 use crate::support::{

@@ -1,5 +1,5 @@
 //! The registry client against the test registry, through the interface that the rest of the
-//! house sees: `content::Store`.
+//! house sees: `store::Store`.
 
 mod alerts;
 mod auth;
@@ -16,8 +16,8 @@ mod schemes;
 mod tags;
 mod uploads;
 
-use polyarch::content::StoreError;
 use polyarch::report::Wording;
+use polyarch::store::StoreError;
 
 /// The hints of an error as a command line shows them.
 fn shown_hints(error: &StoreError) -> String {

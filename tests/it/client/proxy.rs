@@ -6,8 +6,8 @@ use std::{
 };
 
 use polyarch::{
-    content::{FailureKind, Store as _},
     registry::Access,
+    store::{FailureKind, Store as _},
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional},

@@ -1,6 +1,6 @@
 //! What refers to a manifest: by the API, by the fallback tag where there is none.
 
-use polyarch::content::{FailureKind, Store as _};
+use polyarch::store::{FailureKind, Store as _};
 
 use super::room::{Client, manifest};
 use crate::support::{

@@ -10,11 +10,11 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use polyarch::{
     auth::Keychain,
-    content::{ManifestName, Store, StoreError},
     environment::Environment,
     progress::{Event, Observer},
     registry::{Access, Insecure, Registries, RegistryRepository, RegistrySettings},
     spec::{Descriptor, Digest, Manifest, MediaType, Repository},
+    store::{ManifestName, Store, StoreError},
     transport::{Proxies, Timeouts, TlsProfile, Transport, TransportSettings},
 };
 use tempfile::TempDir;

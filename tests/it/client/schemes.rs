@@ -2,8 +2,8 @@
 //! clear unless the user says so.
 
 use super::shown_hints;
-use polyarch::content::{FailureKind, Store as _};
 use polyarch::registry::Access;
+use polyarch::store::{FailureKind, Store as _};
 
 use super::room::{Builder, soon, tag};
 use crate::support::{
@@ -18,7 +18,7 @@ async fn registry(scheme: Scheme) -> Registry {
 }
 
 /// What a read ends with.
-async fn read(registry: &Registry, builder: Builder) -> Result<(), polyarch::content::StoreError> {
+async fn read(registry: &Registry, builder: Builder) -> Result<(), polyarch::store::StoreError> {
     let client = builder.build();
     let store = client.pull(registry, "a").await;
     soon(store.manifest(&tag("t"))).await.map(drop)

@@ -1,7 +1,7 @@
 //! One manifest under tags: all at once, in one request where the registry takes that.
 
 use super::shown_hints;
-use polyarch::{content::Store, spec::Tag};
+use polyarch::{spec::Tag, store::Store};
 
 use super::room::{Client, manifest};
 use crate::support::{

@@ -8,8 +8,8 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use polyarch::{
-    content::{FailureKind, Store, StoreError},
     spec::Descriptor,
+    store::{FailureKind, Store, StoreError},
 };
 
 use super::room::{Builder, Client, descriptor, soon};
@@ -281,7 +281,7 @@ async fn a_damaged_source_is_never_completed() {
             copying.source.rule(corrupt);
             let error = copying.fails(&registry).await;
             assert_eq!(error.kind, FailureKind::Refused, "{error}");
-            assert!(error.doing.contains("src"), "{error}");
+            assert!(error.operation.to_string().contains("src"), "{error}");
             copying.source.clear_rules();
             // A descriptor that promises more, or less.
             for lie in [size as u64 + 1, size as u64 - 1] {

@@ -11,9 +11,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use polyarch::content::{FailureKind, ManifestName, Store, StoreError};
-use polyarch::layout::{Layout, LayoutReference};
-use polyarch::spec::{Algorithm, Descriptor, Digest, Manifest, MediaType, Tag};
+use polyarch::layout::Layout;
+use polyarch::spec::{
+    Algorithm, Descriptor, Digest, LayoutPath, LayoutReference, Manifest, MediaType, Tag,
+};
+use polyarch::store::{FailureKind, ManifestName, Store, StoreError};
 use tempfile::TempDir;
 
 use crate::liar::Liar;
@@ -25,12 +27,17 @@ fn tag(text: &str) -> Tag {
     text.parse().unwrap()
 }
 
-fn reference(kind: &str, path: &Path) -> LayoutReference {
-    format!("{kind}:{}", path.display()).parse().unwrap()
+fn reference(kind: &str, path: &Path) -> LayoutPath {
+    let text = format!("{kind}:{}", path.display());
+    text.parse::<LayoutReference>().unwrap().layout
 }
 
-fn directory(path: &Path) -> LayoutReference {
+fn directory(path: &Path) -> LayoutPath {
     reference("oci", path)
+}
+
+fn only_image(path: &Path) -> LayoutReference {
+    format!("oci:{}", path.display()).parse().unwrap()
 }
 
 fn blob_path(root: &Path, digest: &Digest) -> PathBuf {

@@ -19,7 +19,7 @@ async fn platforms_listed_in_index_json_are_one_image() {
         on(&other, "linux/amd64"),
     );
     fs::write(dir.path().join("index.json"), &index).unwrap();
-    let name = layout.select(&directory(dir.path())).await.unwrap();
+    let name = layout.select(&only_image(dir.path())).await.unwrap();
     assert_eq!(name, ManifestName::Digest(Digest::sha256(index.as_bytes())));
     let whole = layout.manifest(&name).await.unwrap();
     assert_eq!(whole.bytes, index);

@@ -5,12 +5,19 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use crate::spec::{Digest, Tag};
+use super::{Digest, Tag};
 
 const DIRECTORY: &str = "oci:";
 const ARCHIVE: &str = "oci-archive:";
 
-/// An OCI image layout on disk, and what is meant in it.
+/// An OCI image layout on disk: `oci:./build`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LayoutPath {
+    pub kind: LayoutKind,
+    pub path: PathBuf,
+}
+
+/// An OCI image layout on disk, and the manifest that is meant in it.
 ///
 /// The path ends at the **last** colon if a valid tag follows it; otherwise every colon belongs to
 /// the path. (skopeo and buildah end it at the first, so that no path of theirs has a colon: what
@@ -19,10 +26,7 @@ const ARCHIVE: &str = "oci-archive:";
 /// part looks like a tag is written with a tag or digest behind it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LayoutReference {
-    /// Directory or tar archive.
-    pub kind: LayoutKind,
-    /// Where it is.
-    pub path: PathBuf,
+    pub layout: LayoutPath,
     /// The name in `index.json`.
     pub tag: Option<Tag>,
     /// The digest of a manifest in the layout.
@@ -64,17 +68,6 @@ impl LayoutReference {
     pub fn is_meant_by(text: &str) -> bool {
         text.starts_with(DIRECTORY) || text.starts_with(ARCHIVE)
     }
-
-    /// The layout without what is meant in it: `oci:./build`.
-    #[must_use]
-    pub fn place(&self) -> Self {
-        Self {
-            kind: self.kind,
-            path: self.path.clone(),
-            tag: None,
-            digest: None,
-        }
-    }
 }
 
 impl FromStr for LayoutReference {
@@ -106,8 +99,10 @@ impl FromStr for LayoutReference {
             return Err(LayoutReferenceError::NoPath(shown()));
         }
         Ok(Self {
-            kind,
-            path: PathBuf::from(path),
+            layout: LayoutPath {
+                kind,
+                path: PathBuf::from(path),
+            },
             tag,
             digest,
         })
@@ -120,13 +115,19 @@ fn split_parsed<T: FromStr>(text: &str, separator: char) -> Option<(&str, T)> {
     Some((before, after.parse().ok()?))
 }
 
-impl fmt::Display for LayoutReference {
+impl fmt::Display for LayoutPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let prefix = match self.kind {
             LayoutKind::Directory => DIRECTORY,
             LayoutKind::Archive => ARCHIVE,
         };
-        write!(f, "{prefix}{}", self.path.display())?;
+        write!(f, "{prefix}{}", self.path.display())
+    }
+}
+
+impl fmt::Display for LayoutReference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.layout.fmt(f)?;
         if let Some(tag) = &self.tag {
             write!(f, ":{tag}")?;
         }
@@ -158,7 +159,7 @@ mod tests {
             (by_digest.as_str(), "a@b.tar", None, true),
         ] {
             let reference: LayoutReference = text.parse().unwrap();
-            assert_eq!(reference.path, PathBuf::from(path), "{text}");
+            assert_eq!(reference.layout.path, PathBuf::from(path), "{text}");
             assert_eq!(reference.tag.as_ref().map(Tag::as_str), tag, "{text}");
             assert_eq!(reference.digest.is_some(), has_digest, "{text}");
             assert_eq!(reference.to_string(), text);
