@@ -38,15 +38,12 @@ pub(crate) fn try_run(scene: &Scene, program: &Path, words: &[String]) -> Result
     let own = std::env::current_exe().expect("this program");
     let mut all = vec![FLAG.to_owned(), program.display().to_string()];
     all.extend_from_slice(words);
-    let output = scene
-        .command(&own, &all)
-        .output()
-        .expect("this program runs");
-    if output.status.success() {
-        let said = serde_json::from_slice(&output.stdout);
-        return Ok(said.expect("what the second process says"));
+    let output = scene.polyarch().program(&own).args(&all).run();
+    if output.code == 0 {
+        let used = serde_json::from_str(&output.stdout);
+        return Ok(used.expect("the report of the second process"));
     }
-    Err(String::from_utf8_lossy(&output.stderr).into_owned())
+    Err(output.stderr)
 }
 
 /// The second process: runs a program and says what it cost.

@@ -10,9 +10,10 @@ use crate::{
     child::{self, Used, find, median},
     output,
     support::{
+        job::{JOB, Login, PLATFORMS, load, scene_of},
         proxy::Proxy,
         registry::{Accounts, Bearer, Registry, Scheme, Site},
-        scene::{JOB, Login, PLATFORMS, Scene, load},
+        scene::Scene,
     },
 };
 
@@ -180,8 +181,8 @@ fn scene(login: Login, proxy: &Proxy) -> Scene {
             builder.bearer(Bearer::new(accounts()).at(site))
         }
     };
-    let mut scene = Scene::of(vec![builder.start_in_background()]);
-    scene.set("HTTPS_PROXY", proxy.url());
+    let mut scene = scene_of([builder]);
+    scene.set("HTTPS_PROXY", &proxy.url());
     scene.set("DOCKER_CLI_HINTS", "false");
     load(scene.registry(), "a");
     scene

@@ -203,7 +203,7 @@ pub(crate) fn run() {
 fn fill(server: &Server, image: &Image) {
     let origin = Registry::builder().start_in_background();
     image.load(&origin, "big/app", "1");
-    let scene = Scene::of(Vec::new());
+    let scene = Scene::of([]);
     let words = [
         "copy".to_owned(),
         "--no-verify".to_owned(),
@@ -216,7 +216,7 @@ fn fill(server: &Server, image: &Image) {
 /// One copy into an empty registry.
 fn copy(registry: &Path, from: &Server, program: &Path, line: &str) -> Used {
     let to = Server::start(registry);
-    let scene = Scene::of(Vec::new());
+    let scene = Scene::of([]);
     let plain = |server: &Server| {
         let host = server.address.to_string();
         (

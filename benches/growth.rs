@@ -10,8 +10,9 @@ use crate::{
     output,
     support::{
         image::Image,
+        job::{self, JOB, Login, PLATFORMS},
         registry::Scheme,
-        scene::{JOB, Login, PLATFORMS, Scene},
+        scene::Scene,
     },
 };
 
@@ -77,7 +78,7 @@ fn point(what: &'static str, count: usize, (scene, line): (Scene, String)) -> Po
 }
 
 fn scene() -> Scene {
-    Scene::new(Scheme::TlsHttp2, Login::None)
+    job::scene(Scheme::TlsHttp2, Login::None)
 }
 
 /// One index of so many images. Each has a platform of its own.

@@ -14,8 +14,11 @@ use crate::{
     child::{self, Used, median},
     output,
     support::{
+        job::{
+            JOB, Login, builder, job_with_descriptors, job_with_platforms, load, scene, scene_of,
+        },
         registry::Scheme,
-        scene::{JOB, Login, Scene, builder, job_with_descriptors, job_with_platforms, load},
+        scene::Scene,
     },
 };
 
@@ -57,7 +60,7 @@ struct Results {
 }
 
 fn one(scheme: Scheme, login: Login) -> Scene {
-    let scene = Scene::new(scheme, login);
+    let scene = scene(scheme, login);
     scene.load("a");
     scene
 }
@@ -95,8 +98,8 @@ fn other_repository(_: &Scene, run: usize) -> Vec<String> {
 }
 
 fn two_registries() -> Scene {
-    let start = || builder(Scheme::TlsHttp2, Login::None).start_in_background();
-    let scene = Scene::of(vec![start(), start()]);
+    let registry = || builder(Scheme::TlsHttp2, Login::None);
+    let scene = scene_of([registry(), registry()]);
     for registry in &scene.registries {
         load(registry, "a");
     }
@@ -112,7 +115,7 @@ fn three_tags_each(scene: &Scene, _: usize) -> Vec<String> {
 
 fn with_tag_parameters() -> Scene {
     let registry = builder(Scheme::TlsHttp2, Login::None).tag_parameters();
-    let scene = Scene::of(vec![registry.start_in_background()]);
+    let scene = scene_of([registry]);
     scene.load("a");
     scene
 }
@@ -134,7 +137,7 @@ fn variants() -> Vec<Variant> {
     let basic = || one(Scheme::TlsHttp2, Login::Basic);
     let bearer = || one(Scheme::TlsHttp2, Login::Bearer);
     let well_known = || {
-        let scene = Scene::well_known(Scheme::TlsHttp2);
+        let scene = job::well_known(Scheme::TlsHttp2);
         scene.load("a");
         scene
     };
@@ -207,7 +210,7 @@ pub(crate) fn run() {
         ],
         &shown.collect::<Vec<_>>(),
     );
-    let scene = Scene::of(Vec::new());
+    let scene = Scene::of([]);
     let version = ["--version".to_owned()];
     let starts: Vec<Used> = (0..31)
         .map(|_| child::run(&scene, binary(), &version))

@@ -1,19 +1,22 @@
-//! What the tests, end-to-end tests and benches share: a registry in process
-//! that can be told to misbehave, and builders of small images to put into it.
+//! Shared by tests, end-to-end tests and benchmarks: a registry in process with scripted faults, builders of small
+//! images for it, and the harness that runs the binary.
 //!
-//! It depends on nothing of polyarch, so that a mistake there cannot hide here.
-//! `README.md` beside this file shows how to use it.
+//! It uses nothing of the library, so that an error there cannot hide here. `README.md` in this directory shows how
+//! to use it.
 
-// Each test binary and bench includes this module and uses its own part of it;
-// `pub` says what is meant for them, although no crate can ever depend on it.
+// Each test binary and benchmark includes this module and uses a part of it.
 #![allow(dead_code, unreachable_pub, unused_imports)]
 
 pub mod digest;
 pub mod gzip;
 pub mod image;
+pub mod job;
+pub mod names;
+pub mod polyarch;
 pub mod proxy;
 pub mod registry;
 pub mod scene;
 pub mod secrets;
 
 pub use registry::Registry;
+pub use scene::Scene;

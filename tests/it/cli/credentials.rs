@@ -1,8 +1,7 @@
-//! No credentials, wrong ones, and good ones without permission: three different errors, each of which helps.
-//! And no secret anywhere.
+//! Missing, wrong and insufficient credentials: three different errors, and no secret in any output.
 
-use super::bench::Bench;
 use crate::support::{
+    Scene,
     image::Image,
     registry::{Accounts, Bearer, Builder, Registry},
 };
@@ -16,180 +15,323 @@ fn accounts() -> Accounts {
         .grant("guest", "team/*", "pull")
 }
 
-/// Both ways in which registries ask.
-fn doors() -> [Builder; 2] {
-    let bearer = Bearer::new(accounts());
-    [
-        Registry::builder().basic(accounts()),
-        Registry::builder().bearer(bearer),
-    ]
+fn basic() -> Builder {
+    Registry::builder().basic(accounts())
 }
 
-fn bench(door: Builder) -> Bench {
-    let bench = Bench::with(door);
-    Image::new("linux/amd64").load(&bench.registry, "team/app", "a");
-    bench
+fn bearer() -> Builder {
+    Registry::builder().bearer(Bearer::new(accounts()))
+}
+
+fn scene(registry: Builder) -> Scene {
+    let scene = Scene::with(registry);
+    Image::new("linux/amd64").load(scene.registry(), "team/app", "a");
+    scene
+}
+
+/// The outputs of a create without credentials, of one with a wrong password, and of a push by a user who may only
+/// pull.
+fn failures(scene: &mut Scene) -> String {
+    let mut outputs = vec![scene.run(CREATE)];
+    scene.log_in("ci", "mistaken");
+    outputs.push(scene.run(CREATE));
+    scene.log_in("guest", "pa55word");
+    scene.ok(CREATE);
+    let before = scene.registry().snapshot();
+    outputs.push(scene.run("push HOST/team/app:1"));
+    assert_eq!(scene.registry().snapshot(), before);
+    scene.log_in("ci", "s3cr3t");
+    scene.ok("push HOST/team/app:1");
+    let outputs: Vec<String> = outputs.iter().map(ToString::to_string).collect();
+    outputs.join("\n")
 }
 
 #[test]
-fn missing_wrong_and_weak_credentials_read_differently() {
-    for door in doors() {
-        let mut bench = bench(door);
-        let missing = bench.fails(3, CREATE);
-        for words in [
-            "no credentials for HOST were found",
-            "docker login HOST",
-            "POLYARCH_USERNAME",
-            "polyarch auth",
-        ] {
-            assert!(missing.contains(words), "{words}: {missing}");
-        }
+fn basic_credentials_fail_in_three_different_ways() {
+    insta::assert_snapshot!(failures(&mut scene(basic())), @r#"
+    exit code: 3
+    ----- stderr -----
+    error: failed to read HOST/team/app:a: not logged in: HOST answered 401 Unauthorized (UNAUTHORIZED: authentication required)
+     hint: no credentials for HOST were found
+     hint: log in (`docker login HOST`), or set POLYARCH_REGISTRY=HOST, POLYARCH_USERNAME and POLYARCH_PASSWORD
+     hint: `polyarch auth REF` shows every place where credentials are looked for
 
-        bench.log_in("ci", "mistaken");
-        let wrong = bench.fails(3, CREATE);
-        for words in [
-            "did not accept the credentials",
-            "POLYARCH_USERNAME and POLYARCH_PASSWORD",
-            "not expired?",
-        ] {
-            assert!(wrong.contains(words), "{words}: {wrong}");
-        }
-        assert!(!wrong.contains("mistaken"), "{wrong}");
+    exit code: 3
+    ----- stderr -----
+    error: failed to read HOST/team/app:a: wrong credentials: HOST answered 401 Unauthorized (UNAUTHORIZED: authentication required)
+     hint: HOST did not accept the credentials of "ci" from POLYARCH_USERNAME and POLYARCH_PASSWORD: is the password or token right, and not expired?
+     hint: `polyarch auth REF` shows every place where credentials are looked for
 
-        bench.log_in("guest", "pa55word");
-        assert_eq!(bench.ok(CREATE), "Created manifest list HOST/team/app:1\n");
-        let before = bench.registry.snapshot();
-        let weak = bench.fails(3, "push HOST/team/app:1");
-        for words in [
-            "valid, but they lack",
-            "\"guest\"",
-            "team/app",
-            "no tag was changed",
-        ] {
-            assert!(weak.contains(words), "{words}: {weak}");
-        }
-        assert_eq!(bench.registry.snapshot(), before);
+    exit code: 3
+    ----- stderr -----
+    error: failed to push HOST/team/app:1: not allowed: HOST answered 403 Forbidden (DENIED: requested access to the resource is denied)
+     hint: the credentials of "guest" from POLYARCH_USERNAME and POLYARCH_PASSWORD are valid but not allowed repository:team/app:pull,push
+     hint: no tag was changed
+    "#);
+}
 
-        bench.log_in("ci", "s3cr3t");
-        bench.ok("push HOST/team/app:1");
+#[test]
+fn bearer_credentials_fail_in_three_different_ways() {
+    insta::assert_snapshot!(failures(&mut scene(bearer())), @r#"
+    exit code: 3
+    ----- stderr -----
+    error: failed to read HOST/team/app:a: not logged in: HOST answered 401 Unauthorized (UNAUTHORIZED: authentication required)
+     hint: no credentials for HOST were found
+     hint: log in (`docker login HOST`), or set POLYARCH_REGISTRY=HOST, POLYARCH_USERNAME and POLYARCH_PASSWORD
+     hint: `polyarch auth REF` shows every place where credentials are looked for
+
+    exit code: 3
+    ----- stderr -----
+    error: failed to read HOST/team/app:a (getting a token from 127.0.0.1): wrong credentials: 127.0.0.1 answered 401
+     hint: HOST did not accept the credentials of "ci" from POLYARCH_USERNAME and POLYARCH_PASSWORD: is the password or token right, and not expired?
+     hint: `polyarch auth REF` shows every place where credentials are looked for
+
+    exit code: 3
+    ----- stderr -----
+    error: failed to push HOST/team/app:1: not allowed: HOST answered 401 Unauthorized (UNAUTHORIZED: authentication required)
+     hint: the credentials of "guest" from POLYARCH_USERNAME and POLYARCH_PASSWORD are valid but not allowed repository:team/app:pull,push
+     hint: no tag was changed
+    "#);
+}
+
+#[test]
+fn search_for_credentials_is_shown_without_secrets() {
+    let mut scene = scene(basic());
+    insta::assert_snapshot!(scene.ok("auth HOST/team/app"), @"
+    Credentials for HOST/team/app (pull, push), in the order of the search:
+
+       1. POLYARCH_* and PLUGIN_* variables
+            - nothing for this registry
+       2. REGISTRY_AUTH_FILE
+            - not set
+       3. DOCKER_AUTH_CONFIG
+            - not set
+       3. HOME/.docker/buildx/config
+            - nothing for this registry
+       4. HOME/.docker/config.json
+            - no such file
+       5. $XDG_RUNTIME_DIR/containers/auth.json
+            - XDG_RUNTIME_DIR is not set
+       5. HOME/.config/containers/auth.json
+            - no such file
+       6. GITHUB_TOKEN (for ghcr.io)
+            - not for this registry
+       6. CI_REGISTRY_USER, CI_REGISTRY_PASSWORD, CI_JOB_TOKEN (for CI_REGISTRY)
+            - not for this registry
+       6. DOCKERHUB_USERNAME, DOCKERHUB_TOKEN (for docker.io)
+            - not for this registry
+       6. DOCKER_USERNAME, DOCKER_PASSWORD (for docker.io)
+            - not for this registry
+    => 7. anonymous access
+            always possible
+
+    Used: anonymous access
+    ");
+    scene.log_in("ci", "s3cr3t");
+    insta::assert_snapshot!(scene.ok("auth HOST/team/app"), @r#"
+    Credentials for HOST/team/app (pull, push), in the order of the search:
+
+    => 1. POLYARCH_* and PLUGIN_* variables
+            password of "ci", from POLYARCH_USERNAME and POLYARCH_PASSWORD
+       2. REGISTRY_AUTH_FILE
+            - not set
+       3. DOCKER_AUTH_CONFIG
+            - not set
+       3. HOME/.docker/buildx/config
+            - nothing for this registry
+       4. HOME/.docker/config.json
+            - no such file
+       5. $XDG_RUNTIME_DIR/containers/auth.json
+            - XDG_RUNTIME_DIR is not set
+       5. HOME/.config/containers/auth.json
+            - no such file
+       6. GITHUB_TOKEN (for ghcr.io)
+            - not for this registry
+       6. CI_REGISTRY_USER, CI_REGISTRY_PASSWORD, CI_JOB_TOKEN (for CI_REGISTRY)
+            - not for this registry
+       6. DOCKERHUB_USERNAME, DOCKERHUB_TOKEN (for docker.io)
+            - not for this registry
+       6. DOCKER_USERNAME, DOCKER_PASSWORD (for docker.io)
+            - not for this registry
+       7. anonymous access
+            always possible
+
+    Used: POLYARCH_* and PLUGIN_* variables
+    "#);
+    insta::assert_snapshot!(scene.ok("auth --format json --for pull HOST/team/app"), @r#"
+    {
+      "registry": "HOST",
+      "repository": "team/app",
+      "actions": [
+        "pull"
+      ],
+      "steps": [
+        {
+          "step": 1,
+          "place": "POLYARCH_* and PLUGIN_* variables",
+          "used": true,
+          "result": "found",
+          "kind": "password",
+          "username": "ci",
+          "origin": "POLYARCH_USERNAME and POLYARCH_PASSWORD"
+        },
+        {
+          "step": 2,
+          "place": "REGISTRY_AUTH_FILE",
+          "used": false,
+          "result": "nothing",
+          "reason": "not set"
+        },
+        {
+          "step": 3,
+          "place": "DOCKER_AUTH_CONFIG",
+          "used": false,
+          "result": "nothing",
+          "reason": "not set"
+        },
+        {
+          "step": 3,
+          "place": "HOME/.docker/buildx/config",
+          "used": false,
+          "result": "nothing",
+          "reason": "nothing for this registry"
+        },
+        {
+          "step": 4,
+          "place": "HOME/.docker/config.json",
+          "used": false,
+          "result": "nothing",
+          "reason": "no such file"
+        },
+        {
+          "step": 5,
+          "place": "$XDG_RUNTIME_DIR/containers/auth.json",
+          "used": false,
+          "result": "nothing",
+          "reason": "XDG_RUNTIME_DIR is not set"
+        },
+        {
+          "step": 5,
+          "place": "HOME/.config/containers/auth.json",
+          "used": false,
+          "result": "nothing",
+          "reason": "no such file"
+        },
+        {
+          "step": 6,
+          "place": "GITHUB_TOKEN (for ghcr.io)",
+          "used": false,
+          "result": "nothing",
+          "reason": "not for this registry"
+        },
+        {
+          "step": 6,
+          "place": "CI_REGISTRY_USER, CI_REGISTRY_PASSWORD, CI_JOB_TOKEN (for CI_REGISTRY)",
+          "used": false,
+          "result": "nothing",
+          "reason": "not for this registry"
+        },
+        {
+          "step": 6,
+          "place": "DOCKERHUB_USERNAME, DOCKERHUB_TOKEN (for docker.io)",
+          "used": false,
+          "result": "nothing",
+          "reason": "not for this registry"
+        },
+        {
+          "step": 6,
+          "place": "DOCKER_USERNAME, DOCKER_PASSWORD (for docker.io)",
+          "used": false,
+          "result": "nothing",
+          "reason": "not for this registry"
+        },
+        {
+          "step": 7,
+          "place": "anonymous access",
+          "used": false,
+          "result": "found",
+          "kind": "anonymous",
+          "username": null,
+          "origin": "nowhere (anonymous access)"
+        }
+      ]
     }
+    "#);
 }
 
 #[test]
-fn the_search_is_told_and_the_secret_is_not() {
-    let [door, _] = doors();
-    let mut bench = bench(door);
-    let text = bench.ok("auth HOST/team/app");
-    assert!(text.contains("Used: anonymous access"), "{text}");
-    bench.log_in("ci", "s3cr3t");
-    let text = bench.ok("auth HOST/team/app");
-    assert!(
-        text.starts_with(
-            "Credentials for HOST/team/app (pull, push), in the order of the search:\n"
-        )
-    );
-    assert!(
-        text.contains("=> 1. POLYARCH_* and PLUGIN_* variables\n        password of \"ci\""),
-        "{text}"
-    );
-    assert!(
-        text.ends_with("Used: POLYARCH_* and PLUGIN_* variables\n"),
-        "{text}"
-    );
-    let json: serde_json::Value =
-        serde_json::from_str(&bench.ok("auth --format json --for pull HOST/team/app"))
-            .expect("JSON");
-    assert_eq!(json["actions"], serde_json::json!(["pull"]));
-    assert_eq!(json["steps"][0]["used"], true);
-}
-
-#[test]
-fn debugging_shows_requests_and_no_secret() {
-    for door in doors() {
-        let mut bench = bench(door);
-        bench.log_in("ci", "s3cr3t");
-        for line in [
-            CREATE,
-            "push HOST/team/app:1",
-            "inspect -v HOST/team/app:1",
-            "auth HOST/team/app",
+fn debug_output_shows_requests_and_no_secret() {
+    for registry in [basic(), bearer()] {
+        let mut scene = scene(registry);
+        scene.log_in("ci", "s3cr3t");
+        for (line, request) in [
+            (CREATE, "debug: GET http://HOST/v2/team/app/manifests/"),
+            (
+                "push HOST/team/app:1",
+                "debug: PUT http://HOST/v2/team/app/manifests/1",
+            ),
+            ("inspect -v HOST/team/app:1", ""),
+            ("auth HOST/team/app", ""),
         ] {
-            let said = bench.run(&format!("--debug {line}"));
-            assert_eq!(said.code, 0, "{}", said.stderr);
-            let asked = said
-                .stderr
-                .contains("debug: GET http://HOST/v2/team/app/manifests/")
-                || said
-                    .stderr
-                    .contains("debug: PUT http://HOST/v2/team/app/manifests/1");
-            assert!(
-                asked || line.starts_with("auth") || line.starts_with("inspect"),
-                "{}",
-                said.stderr
-            );
-            let all = said.stdout + &said.stderr;
+            let output = scene.run(&format!("--debug {line}")).ok();
+            assert!(output.stderr.contains(request), "{output}");
+            let all = output.to_string();
             // "ci:s3cr3t" in base64, too.
             for secret in ["s3cr3t", "Y2k6czNjcjN0"] {
                 assert!(!all.contains(secret), "{line}: {all}");
             }
-            for token in bench.registry.issued_tokens() {
+            for token in scene.registry().issued_tokens() {
                 assert!(!all.contains(&token), "{line}: {all}");
             }
         }
     }
 }
 
-/// What every run of these tests is searched at: see `support::secrets`.
+/// The search of `support::secrets` relies on it in every run.
 #[test]
-fn a_variable_is_as_good_as_the_option() {
-    let [door, _] = doors();
-    let mut bench = bench(door);
-    bench.log_in("ci", "s3cr3t");
-    bench.set("POLYARCH_DEBUG", "true");
-    let said = bench.run(CREATE);
-    assert_eq!(said.code, 0, "{}", said.stderr);
+fn debug_output_can_be_requested_by_a_variable() {
+    let mut scene = scene(basic());
+    scene.log_in("ci", "s3cr3t");
+    scene.set("POLYARCH_DEBUG", "true");
+    let output = scene.run(CREATE).ok();
     assert!(
-        said.stderr.contains("debug: GET http://HOST/v2/"),
-        "{}",
-        said.stderr
+        output.stderr.contains("debug: GET http://HOST/v2/"),
+        "{output}"
     );
 }
 
-/// Every way of being told something, at its loudest, whether the run succeeds or not.
+/// All forms of output, with all debug output, of runs that succeed and of runs that fail.
 #[test]
 fn no_output_of_any_kind_shows_a_secret() {
-    for door in doors() {
-        let mut bench = bench(door);
-        bench.set("GITHUB_OUTPUT", &bench.path("output").display().to_string());
-        bench.set(
-            "GITHUB_STEP_SUMMARY",
-            &bench.path("summary").display().to_string(),
-        );
-        let mut kept = vec!["output", "summary"];
+    for registry in [basic(), bearer()] {
+        let mut scene = scene(registry);
+        scene.set("GITHUB_OUTPUT", "HOME/output");
+        scene.set("GITHUB_STEP_SUMMARY", "HOME/summary");
+        let mut files = vec!["output", "summary"];
         for password in ["s3cr3t", "m1staken"] {
-            bench.log_in("ci", password);
+            scene.log_in("ci", password);
             for progress in ["plain", "json", "none", "tty"] {
                 for output in ["text", "json"] {
-                    let said = bench.run(&format!(
+                    let output = scene.run(&format!(
                         "--debug publish -t HOST/team/app:2 HOST/team/app:a --progress {progress} --output {output} \
                          --metadata-file HOME/metadata --dotenv HOME/dotenv"
                     ));
                     let succeeds = password == "s3cr3t";
-                    assert_eq!(said.code == 0, succeeds, "{}", said.stderr);
-                    let mut all = said.stdout + &said.stderr;
-                    for file in &kept {
-                        all += &std::fs::read_to_string(bench.path(file)).unwrap_or_default();
+                    assert_eq!(output.code == 0, succeeds, "{output}");
+                    let mut all = output.to_string();
+                    for file in &files {
+                        all += &std::fs::read_to_string(scene.path(file)).unwrap_or_default();
                     }
                     let base64 = ["Y2k6czNjcjN0", "Y2k6bTFzdGFrZW4"];
                     for secret in [password].iter().chain(&base64) {
                         assert!(!all.contains(secret), "{secret}: {all}");
                     }
-                    for token in bench.registry.issued_tokens() {
+                    for token in scene.registry().issued_tokens() {
                         assert!(!all.contains(&token), "{all}");
                     }
                 }
             }
-            kept = vec!["output", "summary", "metadata", "dotenv"];
+            files = vec!["output", "summary", "metadata", "dotenv"];
         }
     }
 }

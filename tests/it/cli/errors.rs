@@ -1,220 +1,334 @@
-//! What goes wrong every day: the exit code, the words, and that nothing has changed.
+//! Everyday errors: exit code, message, and that nothing was changed.
 
-use super::bench::Bench;
-use crate::support::{image::Image, registry::closed_address};
+use crate::support::{
+    Scene,
+    image::{Image, media},
+    registry::closed_address,
+};
 
-fn bench() -> Bench {
-    let bench = Bench::new();
+fn scene() -> Scene {
+    let scene = Scene::new();
     for (tag, platform) in [("a", "linux/amd64"), ("b", "linux/arm64/v8")] {
-        Image::new(platform).load(&bench.registry, "app", tag);
+        Image::new(platform).load(scene.registry(), "app", tag);
     }
-    bench
+    scene
 }
 
 #[test]
-fn what_is_not_there() {
-    let bench = bench();
-    let error = bench.fails(4, "create HOST/app:1 HOST/app:a HOST/app:none");
-    assert_eq!(
-        error,
-        "error: no such manifest: HOST/app:none: failed to read HOST/app:none: HOST answered 404 Not Found \
-         (MANIFEST_UNKNOWN: manifest unknown)\n"
-    );
-    assert!(bench.drafts().is_empty());
-    for (code, line, expected) in [
-        (
-            4,
-            "inspect HOST/app:none",
-            "no such manifest: HOST/app:none",
-        ),
-        (
-            4,
-            "inspect HOST/nowhere:1",
-            "no such manifest: HOST/nowhere:1",
-        ),
-        (
-            4,
-            "inspect HOST/app:1 HOST/app:a",
-            "No such manifest: HOST/app:a",
-        ),
-        (
-            1,
-            "push HOST/app:1",
-            "No such manifest: HOST/app:1\n hint: create it first: polyarch create HOST/app:1 MANIFEST...",
-        ),
-        (
-            1,
-            "annotate HOST/app:1 HOST/app:a",
-            "manifest for image HOST/app:a does not exist in HOST/app:1",
-        ),
-        (
-            1,
-            "annotate HOST/app:1 --annotation a=b",
-            "No such manifest: HOST/app:1",
-        ),
-        (1, "rm HOST/app:1", "No such manifest: HOST/app:1"),
-    ] {
-        let error = bench.fails(code, line);
-        assert!(
-            error.starts_with(&format!("error: {expected}")),
-            "{line}: {error}"
-        );
-    }
+fn missing_manifests_and_lists_are_named() {
+    let scene = scene();
+    insta::assert_snapshot!(scene.transcript([
+        "create HOST/app:1 HOST/app:a HOST/app:none",
+        "inspect HOST/app:none",
+        "inspect HOST/nowhere:1",
+        "inspect HOST/app:1 HOST/app:a",
+        "push HOST/app:1",
+        "annotate HOST/app:1 HOST/app:a",
+        "annotate HOST/app:1 --annotation a=b",
+        "rm HOST/app:1",
+    ]), @"
+    $ polyarch create HOST/app:1 HOST/app:a HOST/app:none
+    exit code: 4
+    ----- stderr -----
+    error: no such manifest: HOST/app:none: failed to read HOST/app:none: HOST answered 404 Not Found (MANIFEST_UNKNOWN: manifest unknown)
+
+    $ polyarch inspect HOST/app:none
+    exit code: 4
+    ----- stderr -----
+    error: no such manifest: HOST/app:none: failed to read HOST/app:none: HOST answered 404 Not Found (MANIFEST_UNKNOWN: manifest unknown)
+
+    $ polyarch inspect HOST/nowhere:1
+    exit code: 4
+    ----- stderr -----
+    error: no such manifest: HOST/nowhere:1: failed to read HOST/nowhere:1: HOST answered 404 Not Found (MANIFEST_UNKNOWN: manifest unknown)
+
+    $ polyarch inspect HOST/app:1 HOST/app:a
+    exit code: 4
+    ----- stderr -----
+    error: No such manifest: HOST/app:a
+
+    $ polyarch push HOST/app:1
+    exit code: 1
+    ----- stderr -----
+    error: No such manifest: HOST/app:1
+     hint: create it first: polyarch create HOST/app:1 MANIFEST...
+
+    $ polyarch annotate HOST/app:1 HOST/app:a
+    exit code: 1
+    ----- stderr -----
+    error: manifest for image HOST/app:a does not exist in HOST/app:1
+     hint: `polyarch ls` shows the local lists
+
+    $ polyarch annotate HOST/app:1 --annotation a=b
+    exit code: 1
+    ----- stderr -----
+    error: No such manifest: HOST/app:1
+     hint: `polyarch ls` shows the local lists
+
+    $ polyarch rm HOST/app:1
+    exit code: 1
+    ----- stderr -----
+    error: No such manifest: HOST/app:1
+    ");
+    assert!(scene.drafts().is_empty());
 }
 
 #[test]
-fn rm_goes_on_after_one_that_is_missing() {
-    let bench = bench();
-    bench.ok("create HOST/app:1 HOST/app:a");
-    let error = bench.fails(1, "rm HOST/App HOST/app:0 HOST/app:1");
-    let expected = "error: invalid reference format: repository name (App) must be lowercase\nerror: No such manifest: HOST/app:0\n";
-    assert_eq!(error, expected);
-    assert!(bench.drafts().is_empty());
+fn rm_continues_after_a_missing_list() {
+    let scene = scene();
+    scene.ok("create HOST/app:1 HOST/app:a");
+    insta::assert_snapshot!(scene.run("rm HOST/App HOST/app:0 HOST/app:1"), @"
+    exit code: 1
+    ----- stderr -----
+    error: invalid reference format: repository name (App) must be lowercase
+    error: No such manifest: HOST/app:0
+    ");
+    assert!(scene.drafts().is_empty());
 }
 
 #[test]
-fn an_entry_that_is_not_in_the_list_is_told_with_those_that_are() {
-    let bench = bench();
-    bench.ok("create HOST/app:1 HOST/app:a HOST/app:b");
-    assert_eq!(
-        bench.fails(1, "annotate HOST/app:1 HOST/app:c --arch arm"),
-        "error: manifest for image HOST/app:c does not exist in HOST/app:1\n \
-         hint: its entries are: HOST/app:a, HOST/app:b\n"
-    );
+fn unknown_entry_is_reported_with_the_known_ones() {
+    let scene = scene();
+    scene.ok("create HOST/app:1 HOST/app:a HOST/app:b");
+    insta::assert_snapshot!(scene.run("annotate HOST/app:1 HOST/app:c --arch arm"), @"
+    exit code: 1
+    ----- stderr -----
+    error: manifest for image HOST/app:c does not exist in HOST/app:1
+     hint: its entries are: HOST/app:a, HOST/app:b
+    ");
 }
 
 #[test]
-fn a_registry_that_is_down() {
-    let bench = bench();
-    bench.ok("create HOST/app:1 HOST/app:a");
-    let down = closed_address();
-    for line in [
-        format!("inspect --retry-for 0 {down}/app:1"),
-        format!("create --retry-for 0 HOST/app:2 HOST/app:a {down}/app:1"),
-    ] {
-        let error = bench.fails(6, &line);
-        for words in ["cannot connect to", "running and reachable", "--retry-for"] {
-            assert!(error.contains(words), "{words}: {error}");
-        }
-    }
-    assert_eq!(bench.drafts().len(), 1);
-    // Some tags landed, some did not.
-    let error = bench.fails(7, &format!("push --retry-for 0 HOST/app:1 -t {down}/app:1"));
-    assert!(
-        error.contains("these tags were pushed: HOST/app:1"),
-        "{error}"
-    );
-    assert!(bench.registry.tag("app", "1").is_some());
+fn unreachable_registry_is_reported() {
+    let mut scene = scene();
+    scene.ok("create HOST/app:1 HOST/app:a");
+    scene.name("CLOSED", closed_address().to_string());
+    insta::assert_snapshot!(scene.transcript([
+        "inspect --retry-for 0 CLOSED/app:1",
+        "create --retry-for 0 HOST/app:2 HOST/app:a CLOSED/app:1",
+        "push --jobs 1 --retry-for 0 HOST/app:1 -t CLOSED/app:1",
+    ]), @"
+    $ polyarch inspect --retry-for 0 CLOSED/app:1
+    exit code: 6
+    ----- stderr -----
+    error: failed to read CLOSED/app:1: cannot connect to CLOSED: Connection refused (os error 111) (gave up: the 0 s of waiting that this run allows are used up; raise them with --retry-for)
+     hint: is CLOSED running and reachable from here?
+
+    $ polyarch create --retry-for 0 HOST/app:2 HOST/app:a CLOSED/app:1
+    exit code: 6
+    ----- stderr -----
+    error: failed to read CLOSED/app:1: cannot connect to CLOSED: Connection refused (os error 111) (gave up: the 0 s of waiting that this run allows are used up; raise them with --retry-for)
+     hint: is CLOSED running and reachable from here?
+
+    $ polyarch push --jobs 1 --retry-for 0 HOST/app:1 -t CLOSED/app:1
+    exit code: 7
+    ----- stderr -----
+    error: failed to look for blob sha256:58eeb94c299a3058e33d8cb58e612aec73a32ac5b56e8a91f9ac32a4101854d7 of CLOSED/app: cannot connect to CLOSED: Connection refused (os error 111) (gave up: the 0 s of waiting that this run allows are used up; raise them with --retry-for)
+     hint: is CLOSED running and reachable from here?
+     hint: these tags landed: HOST/app:1
+    ");
+    assert_eq!(scene.drafts().len(), 1);
+    assert!(scene.registry().tag("app", "1").is_some());
 }
 
 #[test]
-fn what_people_mistype() {
-    let bench = bench();
-    bench.ok("create HOST/app:1 HOST/app:a");
-    for (line, expected) in [
-        (
-            "crate x y",
-            "unrecognized subcommand 'crate'\n\n  tip: a similar subcommand exists: 'create'",
-        ),
-        (
-            "create HOST/app:1",
-            "the following required arguments were not provided:\n  <MANIFEST>...",
-        ),
-        (
-            "push HOST/app:1 --purg",
-            "unexpected argument '--purg' found\n\n  tip: a similar argument exists: '--purge'",
-        ),
-        (
-            "push HOST/app:1 HOST/app:2",
-            "unexpected argument 'HOST/app:2' found",
-        ),
-        (
-            "push HOST/app:1 --purge=maybe",
-            "--purge=maybe: --purge is to be true or false",
-        ),
-        (
-            "push HOST/app:1 -t sha256:00",
-            "--tag sha256:00: a tag is needed, not a digest",
-        ),
-        (
-            "push HOST/app:1 -t a:b:c",
-            "--tag a:b:c: invalid reference format",
-        ),
-        (
-            "push HOST/app:1 --retry-for soon",
-            "invalid value 'soon' for '--retry-for <DURATION>': \"soon\" is no duration",
-        ),
-        (
-            "push HOST/app:1 --jobs 0",
-            "invalid value '0' for '--jobs <N>': 0 is not in 1..=256",
-        ),
-        (
-            "create HOST/app:1 HOST/app:a --amend --replace",
-            "the argument '--amend' cannot be used with '--replace'",
-        ),
-        (
-            "annotate HOST/app:1 --arch arm",
-            "which entry? Name a MANIFEST after the list to change its platform",
-        ),
-        (
-            "annotate HOST/app:1 HOST/app:a --arch amr64",
-            "unknown architecture \"amr64\" (did you mean \"amd64\"?)\n hint: --force",
-        ),
-        (
-            "annotate HOST/app:1 HOST/app:a --os linus",
-            "unknown operating system \"linus\" (did you mean \"linux\"?)",
-        ),
-        (
-            "annotate HOST/app:1 HOST/app:a --annotation x",
-            "invalid annotation \"x\": expected KEY=VALUE",
-        ),
-        (
-            "inspect --format yaml HOST/app:1",
-            "invalid value 'yaml' for '--format <FORMAT>'\n  [possible values: json]",
-        ),
-        (
-            "inspect --raw -v HOST/app:1",
-            "the argument '--raw' cannot be used with '--verbose'",
-        ),
-        (
-            "--verbose",
-            "the following required arguments were not provided:\n  --version",
-        ),
-    ] {
-        let before = bench.registry.snapshot();
-        let error = bench.fails(2, line);
-        assert!(
-            error.starts_with(&format!("error: {expected}")),
-            "{line}: {error}"
-        );
-        assert_eq!(bench.registry.snapshot(), before, "{line}");
-    }
+fn mistyped_words_are_explained() {
+    let scene = scene();
+    scene.ok("create HOST/app:1 HOST/app:a");
+    let before = scene.registry().snapshot();
+    insta::assert_snapshot!(scene.transcript([
+        "crate x y",
+        "create HOST/app:1",
+        "push HOST/app:1 --purg",
+        "push HOST/app:1 HOST/app:2",
+        "push HOST/app:1 --purge=maybe",
+        "push HOST/app:1 -t sha256:00",
+        "push HOST/app:1 -t a:b:c",
+        "push HOST/app:1 --retry-for soon",
+        "push HOST/app:1 --jobs 0",
+        "create HOST/app:1 HOST/app:a --amend --replace",
+        "annotate HOST/app:1 --arch arm",
+        "annotate HOST/app:1 HOST/app:a --arch amr64",
+        "annotate HOST/app:1 HOST/app:a --os linus",
+        "annotate HOST/app:1 HOST/app:a --annotation x",
+        "inspect --format yaml HOST/app:1",
+        "inspect --raw -v HOST/app:1",
+        "--verbose",
+    ]), @r#"
+    $ polyarch crate x y
+    exit code: 2
+    ----- stderr -----
+    error: unrecognized subcommand 'crate'
+
+      tip: a similar subcommand exists: 'create'
+
+    Usage: polyarch [OPTIONS] [COMMAND]
+
+    For more information, try '--help'.
+
+    $ polyarch create HOST/app:1
+    exit code: 2
+    ----- stderr -----
+    error: the following required arguments were not provided:
+      <MANIFEST>...
+
+    Usage: polyarch create --debug <MANIFEST_LIST> <MANIFEST>...
+
+    For more information, try '--help'.
+
+    $ polyarch push HOST/app:1 --purg
+    exit code: 2
+    ----- stderr -----
+    error: unexpected argument '--purg' found
+
+      tip: a similar argument exists: '--purge'
+
+    Usage: polyarch push --debug --purge <MANIFEST_LIST>
+
+    For more information, try '--help'.
+
+    $ polyarch push HOST/app:1 HOST/app:2
+    exit code: 2
+    ----- stderr -----
+    error: unexpected argument 'HOST/app:2' found
+
+    Usage: polyarch push [OPTIONS] <MANIFEST_LIST>
+
+    For more information, try '--help'.
+
+    $ polyarch push HOST/app:1 --purge=maybe
+    exit code: 2
+    ----- stderr -----
+    error: --purge=maybe: --purge is to be true or false
+
+    Usage: polyarch push [OPTIONS] <MANIFEST_LIST>
+
+    For more information, try '--help'.
+
+    $ polyarch push HOST/app:1 -t sha256:00
+    exit code: 2
+    ----- stderr -----
+    error: --tag sha256:00: a tag is needed, not a digest
+
+    $ polyarch push HOST/app:1 -t a:b:c
+    exit code: 2
+    ----- stderr -----
+    error: --tag a:b:c: invalid reference format
+
+    $ polyarch push HOST/app:1 --retry-for soon
+    exit code: 2
+    ----- stderr -----
+    error: invalid value 'soon' for '--retry-for <DURATION>': "soon" is no duration: expected for example 30s, 2m, 1h or 0
+
+    For more information, try '--help'.
+
+    $ polyarch push HOST/app:1 --jobs 0
+    exit code: 2
+    ----- stderr -----
+    error: invalid value '0' for '--jobs <N>': 0 is not in 1..=256
+
+    For more information, try '--help'.
+
+    $ polyarch create HOST/app:1 HOST/app:a --amend --replace
+    exit code: 2
+    ----- stderr -----
+    error: the argument '--amend' cannot be used with '--replace'
+
+    Usage: polyarch create --debug --amend <MANIFEST_LIST> <MANIFEST>...
+
+    For more information, try '--help'.
+
+    $ polyarch annotate HOST/app:1 --arch arm
+    exit code: 2
+    ----- stderr -----
+    error: which entry? Name a MANIFEST after the list to change its platform
+
+    $ polyarch annotate HOST/app:1 HOST/app:a --arch amr64
+    exit code: 2
+    ----- stderr -----
+    error: unknown architecture "amr64" (did you mean "amd64"?)
+     hint: --force takes names that are not known
+
+    $ polyarch annotate HOST/app:1 HOST/app:a --os linus
+    exit code: 2
+    ----- stderr -----
+    error: unknown operating system "linus" (did you mean "linux"?)
+     hint: --force takes names that are not known
+
+    $ polyarch annotate HOST/app:1 HOST/app:a --annotation x
+    exit code: 2
+    ----- stderr -----
+    error: invalid annotation "x": expected KEY=VALUE
+
+    $ polyarch inspect --format yaml HOST/app:1
+    exit code: 2
+    ----- stderr -----
+    error: invalid value 'yaml' for '--format <FORMAT>'
+      [possible values: json]
+
+    For more information, try '--help'.
+
+    $ polyarch inspect --raw -v HOST/app:1
+    exit code: 2
+    ----- stderr -----
+    error: the argument '--raw' cannot be used with '--verbose'
+
+    Usage: polyarch inspect [OPTIONS] [MANIFEST_LIST] MANIFEST
+
+    For more information, try '--help'.
+
+    $ polyarch --verbose
+    exit code: 2
+    ----- stderr -----
+    error: the following required arguments were not provided:
+      --version
+
+    Usage: polyarch --version --verbose
+
+    For more information, try '--help'.
+    "#);
+    assert_eq!(scene.registry().snapshot(), before);
 }
 
 #[test]
-fn an_image_without_a_platform_is_not_pushed() {
-    let bench = bench();
-    let config = bench.registry.put_blob("app", "{}");
+fn image_without_platform_is_not_pushed() {
+    let scene = scene();
+    let config = scene.registry().put_blob("app", "{}");
     let manifest = serde_json::json!({
         "schemaVersion": 2,
-        "mediaType": "application/vnd.oci.image.manifest.v1+json",
-        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "size": 2, "digest": config},
+        "mediaType": media::OCI_MANIFEST,
+        "config": {"mediaType": media::OCI_CONFIG, "size": 2, "digest": config},
         "layers": [],
     });
-    let media_type = "application/vnd.oci.image.manifest.v1+json";
-    bench
-        .registry
-        .put_manifest("app", Some("bare"), media_type, manifest.to_string());
-    let said = bench.run("create HOST/app:1 HOST/app:bare");
-    assert!(
-        said.stderr.contains("HOST/app:bare has no platform"),
-        "{}",
-        said.stderr
-    );
-    let error = bench.fails(5, "push HOST/app:1");
-    let expected = "error: manifest HOST/app:bare must have an OS and Architecture to be pushed to a registry\n \
-                    hint: polyarch annotate --os OS --arch ARCH HOST/app:1 HOST/app:bare\n";
-    assert_eq!(error, expected);
-    bench.ok("annotate --os linux --arch amd64 HOST/app:1 HOST/app:bare");
-    bench.ok("push HOST/app:1");
+    let manifest = manifest.to_string();
+    scene
+        .registry()
+        .put_manifest("app", Some("bare"), media::OCI_MANIFEST, manifest);
+    insta::assert_snapshot!(scene.transcript([
+        "create HOST/app:1 HOST/app:bare",
+        "push HOST/app:1",
+        "annotate --os linux --arch amd64 HOST/app:1 HOST/app:bare",
+        "push HOST/app:1",
+    ]), @"
+    $ polyarch create HOST/app:1 HOST/app:bare
+    exit code: 0
+    ----- stdout -----
+    Created manifest list HOST/app:1
+    ----- stderr -----
+    warning: HOST/app:bare has no platform: set it with `polyarch annotate --os OS --arch ARCH HOST/app:1 HOST/app:bare` before the push
+
+    $ polyarch push HOST/app:1
+    exit code: 5
+    ----- stderr -----
+    error: manifest HOST/app:bare must have an OS and Architecture to be pushed to a registry
+     hint: polyarch annotate --os OS --arch ARCH HOST/app:1 HOST/app:bare
+
+    $ polyarch annotate --os linux --arch amd64 HOST/app:1 HOST/app:bare
+    exit code: 0
+
+    $ polyarch push HOST/app:1
+    exit code: 0
+    ----- stdout -----
+    sha256:1eef664a8d38f3c4dbff9bd794c4d43cd9b840827d2ccf3292fdceca71d54ad5
+    ");
 }

@@ -1,42 +1,41 @@
-//! Input that means harm, or is broken: an error, no panic, nothing half done.
+//! Hostile and broken input: an error, no panic, no partial change.
 
 use serde_json::json;
 
-use super::bench::Bench;
 use crate::support::{
-    digest,
+    Scene, digest,
     image::{Image, Index, media},
     registry::{Class, Content, Fault, Rule},
 };
 
 const OLD: &str = "create HOST/app:1 HOST/app:a";
 
-/// A registry with a good image, and a draft of it.
-fn bench() -> Bench {
-    let bench = Bench::new();
-    Image::new("linux/amd64").load(&bench.registry, "app", "a");
-    bench.ok(OLD);
-    bench
+/// A registry with a valid image, and a list of it.
+fn scene() -> Scene {
+    let scene = Scene::new();
+    Image::new("linux/amd64").load(scene.registry(), "app", "a");
+    scene.ok(OLD);
+    scene
 }
 
-/// Runs what must fail with `code`, and shows that draft and registry are as before.
-fn changes_nothing(bench: &Bench, code: i32, line: &str) -> String {
-    let (drafts, held) = (bench.ok("ls --format json"), bench.registry.snapshot());
-    let error = bench.fails(code, line);
-    assert_eq!(bench.ok("ls --format json"), drafts, "{line}");
-    assert_eq!(bench.registry.snapshot(), held, "{line}");
+/// Runs a line that must fail with `code` and change neither a list nor the registry.
+fn changes_nothing(scene: &Scene, code: i32, line: &str) -> String {
+    let (drafts, held) = (scene.ok("ls --format json"), scene.registry().snapshot());
+    let error = scene.fails(code, line);
+    assert_eq!(scene.ok("ls --format json"), drafts, "{line}");
+    assert_eq!(scene.registry().snapshot(), held, "{line}");
     error
 }
 
 #[test]
-fn references() {
-    let bench = bench();
+fn invalid_references_are_refused_by_every_command() {
+    let scene = scene();
     let (long_name, long_tag, hex) = (
         "a".repeat(300),
         format!("a:{}", "t".repeat(129)),
         "0".repeat(64),
     );
-    let asked = bench.registry.requests().len();
+    let asked = scene.registry().requests().len();
     for reference in [
         "..",
         ".",
@@ -97,32 +96,23 @@ fn references() {
             &["push", "--", reference],
             &["rm", "--", reference],
         ] {
-            let said = bench.run_words(words);
-            assert!(
-                [1, 2].contains(&said.code),
-                "{words:?}: {} {}",
-                said.code,
-                said.stderr
-            );
-            assert!(
-                said.stderr.starts_with("error: "),
-                "{words:?}: {}",
-                said.stderr
-            );
-            assert_eq!(said.stdout, "", "{words:?}");
+            let output = scene.run_words(words);
+            assert!([1, 2].contains(&output.code), "{words:?}: {output}");
+            assert!(output.stderr.starts_with("error: "), "{words:?}: {output}");
+            assert_eq!(output.stdout, "", "{words:?}");
         }
     }
-    assert_eq!(bench.registry.requests().len(), asked);
-    assert_eq!(bench.drafts().len(), 1);
+    assert_eq!(scene.registry().requests().len(), asked);
+    assert_eq!(scene.drafts().len(), 1);
 }
 
 #[test]
-fn manifests() {
-    let bench = bench();
+fn invalid_manifests_are_refused() {
+    let scene = scene();
     let put = |tag: &str, media_type: &str, content: Content| {
         let digest = digest::sha256(&content.bytes().unwrap_or_default());
-        bench
-            .registry
+        scene
+            .registry()
             .put_manifest_as("app", Some(tag), &digest, media_type, content);
     };
     let oci = media::OCI_MANIFEST;
@@ -141,47 +131,100 @@ fn manifests() {
     put("html", "text/html", "<html>".into());
     let both = json!({"schemaVersion": 2, "mediaType": media::OCI_INDEX, "manifests": [], "layers": [], "config": {}});
     put("both", media::OCI_INDEX, both.to_string().into());
-    let lie = json!({"schemaVersion": 2, "mediaType": media::OCI_INDEX, "manifests": []});
-    put("lie", oci, lie.to_string().into());
+    let mislabelled = json!({"schemaVersion": 2, "mediaType": media::OCI_INDEX, "manifests": []});
+    put("mislabelled", oci, mislabelled.to_string().into());
     let negative = json!({"schemaVersion": 2, "mediaType": oci, "config": {"mediaType": "x", "size": -1, "digest": "sha256:1"}, "layers": []});
     put("negative", oci, negative.to_string().into());
-    for tag in [
-        "huge", "text", "empty", "array", "number", "deep", "cut", "binary", "html", "both", "lie",
+    let tags = [
+        "huge",
+        "text",
+        "empty",
+        "array",
+        "number",
+        "deep",
+        "cut",
+        "binary",
+        "html",
+        "both",
+        "mislabelled",
         "negative",
-    ] {
-        let said = bench.run(&format!(
-            "create --amend HOST/app:1 HOST/app:a HOST/app:{tag}"
-        ));
-        assert!(
-            [1, 5].contains(&said.code),
-            "{tag}: {} {}",
-            said.code,
-            said.stderr
-        );
-        let error = changes_nothing(
-            &bench,
-            said.code,
-            &format!("create --amend HOST/app:1 HOST/app:{tag}"),
-        );
-        assert!(error.contains(&format!("HOST/app:{tag}")), "{error}");
-        let said = bench.run(&format!("inspect HOST/app:{tag}"));
-        assert!(
-            said.code != 0 && said.stdout.is_empty(),
-            "{tag}: {}",
-            said.stdout
-        );
+    ];
+    for tag in tags {
+        let line = format!("create --amend HOST/app:1 HOST/app:a HOST/app:{tag}");
+        let code = scene.run(&line).code;
+        assert!([1, 5].contains(&code), "{tag}: {code}");
+        let line = format!("create --amend HOST/app:1 HOST/app:{tag}");
+        changes_nothing(&scene, code, &line);
     }
-    let error = bench.run("inspect HOST/app:huge").stderr;
-    assert!(
-        error.contains("4 MiB") || error.contains("4194304"),
-        "{error}"
-    );
+    let lines = tags.map(|tag| format!("inspect HOST/app:{tag}"));
+    insta::assert_snapshot!(scene.transcript(lines.iter().map(String::as_str)), @r#"
+    $ polyarch inspect HOST/app:huge
+    exit code: 5
+    ----- stderr -----
+    error: failed to read HOST/app:huge: HOST sent more than 4194304 bytes of a manifest
+     hint: a manifest that is really this large can be read with --max-manifest
+
+    $ polyarch inspect HOST/app:text
+    exit code: 5
+    ----- stderr -----
+    error: failed to read HOST/app:text: not a manifest: not valid JSON: expected value at line 1 column 1
+
+    $ polyarch inspect HOST/app:empty
+    exit code: 5
+    ----- stderr -----
+    error: failed to read HOST/app:empty: not a manifest: not valid JSON: EOF while parsing a value at line 1 column 0
+
+    $ polyarch inspect HOST/app:array
+    exit code: 5
+    ----- stderr -----
+    error: failed to read HOST/app:array: not a manifest: not valid JSON: invalid type: sequence, expected a manifest or index at line 1 column 0
+
+    $ polyarch inspect HOST/app:number
+    exit code: 5
+    ----- stderr -----
+    error: failed to read HOST/app:number: not a manifest: not valid JSON: number out of range at line 1 column 5
+
+    $ polyarch inspect HOST/app:deep
+    exit code: 5
+    ----- stderr -----
+    error: failed to read HOST/app:deep: not a manifest: nested deeper than 64 levels
+
+    $ polyarch inspect HOST/app:cut
+    exit code: 5
+    ----- stderr -----
+    error: failed to read HOST/app:cut: not a manifest: not valid JSON: EOF while parsing an object at line 1 column 32
+
+    $ polyarch inspect HOST/app:binary
+    exit code: 5
+    ----- stderr -----
+    error: failed to read HOST/app:binary: not a manifest: not valid JSON: expected value at line 1 column 1
+
+    $ polyarch inspect HOST/app:html
+    exit code: 5
+    ----- stderr -----
+    error: failed to read HOST/app:html: not a manifest: not valid JSON: expected value at line 1 column 1
+
+    $ polyarch inspect HOST/app:both
+    exit code: 5
+    ----- stderr -----
+    error: failed to read HOST/app:both: refused: the document has both "manifests" and "config", so that two readers could see two different images (CVE-2021-41190)
+
+    $ polyarch inspect HOST/app:mislabelled
+    exit code: 5
+    ----- stderr -----
+    error: failed to read HOST/app:mislabelled: refused: the document says it is "application/vnd.oci.image.index.v1+json", but it was served as "application/vnd.oci.image.manifest.v1+json"
+
+    $ polyarch inspect HOST/app:negative
+    exit code: 5
+    ----- stderr -----
+    error: failed to read HOST/app:negative: not a manifest: not valid JSON: invalid value: integer `-1`, expected u64 at line 1 column 111
+    "#);
 }
 
 #[test]
-fn an_index_that_contains_itself() {
-    let bench = bench();
-    let own = digest::sha256(b"the digest that it claims");
+fn index_that_contains_itself_is_refused() {
+    let scene = scene();
+    let own = digest::sha256(b"the digest that it contains");
     let index = json!({
         "schemaVersion": 2,
         "mediaType": media::OCI_INDEX,
@@ -189,28 +232,28 @@ fn an_index_that_contains_itself() {
     });
     let mut text = index.to_string();
     text.extend(std::iter::repeat_n(' ', 300 - text.len()));
-    bench
-        .registry
+    scene
+        .registry()
         .put_manifest_as("app", Some("self"), &own, media::OCI_INDEX, text);
-    changes_nothing(&bench, 5, "create --amend HOST/app:1 HOST/app:self");
+    changes_nothing(&scene, 5, "create --amend HOST/app:1 HOST/app:self");
 }
 
 #[test]
-fn indexes_in_indexes_without_end() {
-    let bench = bench();
+fn deeply_nested_index_is_refused() {
+    let scene = scene();
     let mut index = Index::oci().of(["linux/amd64"]);
     for _ in 0..8 {
         index = Index::oci().nested(index);
     }
-    index.load(&bench.registry, "app", "deep");
-    let error = changes_nothing(&bench, 5, "create --amend HOST/app:1 HOST/app:deep");
-    assert!(error.contains("nested more than 3 deep"), "{error}");
+    index.load(scene.registry(), "app", "deep");
+    let error = changes_nothing(&scene, 5, "create --amend HOST/app:1 HOST/app:deep");
+    insta::assert_snapshot!(error, @"error: failed to read HOST/app@sha256:dbfa5aaa0bc7bfec29d184c61e4fde40564697d3ac1eef3b9f1babd0f489b833: indexes are nested more than 3 deep");
 }
 
 #[test]
-fn a_draft_that_was_cut_off() {
-    let bench = bench();
-    let [draft] = &bench.drafts()[..] else {
+fn truncated_draft_is_reported_and_can_be_replaced() {
+    let scene = scene();
+    let [draft] = &scene.drafts()[..] else {
         panic!("one draft");
     };
     let whole = std::fs::read(draft).expect("a draft");
@@ -222,44 +265,51 @@ fn a_draft_that_was_cut_off() {
             "annotate HOST/app:1 HOST/app:a --arch arm",
             "create -a HOST/app:1 HOST/app:a",
             OLD,
+            "ls",
         ] {
-            let error = bench.fails(1, line);
-            assert!(
-                error.contains("damaged") && error.contains("polyarch rm HOST/app:1"),
-                "{error}"
-            );
+            let output = scene.run(line).exits(1);
+            assert!(output.stderr.contains("damaged"), "{output}");
         }
-        let said = bench.run("ls");
-        assert_eq!(said.code, 1);
-        assert!(said.stderr.contains("damaged"), "{}", said.stderr);
         assert_eq!(std::fs::read(draft).expect("a draft"), whole[..length]);
     }
-    bench.ok("create --replace HOST/app:1 HOST/app:a");
+    std::fs::write(draft, "{").expect("a draft");
+    insta::assert_snapshot!(scene.transcript(["push HOST/app:1", "ls"]), @"
+    $ polyarch push HOST/app:1
+    exit code: 1
+    ----- stderr -----
+    error: the draft in HOME/.local/share/polyarch/drafts/127.0.0.1_35861_app_1-746f797fda3dddf3cd19a2db0819ce42fffa937c3102c9f1bc56b5d41eeac85a.json is damaged: not valid JSON: EOF while parsing an object at line 1 column 1
+     hint: remove it with: polyarch rm HOST/app:1, or start over with: polyarch create --replace HOST/app:1 …
+
+    $ polyarch ls
+    exit code: 1
+    ----- stderr -----
+    warning: the draft in HOME/.local/share/polyarch/drafts/127.0.0.1_35861_app_1-746f797fda3dddf3cd19a2db0819ce42fffa937c3102c9f1bc56b5d41eeac85a.json is damaged: not valid JSON: EOF while parsing an object at line 1 column 1
+     hint: remove the file: rm HOME/.local/share/polyarch/drafts/127.0.0.1_35861_app_1-746f797fda3dddf3cd19a2db0819ce42fffa937c3102c9f1bc56b5d41eeac85a.json
+    ");
+    scene.ok("create --replace HOST/app:1 HOST/app:a");
     assert_eq!(std::fs::read(draft).expect("a draft"), whole);
     std::fs::write(draft, "{").expect("a draft");
-    bench.ok("rm HOST/app:1");
-    bench.ok(OLD);
+    scene.ok("rm HOST/app:1");
+    scene.ok(OLD);
 }
 
 #[test]
-fn a_create_that_fails_midway_leaves_the_old_list() {
-    let bench = bench();
-    Image::new("linux/arm64").load(&bench.registry, "app", "b");
-    let (drafts, held) = (bench.ok("ls --format json"), bench.registry.snapshot());
+fn failing_create_keeps_the_old_list() {
+    let scene = scene();
+    Image::new("linux/arm64").load(scene.registry(), "app", "b");
+    let (drafts, held) = (scene.ok("ls --format json"), scene.registry().snapshot());
     for fault in [Fault::status(400), Fault::Corrupt, Fault::Truncate(10)] {
         for class in [Class::ManifestGet, Class::BlobGet] {
             for flag in ["--amend", "--replace"] {
                 let rule = Rule::on(class).nth(2).forever().then(fault.clone());
-                bench.registry.rule(rule);
+                scene.registry().rule(rule);
                 let line = format!("create --retry-for 0 {flag} HOST/app:1 HOST/app:b HOST/app:a");
-                let said = bench.run(&line);
-                assert!(
-                    said.code > 0 && said.stderr.starts_with("error: "),
-                    "{line}"
-                );
-                assert_eq!(bench.ok("ls --format json"), drafts, "{line}");
-                assert_eq!(bench.registry.snapshot(), held, "{line}");
-                bench.registry.clear_rules();
+                let output = scene.run(&line);
+                assert_ne!(output.code, 0, "{line}");
+                assert!(output.stderr.starts_with("error: "), "{line}: {output}");
+                assert_eq!(scene.ok("ls --format json"), drafts, "{line}");
+                assert_eq!(scene.registry().snapshot(), held, "{line}");
+                scene.registry().clear_rules();
             }
         }
     }

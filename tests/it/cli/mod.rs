@@ -1,14 +1,13 @@
-//! The binary from outside: what a person sees, what a pipeline gets, and what is left behind.
+//! The commands of the binary: output, exit codes, and what remains in the home directory and in registries.
 
-mod bench;
 mod credentials;
+mod drafts;
+mod environment;
 mod errors;
+mod github;
 mod hostile;
+mod insecure;
+mod inspect;
 mod lists;
-mod looks;
 mod retags;
-mod runner;
 mod schema;
-mod siege;
-mod surroundings;
-mod trust;

@@ -1,21 +1,23 @@
-//! Lists made of an index: what it says about itself stays, as long as it is the only source.
+//! Lists made of an index: its own fields are kept as long as it is the only source.
 
 use serde_json::{Value, json};
 
-use super::bench::Bench;
-use crate::support::image::{Image, Index, Loaded, media};
+use crate::support::{
+    Scene,
+    image::{Image, Index, media},
+};
 
-/// An index that says all there is to say about itself, under `app:old`.
+/// An index with every optional field, under `app:old`.
 struct Old {
-    bench: Bench,
+    scene: Scene,
     digest: String,
-    images: [Loaded; 2],
     document: Value,
 }
 
 fn old() -> Old {
-    let bench = Bench::new();
-    let load = |platform: &str, tag: &str| Image::new(platform).load(&bench.registry, "app", tag);
+    let mut scene = Scene::new();
+    let registry = scene.registry();
+    let load = |platform: &str, tag: &str| Image::new(platform).load(registry, "app", tag);
     let images = [load("linux/arm", "arm"), load("linux/amd64", "amd64")];
     let mut arm = images[0].descriptor();
     arm["annotations"] = json!({"of": "entry"});
@@ -28,37 +30,36 @@ fn old() -> Old {
         "annotations": {"a": "b", "c": "d"},
     });
     let bytes = document.to_string();
-    let registry = &bench.registry;
-    let digest = registry.put_manifest("app", Some("old"), media::OCI_INDEX, bytes);
-    bench.ok("create HOST/app:1 HOST/app:old");
+    let digest = scene
+        .registry()
+        .put_manifest("app", Some("old"), media::OCI_INDEX, bytes);
+    scene.name("ARM", format!("HOST/app@{}", images[0].digest));
+    scene.ok("create HOST/app:1 HOST/app:old");
     Old {
-        bench,
+        scene,
         digest,
-        images,
         document,
     }
 }
 
 impl Old {
-    /// Runs the line, in which ARM is the image for arm.
-    fn ok(&self, line: &str) -> String {
-        let arm = format!("HOST/app@{}", self.images[0].digest);
-        self.bench.ok(&line.replace("ARM", &arm))
-    }
-
-    /// What is shown of the list, which is what is pushed then.
+    /// The list as it is shown, which is how it is pushed.
     fn pushed(&self) -> Value {
-        let shown: Value = serde_json::from_str(&self.ok("inspect HOST/app:1")).expect("JSON");
-        self.ok("push HOST/app:1");
-        let pushed = self.bench.registry.document("app", "1").expect("an index");
+        let shown: Value = self.scene.run("inspect HOST/app:1").ok().json();
+        self.scene.ok("push HOST/app:1");
+        let pushed = self
+            .scene
+            .registry()
+            .document("app", "1")
+            .expect("an index");
         assert_eq!(pushed, shown);
-        assert_eq!(self.bench.registry.problems(), Vec::<String>::new());
+        assert_eq!(self.scene.registry().problems(), Vec::<String>::new());
         pushed
     }
 }
 
 #[test]
-fn what_changes_nothing_keeps_the_digest() {
+fn annotation_without_effect_keeps_the_digest() {
     let old = old();
     for line in [
         "annotate HOST/app:1",
@@ -67,15 +68,15 @@ fn what_changes_nothing_keeps_the_digest() {
         "annotate HOST/app:1 --annotation a=b",
         "create --amend HOST/app:1 HOST/app:old",
     ] {
-        old.ok(line);
-        assert_eq!(old.ok("push HOST/app:1"), format!("{}\n", old.digest));
+        old.scene.ok(line);
+        assert_eq!(old.scene.ok("push HOST/app:1"), format!("{}\n", old.digest));
     }
-    old.ok("annotate HOST/app:1 --annotation a=z");
-    assert_ne!(old.ok("push HOST/app:1"), format!("{}\n", old.digest));
+    old.scene.ok("annotate HOST/app:1 --annotation a=z");
+    assert_ne!(old.scene.ok("push HOST/app:1"), format!("{}\n", old.digest));
 }
 
 #[test]
-fn an_index_that_is_changed_says_the_same_about_itself() {
+fn changed_index_keeps_its_own_fields() {
     let old = old();
     let mut expected = old.document.clone();
     let entries = expected["manifests"].as_array_mut().expect("entries");
@@ -85,41 +86,48 @@ fn an_index_that_is_changed_says_the_same_about_itself() {
         .position(|entry| entry["platform"]["architecture"] == "arm");
     let arm = arm.expect("an entry");
 
-    old.ok("annotate --variant v6 HOST/app:1 ARM");
+    old.scene.ok("annotate --variant v6 HOST/app:1 ARM");
     expected["manifests"][arm]["platform"]["variant"] = "v6".into();
     assert_eq!(old.pushed(), expected);
 
-    old.ok("annotate HOST/app:1 --annotation a= --annotation c=e --annotation new=1");
-    old.ok("annotate HOST/app:1 ARM --annotation of= --annotation x=y");
+    old.scene
+        .ok("annotate HOST/app:1 --annotation a= --annotation c=e --annotation new=1");
+    old.scene
+        .ok("annotate HOST/app:1 ARM --annotation of= --annotation x=y");
     expected["annotations"] = json!({"c": "e", "new": "1"});
     expected["manifests"][arm]["annotations"] = json!({"x": "y"});
     assert_eq!(old.pushed(), expected);
 
-    old.ok("create --amend HOST/app:1 HOST/app:old");
+    old.scene.ok("create --amend HOST/app:1 HOST/app:old");
     assert_eq!(old.pushed(), expected);
 }
 
 #[test]
-fn with_another_source_a_list_says_only_what_a_person_said() {
-    let notice = "notice: what the index HOST/app:old says about itself is not carried over to the new index: ";
+fn second_source_discards_the_fields_of_an_index() {
     let old = old();
-    let bench = &old.bench;
-    let said = bench.run("create HOST/app:both HOST/app:old HOST/app:subject");
-    let all = format!("{notice}a, c, subject, artifactType");
-    assert!(
-        said.code == 0 && said.stderr.contains(&all),
-        "{}",
-        said.stderr
-    );
+    let scene = &old.scene;
+    insta::assert_snapshot!(scene.transcript([
+        "create HOST/app:both HOST/app:old HOST/app:subject",
+        "annotate HOST/app:1 --annotation c=e",
+        "create --amend HOST/app:1 HOST/app:subject",
+    ]), @"
+    $ polyarch create HOST/app:both HOST/app:old HOST/app:subject
+    exit code: 0
+    ----- stdout -----
+    Created manifest list HOST/app:both
+    ----- stderr -----
+    notice: what the index HOST/app:old says about itself is not carried over to the new index: a, c, subject, artifactType
 
-    old.ok("annotate HOST/app:1 --annotation c=e");
-    let said = bench.run("create --amend HOST/app:1 HOST/app:subject");
-    let rest = format!("{notice}a, subject, artifactType");
-    assert!(
-        said.code == 0 && said.stderr.contains(&rest),
-        "{}",
-        said.stderr
-    );
+    $ polyarch annotate HOST/app:1 --annotation c=e
+    exit code: 0
+
+    $ polyarch create --amend HOST/app:1 HOST/app:subject
+    exit code: 0
+    ----- stdout -----
+    Created manifest list HOST/app:1
+    ----- stderr -----
+    notice: what the index HOST/app:old says about itself is not carried over to the new index: a, subject, artifactType
+    ");
     let pushed = old.pushed();
     assert_eq!(pushed["annotations"], json!({"c": "e"}));
     assert_eq!(pushed.get("artifactType"), None);
@@ -127,21 +135,22 @@ fn with_another_source_a_list_says_only_what_a_person_said() {
 }
 
 #[test]
-fn an_index_of_indexes_is_flattened_and_keeps_its_annotations() {
-    let bench = Bench::new();
+fn nested_index_is_flattened_and_keeps_its_annotations() {
+    let scene = Scene::new();
     let inner = Index::oci()
         .of(["linux/arm64"])
         .annotations(json!({"in": "1"}));
     let outer = Index::oci().of(["linux/amd64"]).nested(inner);
     let outer = outer.annotations(json!({"out": "1"}));
-    outer.load(&bench.registry, "app", "nested");
-    let said = bench.run("create HOST/app:1 HOST/app:nested");
-    assert!(
-        said.stderr.contains("over to the new index: in\n"),
-        "{}",
-        said.stderr
-    );
-    bench.ok("push HOST/app:1");
-    let pushed = bench.registry.document("app", "1").expect("an index");
+    outer.load(scene.registry(), "app", "nested");
+    insta::assert_snapshot!(scene.run("create HOST/app:1 HOST/app:nested"), @"
+    exit code: 0
+    ----- stdout -----
+    Created manifest list HOST/app:1
+    ----- stderr -----
+    notice: what the index HOST/app:nested says about itself is not carried over to the new index: in
+    ");
+    scene.ok("push HOST/app:1");
+    let pushed = scene.registry().document("app", "1").expect("an index");
     assert_eq!(pushed["annotations"], json!({"out": "1"}));
 }

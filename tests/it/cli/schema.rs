@@ -3,8 +3,10 @@
 use jsonschema::{Retrieve, Uri};
 use serde_json::Value;
 
-use super::bench::Bench;
-use crate::support::image::{Image, Index};
+use crate::support::{
+    Scene,
+    image::{Image, Index},
+};
 
 /// The files of `tests/schema`, wherever they think they are.
 struct Schemas;
@@ -42,33 +44,33 @@ fn pushed_and_shown_indexes_are_valid() {
     };
     assert!(!schema.is_valid(&serde_json::json!({"schemaVersion": 2, "manifests": [{"size": 1}]})));
 
-    let bench = Bench::new();
+    let scene = Scene::new();
     let windows = Image::new("windows/amd64")
         .docker()
         .os_version("10.0.1")
         .os_features(["win32k"]);
-    windows.load(&bench.registry, "app", "docker");
-    Image::new("linux/arm/v7").load(&bench.registry, "app", "oci");
+    windows.load(scene.registry(), "app", "docker");
+    Image::new("linux/arm/v7").load(scene.registry(), "app", "oci");
     Index::oci()
         .of(["linux/amd64", "linux/arm64"])
         .attested()
-        .load(&bench.registry, "app", "index");
+        .load(scene.registry(), "app", "index");
     for (list, sources) in [
         ("one", "HOST/app:docker"),
         ("two", "HOST/app:docker HOST/app:oci"),
         ("all", "HOST/app:index HOST/app:docker HOST/app:oci"),
     ] {
-        bench.ok(&format!("create HOST/app:{list} {sources}"));
-        bench.ok(&format!(
+        scene.ok(&format!("create HOST/app:{list} {sources}"));
+        scene.ok(&format!(
             "annotate HOST/app:{list} HOST/app:docker --annotation a=<b> --variant v1"
         ));
-        bench.ok(&format!("annotate HOST/app:{list} --annotation c=d"));
+        scene.ok(&format!("annotate HOST/app:{list} --annotation c=d"));
         check(
             list,
-            bench.ok(&format!("inspect HOST/app:{list}")).as_bytes(),
+            scene.ok(&format!("inspect HOST/app:{list}")).as_bytes(),
         );
-        bench.ok(&format!("push HOST/app:{list}"));
-        let (_, bytes) = bench.registry.manifest("app", list).expect("an index");
+        scene.ok(&format!("push HOST/app:{list}"));
+        let (_, bytes) = scene.registry().manifest("app", list).expect("an index");
         check(list, &bytes);
     }
 }

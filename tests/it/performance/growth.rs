@@ -1,11 +1,11 @@
 //! How the cost grows with the size of the job: linearly in requests, hardly in tokens, never beyond `--jobs` at
 //! once.
 
-use super::binary;
 use crate::support::{
     image::Image,
+    job::{self, Login},
     registry::{Class, Scheme},
-    scene::{Login, Scene},
+    scene::Scene,
 };
 
 /// A spec file for `images` images of two platforms and two tags each, all of them loaded.
@@ -30,10 +30,10 @@ fn spec(scene: &Scene, images: usize) {
 
 #[test]
 fn two_hundred_images_need_few_tokens_and_none_is_too_large() {
-    let scene = Scene::new(Scheme::TlsHttp2, Login::Bearer);
+    let scene = job::scene(Scheme::TlsHttp2, Login::Bearer);
     let words = scene.line("publish --no-verify --jobs 8 --file spec.yaml");
     spec(&scene, 200);
-    scene.ok(binary(), &words);
+    scene.job(&words);
     let registry = scene.registry();
     let tokens = registry.count(Class::Token);
     assert!((2..=8).contains(&tokens), "{tokens} tokens");
@@ -56,11 +56,11 @@ fn two_hundred_images_need_few_tokens_and_none_is_too_large() {
 
 #[test]
 fn requests_grow_with_the_number_of_images() {
-    let scene = Scene::new(Scheme::Http, Login::None);
+    let scene = job::scene(Scheme::Http, Login::None);
     let words = scene.line("publish --no-verify --file spec.yaml");
     for images in [1, 10, 40] {
         spec(&scene, images);
-        let cost = scene.cost_of(|scene| scene.ok(binary(), &words));
+        let cost = scene.cost_of(|scene| scene.job(&words));
         assert_eq!(cost.requests, images * 6);
     }
 }

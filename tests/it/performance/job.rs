@@ -2,8 +2,12 @@
 
 use super::{Costs, assert_trips, measure, undisturbed};
 use crate::support::{
+    job::{
+        JOB, Login, builder, job_with_descriptors, job_with_platforms, load, scene, scene_of,
+        well_known,
+    },
     registry::{Class, Scheme},
-    scene::{JOB, Login, Scene, builder, job_with_descriptors, job_with_platforms, load},
+    scene::Scene,
 };
 
 /// The most connections of a job whose first four requests leave at once, before it is known whether the registry
@@ -11,7 +15,7 @@ use crate::support::{
 const MOST_CONNECTIONS: usize = 4;
 
 fn job(scheme: Scheme, login: Login, text: &str) -> Costs {
-    job_in(&Scene::new(scheme, login), text)
+    job_in(&scene(scheme, login), text)
 }
 
 fn job_in(scene: &Scene, text: &str) -> Costs {
@@ -45,7 +49,7 @@ fn with_a_token() {
 
 #[test]
 fn with_a_token_of_a_well_known_server() {
-    let costs = job_in(&Scene::well_known(Scheme::TlsHttp2), JOB);
+    let costs = job_in(&well_known(Scheme::TlsHttp2), JOB);
     // No challenge, and HTTP/2 is expected.
     assert_eq!((costs.cost.requests, costs.cost.connections), (11, 1));
     assert_trips(costs.trips, 6.0);
@@ -71,15 +75,15 @@ fn with_given_platforms() {
     let costs = job(Scheme::TlsHttp2, Login::None, &text);
     assert_eq!(costs.cost.requests, 6);
     assert_trips(costs.trips, 4.0);
-    let costs = job_in(&Scene::well_known(Scheme::TlsHttp2), &text);
+    let costs = job_in(&well_known(Scheme::TlsHttp2), &text);
     assert_eq!((costs.cost.requests, costs.cost.connections), (7, 1));
     assert_trips(costs.trips, 5.0);
 }
 
 #[test]
 fn with_given_descriptors() {
-    let without_token = Scene::new(Scheme::TlsHttp2, Login::None);
-    let with_token = Scene::well_known(Scheme::TlsHttp2);
+    let without_token = scene(Scheme::TlsHttp2, Login::None);
+    let with_token = well_known(Scheme::TlsHttp2);
     for (scene, requests, trips) in [(without_token, 2, 3.0), (with_token, 3, 4.0)] {
         let images = scene.load("a");
         let text = job_with_descriptors(&images, "HOST/a:t0,HOST/a:t1");
@@ -91,7 +95,7 @@ fn with_given_descriptors() {
 
 #[test]
 fn reading_back_is_one_round_trip_more() {
-    let scene = Scene::new(Scheme::TlsHttp2, Login::None);
+    let scene = scene(Scheme::TlsHttp2, Login::None);
     scene.load("a");
     // Without its own index there, so that each run has something to push.
     let text = JOB.replace("--no-verify", "--annotation at=NOW");
@@ -99,7 +103,7 @@ fn reading_back_is_one_round_trip_more() {
     let run = |scene: &Scene| {
         counter.set(counter.get() + 1);
         let words = scene.line(&text.replace("NOW", &counter.get().to_string()));
-        scene.ok(super::binary(), &words).wall
+        scene.job(&words).wall
     };
     // The job, a look at each tag before (beside the sources), and each read back.
     assert_eq!(scene.cost_of(run).requests, 14);
@@ -108,7 +112,7 @@ fn reading_back_is_one_round_trip_more() {
 
 #[test]
 fn create_and_push_are_two_processes() {
-    let scene = Scene::new(Scheme::TlsHttp2, Login::None);
+    let scene = scene(Scheme::TlsHttp2, Login::None);
     scene.load("a");
     let lines = [
         scene.line("create HOST/a:t0 HOST/a:s0 HOST/a:s1 HOST/a:s2 HOST/a:s3"),
@@ -121,7 +125,7 @@ fn create_and_push_are_two_processes() {
 
 #[test]
 fn from_another_repository() {
-    let scene = Scene::new(Scheme::TlsHttp2, Login::None);
+    let scene = scene(Scheme::TlsHttp2, Login::None);
     scene.load("b");
     let text = "publish --no-verify -t HOST/a:t0 HOST/b:s0 HOST/b:s1 HOST/b:s2 HOST/b:s3";
     let costs = measure(&scene, &[scene.line(text)]);
@@ -133,8 +137,8 @@ fn from_another_repository() {
 
 #[test]
 fn two_registries_take_as_long_as_one() {
-    let registries = || builder(Scheme::TlsHttp2, Login::None).start_in_background();
-    let scene = Scene::of(vec![registries(), registries()]);
+    let registry = || builder(Scheme::TlsHttp2, Login::None);
+    let scene = scene_of([registry(), registry()]);
     let images = scene.load("a");
     load(&scene.registries[1], "a");
     let tags = |host: &str| format!("{host}/a:t0,{host}/a:t1,{host}/a:t2");
@@ -150,7 +154,7 @@ fn two_registries_take_as_long_as_one() {
 #[test]
 fn many_tags_go_in_one_request_where_the_registry_takes_them() {
     let registry = builder(Scheme::TlsHttp2, Login::None).tag_parameters();
-    let scene = Scene::of(vec![registry.start_in_background()]);
+    let scene = scene_of([registry]);
     scene.load("a");
     let tags: Vec<String> = (0..100).map(|number| format!("HOST/a:t{number}")).collect();
     let text = JOB.replace("HOST/a:t0,HOST/a:t1", &tags.join(","));
@@ -162,11 +166,11 @@ fn many_tags_go_in_one_request_where_the_registry_takes_them() {
 
 #[test]
 fn many_tags_go_side_by_side_where_it_does_not() {
-    let scene = Scene::new(Scheme::TlsHttp2, Login::None);
+    let scene = scene(Scheme::TlsHttp2, Login::None);
     scene.load("a");
     let tags: Vec<String> = (0..10).map(|number| format!("HOST/a:t{number}")).collect();
     let text = JOB.replace("HOST/a:t0,HOST/a:t1", &tags.join(","));
-    let cost = scene.cost_of(|scene| scene.ok(super::binary(), &scene.line(&text)));
+    let cost = scene.cost_of(|scene| scene.job(&scene.line(&text)));
     // The one that found out put it under its digest.
     assert_eq!(scene.registry().count(Class::ManifestPut), 11);
     assert_eq!(cost.requests, 4 + 4 + 11);

@@ -4,21 +4,14 @@
 mod growth;
 mod job;
 
-use std::path::Path;
 use std::time::Duration;
 
-use crate::support::scene::{Cost, Scene};
-
-const BINARY: &str = env!("CARGO_BIN_EXE_polyarch");
+use crate::support::{Scene, job::Cost};
 
 /// Between them the time grows by the round trips of the job times 200 ms: far more than a busy machine adds.
 const DISTANCES: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(220)];
 /// How far a measured number of round trips may be from the true one.
 const TOLERANCE: f64 = 0.45;
-
-fn binary() -> &'static Path {
-    Path::new(BINARY)
-}
 
 /// What lines of arguments cost.
 struct Costs {
@@ -29,7 +22,7 @@ struct Costs {
 /// Runs the lines, one after another, near and far.
 fn measure(scene: &Scene, lines: &[Vec<String>]) -> Costs {
     let run = |scene: &Scene| {
-        let ran = lines.iter().map(|words| scene.ok(binary(), words).wall);
+        let ran = lines.iter().map(|words| scene.job(words).wall);
         ran.sum()
     };
     // Near enough not to matter, and far enough that no connection is opened sooner than one becomes free.

@@ -38,7 +38,7 @@ use std::{
     collections::BTreeSet,
     net::SocketAddr,
     sync::{Arc, OnceLock, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use http::Method;
@@ -261,6 +261,20 @@ impl Registry {
             .iter()
             .filter(|request| pick(request))
             .count()
+    }
+
+    /// Waits until a condition holds, at most half a minute.
+    #[track_caller]
+    pub fn wait_until(&self, condition: impl Fn(&Self) -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !condition(self) {
+            assert!(
+                Instant::now() < deadline,
+                "requests: {:#?}",
+                self.requests()
+            );
+            std::thread::sleep(perform::POLLING);
+        }
     }
 
     /// How many requests of `method` there were.

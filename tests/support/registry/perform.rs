@@ -1,6 +1,6 @@
 //! Faults applied: what a rule says is done to a request and its answer.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderName, Method, StatusCode, header};
@@ -14,6 +14,9 @@ use super::{
     server::Shared,
 };
 use crate::support::gzip;
+
+/// How often a condition on the requests is checked.
+pub(super) const POLLING: Duration = Duration::from_millis(2);
 
 /// HTTP/2 GOAWAY (RFC 9113, 6.8): length 8, type 7, stream 0; last stream 0,
 /// `NO_ERROR`. It says that no stream was touched.
@@ -35,6 +38,11 @@ pub async fn before(shared: &Shared, faults: &[Fault], body: &mut Inbox) -> Befo
     for fault in faults {
         match fault {
             Fault::Delay(time) => tokio::time::sleep(*time).await,
+            Fault::Until(condition) => {
+                while !condition.holds(&shared.log.requests()) {
+                    tokio::time::sleep(POLLING).await;
+                }
+            }
             Fault::ExpireTokens => shared.tokens().expire(),
             Fault::ResetUpload(bytes) => body.break_after(*bytes),
             Fault::Reply {

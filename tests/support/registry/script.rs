@@ -1,12 +1,15 @@
 //! The script of faults: rules that match requests and say what happens to them.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 
-use super::{Role, accounts::glob, content::Content, route::Class};
+use super::{Role, accounts::glob, content::Content, log::Recorded, route::Class};
 
 /// What happens to a request that a rule matches.
 #[derive(Clone, Debug)]
@@ -22,6 +25,8 @@ pub enum Fault {
     },
     /// The answer comes this much later.
     Delay(Duration),
+    /// The answer comes when the requests so far satisfy a condition; see [`Fault::until`].
+    Until(Condition),
     /// No answer ever comes.
     Stall,
     /// Before any answer: TCP reset (HTTP/1.1), `RST_STREAM` (HTTP/2).
@@ -98,9 +103,31 @@ impl Fault {
         }
     }
 
+    /// The answer comes when the requests so far satisfy `condition`.
+    pub fn until(condition: impl Fn(&[Recorded]) -> bool + Send + Sync + 'static) -> Self {
+        Self::Until(Condition(Arc::new(condition)))
+    }
+
     /// A header is set to this.
     pub fn header(name: &str, value: &str) -> Self {
         Self::Header(name.into(), value.into())
+    }
+}
+
+/// A condition on the requests that a registry has received.
+#[derive(Clone)]
+pub struct Condition(Arc<dyn Fn(&[Recorded]) -> bool + Send + Sync>);
+
+impl Condition {
+    /// Whether the requests satisfy it.
+    pub fn holds(&self, requests: &[Recorded]) -> bool {
+        (self.0)(requests)
+    }
+}
+
+impl fmt::Debug for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Condition")
     }
 }
 
@@ -120,7 +147,7 @@ pub struct Seen<'a> {
     pub headers: &'a HeaderMap,
 }
 
-type Condition = Arc<dyn Fn(&Seen<'_>) -> bool + Send + Sync>;
+type Pick = Arc<dyn Fn(&Seen<'_>) -> bool + Send + Sync>;
 
 /// Which requests, which of them, and what happens to them.
 ///
@@ -129,7 +156,7 @@ type Condition = Arc<dyn Fn(&Seen<'_>) -> bool + Send + Sync>;
 #[derive(Clone)]
 #[must_use]
 pub struct Rule {
-    conditions: Vec<Condition>,
+    conditions: Vec<Pick>,
     skip: usize,
     times: Option<usize>,
     applied: bool,

@@ -1,0 +1,139 @@
+//! Workflow commands and outputs of single commands in a step of GitHub Actions.
+
+use crate::support::{Scene, image::Image};
+
+/// A value that a runner would obey if it were printed as it is.
+const COMMAND: &str = "--media-type=x\n::error::injected\u{1b}[2J";
+
+fn scene() -> Scene {
+    let mut scene = Scene::new();
+    Image::new("linux/amd64").load(scene.registry(), "app", "a");
+    scene.set("GITHUB_ACTIONS", "true");
+    scene
+}
+
+/// The lines that a runner obeys.
+fn commands(text: &str) -> usize {
+    let lines = text.split(['\r', '\n']);
+    lines
+        .filter(|line| line.trim_start().starts_with("::"))
+        .count()
+}
+
+#[test]
+fn wrong_usage_is_one_workflow_command() {
+    let words = ["publish", "-t", "HOST/app:1", COMMAND, "HOST/app:a"];
+    let output = scene().run_words(words);
+    assert_eq!(commands(&output.stderr), 1);
+    insta::assert_snapshot!(output, @"
+    exit code: 2
+    ----- stderr -----
+    ::error title=polyarch%3A wrong usage::invalid value 'x%0A::error::injected' for '--media-type <TYPE>'%0A  [possible values: auto, oci, docker]%0A%0AFor more information, try '--help'.
+    error: invalid value 'x
+    : :error::injected' for '--media-type <TYPE>'
+      [possible values: auto, oci, docker]
+
+    For more information, try '--help'.
+    ");
+
+    let elsewhere = Scene::new().run_words(words);
+    let is_plain = |c: char| c == '\n' || !c.is_control();
+    assert!(elsewhere.stderr.chars().all(is_plain), "{elsewhere}");
+    assert_eq!(commands(&elsewhere.stderr), 0);
+    insta::assert_snapshot!(elsewhere, @"
+    exit code: 2
+    ----- stderr -----
+    error: invalid value 'x
+    : :error::injected' for '--media-type <TYPE>'
+      [possible values: auto, oci, docker]
+
+    For more information, try '--help'.
+    ");
+}
+
+#[test]
+fn each_command_reports_its_failure_once() {
+    let scene = scene();
+    insta::assert_snapshot!(scene.transcript([
+        "create HOST/app:1 HOST/app:none",
+        "annotate HOST/app:1 HOST/app:a --os linux",
+        "inspect HOST/app:none",
+        "push HOST/app:1",
+        "copy HOST/app:none HOST/app:2",
+    ]), @"
+    $ polyarch create HOST/app:1 HOST/app:none
+    exit code: 4
+    ----- stderr -----
+    ::error title=polyarch%3A create failed::no such manifest: HOST/app:none: failed to read HOST/app:none: HOST answered 404 Not Found (MANIFEST_UNKNOWN: manifest unknown)
+    error: no such manifest: HOST/app:none: failed to read HOST/app:none: HOST answered 404 Not Found (MANIFEST_UNKNOWN: manifest unknown)
+
+    $ polyarch annotate HOST/app:1 HOST/app:a --os linux
+    exit code: 1
+    ----- stderr -----
+    ::error title=polyarch%3A annotate failed::manifest for image HOST/app:a does not exist in HOST/app:1%0Ahint: `polyarch ls` shows the local lists
+    error: manifest for image HOST/app:a does not exist in HOST/app:1
+     hint: `polyarch ls` shows the local lists
+
+    $ polyarch inspect HOST/app:none
+    exit code: 4
+    ----- stderr -----
+    ::error title=polyarch%3A inspect failed::no such manifest: HOST/app:none: failed to read HOST/app:none: HOST answered 404 Not Found (MANIFEST_UNKNOWN: manifest unknown)
+    error: no such manifest: HOST/app:none: failed to read HOST/app:none: HOST answered 404 Not Found (MANIFEST_UNKNOWN: manifest unknown)
+
+    $ polyarch push HOST/app:1
+    exit code: 1
+    ----- stderr -----
+    ::error title=polyarch%3A push failed::No such manifest: HOST/app:1%0Ahint: create it first: polyarch create HOST/app:1 MANIFEST...
+    error: No such manifest: HOST/app:1
+     hint: create it first: polyarch create HOST/app:1 MANIFEST...
+
+    $ polyarch copy HOST/app:none HOST/app:2
+    exit code: 4
+    ----- stderr -----
+    ::error title=polyarch%3A nothing was published::failed to read HOST/app:none: HOST answered 404 Not Found (MANIFEST_UNKNOWN: manifest unknown)
+    error: failed to read HOST/app:none: HOST answered 404 Not Found (MANIFEST_UNKNOWN: manifest unknown)
+    ");
+}
+
+#[test]
+fn push_writes_the_outputs_of_publish() {
+    let mut scene = scene();
+    scene.set("GITHUB_OUTPUT", "HOME/output");
+    scene.ok("create HOST/app:1 HOST/app:a");
+    scene.ok("push HOST/app:1");
+    insta::assert_snapshot!(scene.read("output"), @r#"
+    digest<<polyarch_d3bc8e67707e5bc3a6750776fd4e094f059ccf6b2cda511568129b933c2baf52
+    sha256:e5024a1137475b78666086e4f55a19a528b0727554e1d53efb2dec2f63c5e40c
+    polyarch_d3bc8e67707e5bc3a6750776fd4e094f059ccf6b2cda511568129b933c2baf52
+    media-type<<polyarch_a41a97aae95059fde5efeb0a818d3cd1a46a804216485bdbd9a50d28f5c21c20
+    application/vnd.oci.image.index.v1+json
+    polyarch_a41a97aae95059fde5efeb0a818d3cd1a46a804216485bdbd9a50d28f5c21c20
+    size<<polyarch_8d98eedc0299e2f618b17aed78ccc951067fcbe94c2ab6aef3171ac7cf3b6ef0
+    405
+    polyarch_8d98eedc0299e2f618b17aed78ccc951067fcbe94c2ab6aef3171ac7cf3b6ef0
+    platforms<<polyarch_c26cc980a56ea93c3cd0369b8a9f4366efc646a50750da48a8c4c7762efcbb90
+    linux/amd64
+    polyarch_c26cc980a56ea93c3cd0369b8a9f4366efc646a50750da48a8c4c7762efcbb90
+    tags<<polyarch_781e9a0f16d48da7be9dbdfd29bb04b7de105317d72086de5c348fe29efc477b
+    HOST/app:1
+    polyarch_781e9a0f16d48da7be9dbdfd29bb04b7de105317d72086de5c348fe29efc477b
+    images<<polyarch_8653f958e4aba7bbccae600bd91bd4feb702870366b686f7aed6cf8875a6b00f
+    HOST/app@sha256:e5024a1137475b78666086e4f55a19a528b0727554e1d53efb2dec2f63c5e40c
+    polyarch_8653f958e4aba7bbccae600bd91bd4feb702870366b686f7aed6cf8875a6b00f
+    json<<polyarch_04e6bdf04416affdd4ca6a0f686ea86fd9e28b050968f44ced493aca721c67a1
+    {"status":"published","digest":"sha256:e5024a1137475b78666086e4f55a19a528b0727554e1d53efb2dec2f63c5e40c","mediaType":"application/vnd.oci.image.index.v1+json","size":405,"exact":false,"platforms":["linux/amd64"],"entries":[{"platform":"linux/amd64","digest":"sha256:d744833917e1a644fd3ca564a257c6f7944d436536dca98e3695d06cc89aa2ce","size":477,"contentSize":2370,"mediaType":"application/vnd.oci.image.manifest.v1+json","source":"HOST/app:a","attestations":[]}],"targets":[{"name":"HOST/app","status":"published","tags":[{"reference":"HOST/app:1","status":"published"}]}],"notices":[]}
+    polyarch_04e6bdf04416affdd4ca6a0f686ea86fd9e28b050968f44ced493aca721c67a1
+    index-path<<polyarch_2d22cd7b698ca5f164fb8a7eed241bfc58d0e4d67d75863f58750a786c8ad682
+
+    polyarch_2d22cd7b698ca5f164fb8a7eed241bfc58d0e4d67d75863f58750a786c8ad682
+    subject-name<<polyarch_b36a99efa4ba53dea2c20c983a154aaf4d988352757da5b96d689c22a068c353
+    HOST/app
+    polyarch_b36a99efa4ba53dea2c20c983a154aaf4d988352757da5b96d689c22a068c353
+    subject-digest<<polyarch_0198f595d97d9dd236baee80d2e3e4b0d8ce9c131ad38913bacdea49f6b2b2e4
+    sha256:e5024a1137475b78666086e4f55a19a528b0727554e1d53efb2dec2f63c5e40c
+    polyarch_0198f595d97d9dd236baee80d2e3e4b0d8ce9c131ad38913bacdea49f6b2b2e4
+    subjects<<polyarch_52074cc4c38fc557b62a9b5be9340cb86300383141d1f76292a416ed16081a0f
+    [{"subject-name":"HOST/app","subject-digest":"sha256:e5024a1137475b78666086e4f55a19a528b0727554e1d53efb2dec2f63c5e40c"}]
+    polyarch_52074cc4c38fc557b62a9b5be9340cb86300383141d1f76292a416ed16081a0f
+    "#);
+}
