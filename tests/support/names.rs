@@ -20,14 +20,18 @@ impl Names {
         text
     }
 
-    /// Replaces values by their names.
+    /// Replaces values by their names, also where a file name contains them, and hashes that differ from run to run.
     pub fn redact(&self, text: &str) -> String {
         let mut text = text.to_owned();
         // A later value may contain an earlier one.
         for (name, value) in self.0.iter().rev() {
             text = text.replace(value, name);
+            text = text.replace(&value.replace(':', "_"), name);
         }
-        text
+        // The file of a list is named after the registry, with its port.
+        text = replace_hash(&text, "-", ".json", "HASH");
+        // A delimiter in an output of GitHub Actions is random.
+        replace_hash(&text, "polyarch_", "\n", "RANDOM")
     }
 }
 
@@ -47,6 +51,31 @@ fn replace_word(text: &str, word: &str, value: &str) -> String {
     result
 }
 
+/// Replaces SHA-256 hashes in hexadecimal between `before` and `after`.
+fn replace_hash(text: &str, before: &str, after: &str, by: &str) -> String {
+    const LENGTH: usize = 64;
+    let mut result = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(before) {
+        let (head, tail) = rest.split_at(at + before.len());
+        result.push_str(head);
+        let is_hash = tail.len() > LENGTH
+            && tail
+                .bytes()
+                .take(LENGTH)
+                .all(|byte| byte.is_ascii_hexdigit())
+            && tail[LENGTH..].starts_with(after);
+        rest = if is_hash {
+            result.push_str(by);
+            &tail[LENGTH..]
+        } else {
+            tail
+        };
+    }
+    result.push_str(rest);
+    result
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,5 +89,11 @@ mod tests {
         let expanded = "127.0.0.1:5000/a POLYARCH_HOME=/tmp/x/y HOSTS x127.0.0.1:5000";
         assert_eq!(names.expand(text), expanded);
         assert_eq!(names.redact(expanded), text);
+        let hash = "5a".repeat(32);
+        let text = format!("{0}/127.0.0.1_5000_a-{hash}.json sha256:{hash}\n", "/tmp/x");
+        assert_eq!(
+            names.redact(&text),
+            format!("HOME/HOST_a-HASH.json sha256:{hash}\n")
+        );
     }
 }

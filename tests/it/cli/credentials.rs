@@ -54,18 +54,18 @@ fn basic_credentials_fail_in_three_different_ways() {
     error: failed to read HOST/team/app:a: not logged in: HOST answered 401 Unauthorized (UNAUTHORIZED: authentication required)
      hint: no credentials for HOST were found
      hint: log in (`docker login HOST`), or set POLYARCH_REGISTRY=HOST, POLYARCH_USERNAME and POLYARCH_PASSWORD
-     hint: `polyarch auth REF` shows every place where credentials are looked for
+     hint: `polyarch auth REF` shows where credentials are searched for
 
     exit code: 3
     ----- stderr -----
     error: failed to read HOST/team/app:a: wrong credentials: HOST answered 401 Unauthorized (UNAUTHORIZED: authentication required)
-     hint: HOST did not accept the credentials of "ci" from POLYARCH_USERNAME and POLYARCH_PASSWORD: is the password or token right, and not expired?
-     hint: `polyarch auth REF` shows every place where credentials are looked for
+     hint: HOST did not accept the credentials of "ci" from POLYARCH_USERNAME and POLYARCH_PASSWORD: is the password or token correct, and not expired?
+     hint: `polyarch auth REF` shows where credentials are searched for
 
     exit code: 3
     ----- stderr -----
     error: failed to push HOST/team/app:1: not allowed: HOST answered 403 Forbidden (DENIED: requested access to the resource is denied)
-     hint: the credentials of "guest" from POLYARCH_USERNAME and POLYARCH_PASSWORD are valid but not allowed repository:team/app:pull,push
+     hint: the credentials of "guest" from POLYARCH_USERNAME and POLYARCH_PASSWORD are valid, but they lack push access to team/app
      hint: no tag was changed
     "#);
 }
@@ -78,18 +78,18 @@ fn bearer_credentials_fail_in_three_different_ways() {
     error: failed to read HOST/team/app:a: not logged in: HOST answered 401 Unauthorized (UNAUTHORIZED: authentication required)
      hint: no credentials for HOST were found
      hint: log in (`docker login HOST`), or set POLYARCH_REGISTRY=HOST, POLYARCH_USERNAME and POLYARCH_PASSWORD
-     hint: `polyarch auth REF` shows every place where credentials are looked for
+     hint: `polyarch auth REF` shows where credentials are searched for
 
     exit code: 3
     ----- stderr -----
     error: failed to read HOST/team/app:a (getting a token from 127.0.0.1): wrong credentials: 127.0.0.1 answered 401
-     hint: HOST did not accept the credentials of "ci" from POLYARCH_USERNAME and POLYARCH_PASSWORD: is the password or token right, and not expired?
-     hint: `polyarch auth REF` shows every place where credentials are looked for
+     hint: HOST did not accept the credentials of "ci" from POLYARCH_USERNAME and POLYARCH_PASSWORD: is the password or token correct, and not expired?
+     hint: `polyarch auth REF` shows where credentials are searched for
 
     exit code: 3
     ----- stderr -----
     error: failed to push HOST/team/app:1: not allowed: HOST answered 401 Unauthorized (UNAUTHORIZED: authentication required)
-     hint: the credentials of "guest" from POLYARCH_USERNAME and POLYARCH_PASSWORD are valid but not allowed repository:team/app:pull,push
+     hint: the credentials of "guest" from POLYARCH_USERNAME and POLYARCH_PASSWORD are valid, but they lack push access to team/app
      hint: no tag was changed
     "#);
 }

@@ -125,7 +125,7 @@ fn unreachable_registry_is_reported() {
     ----- stderr -----
     error: failed to look for blob sha256:58eeb94c299a3058e33d8cb58e612aec73a32ac5b56e8a91f9ac32a4101854d7 of CLOSED/app: cannot connect to CLOSED: Connection refused (os error 111) (gave up: the 0 s of waiting that this run allows are used up; raise them with --retry-for)
      hint: is CLOSED running and reachable from here?
-     hint: these tags landed: HOST/app:1
+     hint: these tags were pushed: HOST/app:1
     ");
     assert_eq!(scene.drafts().len(), 1);
     assert!(scene.registry().tag("app", "1").is_some());

@@ -102,38 +102,38 @@ fn push_writes_the_outputs_of_publish() {
     scene.ok("create HOST/app:1 HOST/app:a");
     scene.ok("push HOST/app:1");
     insta::assert_snapshot!(scene.read("output"), @r#"
-    digest<<polyarch_d3bc8e67707e5bc3a6750776fd4e094f059ccf6b2cda511568129b933c2baf52
+    digest<<polyarch_RANDOM
     sha256:e5024a1137475b78666086e4f55a19a528b0727554e1d53efb2dec2f63c5e40c
-    polyarch_d3bc8e67707e5bc3a6750776fd4e094f059ccf6b2cda511568129b933c2baf52
-    media-type<<polyarch_a41a97aae95059fde5efeb0a818d3cd1a46a804216485bdbd9a50d28f5c21c20
+    polyarch_RANDOM
+    media-type<<polyarch_RANDOM
     application/vnd.oci.image.index.v1+json
-    polyarch_a41a97aae95059fde5efeb0a818d3cd1a46a804216485bdbd9a50d28f5c21c20
-    size<<polyarch_8d98eedc0299e2f618b17aed78ccc951067fcbe94c2ab6aef3171ac7cf3b6ef0
+    polyarch_RANDOM
+    size<<polyarch_RANDOM
     405
-    polyarch_8d98eedc0299e2f618b17aed78ccc951067fcbe94c2ab6aef3171ac7cf3b6ef0
-    platforms<<polyarch_c26cc980a56ea93c3cd0369b8a9f4366efc646a50750da48a8c4c7762efcbb90
+    polyarch_RANDOM
+    platforms<<polyarch_RANDOM
     linux/amd64
-    polyarch_c26cc980a56ea93c3cd0369b8a9f4366efc646a50750da48a8c4c7762efcbb90
-    tags<<polyarch_781e9a0f16d48da7be9dbdfd29bb04b7de105317d72086de5c348fe29efc477b
+    polyarch_RANDOM
+    tags<<polyarch_RANDOM
     HOST/app:1
-    polyarch_781e9a0f16d48da7be9dbdfd29bb04b7de105317d72086de5c348fe29efc477b
-    images<<polyarch_8653f958e4aba7bbccae600bd91bd4feb702870366b686f7aed6cf8875a6b00f
+    polyarch_RANDOM
+    images<<polyarch_RANDOM
     HOST/app@sha256:e5024a1137475b78666086e4f55a19a528b0727554e1d53efb2dec2f63c5e40c
-    polyarch_8653f958e4aba7bbccae600bd91bd4feb702870366b686f7aed6cf8875a6b00f
-    json<<polyarch_04e6bdf04416affdd4ca6a0f686ea86fd9e28b050968f44ced493aca721c67a1
+    polyarch_RANDOM
+    json<<polyarch_RANDOM
     {"status":"published","digest":"sha256:e5024a1137475b78666086e4f55a19a528b0727554e1d53efb2dec2f63c5e40c","mediaType":"application/vnd.oci.image.index.v1+json","size":405,"exact":false,"platforms":["linux/amd64"],"entries":[{"platform":"linux/amd64","digest":"sha256:d744833917e1a644fd3ca564a257c6f7944d436536dca98e3695d06cc89aa2ce","size":477,"contentSize":2370,"mediaType":"application/vnd.oci.image.manifest.v1+json","source":"HOST/app:a","attestations":[]}],"targets":[{"name":"HOST/app","status":"published","tags":[{"reference":"HOST/app:1","status":"published"}]}],"notices":[]}
-    polyarch_04e6bdf04416affdd4ca6a0f686ea86fd9e28b050968f44ced493aca721c67a1
-    index-path<<polyarch_2d22cd7b698ca5f164fb8a7eed241bfc58d0e4d67d75863f58750a786c8ad682
+    polyarch_RANDOM
+    index-path<<polyarch_RANDOM
 
-    polyarch_2d22cd7b698ca5f164fb8a7eed241bfc58d0e4d67d75863f58750a786c8ad682
-    subject-name<<polyarch_b36a99efa4ba53dea2c20c983a154aaf4d988352757da5b96d689c22a068c353
+    polyarch_RANDOM
+    subject-name<<polyarch_RANDOM
     HOST/app
-    polyarch_b36a99efa4ba53dea2c20c983a154aaf4d988352757da5b96d689c22a068c353
-    subject-digest<<polyarch_0198f595d97d9dd236baee80d2e3e4b0d8ce9c131ad38913bacdea49f6b2b2e4
+    polyarch_RANDOM
+    subject-digest<<polyarch_RANDOM
     sha256:e5024a1137475b78666086e4f55a19a528b0727554e1d53efb2dec2f63c5e40c
-    polyarch_0198f595d97d9dd236baee80d2e3e4b0d8ce9c131ad38913bacdea49f6b2b2e4
-    subjects<<polyarch_52074cc4c38fc557b62a9b5be9340cb86300383141d1f76292a416ed16081a0f
+    polyarch_RANDOM
+    subjects<<polyarch_RANDOM
     [{"subject-name":"HOST/app","subject-digest":"sha256:e5024a1137475b78666086e4f55a19a528b0727554e1d53efb2dec2f63c5e40c"}]
-    polyarch_52074cc4c38fc557b62a9b5be9340cb86300383141d1f76292a416ed16081a0f
+    polyarch_RANDOM
     "#);
 }

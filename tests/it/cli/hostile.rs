@@ -162,7 +162,7 @@ fn invalid_manifests_are_refused() {
     exit code: 5
     ----- stderr -----
     error: failed to read HOST/app:huge: HOST sent more than 4194304 bytes of a manifest
-     hint: a manifest that is really this large can be read with --max-manifest
+     hint: if the manifest is meant to be this large, raise the limit with --max-manifest SIZE
 
     $ polyarch inspect HOST/app:text
     exit code: 5
@@ -277,14 +277,14 @@ fn truncated_draft_is_reported_and_can_be_replaced() {
     $ polyarch push HOST/app:1
     exit code: 1
     ----- stderr -----
-    error: the draft in HOME/.local/share/polyarch/drafts/127.0.0.1_35861_app_1-746f797fda3dddf3cd19a2db0819ce42fffa937c3102c9f1bc56b5d41eeac85a.json is damaged: not valid JSON: EOF while parsing an object at line 1 column 1
+    error: the draft in HOME/.local/share/polyarch/drafts/127.0.0.1_46471_app_1-01c30d18cf0f85b449ea02cf1bc1df2b3fc4caabb8368d6860a682113412ad4d.json is damaged: not valid JSON: EOF while parsing an object at line 1 column 1
      hint: remove it with: polyarch rm HOST/app:1, or start over with: polyarch create --replace HOST/app:1 …
 
     $ polyarch ls
     exit code: 1
     ----- stderr -----
-    warning: the draft in HOME/.local/share/polyarch/drafts/127.0.0.1_35861_app_1-746f797fda3dddf3cd19a2db0819ce42fffa937c3102c9f1bc56b5d41eeac85a.json is damaged: not valid JSON: EOF while parsing an object at line 1 column 1
-     hint: remove the file: rm HOME/.local/share/polyarch/drafts/127.0.0.1_35861_app_1-746f797fda3dddf3cd19a2db0819ce42fffa937c3102c9f1bc56b5d41eeac85a.json
+    warning: the draft in HOME/.local/share/polyarch/drafts/127.0.0.1_46471_app_1-01c30d18cf0f85b449ea02cf1bc1df2b3fc4caabb8368d6860a682113412ad4d.json is damaged: not valid JSON: EOF while parsing an object at line 1 column 1
+     hint: remove the file: rm HOME/.local/share/polyarch/drafts/127.0.0.1_46471_app_1-01c30d18cf0f85b449ea02cf1bc1df2b3fc4caabb8368d6860a682113412ad4d.json
     ");
     scene.ok("create --replace HOST/app:1 HOST/app:a");
     assert_eq!(std::fs::read(draft).expect("a draft"), whole);

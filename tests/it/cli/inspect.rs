@@ -157,14 +157,14 @@ fn unreadable_local_lists_are_skipped_by_inspect_only() {
     $ polyarch inspect HOST/app:1 HOST/app:a
     exit code: 1
     ----- stderr -----
-    error: cannot read /dev/null/drafts/127.0.0.1_44307_app_1-082b1858f9c0f2cf8f4c510373e1d97525741897839f368ef3191d256692f6b0.json: Not a directory (os error 20)
-     hint: set POLYARCH_HOME to a directory that can be written to
+    error: cannot read /dev/null/drafts/127.0.0.1_41261_app_1-23ea8a3c6205fc613c9f50c635ed0ec5345e6c98be1d26dd665be4eca21b386a.json: Not a directory (os error 20)
+     hint: set POLYARCH_HOME to a writable directory
 
     $ polyarch create HOST/app:1 HOST/app:a
     exit code: 1
     ----- stderr -----
-    error: cannot read /dev/null/drafts/127.0.0.1_44307_app_1-082b1858f9c0f2cf8f4c510373e1d97525741897839f368ef3191d256692f6b0.json: Not a directory (os error 20)
-     hint: set POLYARCH_HOME to a directory that can be written to
+    error: cannot read /dev/null/drafts/127.0.0.1_41261_app_1-23ea8a3c6205fc613c9f50c635ed0ec5345e6c98be1d26dd665be4eca21b386a.json: Not a directory (os error 20)
+     hint: set POLYARCH_HOME to a writable directory
     ");
 
     scene.set("POLYARCH_HOME", "HOME/home");
@@ -175,7 +175,7 @@ fn unreadable_local_lists_are_skipped_by_inspect_only() {
     insta::assert_snapshot!(scene.run("inspect HOST/app:a"), @"
     exit code: 1
     ----- stderr -----
-    error: the draft in HOME/home/drafts/127.0.0.1_44307_app_a-bac6630a9248c302e55ba7c94d3c81914e0562f9b53bdda98fb72b3322c2a118.json is damaged: not valid JSON: EOF while parsing an object at line 1 column 1
+    error: the draft in HOME/home/drafts/127.0.0.1_41261_app_a-8adb5b34cb3c7f4bec623ab9d5ca3829ecdcb3b27d43852b2de85a3526bd8e44.json is damaged: not valid JSON: EOF while parsing an object at line 1 column 1
      hint: remove it with: polyarch rm HOST/app:a, or start over with: polyarch create --replace HOST/app:a …
     ");
 }
