@@ -15,7 +15,8 @@ use crate::{
     output,
     support::{
         job::{
-            JOB, Login, builder, job_with_descriptors, job_with_platforms, load, scene, scene_of,
+            JOB, Login, builder, job_with_descriptors, job_with_platforms, load, public, scene,
+            scene_of,
         },
         registry::Scheme,
         scene::Scene,
@@ -136,8 +137,8 @@ fn variants() -> Vec<Variant> {
     let none = || one(Scheme::TlsHttp2, Login::None);
     let basic = || one(Scheme::TlsHttp2, Login::Basic);
     let bearer = || one(Scheme::TlsHttp2, Login::Bearer);
-    let well_known = || {
-        let scene = job::well_known(Scheme::TlsHttp2);
+    let public = || {
+        let scene = well_known(Scheme::TlsHttp2);
         scene.load("a");
         scene
     };
@@ -146,13 +147,7 @@ fn variants() -> Vec<Variant> {
         variant("no authorisation", none, job, 5.3, Some(10)),
         variant("Basic", basic, job, 5.3, Some(10)),
         variant("Bearer, cold", bearer, job, 9.4, None),
-        variant(
-            "Bearer, well-known token server",
-            well_known,
-            job,
-            6.4,
-            None,
-        ),
+        variant("Bearer, well-known token server", public, job, 6.4, None),
         variant("platforms given", none, platforms, 4.3, None),
         variant("descriptors given", none, descriptors, 3.3, None),
         variant("with verify", none, verified, 6.3, None),

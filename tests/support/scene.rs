@@ -22,7 +22,7 @@ pub struct Scene {
     directory: TempDir,
     names: Names,
     variables: Vec<(String, String)>,
-    kept: Vec<Box<dyn Any + Send>>,
+    kept: Vec<Box<dyn Any + Send + Sync>>,
 }
 
 impl Default for Scene {
@@ -88,7 +88,7 @@ impl Scene {
     }
 
     /// Keeps a value as long as the scene.
-    pub fn keep(&mut self, value: impl Any + Send) {
+    pub fn keep(&mut self, value: impl Any + Send + Sync) {
         self.kept.push(Box::new(value));
     }
 
