@@ -15,8 +15,8 @@ use crate::{
     output,
     support::{
         job::{
-            JOB, Login, builder, job_with_descriptors, job_with_platforms, load, public, scene,
-            scene_of,
+            JOB, Login, builder, job_with_descriptors, job_with_platforms, load, scene, scene_of,
+            well_known,
         },
         registry::Scheme,
         scene::Scene,
