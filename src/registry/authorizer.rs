@@ -1,221 +1,355 @@
-//! What a credential becomes on its way to one registry: Basic in advance, or one token for everything the
-//! run needs, renewed when it ends. Protocol: <https://distribution.github.io/distribution/spec/auth/token/>.
-
-mod refusal;
+//! Authorizes the calls of one client: Basic with the first request, or one token for everything that the run needs.
+//! Protocol: <https://distribution.github.io/distribution/spec/auth/token/>.
 
 use std::sync::Arc;
 
-use http::HeaderValue;
-use tokio::time::Instant;
+use http::{HeaderValue, StatusCode, header};
 
-use super::call::{Call, Outcome};
-use super::host::Host;
+use super::answer::Answer;
+use super::call::{Access, Call, Outcome};
+use super::endpoint::Endpoint;
 use super::token_client::{TokenClient, realm_host};
-use crate::auth::{Candidate, Credential, Realm, Scope, Search, Secret, Token, well_known_realm};
-use crate::spec::RegistryHost;
-use crate::store::StoreError;
+use super::tokens::{
+    AuthHeader, AuthMethod, AuthState, HeldToken, TokenServer, bearer_header, secret_header,
+};
+use crate::auth::{
+    Candidate, Challenge, Credential, Realm, Scheme, Scope, Search, parse_challenges,
+    well_known_realm,
+};
+use crate::progress::Event;
+use crate::store::{FailureKind, StoreError};
 use crate::sync::Mutex;
 
-pub(super) use refusal::{AuthOutcome, Trials};
+/// The most attempts at one call with new credentials: after a challenge, an expired token, a token with more scopes,
+/// another credential.
+const MAX_TRIALS: u32 = 4;
 
-/// Connections that are opened while a token is on its way, for HTTP/1.1.
-const AHEAD: usize = 4;
-/// Authorises the calls to one registry with one credential.
+/// Authorizes calls to one registry, with one credential at a time.
 pub(super) struct Authorizer {
-    host: Arc<Host>,
+    endpoint: Arc<Endpoint>,
+    /// What the run needs, of all repositories.
     scopes: Mutex<Vec<Scope>>,
-    state: tokio::sync::Mutex<State>,
-    /// A copy of what `state` says, for messages and comparisons.
-    shown: Mutex<Shown>,
+    state: tokio::sync::Mutex<AuthState>,
+    /// A copy of a part of `state`, for messages and comparisons.
+    in_use: Mutex<InUse>,
 }
 
-struct Shown {
+#[derive(Clone)]
+struct InUse {
     candidate: Candidate,
     used_token: bool,
 }
 
-struct State {
-    candidate: Candidate,
-    search: Search,
-    method: AuthMethod,
-    /// Grows whenever the header changes, so that a refusal of an old one is told apart.
-    generation: u64,
-    /// Another credential was tried already.
-    switched: bool,
-    /// A new token was fetched because of a `denied`.
-    renewed_for_denial: bool,
+/// The credentials that were tried for one call.
+#[derive(Default)]
+pub(super) struct Trials {
+    count: u32,
+    /// A fresh token replaced one that was refused.
+    has_renewed: bool,
 }
 
-enum AuthMethod {
-    /// Nothing is known yet.
-    Unknown,
-    /// A header that never changes, or none.
-    Fixed(Option<HeaderValue>),
-    /// Tokens of a token server.
-    Bearer {
-        server: TokenServer,
-        /// One as a rule; more where a run has so many repositories that no token can be for all. The
-        /// newest last.
-        tokens: Vec<Held>,
-    },
-}
-
-/// A token, and what it was asked for.
-struct Held {
-    token: Token,
-    scopes: Vec<Scope>,
-    generation: u64,
-}
-
-impl Held {
-    fn is_fresh(&self) -> bool {
-        self.token.is_fresh(Instant::now().into_std())
-    }
-}
-
-/// A token server, and the name under which it knows the registry.
-#[derive(Clone)]
-struct TokenServer(Realm, Option<String>);
-
-/// The header for one try, and which one it is.
-pub(super) struct AuthHeader {
-    pub(super) header: Option<HeaderValue>,
-    generation: u64,
+/// What a refusal means for a call.
+pub(super) enum AuthOutcome {
+    /// The call should be sent again: the credentials have changed.
+    TryAgain,
+    /// The answer is final.
+    Final,
 }
 
 impl Authorizer {
-    pub(super) fn new(host: Arc<Host>, candidate: Candidate, search: Search, scope: Scope) -> Self {
+    pub(super) fn new(
+        endpoint: Arc<Endpoint>,
+        candidate: Candidate,
+        search: Search,
+        scope: Scope,
+    ) -> Self {
         Self {
-            host,
+            endpoint,
             scopes: Mutex::new(vec![scope]),
-            shown: Mutex::new(Shown {
+            in_use: Mutex::new(InUse {
                 candidate: candidate.clone(),
                 used_token: false,
             }),
-            state: tokio::sync::Mutex::new(State {
-                candidate,
-                search,
-                method: AuthMethod::Unknown,
-                generation: 0,
-                switched: false,
-                renewed_for_denial: false,
-            }),
+            state: tokio::sync::Mutex::new(AuthState::new(candidate, search)),
         }
     }
 
-    /// Whether this is the one for `candidate` at `registry`.
-    pub(super) fn serves(&self, registry: &RegistryHost, candidate: &Candidate) -> bool {
-        self.host.registry() == registry
-            && self.shown().candidate.credential == candidate.credential
+    /// Returns whether the credential of `candidate` is the one in use.
+    pub(super) fn uses(&self, candidate: &Candidate) -> bool {
+        self.in_use.lock().candidate.credential == candidate.credential
     }
 
-    /// Adds what the run will need.
+    /// Adds a scope that the run will need.
     pub(super) fn declare(&self, scope: Scope) {
         let mut scopes = self.scopes.lock();
         scopes.push(scope);
         *scopes = Scope::normalise(std::mem::take(&mut *scopes));
     }
 
-    /// The credential in use, and whether a token was given for it; for messages.
-    pub(super) fn used(&self) -> (Candidate, bool) {
-        let shown = self.shown();
-        (shown.candidate.clone(), shown.used_token)
+    /// Returns the credential in use, and whether a token server gave a token for it.
+    pub(super) fn in_use(&self) -> (Candidate, bool) {
+        let in_use = self.in_use.lock().clone();
+        (in_use.candidate, in_use.used_token)
     }
 
-    /// What to send with a call, as far as is known before the registry has said anything.
-    pub(super) async fn grant(&self, call: &Call) -> Outcome<AuthHeader> {
+    /// Returns the header for a call, and fetches a token if one is needed.
+    pub(super) async fn header(&self, call: &Call) -> Outcome<AuthHeader> {
         let mut state = self.state.lock().await;
         if matches!(state.method, AuthMethod::Unknown) {
             self.begin(&mut state, call).await;
         }
-        let wanted = self.wanted(call);
+        let needed = self.needed(call);
         let renewal = match &state.method {
             AuthMethod::Bearer { server, .. } => {
-                (!state.held(&wanted).is_some_and(Held::is_fresh)).then(|| server.clone())
+                (!state.held(&needed).is_some_and(HeldToken::is_fresh)).then(|| server.clone())
             }
             AuthMethod::Unknown | AuthMethod::Fixed(_) => None,
         };
         if let Some(server) = renewal {
             self.fetch(&mut state, server, None, call).await?;
         }
-        Ok(state.grant(&wanted))
+        Ok(state.header(&needed))
     }
 
-    /// What is held for a call right now. Nothing is fetched for it.
-    pub(super) async fn held_grant(&self, call: &Call) -> AuthHeader {
-        self.state.lock().await.grant(&self.wanted(call))
+    /// Returns the header for a call without fetching a token.
+    pub(super) async fn current_header(&self, call: &Call) -> AuthHeader {
+        self.state.lock().await.header(&self.needed(call))
     }
 
-    /// The first header, before any challenge: a ready token, the token of a token server that is known, Basic.
-    async fn begin(&self, state: &mut State, call: &Call) {
+    /// Answers a 401 or 403 to a call: with the token that the challenge asks for, a new token, or another credential,
+    /// each once.
+    pub(super) async fn consider(
+        &self,
+        call: &Call,
+        sent: &AuthHeader,
+        answer: &Answer,
+        trials: &mut Trials,
+    ) -> Outcome<AuthOutcome> {
+        trials.count += 1;
+        if trials.count > MAX_TRIALS {
+            return Ok(AuthOutcome::Final);
+        }
+        let mut state = self.state.lock().await;
+        if sent.generation != state.header(&self.needed(call)).generation {
+            // A concurrent call has changed the credentials already.
+            trials.has_renewed |= sent.value.is_some();
+            return Ok(AuthOutcome::TryAgain);
+        }
+        if answer.status == StatusCode::FORBIDDEN {
+            return self.consider_denial(&mut state, call).await;
+        }
+        let values = answer.headers.get_all(header::WWW_AUTHENTICATE);
+        let challenges = parse_challenges(values.iter().map(HeaderValue::as_bytes));
+        let of = |scheme| {
+            let mut all = challenges.iter();
+            all.find(move |challenge| challenge.scheme == scheme)
+        };
+        if let Some(challenge) = of(Scheme::Bearer) {
+            return self
+                .consider_bearer(&mut state, call, sent, challenge, trials)
+                .await;
+        }
+        let basic = state.candidate.credential.basic_authorization();
+        let was_basic = matches!(state.method, AuthMethod::Fixed(Some(_)));
+        if let (Some(_), Some(basic), false) = (of(Scheme::Basic), basic, was_basic) {
+            state.fix(secret_header(&basic));
+            self.in_use.lock().used_token = false;
+            return Ok(AuthOutcome::TryAgain);
+        }
+        self.try_next_candidate(&mut state, call).await
+    }
+
+    async fn consider_bearer(
+        &self,
+        state: &mut AuthState,
+        call: &Call,
+        sent: &AuthHeader,
+        challenge: &Challenge,
+        trials: &mut Trials,
+    ) -> Outcome<AuthOutcome> {
+        let challenged = challenge.scope().map(Scope::parse_list).unwrap_or_default();
+        let is_too_narrow = challenge.error() == Some("insufficient_scope");
+        if state.was_requested_with(&self.needed(call), &challenged) {
+            // A request with the same scopes gives the same token, unless the last one had expired.
+            if is_too_narrow || trials.has_renewed {
+                return self.try_next_candidate(state, call).await;
+            }
+            trials.has_renewed = true;
+        }
+        // A token that is too narrow for this call is good for others.
+        if !is_too_narrow {
+            state.drop_refused(sent);
+        }
+        self.follow(state, call, challenge, challenged).await
+    }
+
+    /// Fetches the token that a challenge asks for.
+    async fn follow(
+        &self,
+        state: &mut AuthState,
+        call: &Call,
+        challenge: &Challenge,
+        challenged: Vec<Scope>,
+    ) -> Outcome<AuthOutcome> {
+        let registry = self.endpoint.registry();
+        let base = self.endpoint.base();
+        let realm =
+            Realm::check(challenge.realm().unwrap_or_default(), &base).map_err(|error| {
+                StoreError::caused_by(FailureKind::Refused, call.operation.clone(), error).hint(
+                    format!("{registry} names a token server that must not receive credentials"),
+                )
+            })?;
+        let service = challenge.service().map(str::to_owned);
+        let server = TokenServer { realm, service };
+        let error = match self.fetch(state, server, Some(challenged), call).await {
+            Ok(()) => return Ok(AuthOutcome::TryAgain),
+            Err(error) => error,
+        };
+        let is_refused = matches!(error.kind, FailureKind::Unauthorized | FailureKind::Denied);
+        if is_refused
+            && matches!(
+                self.try_next_candidate(state, call).await,
+                Ok(AuthOutcome::TryAgain)
+            )
+        {
+            return Ok(AuthOutcome::TryAgain);
+        }
+        Err(error)
+    }
+
+    /// Answers a 403. GHCR sometimes answers 403 to a good token under parallel pushes: one new token, one retry.
+    async fn consider_denial(&self, state: &mut AuthState, call: &Call) -> Outcome<AuthOutcome> {
+        if call.access != Access::Push || call.is_optional {
+            return Ok(AuthOutcome::Final);
+        }
+        if let AuthMethod::Bearer { server, .. } = &state.method
+            && !state.has_renewed_for_denial
+        {
+            let server = server.clone();
+            state.has_renewed_for_denial = true;
+            self.fetch(state, server, None, call).await?;
+            return Ok(AuthOutcome::TryAgain);
+        }
+        self.try_next_candidate(state, call).await
+    }
+
+    fn may_switch(&self, state: &AuthState, call: &Call) -> bool {
+        let pushes = self.scopes.lock().iter().any(|scope| scope.allows("push"));
+        pushes
+            && !call.is_optional
+            && !state.has_switched
+            && state.candidate.credential != Credential::Anonymous
+    }
+
+    /// Switches to the credential of the next source, once, if a push is refused: read-only credentials in
+    /// `DOCKER_AUTH_CONFIG` must not break a push in GitLab CI.
+    async fn try_next_candidate(&self, state: &mut AuthState, call: &Call) -> Outcome<AuthOutcome> {
+        if !self.may_switch(state, call) {
+            return Ok(AuthOutcome::Final);
+        }
+        state.has_switched = true;
+        let next = match state.search.next().await {
+            Ok(Some(next)) if next.credential != Credential::Anonymous => next,
+            _ => return Ok(AuthOutcome::Final),
+        };
+        let notice = format!(
+            "{} refused the credentials from {}; trying those from {}",
+            self.endpoint.registry(),
+            state.candidate.origin,
+            next.origin
+        );
+        let observed = self.endpoint.transport().observed();
+        observed.observe(Event::Notice(&notice));
+        self.in_use.lock().candidate = next.clone();
+        match state.switch_to(next) {
+            AuthMethod::Bearer { server, .. } => self.fetch(state, server, None, call).await?,
+            AuthMethod::Unknown | AuthMethod::Fixed(_) => {
+                let basic = state.candidate.credential.basic_authorization();
+                state.fix(basic.as_ref().and_then(secret_header));
+            }
+        }
+        Ok(AuthOutcome::TryAgain)
+    }
+
+    /// Prepares the first request: with a given token, a token of a well-known token server, or Basic.
+    async fn begin(&self, state: &mut AuthState, call: &Call) {
         let credential = state.candidate.credential.clone();
         if let Credential::Bearer(token) = &credential {
-            let header = Secret::new(format!("Bearer {}", token.reveal()));
-            state.fix(header_of(&header));
+            state.fix(bearer_header(token));
             return;
         }
-        if let Some(known) = well_known_realm(self.host.registry()) {
-            let server = TokenServer(known.realm, Some(known.service));
-            self.host.transport.preconnect(&self.host.base(), AHEAD);
-            // A guess that fails costs no more than its request: the registry's own challenge follows.
-            let fetched = self.fetch_from(state, server, None, call, true).await;
-            if fetched.is_ok() {
+        if let Some(known) = well_known_realm(self.endpoint.registry()) {
+            self.endpoint.preconnect();
+            let server = TokenServer {
+                realm: known.realm,
+                service: Some(known.service),
+            };
+            // A failure costs only this request: the challenge of the registry follows.
+            if self
+                .fetch_from(state, server, None, call, true)
+                .await
+                .is_ok()
+            {
                 return;
             }
         }
-        let basic = credential
-            .basic_authorization()
-            .filter(|_| matches!(credential, Credential::Basic { .. }));
-        state.fix(basic.as_ref().and_then(header_of));
+        let basic = match credential {
+            Credential::Basic { .. } => credential.basic_authorization(),
+            _ => None,
+        };
+        state.fix(basic.as_ref().and_then(secret_header));
     }
 
-    /// Everything the run has declared.
-    fn declared(&self) -> Vec<Scope> {
-        let scopes = self.scopes.lock();
-        scopes.clone()
-    }
-
-    /// What has been declared of the repositories of a call.
-    fn wanted(&self, call: &Call) -> Vec<Scope> {
-        let scopes = self.scopes.lock();
-        let repositories = [Some(&call.repository), call.reads.as_ref()];
+    /// Returns the declared scopes of the repositories of a call.
+    fn needed(&self, call: &Call) -> Vec<Scope> {
+        let repositories = [Some(&call.repository), call.also_reads.as_ref()];
         let is_of_call = |scope: &&Scope| {
             let mut paths = repositories.iter().flatten().map(|it| it.path());
             paths.any(|path| path == scope.repository())
         };
-        scopes.iter().filter(is_of_call).cloned().collect()
+        self.scopes
+            .lock()
+            .iter()
+            .filter(is_of_call)
+            .cloned()
+            .collect()
     }
 
-    /// What to ask a token for: what a call wants and a challenge asks, and everything else that the run has
-    /// declared. Where that is too much for one token, as much as fits of what no token is held for.
-    fn to_ask(&self, state: &State, call: &Call, asked: Option<Vec<Scope>>) -> Vec<Scope> {
-        let mut wanted = self.wanted(call);
-        // A challenge may name scopes of its own making: only those of repositories are repeated.
-        wanted.extend(asked.unwrap_or_default());
-        let wanted = Scope::normalise(wanted);
-        let declared = self.declared();
-        let all = Scope::normalise(declared.iter().chain(&wanted).cloned());
-        let fitting = Scope::fitting(wanted.clone(), declared.clone());
+    /// Returns the scopes of a token request: those of the call and of the challenge, and everything else that the run
+    /// has declared. If that is too much for one token, as much as fits of what no token is held for.
+    fn to_request(
+        &self,
+        state: &AuthState,
+        call: &Call,
+        challenged: Option<Vec<Scope>>,
+    ) -> Vec<Scope> {
+        let mut needed = self.needed(call);
+        // A challenge may name scopes of other kinds; only those of repositories are repeated.
+        needed.extend(challenged.unwrap_or_default());
+        let needed = Scope::normalise(needed);
+        let declared = self.scopes.lock().clone();
+        let all = Scope::normalise(declared.iter().chain(&needed).cloned());
+        let fitting = Scope::fitting(needed.clone(), declared.clone());
         if fitting == all {
             return all;
         }
         let more = declared.into_iter().filter(|scope| {
             let one = std::slice::from_ref(scope);
-            !wanted.contains(scope) && !state.held(one).is_some_and(Held::is_fresh)
+            !needed.contains(scope) && !state.held(one).is_some_and(HeldToken::is_fresh)
         });
-        Scope::fitting(wanted.clone(), more)
+        Scope::fitting(needed.clone(), more)
     }
 
-    /// A token for everything that is needed. An error says what it was needed for.
+    /// Fetches a token for a call, whose operation the error names.
     async fn fetch(
         &self,
-        state: &mut State,
+        state: &mut AuthState,
         server: TokenServer,
-        asked: Option<Vec<Scope>>,
+        challenged: Option<Vec<Scope>>,
         call: &Call,
     ) -> Outcome<()> {
-        let name = realm_host(&server.0);
-        self.fetch_from(state, server, asked, call, false)
+        let name = realm_host(&server.realm);
+        self.fetch_from(state, server, challenged, call, false)
             .await
             .map_err(|error| StoreError {
                 operation: format!("{} (getting a token from {name})", call.operation).into(),
@@ -225,105 +359,24 @@ impl Authorizer {
 
     async fn fetch_from(
         &self,
-        state: &mut State,
+        state: &mut AuthState,
         server: TokenServer,
-        asked: Option<Vec<Scope>>,
+        challenged: Option<Vec<Scope>>,
         call: &Call,
         is_guess: bool,
     ) -> Outcome<()> {
-        let scopes = self.to_ask(state, call, asked);
+        let scopes = self.to_request(state, call, challenged);
         let client = TokenClient {
-            transport: &self.host.transport,
-            registry: self.host.registry(),
-            base: &self.host.base(),
-            realm: &server.0,
-            service: server.1.as_deref(),
+            transport: self.endpoint.transport(),
+            registry: self.endpoint.registry(),
+            base: &self.endpoint.base(),
+            server: &server,
             scopes: &scopes,
             is_guess,
         };
         let token = client.token(&state.candidate).await?;
         state.hold(server, token, scopes);
-        self.shown().used_token = true;
+        self.in_use.lock().used_token = true;
         Ok(())
     }
-
-    fn shown(&self) -> std::sync::MutexGuard<'_, Shown> {
-        self.shown.lock()
-    }
-}
-
-impl State {
-    /// What to send with a call that wants these scopes.
-    fn grant(&self, wanted: &[Scope]) -> AuthHeader {
-        let (header, generation) = match &self.method {
-            AuthMethod::Unknown => (None, self.generation),
-            AuthMethod::Fixed(header) => (header.clone(), self.generation),
-            AuthMethod::Bearer { .. } => match self.held(wanted) {
-                Some(held) => {
-                    let secret = held.token.secret.reveal();
-                    let header = header_of(&Secret::new(format!("Bearer {secret}")));
-                    (header, held.generation)
-                }
-                None => (None, self.generation),
-            },
-        };
-        AuthHeader { header, generation }
-    }
-
-    /// The newest token that was asked for with these scopes.
-    fn held(&self, wanted: &[Scope]) -> Option<&Held> {
-        let AuthMethod::Bearer { tokens, .. } = &self.method else {
-            return None;
-        };
-        tokens.iter().rev().find(|held| {
-            let mut scopes = wanted.iter();
-            scopes.all(|scope| Scope::any_covers(&held.scopes, scope))
-        })
-    }
-
-    /// Keeps a token in place of those that it makes needless and those that have ended.
-    fn hold(&mut self, server: TokenServer, token: Token, scopes: Vec<Scope>) {
-        self.generation += 1;
-        let mut tokens = match std::mem::replace(&mut self.method, AuthMethod::Unknown) {
-            AuthMethod::Bearer { tokens, .. } => tokens,
-            AuthMethod::Unknown | AuthMethod::Fixed(_) => Vec::new(),
-        };
-        tokens.retain(|held| {
-            let mut own = held.scopes.iter();
-            held.is_fresh() && !own.all(|scope| Scope::any_covers(&scopes, scope))
-        });
-        tokens.push(Held {
-            token,
-            scopes,
-            generation: self.generation,
-        });
-        self.method = AuthMethod::Bearer { server, tokens };
-    }
-
-    /// Forgets the token of a grant that was refused: what it was for is to be asked for again, all of it.
-    fn drop_refused(&mut self, grant: &AuthHeader) {
-        if let AuthMethod::Bearer { tokens, .. } = &mut self.method {
-            tokens.retain(|held| held.generation != grant.generation);
-        }
-    }
-
-    fn fix(&mut self, header: Option<HeaderValue>) {
-        self.method = AuthMethod::Fixed(header);
-        self.generation += 1;
-    }
-
-    /// Whether the token for a call that wants these scopes was asked for with those of a challenge, too.
-    fn had(&self, wanted: &[Scope], asked: &[Scope]) -> bool {
-        self.held(wanted).is_some_and(|held| {
-            let mut asked = asked.iter();
-            asked.all(|scope| Scope::any_covers(&held.scopes, scope))
-        })
-    }
-}
-
-/// A secret as the value of a header, which is never shown.
-pub(super) fn header_of(secret: &Secret) -> Option<HeaderValue> {
-    let mut value = HeaderValue::from_str(secret.reveal()).ok()?;
-    value.set_sensitive(true);
-    Some(value)
 }

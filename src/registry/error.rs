@@ -1,11 +1,11 @@
-//! What an answer that is no success means to the reader of a log: kind, cause, what to try.
+//! The errors of calls: what an unexpected answer, or none, means to the user.
 //! Error bodies: <https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#error-codes>.
 
 use http::StatusCode;
 use serde::Deserialize;
 
-use super::call::{Answer, Call};
-use super::registries::Access;
+use super::answer::Answer;
+use super::call::{A_MANIFEST, Access, Call};
 use crate::auth::{Candidate, Credential};
 use crate::hint::Hint;
 use crate::spec::{MediaType, RegistryHost};
@@ -13,8 +13,11 @@ use crate::store::{FailureKind, StoreError};
 use crate::text::clean;
 use crate::transport::TransportError;
 
-/// The most characters of what a registry says that are shown.
-const MAX_SHOWN: usize = 300;
+/// The most characters of a message of a registry that are shown.
+const MAX_MESSAGE: usize = 300;
+/// A hint after content with a wrong digest.
+pub(super) const DAMAGED: &str =
+    "the registry, or a proxy in front of it, serves wrong or damaged content";
 
 #[derive(Deserialize)]
 struct ErrorBody {
@@ -30,27 +33,25 @@ struct ErrorEntry {
     message: serde_json::Value,
 }
 
-/// The error of an answer, taken apart.
-pub(super) struct Said {
-    /// The first error code, in capitals; empty if there is none.
+/// The error in the body of an answer.
+pub(super) struct RegistryError {
+    /// The first error code, in upper case; empty if there is none.
     pub(super) code: String,
-    /// Code and message, or the text of a body that is no JSON; may be empty.
+    /// Code and message, or the text of a body that is not JSON; may be empty.
     pub(super) text: String,
 }
 
-impl Said {
+impl RegistryError {
     pub(super) fn of(answer: &Answer) -> Self {
         if let Ok(body) = crate::spec::parse::<ErrorBody>(&answer.body)
             && let Some(first) = body.errors.first()
         {
             let text_in = |value: &serde_json::Value, limit| {
-                let text = answer
-                    .redactor
-                    .hidden_in(value.as_str().unwrap_or_default());
+                let text = answer.redactor.redact(value.as_str().unwrap_or_default());
                 clean(&text, limit)
             };
             let code = text_in(&first.code, 60).to_uppercase();
-            let message = text_in(&first.message, MAX_SHOWN);
+            let message = text_in(&first.message, MAX_MESSAGE);
             let text = match (code.is_empty(), message.is_empty()) {
                 (false, false) => format!("{code}: {message}"),
                 (false, true) => code.clone(),
@@ -63,13 +64,13 @@ impl Said {
             text: text_of(
                 &answer
                     .redactor
-                    .hidden_in(&String::from_utf8_lossy(&answer.body)),
+                    .redact(&String::from_utf8_lossy(&answer.body)),
             ),
         }
     }
 }
 
-/// What a person would read in a body that is not the API's JSON: plain text, or HTML without its tags.
+/// Returns the text of a body that is not JSON: plain text, or HTML without its tags.
 fn text_of(text: &str) -> String {
     let mut shown = String::new();
     let mut in_tag = false;
@@ -84,41 +85,41 @@ fn text_of(text: &str) -> String {
             _ => {}
         }
     }
-    clean(&shown, MAX_SHOWN)
+    clean(&shown, MAX_MESSAGE)
 }
 
-/// The error for an answer that was not the one hoped for.
+/// Returns the error for an unexpected answer.
 pub(super) fn refused(
     call: &Call,
     answer: &Answer,
     candidate: &Candidate,
     used_token: bool,
 ) -> StoreError {
-    let said = Said::of(answer);
+    let error = RegistryError::of(answer);
     let registry = call.repository.registry();
     let status = describe_status(answer.status);
-    let who = if answer.elsewhere {
+    let server = if answer.from_other_origin {
         let host = answer.url.host_str().unwrap_or_default();
-        format!("{host}, where {registry} sent us,")
+        format!("{host} (redirected from {registry})")
     } else {
         registry.to_string()
     };
-    let cause = if said.text.is_empty() {
-        format!("{who} answered {status}")
+    let cause = if error.text.is_empty() {
+        format!("{server} answered {status}")
     } else {
-        format!("{who} answered {status} ({})", said.text)
+        format!("{server} answered {status} ({})", error.text)
     };
+    let code = error.code.as_str();
     let error = |kind| StoreError::new(kind, call.operation.clone(), cause.clone());
-    match (answer.status.as_u16(), said.code.as_str()) {
-        // Credentials were not even sent there: theirs is not the fault.
-        (401 | 403, _) if answer.elsewhere => error(FailureKind::Denied).hint(format!(
-            "what {registry} gave as the way to its content is refused there, where no credentials are sent to: run it again, or look at the registry's storage"
+    match (answer.status.as_u16(), code) {
+        // No credentials were sent to the other origin.
+        (401 | 403, _) if answer.from_other_origin => error(FailureKind::Denied).hint(format!(
+            "the storage URL that {registry} returned was refused: run the command again, or check the storage of the registry"
         )),
         (401, _) if candidate.credential == Credential::Anonymous => {
             no_credentials(error(FailureKind::Unauthorized), registry)
         }
-        // The token server took the credentials, and the registry still refuses: the name is known, the
-        // permission is missing.
+        // The token server accepted the credentials: the permission is missing.
         (401, _) if used_token => denied(error(FailureKind::Denied), call, candidate),
         (401, _) => wrong_credentials(error(FailureKind::Unauthorized), registry, candidate),
         (403, _) | (_, "DENIED") if candidate.credential == Credential::Anonymous => {
@@ -130,19 +131,19 @@ pub(super) fn refused(
         (429, _) => error(FailureKind::Unavailable).hint(Hint::LowerRequestRate),
         (415, _) | (_, "MANIFEST_INVALID") => manifest_invalid(error(FailureKind::Other), call),
         (413, _) => error(FailureKind::Other)
-            .hint("the registry, or a proxy before it, takes no body of this size"),
+            .hint("the registry, or a proxy in front of it, rejects bodies of this size"),
         (500.. | 408 | 425, _) => error(FailureKind::Unavailable),
         _ => error(FailureKind::Other),
     }
 }
 
-/// Says in front what the status alone does not: three refusals that ask for three different mends.
+/// Puts a headline in front of the cause.
 fn headed(mut error: StoreError, headline: &str) -> StoreError {
     error.cause = format!("{headline}: {}", error.cause);
     error
 }
 
-/// Nobody has said who they are.
+/// Completes the error of a call without credentials.
 pub(super) fn no_credentials(error: StoreError, registry: &RegistryHost) -> StoreError {
     headed(error, "not logged in")
         .hint(format!("no credentials for {registry} were found"))
@@ -152,7 +153,7 @@ pub(super) fn no_credentials(error: StoreError, registry: &RegistryHost) -> Stor
         .hint(Hint::ShowCredentialSearch)
 }
 
-/// Who they say they are is not believed.
+/// Completes the error of a call whose credentials were not accepted.
 pub(super) fn wrong_credentials(
     error: StoreError,
     registry: &RegistryHost,
@@ -182,8 +183,8 @@ fn named_user(candidate: &Candidate) -> Option<String> {
 
 fn not_found(error: StoreError, registry: &RegistryHost) -> StoreError {
     if registry.as_str() == "quay.io" {
-        // https://docs.projectquay.io: untagged manifests are collected after the time machine window.
-        error.hint("Quay removes digests that no tag names after a while: has the tag of this image been moved?")
+        // https://docs.projectquay.io: untagged manifests are deleted after the time machine window.
+        error.hint("Quay deletes untagged digests after a while: check whether the tag of this image was moved")
     } else {
         error
     }
@@ -210,7 +211,7 @@ fn describe_status(status: StatusCode) -> String {
     }
 }
 
-/// The error for a request that got no usable answer at all.
+/// Returns the error for a request without a usable answer.
 pub(super) fn unreachable(
     call: &Call,
     error: &TransportError,
@@ -218,23 +219,23 @@ pub(super) fn unreachable(
     is_named: bool,
 ) -> StoreError {
     let registry = call.repository.registry();
-    let told = |kind| StoreError::new(kind, call.operation.clone(), error.to_string());
+    let failed = |kind| StoreError::new(kind, call.operation.clone(), error.to_string());
     let for_named_only = || Hint::InsecureForNamedOnly {
         registry: registry.clone(),
     };
     match error {
         TransportError::NotTls { host } if allows_insecure => {
-            told(FailureKind::Unavailable).hint(format!("{host} answered something that is neither TLS nor HTTP"))
+            failed(FailureKind::Unavailable).hint(format!("{host} speaks neither TLS nor HTTP"))
         }
-        TransportError::NotTls { .. } if is_named => told(FailureKind::Other).hint(Hint::AllowPlainHttp {
+        TransportError::NotTls { .. } if is_named => failed(FailureKind::Other).hint(Hint::AllowPlainHttp {
             registry: registry.clone(),
         }),
-        TransportError::NotTls { .. } => told(FailureKind::Other)
+        TransportError::NotTls { .. } => failed(FailureKind::Other)
             .hint(Hint::NameInsecureSources {
                 registry: registry.clone(),
             })
             .hint(for_named_only()),
-        TransportError::Tls { .. } => told(FailureKind::Other)
+        TransportError::Tls { .. } => failed(FailureKind::Other)
             .hint(Hint::TrustCertificate {
                 registry: registry.clone(),
             })
@@ -243,28 +244,28 @@ pub(super) fn unreachable(
             } else {
                 for_named_only()
             }),
-        TransportError::Refused { host, .. } => told(FailureKind::Other).hint(format!(
-            "a client certificate for {host} is read from /etc/docker/certs.d/{host}/client.cert, its key from client.key"
+        TransportError::Refused { host, .. } => failed(FailureKind::Other).hint(format!(
+            "the client certificate for {host} is read from /etc/docker/certs.d/{host}/client.cert, its key from client.key"
         )),
-        TransportError::Connect { dns: true, .. } => told(FailureKind::Unavailable)
-            .hint(format!("is the name {registry} right? It could not be resolved")),
+        TransportError::Connect { dns: true, .. } => failed(FailureKind::Unavailable)
+            .hint(format!("check the name {registry}: it could not be resolved")),
         TransportError::Connect { .. } => {
-            told(FailureKind::Unavailable).hint(format!("is {registry} running and reachable from here?"))
+            failed(FailureKind::Unavailable).hint(format!("check that {registry} is running and reachable from here"))
         }
         TransportError::Timeout { .. } | TransportError::Broken { .. } | TransportError::GaveUp { .. } => {
-            told(FailureKind::Unavailable)
+            failed(FailureKind::Unavailable)
         }
-        TransportError::TooLarge { what: "a manifest", .. } => told(FailureKind::Refused)
+        TransportError::TooLarge { what: A_MANIFEST, .. } => failed(FailureKind::Refused)
             .hint(Hint::RaiseManifestLimit),
-        TransportError::TooLarge { .. } => told(FailureKind::Refused),
+        TransportError::TooLarge { .. } => failed(FailureKind::Refused),
         TransportError::Proxy { variable } => {
-            told(FailureKind::Other).hint(Hint::CorrectVariable {
+            failed(FailureKind::Other).hint(Hint::CorrectVariable {
                 variable: variable.to_string(),
             })
         }
-        TransportError::Redirect(_) => told(FailureKind::Refused).hint(format!(
-            "{registry} sends its client somewhere it must not go: talk to whoever runs it"
+        TransportError::Redirect(_) => failed(FailureKind::Refused).hint(format!(
+            "unsafe redirect; contact the operator of {registry}"
         )),
-        TransportError::Source(_) => told(FailureKind::Other),
+        TransportError::Source(_) => failed(FailureKind::Other),
     }
 }

@@ -4,12 +4,12 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use url::Url;
 
-use super::call::Answer;
-use super::download::starts_at;
-use super::error::Said;
+use super::answer::Answer;
+use super::blobs::starts_at;
+use super::error::RegistryError;
 use super::redactor::Redactor;
 use super::referrers::{next_page, page_of};
-use super::upload::{range_end, without_digest};
+use super::uploads::{range_end, without_digest};
 
 /// A response of a registry to a request for referrers.
 pub struct Response(Answer);
@@ -21,7 +21,7 @@ impl Response {
             status: StatusCode::OK,
             headers,
             url: Url::parse(url).expect("a valid URL"),
-            elsewhere: false,
+            from_other_origin: false,
             body,
             redactor: Redactor::default(),
         })
@@ -29,8 +29,8 @@ impl Response {
 
     /// Returns the texts of an error body that messages show.
     pub fn error_texts(&self) -> [String; 2] {
-        let said = Said::of(&self.0);
-        [said.code, said.text]
+        let error = RegistryError::of(&self.0);
+        [error.code, error.text]
     }
 
     /// Parses the headers whose values need no check.

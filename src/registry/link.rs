@@ -1,13 +1,13 @@
-//! `Link` headers: where a list goes on. <https://www.rfc-editor.org/rfc/rfc8288#section-3>.
+//! `Link` headers, which name the next page of a list. <https://www.rfc-editor.org/rfc/rfc8288#section-3>.
 
 use http::{HeaderMap, header};
 
-/// A `Link` header that nobody can read.
+/// A `Link` header that cannot be parsed.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
 
-/// The targets of all links with the relation `next`, of all headers, each once. What cannot be read is an error only
-/// if it speaks of a next page: other relations are none of our business.
+/// Returns the distinct targets of all links with the relation `next`. A link that cannot be parsed is an error only if
+/// it may name the next page.
 pub(super) fn next_targets(headers: &HeaderMap) -> Result<Vec<String>, Malformed> {
     let mut targets = Vec::new();
     for value in headers.get_all(header::LINK) {
@@ -34,12 +34,12 @@ struct Link<'a> {
     is_next: bool,
 }
 
-/// What stands between two links.
+/// Returns whether a character separates two links.
 fn is_between(c: char) -> bool {
     c == ',' || c.is_ascii_whitespace()
 }
 
-/// `<target>; name=value; name="value"`, and what follows it.
+/// Splits `<target>; name=value; name="value"` from the rest.
 fn first_link(text: &str) -> Option<(Link<'_>, &str)> {
     let text = text.trim_start_matches(is_between);
     let (target, mut rest) = text.strip_prefix('<')?.split_once('>')?;
@@ -78,7 +78,7 @@ fn first_link(text: &str) -> Option<(Link<'_>, &str)> {
     ))
 }
 
-/// A word, or text in quotes, and what follows it.
+/// Splits a word or a quoted text from the rest.
 fn parameter_value(text: &str) -> Option<(String, &str)> {
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text.find([';', ',']).unwrap_or(text.len());

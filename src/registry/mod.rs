@@ -1,40 +1,46 @@
-//! The distribution API: repositories as places of content. Knows registries, their quirks and how they
-//! authorise; the transport below it knows how requests travel.
+//! The distribution API: repositories as stores of content. The transport below sends single requests; this module knows
+//! the API, authorization, and the quirks of registries. Each file uses only those below it.
 //!
-//! | file | knows |
+//! | file | content |
 //! | --- | --- |
 //! | `registries` | all registries of one run |
-//! | `host` | one registry: the loop that authorises and retries a call |
-//! | `scheme` | http or https |
-//! | `state` | what this run has done to a repository |
-//! | `authorizer` | what a credential becomes on the way: Basic, tokens; what a refusal asks for |
-//! | `token_client` | the talk with a token server |
-//! | `call` | one request in the terms of the API, and its answer |
-//! | `error` | what the answer means to the reader of a log |
-//! | `repository` | the operations, as `store::Store` |
-//! | `manifest`, `tags` | manifests: read, looked up, written; under many tags |
-//! | `download`, `upload`, `upload_content` | blobs |
-//! | `referrers` | what refers to a manifest |
+//! | `store` | a repository as a `store::Store` |
+//! | `referrers` | the list of referrers of a manifest |
+//! | `tags` | one manifest under many tags |
+//! | `manifests` | manifests: read, looked up, written |
+//! | `uploads`, `upload_content` | blobs: uploaded |
+//! | `blobs` | blobs: looked up, mounted, downloaded |
+//! | `repository`, `state` | a repository, and what this run has done in it |
+//! | `client` | calls: authorized, sent, retried |
+//! | `authorizer`, `tokens`, `token_client` | the `Authorization` header of a call |
+//! | `endpoint`, `scheme` | one registry, and single requests to it |
+//! | `error`, `redactor` | the errors of calls |
+//! | `call`, `answer`, `link` | requests and answers as data |
 
+mod answer;
 mod authorizer;
+mod blobs;
 mod call;
-mod download;
+mod client;
+mod endpoint;
 mod error;
 #[doc(hidden)]
 pub mod facade;
-mod host;
 mod link;
-mod manifest;
+mod manifests;
 mod redactor;
 mod referrers;
 mod registries;
 mod repository;
 mod scheme;
 mod state;
+mod store;
 mod tags;
 mod token_client;
-mod upload;
+mod tokens;
 mod upload_content;
+mod uploads;
 
-pub use registries::{Access, Insecure, Registries, RegistrySettings};
+pub use call::Access;
+pub use registries::{Insecure, Registries, RegistrySettings};
 pub use repository::RegistryRepository;

@@ -1,4 +1,4 @@
-//! What was redactor to a registry to be let in, so that it is not printed when the registry repeats it in an error.
+//! Removes the credentials of a request from the text of the answer: a registry may repeat them in an error.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -6,44 +6,44 @@ use http::HeaderValue;
 
 use crate::auth::Secret;
 
-/// What stands in place of a secret.
-const STARS: &str = "***";
-/// Shorter words are no secrets, and may stand in any text.
-const SHORTEST: usize = 4;
+/// The replacement of a secret.
+const MASK: &str = "***";
+/// Shorter texts are no secrets, and occur in any text by chance.
+const MIN_SECRET: usize = 4;
 
-/// The forms of one `Authorization`, the longest first.
+/// The texts that reveal one `Authorization` header, the longest first.
 #[derive(Default)]
 pub(super) struct Redactor(Vec<Secret>);
 
 impl Redactor {
-    /// The value whole, without its scheme, and what Basic is made of: the pair, and the password.
-    pub(super) fn in_header(value: &HeaderValue) -> Self {
+    /// Collects the whole value, the value without its scheme, and for Basic the decoded pair and the password.
+    pub(super) fn of_header(value: &HeaderValue) -> Self {
         let Ok(value) = value.to_str() else {
             return Self::default();
         };
-        let mut forms = vec![Secret::new(value)];
+        let mut secrets = vec![Secret::new(value)];
         if let Some((scheme, credentials)) = value.split_once(' ') {
-            forms.push(Secret::new(credentials));
-            // Nobody needs the padding to decode it.
-            forms.push(Secret::new(credentials.trim_end_matches('=')));
+            secrets.push(Secret::new(credentials));
+            // Base64 can be decoded without its padding.
+            secrets.push(Secret::new(credentials.trim_end_matches('=')));
             if scheme == "Basic"
                 && let Ok(pair) = STANDARD.decode(credentials)
                 && let Ok(pair) = String::from_utf8(pair).map(Secret::new)
                 && let Some((_, password)) = pair.reveal().split_once(':')
             {
                 let password = Secret::new(password);
-                forms.push(pair.clone());
-                forms.push(password);
+                secrets.push(pair.clone());
+                secrets.push(password);
             }
         }
-        forms.retain(|form| form.reveal().len() >= SHORTEST);
-        Self(forms)
+        secrets.retain(|secret| secret.reveal().len() >= MIN_SECRET);
+        Self(secrets)
     }
 
-    /// The text with stars in place of what was redactor.
-    pub(super) fn hidden_in(&self, text: &str) -> String {
-        self.0.iter().fold(text.to_owned(), |text, form| {
-            text.replace(form.reveal(), STARS)
+    /// Returns the text with each secret replaced by a mask.
+    pub(super) fn redact(&self, text: &str) -> String {
+        self.0.iter().fold(text.to_owned(), |text, secret| {
+            text.replace(secret.reveal(), MASK)
         })
     }
 }
@@ -53,21 +53,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_form_of_it_is_left() {
-        let redactor = Redactor::in_header(&HeaderValue::from_static("Basic dTpodW50ZXIy"));
-        for (text, hidden) in [
+    fn every_form_of_a_credential_is_masked() {
+        let redactor = Redactor::of_header(&HeaderValue::from_static("Basic dTpodW50ZXIy"));
+        for (text, redacted) in [
             ("got Basic dTpodW50ZXIy.", "got ***."),
             ("got dTpodW50ZXIy", "got ***"),
             ("u:hunter2 / hunter2", "*** / ***"),
             ("nothing", "nothing"),
         ] {
-            assert_eq!(redactor.hidden_in(text), hidden);
+            assert_eq!(redactor.redact(text), redacted);
         }
-        let redactor = Redactor::in_header(&HeaderValue::from_static("Bearer tok1"));
-        assert_eq!(redactor.hidden_in("Bearer tok1, tok1"), "***, ***");
-        let short = Redactor::in_header(&HeaderValue::from_static("Basic dTpw"));
-        assert_eq!(short.hidden_in("up, dTpw"), "up, ***");
-        let padded = Redactor::in_header(&HeaderValue::from_static("Basic dTpodW50ZXI="));
-        assert_eq!(padded.hidden_in("dTpodW50ZXI"), "***");
+        let redactor = Redactor::of_header(&HeaderValue::from_static("Bearer tok1"));
+        assert_eq!(redactor.redact("Bearer tok1, tok1"), "***, ***");
+        let short = Redactor::of_header(&HeaderValue::from_static("Basic dTpw"));
+        assert_eq!(short.redact("up, dTpw"), "up, ***");
+        let padded = Redactor::of_header(&HeaderValue::from_static("Basic dTpodW50ZXI="));
+        assert_eq!(padded.redact("dTpodW50ZXI"), "***");
     }
 }

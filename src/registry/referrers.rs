@@ -1,4 +1,4 @@
-//! What refers to a manifest: the referrers API, and the tag `sha256-<hex>` where a registry has none.
+//! The referrers of a manifest: the referrers API, or the tag `sha256-<hex>` where a registry has no such API.
 //! <https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#listing-referrers>.
 
 use std::collections::HashSet;
@@ -7,19 +7,22 @@ use http::{Method, StatusCode};
 use serde::{Deserialize, Deserializer};
 use url::{Position, Url};
 
-use super::call::{Answer, Call, Outcome};
+use super::answer::Answer;
+use super::call::{Call, Outcome};
 use super::link::next_targets;
+use super::manifests::Written;
 use super::repository::RegistryRepository;
 use crate::spec::{Descriptor, Digest, Index, JsonStyle, Manifest, MediaType, Tag, parse, write};
-use crate::store::{FailureKind, MAX_REFERRERS, ManifestName, Operation, Store as _, StoreError};
+use crate::store::{FailureKind, MAX_REFERRERS, ManifestName, Operation, StoreError};
 use crate::text::clean;
 
 /// The most pages of one list.
-const MOST_PAGES: usize = 100;
-/// The most bytes of all pages of one list, unless a single manifest may be larger.
+const MAX_PAGES: usize = 100;
+/// The most bytes of one list with all its pages, unless a single manifest may be larger.
 const MAX_LIST: u64 = 8 << 20;
 
 impl RegistryRepository {
+    /// Lists the referrers of a manifest.
     pub(super) async fn list_referrers(&self, subject: &Digest) -> Outcome<Vec<Descriptor>> {
         let operation = Operation::new(
             "list the referrers of",
@@ -29,43 +32,52 @@ impl RegistryRepository {
             |cause: String| StoreError::new(FailureKind::Refused, operation.clone(), cause);
         let max_list = MAX_LIST.max(self.max_manifest);
         let mut path = format!("referrers/{subject}");
-        let mut asked = HashSet::new();
+        let mut requested = HashSet::new();
         let mut found = Vec::new();
         let mut bytes = 0;
-        while asked.insert(path.clone()) {
-            if asked.len() > MOST_PAGES {
-                return Err(refused(format!("more than {MOST_PAGES} pages")));
+        while requested.insert(path.clone()) {
+            if requested.len() > MAX_PAGES {
+                return Err(refused(format!("more than {MAX_PAGES} pages")));
             }
             let call = self
                 .call(Method::GET, path, operation.clone())
                 .accepting_manifests();
-            let Some((answer, page)) = self.page(&call, asked.len()).await? else {
-                return self.listed_by_tag(subject, &operation).await;
+            let Some((answer, page)) = self.page(&call, requested.len()).await? else {
+                return self.list_by_fallback_tag(subject, &operation).await;
             };
             bytes += answer.body.len() as u64;
             collect(&mut found, page, &operation)?;
             if bytes > max_list {
                 return Err(refused(format!("the list has more than {max_list} bytes")));
             }
-            match next_page(&answer, &self.host.base(), self.repository.path()).map_err(refused)? {
+            match next_page(
+                &answer,
+                &self.client.endpoint().base(),
+                self.repository.path(),
+            )
+            .map_err(refused)?
+            {
                 Some(next) => path = next,
                 None => return Ok(found),
             }
         }
-        Err(refused("its pages go in circles".to_owned()))
+        Err(refused(
+            "its pages refer to each other in a loop".to_owned(),
+        ))
     }
 
-    /// A page of a list; `None` if the first one shows that the registry has no such list. A page that is damaged, or
-    /// missing behind another one, is asked for once more, as a manifest is.
+    /// Reads a page of a list. Returns `None` if the first page shows that the registry has no referrers API. A page that
+    /// is damaged, or missing after another page, is requested once more.
     async fn page(
         &self,
         call: &Call,
         number: usize,
     ) -> Outcome<Option<(Answer, impl ExactSizeIterator<Item = Descriptor> + use<>)>> {
-        let mut again = false;
+        let mut is_repeated = false;
         loop {
             let answer = self
-                .exchange(call, "a list of referrers", self.max_manifest)
+                .client
+                .read(call, "a list of referrers", self.max_manifest)
                 .await?;
             if matches!(answer.status.as_u16(), 401 | 403) {
                 return Err(self.refused(call, &answer));
@@ -75,7 +87,7 @@ impl RegistryRepository {
             }
             match page_of(&answer) {
                 Ok(page) => return Ok(Some((answer, page))),
-                Err(_) if !again => again = true,
+                Err(_) if !is_repeated => is_repeated = true,
                 Err(cause) => {
                     let cause = format!("page {number} of the list {cause}");
                     return Err(StoreError::new(
@@ -88,7 +100,7 @@ impl RegistryRepository {
         }
     }
 
-    async fn listed_by_tag(
+    async fn list_by_fallback_tag(
         &self,
         subject: &Digest,
         operation: &Operation,
@@ -100,13 +112,23 @@ impl RegistryRepository {
         Ok(found)
     }
 
-    /// Adds `manifest` to the index under the tag of its subject, unless it is there.
-    pub(super) async fn add_to_fallback_tag(
+    /// Adds a manifest that was written to the fallback tag of its subject, unless the registry lists referrers itself.
+    pub(super) async fn list_with_subject(
         &self,
         manifest: &Manifest,
-        subject: &Descriptor,
+        written: Written,
     ) -> Outcome<()> {
-        let _turn = self.state.fallback.lock().await;
+        match manifest.subject() {
+            Some(subject) if !written.is_listed_with_subject => self
+                .add_to_fallback_tag(manifest, subject)
+                .await
+                .map_err(StoreError::after_writing),
+            _ => Ok(()),
+        }
+    }
+
+    async fn add_to_fallback_tag(&self, manifest: &Manifest, subject: &Descriptor) -> Outcome<()> {
+        let _guard = self.state.fallback.lock().await;
         let mut index = self
             .read_fallback(&subject.digest)
             .await?
@@ -141,15 +163,12 @@ impl RegistryRepository {
                 )
             })?;
         let tag = fallback_tag(&subject.digest);
-        self.put_tags(&fallback, std::slice::from_ref(&tag))
-            .await
-            .into_iter()
-            .collect()
+        self.put_under_tag(&fallback, &tag).await.map(drop)
     }
 
     async fn read_fallback(&self, subject: &Digest) -> Outcome<Option<Index>> {
         let name = ManifestName::Tag(fallback_tag(subject));
-        match self.manifest(&name).await {
+        match self.read_manifest(&name).await {
             Ok(manifest) => Ok(manifest.index().cloned()),
             Err(error) if error.kind == FailureKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -157,7 +176,7 @@ impl RegistryRepository {
     }
 }
 
-/// What is read of a page: no reader of the list needs more, and the rest may be large.
+/// The part of a page that is read: nothing else is needed, and the rest may be large.
 #[derive(Deserialize)]
 struct Page {
     #[serde(deserialize_with = "null_or_list")]
@@ -175,12 +194,12 @@ struct PageEntry {
     artifact_type: Option<String>,
 }
 
-/// Go's writers leave `null` behind for an empty list; a page without the field is none.
+/// Reads a list that may be `null`, as Go writes an empty one. The field itself is required.
 fn null_or_list<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Vec<PageEntry>>, D::Error> {
     Option::deserialize(value)
 }
 
-/// Adds what a page lists.
+/// Adds the entries of a page.
 fn collect(
     found: &mut Vec<Descriptor>,
     page: impl ExactSizeIterator<Item = Descriptor>,
@@ -190,35 +209,36 @@ fn collect(
         return Err(StoreError::new(
             FailureKind::Refused,
             operation.clone(),
-            format!("there are more than {MAX_REFERRERS}"),
+            format!("the list has more than {MAX_REFERRERS} entries"),
         ));
     }
     found.extend(page);
     Ok(())
 }
 
-/// The path behind `/v2/<repository>/` of the page that an answer names as the next one. Another host gets neither
-/// the request nor its credentials: that, and a link that leads to no list, is an error, since a list that ends early
-/// would look like a whole one.
+/// Returns the path of the next page below the repository's name. A link to another host, or to something else than a
+/// list of referrers, is an error: a list that ends early would look complete.
 pub(super) fn next_page(
     answer: &Answer,
     base: &Url,
     repository: &str,
 ) -> Result<Option<String>, String> {
     let targets = next_targets(&answer.headers)
-        .map_err(|_| "the registry names a next page in a Link header that is broken".to_owned())?;
+        .map_err(|_| "the Link header of the registry is malformed".to_owned())?;
     let [target] = targets.as_slice() else {
         return match targets.len() {
             0 => Ok(None),
-            more => Err(format!("the registry names {more} next pages")),
+            more => Err(format!(
+                "the Link header of the registry names {more} next pages"
+            )),
         };
     };
-    let none = || "the registry names a next page that is no list of referrers".to_owned();
+    let none = || "the registry names a next page that is not a list of referrers".to_owned();
     let next = answer.url.join(target).map_err(|_| none())?;
-    // Behind a proxy, a registry may not know that it is reached by https: the request goes there all the same.
+    // Behind a proxy, a registry may not know that it is reached over HTTPS. The request uses the scheme of the registry.
     if next.host() != base.host() || next.port() != base.port() {
         return Err(format!(
-            "the registry names a next page at another host, {}, which is not asked",
+            "the registry names a next page on another host ({}), which is not requested",
             clean(&next[Position::BeforeHost..Position::AfterPort], 100)
         ));
     }
@@ -233,15 +253,14 @@ pub(super) fn next_page(
     }))
 }
 
-/// Whether an answer is one of the referrers API. GHCR redirects the request to a web page: an answer from another
-/// site is none.
+/// Returns whether an answer is from the referrers API. GHCR redirects the request to a web page, on another origin.
 fn is_page(answer: &Answer) -> bool {
     answer.status == StatusCode::OK
-        && !answer.elsewhere
+        && !answer.from_other_origin
         && answer.media_type().as_str() == MediaType::OCI_INDEX
 }
 
-/// The entries of a page; else what is wrong with it, said of the page.
+/// Returns the entries of a page, or the reason why there are none, which continues "page 2 of the list".
 pub(super) fn page_of(
     answer: &Answer,
 ) -> Result<impl ExactSizeIterator<Item = Descriptor> + use<>, String> {
@@ -251,15 +270,15 @@ pub(super) fn page_of(
     if !is_page(answer) {
         let media_type = answer.media_type();
         return Err(format!(
-            "is no index, but {:?}",
+            "has the media type {:?}",
             clean(media_type.as_str(), 100)
         ));
     }
-    // serde would take a list for the fields in their order.
+    // serde accepts an array in place of an object.
     if answer.body.trim_ascii_start().first() != Some(&b'{') {
-        return Err("is unusable: it is no JSON object".to_owned());
+        return Err("is not a JSON object".to_owned());
     }
-    let page: Page = parse(&answer.body).map_err(|error| format!("is unusable: {error}"))?;
+    let page: Page = parse(&answer.body).map_err(|error| format!("is invalid: {error}"))?;
     let entries = page.manifests.unwrap_or_default().into_iter();
     Ok(entries.map(|entry| Descriptor {
         artifact_type: entry.artifact_type,
@@ -267,10 +286,10 @@ pub(super) fn page_of(
     }))
 }
 
-/// `sha256-<hex>`.
+/// Returns `sha256-<hex>`.
 fn fallback_tag(subject: &Digest) -> Tag {
     let text = format!("{}-{}", subject.algorithm().as_str(), subject.hex());
-    // Tags end at 128 characters, so a sha512 digest is cut as the specification says.
+    // A tag has at most 128 characters: the specification truncates sha512 digests.
     let cut: String = text.chars().take(128).collect();
     cut.parse()
         .expect("an algorithm, a dash and hex digits are a tag")

@@ -1,52 +1,43 @@
-//! All registries of one run: who may be spoken to without certificate checks, which credential goes with
-//! which repository, one token for all that a registry is asked.
+//! All registries of one run, with one client for each registry and credential.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::authorizer::Authorizer;
-use super::host::Host;
+use super::call::Access;
+use super::client::Client;
+use super::endpoint::Endpoint;
 use super::repository::RegistryRepository;
-use crate::auth::{Candidate, Keychain, Scope};
+use super::state::RepositoryState;
+use crate::auth::{Candidate, Credential, Keychain, KeychainError, Origin, Scope, Secret};
 use crate::hint::Hint;
 use crate::spec::{RegistryHost, Repository, limits};
 use crate::store::{FailureKind, StoreError};
 use crate::sync::Mutex;
 use crate::transport::{TlsProfile, Transport};
 
-/// What a run needs a repository for. It decides the scope of the token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Access {
-    /// Reading.
-    Pull,
-    /// Writing too.
-    Push,
-}
-
-/// Which registries are spoken to without certificate checks, and over plain HTTP if they speak no TLS.
+/// The registries whose certificates are not checked, and that may be reached over plain HTTP.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Insecure {
-    /// None.
     #[default]
     Nobody,
-    /// Those that the command names: see [`RegistrySettings::named`].
+    /// The registries that the command names: see [`RegistrySettings::named`].
     Named,
 }
 
-/// How the registries of one run are spoken to.
+/// How the registries of one run are reached.
 #[derive(Clone, Debug, Default)]
 pub struct RegistrySettings {
-    /// `--insecure`.
     pub insecure: Insecure,
-    /// The registries that the command names; `None`: all that it speaks to. A draft leads to others, whose
-    /// certificates are checked whatever was said of its own.
+    /// The registries that the command names, or `None` for all. A draft may refer to others, whose certificates are
+    /// always checked.
     pub named: Option<BTreeSet<RegistryHost>>,
-    /// `--ca-cert`.
+    /// A file with further certificate authorities.
     pub ca_cert: Option<PathBuf>,
-    /// What the environment says of trust.
+    /// The trust settings of the environment.
     pub tls: TlsProfile,
-    /// The most bytes of a manifest.
+    /// The size limit of a manifest in bytes; 0 for the default.
     pub max_manifest: u64,
 }
 
@@ -66,12 +57,12 @@ struct Inner {
     transport: Transport,
     keychain: Keychain,
     settings: RegistrySettings,
-    hosts: Mutex<HashMap<RegistryHost, Arc<Host>>>,
-    authorizers: tokio::sync::Mutex<Vec<Arc<Authorizer>>>,
+    endpoints: Mutex<HashMap<RegistryHost, Arc<Endpoint>>>,
+    states: Mutex<HashMap<Repository, Arc<RepositoryState>>>,
+    clients: tokio::sync::Mutex<Vec<Arc<Client>>>,
 }
 
 impl Registries {
-    /// No registry has been spoken to yet.
     pub fn new(transport: Transport, keychain: Keychain, mut settings: RegistrySettings) -> Self {
         if settings.max_manifest == 0 {
             settings.max_manifest = limits::MAX_MANIFEST;
@@ -80,101 +71,92 @@ impl Registries {
             transport,
             keychain,
             settings,
-            hosts: Mutex::default(),
-            authorizers: tokio::sync::Mutex::default(),
+            endpoints: Mutex::default(),
+            states: Mutex::default(),
+            clients: tokio::sync::Mutex::default(),
         }))
     }
 
-    /// A repository that this run will use. Declare all of them before the first request, so that one token
-    /// can be asked for all.
+    /// Returns a repository. All repositories of a run should be opened before the first request, so that one token can
+    /// be requested for all of them.
     pub async fn repository(
         &self,
         repository: &Repository,
         access: Access,
     ) -> Result<Arc<RegistryRepository>, StoreError> {
-        let host = self.host(repository.registry())?;
+        let endpoint = self.endpoint(repository.registry())?;
         let scope = match access {
             Access::Pull => Scope::pull(repository.path()),
             Access::Push => Scope::push(repository.path()),
         };
-        let authorizer = self.authorizer(&host, scope).await?;
-        Ok(Arc::new(RegistryRepository::new(
-            host,
-            authorizer,
-            repository.clone(),
-            self.0.settings.max_manifest,
-        )))
+        let client = self.client(endpoint, scope).await?;
+        let state = Arc::clone(self.0.states.lock().entry(repository.clone()).or_default());
+        let max_manifest = self.0.settings.max_manifest;
+        let repository = RegistryRepository::new(client, repository.clone(), max_manifest, state);
+        Ok(Arc::new(repository))
     }
 
-    /// Every secret that was read on the way, to be masked in logs.
-    pub fn secrets_seen(&self) -> Vec<crate::auth::Secret> {
+    /// Returns all secrets that were read in the search for credentials, to be masked in logs.
+    pub fn secrets_seen(&self) -> Vec<Secret> {
         self.0.keychain.secrets_seen()
     }
 
-    fn host(&self, registry: &RegistryHost) -> Result<Arc<Host>, StoreError> {
-        let mut hosts = self.0.hosts.lock();
-        if let Some(host) = hosts.get(registry) {
-            return Ok(Arc::clone(host));
+    fn endpoint(&self, registry: &RegistryHost) -> Result<Arc<Endpoint>, StoreError> {
+        let mut endpoints = self.0.endpoints.lock();
+        if let Some(endpoint) = endpoints.get(registry) {
+            return Ok(Arc::clone(endpoint));
         }
         let settings = &self.0.settings;
-        let mut tls = settings.tls.clone();
         let is_named = settings.names(registry);
-        tls.insecure = is_named && settings.insecure == Insecure::Named;
-        tls.ca_cert.clone_from(&settings.ca_cert);
-        let host = Host::new(registry.clone(), self.0.transport.clone(), &tls, is_named).map_err(
-            |error| {
-                StoreError::new(
-                    FailureKind::Other,
-                    format!("get ready for {registry}"),
-                    error.to_string(),
-                )
-            },
-        )?;
-        let host = Arc::new(host);
-        hosts.insert(registry.clone(), Arc::clone(&host));
-        Ok(host)
+        let tls = TlsProfile {
+            insecure: is_named && settings.insecure == Insecure::Named,
+            ca_cert: settings.ca_cert.clone(),
+            ..settings.tls.clone()
+        };
+        let endpoint = Endpoint::new(registry.clone(), self.0.transport.clone(), &tls, is_named)
+            .map_err(|error| {
+                let operation = format!("prepare the connection to {registry}");
+                StoreError::caused_by(FailureKind::Other, operation, error)
+            })?;
+        let endpoint = Arc::new(endpoint);
+        endpoints.insert(registry.clone(), Arc::clone(&endpoint));
+        Ok(endpoint)
     }
 
-    /// The authorizer of the credential that belongs to this repository. Repositories of one registry with the
-    /// same credential share one, and so one token.
-    async fn authorizer(
+    /// Returns the client with the credential for this scope. Repositories of one registry with the same credential
+    /// share a client, and so a token.
+    async fn client(
         &self,
-        host: &Arc<Host>,
+        endpoint: Arc<Endpoint>,
         scope: Scope,
-    ) -> Result<Arc<Authorizer>, StoreError> {
-        let registry = host.registry();
+    ) -> Result<Arc<Client>, StoreError> {
+        let registry = endpoint.registry();
         let mut search = self.0.keychain.search(registry, &scope);
-        let candidate: Candidate = search
+        let found = search
             .next()
             .await
-            .map_err(|error| {
-                let mut cause = error.to_string();
-                let mut source = std::error::Error::source(&error);
-                while let Some(link) = source {
-                    cause = format!("{cause}: {link}");
-                    source = link.source();
-                }
-                StoreError::new(
-                    FailureKind::Unauthorized,
-                    format!("find the credentials for {registry}"),
-                    cause,
-                )
-                .hint(Hint::ShowCredentialSearch)
-            })?
-            .unwrap_or(Candidate {
-                credential: crate::auth::Credential::Anonymous,
-                origin: crate::auth::Origin::Anonymous,
-            });
-        let mut authorizers = self.0.authorizers.lock().await;
-        if let Some(known) = authorizers
+            .map_err(|error| search_failed(registry, error))?;
+        let candidate = found.unwrap_or(Candidate {
+            credential: Credential::Anonymous,
+            origin: Origin::Anonymous,
+        });
+        let mut clients = self.0.clients.lock().await;
+        if let Some(client) = clients
             .iter()
-            .find(|known| known.serves(registry, &candidate))
+            .find(|client| client.serves(registry, &candidate))
         {
-            known.declare(scope);
-            return Ok(Arc::clone(known));
+            client.authorizer().declare(scope);
+            return Ok(Arc::clone(client));
         }
-        let authorizer = Arc::new(Authorizer::new(Arc::clone(host), candidate, search, scope));
-        authorizers.push(Arc::clone(&authorizer));
-        Ok(authorizer)
+        let authorizer = Authorizer::new(Arc::clone(&endpoint), candidate, search, scope);
+        let client = Arc::new(Client::new(endpoint, authorizer));
+        clients.push(Arc::clone(&client));
+        Ok(client)
     }
+}
+
+fn search_failed(registry: &RegistryHost, error: KeychainError) -> StoreError {
+    let operation = format!("find the credentials for {registry}");
+    StoreError::caused_by(FailureKind::Unauthorized, operation, error)
+        .hint(Hint::ShowCredentialSearch)
 }

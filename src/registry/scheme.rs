@@ -1,14 +1,14 @@
-//! http or https: where both are allowed, the first answer decides. On this machine plain HTTP is tried first,
-//! as Docker's users expect of `localhost:5000`; where the user said `--insecure`, TLS is.
+//! The scheme of a registry: HTTPS, or plain HTTP where that is allowed. The first answer decides. Plain HTTP is tried
+//! first on loopback addresses, as Docker's users expect of `localhost:5000`, and last for insecure registries.
 
 use http::{StatusCode, header};
 use url::Url;
 
-use super::call::Answer;
+use super::answer::Answer;
 use crate::spec::RegistryHost;
 use crate::sync::Mutex;
 
-/// The two addresses of a registry, and which one is right.
+/// The addresses of a registry for both schemes.
 pub(super) struct Schemes {
     secure: Url,
     plain: Url,
@@ -17,17 +17,17 @@ pub(super) struct Schemes {
 }
 
 struct State {
-    tls: bool,
-    /// An answer has shown that this is right, or there is nothing left to try.
-    settled: bool,
-    switched: bool,
+    uses_tls: bool,
+    /// An answer has confirmed the scheme, or both have failed.
+    is_settled: bool,
+    has_switched: bool,
 }
 
 impl Schemes {
     pub(super) fn new(registry: &RegistryHost, insecure: bool, expects_tls: bool) -> Self {
         let parse = |scheme: &str| {
             Url::parse(&format!("{scheme}://{}/v2/", registry.endpoint()))
-                .expect("a parsed registry host is the host of an address")
+                .expect("a registry host is a valid host of a URL")
         };
         let is_loopback = registry.is_loopback();
         Self {
@@ -35,9 +35,9 @@ impl Schemes {
             plain: parse("http"),
             allows_plain: is_loopback || insecure,
             state: Mutex::new(State {
-                tls: !is_loopback || expects_tls,
-                settled: false,
-                switched: false,
+                uses_tls: !is_loopback || expects_tls,
+                is_settled: false,
+                has_switched: false,
             }),
         }
     }
@@ -46,51 +46,50 @@ impl Schemes {
         &self.secure
     }
 
-    /// Whether plain HTTP may be spoken. Where it is not allowed it is never spoken.
+    /// Returns whether plain HTTP may be used.
     pub(super) fn allows_plain(&self) -> bool {
         self.allows_plain
     }
 
-    /// The address as far as is known.
+    /// Returns the address that the next request uses.
     pub(super) fn base(&self) -> Url {
-        if self.state().tls {
+        if self.state().uses_tls {
             self.secure.clone()
         } else {
             self.plain.clone()
         }
     }
 
-    /// Goes over from the scheme of `failed` to the other, if that is allowed and no answer has decided already;
-    /// from there back again, once. `true`: try again. Requests that failed side by side all come here; the
-    /// first one switches.
+    /// Switches from the scheme of `failed` to the other, if plain HTTP is allowed and no answer has decided yet, and
+    /// back again once. Returns whether to try again. Of concurrent requests that fail, the first one switches.
     pub(super) fn switch(&self, failed: &Url) -> bool {
         let mut state = self.state();
-        if (failed.scheme() == "https") != state.tls {
+        if (failed.scheme() == "https") != state.uses_tls {
             return self.allows_plain;
         }
-        if !self.allows_plain || state.settled {
+        if !self.allows_plain || state.is_settled {
             return false;
         }
-        state.tls = !state.tls;
-        state.settled = state.switched;
-        state.switched = true;
+        state.uses_tls = !state.uses_tls;
+        state.is_settled = state.has_switched;
+        state.has_switched = true;
         true
     }
 
-    /// An answer came from `asked`.
-    pub(super) fn settle(&self, asked: &Url) {
+    /// Records that an answer came from `url`, which decides the scheme.
+    pub(super) fn settle(&self, url: &Url) {
         let mut state = self.state();
-        if !state.settled {
-            state.settled = true;
-            state.tls = asked.scheme() == "https";
+        if !state.is_settled {
+            state.is_settled = true;
+            state.uses_tls = url.scheme() == "https";
         }
     }
 
-    /// A TLS server that was spoken to in the clear: Go's answers 400 without any header, nginx 400 with HTML.
-    pub(super) fn is_tls_server(&self, asked: &Url, answer: &Answer) -> bool {
-        asked.scheme() == "http"
+    /// Returns whether a TLS server answered a request in plain HTTP: Go answers 400 without headers, nginx 400 with HTML.
+    pub(super) fn is_tls_server(&self, url: &Url, answer: &Answer) -> bool {
+        url.scheme() == "http"
             && answer.status == StatusCode::BAD_REQUEST
-            && !self.state().settled
+            && !self.state().is_settled
             && answer
                 .header(header::CONTENT_TYPE)
                 .is_none_or(|text| text.starts_with("text/html"))
@@ -110,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_first_on_this_machine_only() {
+    fn only_loopback_starts_with_plain_http() {
         assert_eq!(
             schemes("localhost:5000", false, false).base().scheme(),
             "http"
@@ -126,11 +125,11 @@ mod tests {
     }
 
     #[test]
-    fn there_and_back_and_no_further() {
+    fn schemes_are_switched_twice_at_most() {
         let schemes = schemes("a.io", true, false);
         let (secure, plain) = (schemes.secure.clone(), schemes.plain.clone());
         assert!(schemes.switch(&secure));
-        // A second request failed at the same time: it goes along.
+        // A concurrent request has failed, too.
         assert!(schemes.switch(&secure));
         assert_eq!(schemes.base(), plain);
         assert!(schemes.switch(&plain));
@@ -139,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_decides() {
+    fn an_answer_decides_the_scheme() {
         let schemes = schemes("localhost:5000", false, false);
         schemes.settle(&schemes.base());
         assert!(!schemes.switch(&schemes.base()));

@@ -1,73 +1,82 @@
-//! One manifest under many tags: in one request where the registry takes that, else one for each, all at once.
+//! Writes one manifest under many tags: in one request if the registry supports that, else in one for each, all in
+//! parallel.
 
 use futures_util::future::join_all;
 use http::Method;
 
 use super::call::Outcome;
+use super::manifests::Written;
 use super::repository::RegistryRepository;
 use crate::spec::{Manifest, Tag};
-use crate::store::{FailureKind, ManifestName};
+use crate::store::{FailureKind, ManifestName, Operation};
 
-/// From this many tags on it is worth a request to find out whether the registry takes them all in one.
-const MANY_TAGS: usize = 8;
-/// The longest query that servers and proxies take without fail.
+/// The fewest tags for which a request that may fail is tried to set them all.
+const MIN_TAGS_AT_ONCE: usize = 8;
+/// The longest query that servers and proxies usually accept, in bytes.
 const MAX_QUERY: usize = 4 << 10;
 
 impl RegistryRepository {
-    /// Stores a manifest under tags. One result a tag, in their order.
-    pub(super) async fn put_each_tag(&self, manifest: &Manifest, tags: &[Tag]) -> Vec<Outcome<()>> {
-        let known = self.host.takes_many_tags.get().copied();
-        let is_worth_it = match known {
-            Some(takes_many) => takes_many && tags.len() > 1,
-            None => tags.len() >= MANY_TAGS,
+    /// Stores a manifest under tags. Returns one result for each tag, in their order.
+    pub(super) async fn put_under_tags(
+        &self,
+        manifest: &Manifest,
+        tags: &[Tag],
+    ) -> Vec<Outcome<Written>> {
+        let tries_at_once = match self.client.takes_many_tags.get() {
+            Some(takes_many) => *takes_many && tags.len() > 1,
+            None => tags.len() >= MIN_TAGS_AT_ONCE,
         };
-        if !is_worth_it {
-            return self.put_under_tags(manifest, tags).await;
+        if !tries_at_once {
+            return self.put_under_each(manifest, tags).await;
         }
-        let mut groups = groups(tags).into_iter();
         let mut results = Vec::with_capacity(tags.len());
-        for group in groups.by_ref() {
-            if let Ok(true) = self.put_at_once(manifest, group).await {
-                results.extend(group.iter().map(|_| Ok(())));
+        for group in groups(tags) {
+            if let Ok(Some(written)) = self.put_at_once(manifest, group).await {
+                results.extend(group.iter().map(|_| Ok(written)));
             } else {
-                // Whatever was wrong, the plain way tells it of each tag.
+                // The error of each tag comes from a request of its own.
                 let rest = &tags[results.len()..];
-                results.extend(self.put_under_tags(manifest, rest).await);
+                results.extend(self.put_under_each(manifest, rest).await);
                 break;
             }
         }
         results
     }
 
-    async fn put_under_tags(&self, manifest: &Manifest, tags: &[Tag]) -> Vec<Outcome<()>> {
+    async fn put_under_each(&self, manifest: &Manifest, tags: &[Tag]) -> Vec<Outcome<Written>> {
         join_all(tags.iter().map(|tag| self.put_under_tag(manifest, tag))).await
     }
 
-    async fn put_under_tag(&self, manifest: &Manifest, tag: &Tag) -> Outcome<()> {
+    /// Stores a manifest under one tag.
+    pub(super) async fn put_under_tag(&self, manifest: &Manifest, tag: &Tag) -> Outcome<Written> {
         let name = ManifestName::Tag(tag.clone());
-        let error = match self.write_under(manifest, &name).await {
+        let error = match self.put_under_name(manifest, &name).await {
             Err(error) if matches!(error.kind, FailureKind::Denied | FailureKind::Other) => error,
             outcome => return outcome,
         };
-        // Immutable tags refuse even what they already hold (ECR: ImageTagAlreadyExistsException).
+        // Immutable tags refuse even the manifest that they have (ECR: ImageTagAlreadyExistsException).
         // https://github.com/aws/containers-roadmap/issues/878
         match self.describe_manifest(&name).await {
-            Ok(now) if now.digest == manifest.digest => Ok(()),
-            Ok(now) => Err(error.hint(format!("the tag points at {} now", now.digest))),
+            Ok(current) if current.digest == manifest.digest => Ok(Written {
+                // Whoever stored it has listed it.
+                is_listed_with_subject: true,
+            }),
+            Ok(current) => Err(error.hint(format!("the tag points at {}", current.digest))),
             Err(_) => Err(error),
         }
     }
 
-    /// Several tags in one request. `false`: the registry does not know that.
+    /// Sets several tags in one request. Returns `None` if the registry does not support that:
     /// <https://github.com/opencontainers/distribution-spec/pull/600>.
-    async fn put_at_once(&self, manifest: &Manifest, tags: &[Tag]) -> Outcome<bool> {
+    async fn put_at_once(&self, manifest: &Manifest, tags: &[Tag]) -> Outcome<Option<Written>> {
         let path = format!("manifests/{}?{}", manifest.digest, query(tags));
-        let doing = format!("push {} tags to {}", tags.len(), self.repository);
+        let action = format!("push {} tags to", tags.len());
+        let operation = Operation::new(action, self.repository.to_string());
         let call = self
-            .call(Method::PUT, path, doing)
+            .call(Method::PUT, path, operation)
             .with_body(&manifest.media_type, manifest.bytes.clone());
         let Some(answer) = self.write_manifest(manifest, &call, None).await? else {
-            return Ok(false);
+            return Ok(None);
         };
         let stored: Vec<&str> = answer
             .headers
@@ -78,16 +87,17 @@ impl RegistryRepository {
             .map(str::trim)
             .collect();
         let all = tags.iter().all(|tag| stored.contains(&tag.as_str()));
-        // A second answer that differs is the registry's affair: each is checked.
-        let _ = self.host.takes_many_tags.set(all);
-        if all {
-            self.state.pushed(format!("manifests/{}", manifest.digest));
-            for tag in tags {
-                self.state.pushed(format!("manifests/{tag}"));
-            }
-            self.note_subject(manifest, &answer).await?;
+        // The first answer decides for the run.
+        let _ = self.client.takes_many_tags.set(all);
+        if !all {
+            return Ok(None);
         }
-        Ok(all)
+        self.state
+            .record_push(format!("manifests/{}", manifest.digest));
+        for tag in tags {
+            self.state.record_push(format!("manifests/{tag}"));
+        }
+        Ok(Some(Written::of(&answer)))
     }
 }
 
@@ -96,7 +106,7 @@ fn query(tags: &[Tag]) -> String {
     all.join("&")
 }
 
-/// The tags in groups whose queries are not too long.
+/// Splits tags into groups whose queries are not too long.
 fn groups(tags: &[Tag]) -> Vec<&[Tag]> {
     let mut groups = Vec::new();
     let (mut start, mut length) = (0, 0);

@@ -1,4 +1,4 @@
-//! The talk with a token server: the request with the credential, the tries, what its refusals mean.
+//! Requests tokens from a token server, with retries.
 //! Protocol: <https://distribution.github.io/distribution/spec/auth/token/>.
 
 use std::time::Duration;
@@ -8,9 +8,9 @@ use http::{HeaderValue, Method, StatusCode, header};
 use tokio::time::Instant;
 use url::Url;
 
-use super::authorizer::header_of;
 use super::call::Outcome;
 use super::error::{no_credentials, wrong_credentials};
+use super::tokens::{TokenServer, secret_header};
 use crate::auth::{
     Candidate, Credential, MAX_TOKEN_ANSWER, Realm, Scope, Secret, Token, TokenRequest,
 };
@@ -20,78 +20,77 @@ use crate::transport::{
     Body, Request, Response, RetryAfter, Transport, TransportError, is_retryable_status,
 };
 
-/// Asks one token server.
+/// A request for a token with some scopes.
 pub(super) struct TokenClient<'a> {
     pub(super) transport: &'a Transport,
-    /// Whose token it is, for messages.
+    /// The registry that the token is for.
     pub(super) registry: &'a RegistryHost,
-    /// Where that is, which leads to the token server.
+    /// The address of the registry, which referred to the token server.
     pub(super) base: &'a Url,
-    pub(super) realm: &'a Realm,
-    pub(super) service: Option<&'a str>,
+    pub(super) server: &'a TokenServer,
     pub(super) scopes: &'a [Scope],
-    /// A guess is tried once, and not for long: the registry's own challenge is never wrong.
+    /// The registry has not named the token server: one attempt, with a short timeout, since its challenge will.
     pub(super) is_guess: bool,
 }
 
 impl TokenClient<'_> {
-    /// A token for a credential; for anonymous access too.
+    /// Returns a token for a credential, or for anonymous access.
     pub(super) async fn token(&self, candidate: &Candidate) -> Outcome<Token> {
-        self.obtain(candidate)
+        self.request(candidate)
             .await
-            .map_err(|failure| failure.told(self, candidate))
+            .map_err(|failure| failure.into_error(self, candidate))
     }
 
-    async fn obtain(&self, candidate: &Candidate) -> Result<Token, TokenFailure> {
+    async fn request(&self, candidate: &Candidate) -> Result<Token, TokenFailure> {
         let request = TokenRequest {
-            realm: self.realm,
-            service: self.service,
+            realm: &self.server.realm,
+            service: self.server.service.as_deref(),
             scopes: self.scopes,
             account: candidate.credential.username(),
         };
         if let Credential::IdentityToken { token, .. } = &candidate.credential {
             let form = request.post(token);
-            let post = TokenAsk {
+            let post = TokenCall {
                 url: form.url,
                 authorization: None,
                 form: Some(form.body),
             };
-            match self.answer(post).await {
-                // Azure answers 400, others know no POST at all: then Basic on GET.
+            match self.send(post).await {
+                // Azure answers 400, others do not support POST: fall back to GET with Basic.
                 Err(TokenFailure::Status(400 | 401 | 404 | 405)) => {}
                 outcome => return outcome,
             }
         }
         let basic = candidate.credential.basic_authorization();
-        let get = TokenAsk {
+        let get = TokenCall {
             url: request.get(),
-            authorization: basic.as_ref().and_then(header_of),
+            authorization: basic.as_ref().and_then(secret_header),
             form: None,
         };
-        self.answer(get).await
+        self.send(get).await
     }
 
-    async fn answer(&self, ask: TokenAsk) -> Result<Token, TokenFailure> {
+    async fn send(&self, call: TokenCall) -> Result<Token, TokenFailure> {
         if self.is_guess {
-            let patience = self.transport.patience_for_a_guess();
-            return tokio::time::timeout(patience, self.try_once(&ask))
+            let timeout = self.transport.patience_for_a_guess();
+            return tokio::time::timeout(timeout, self.try_once(&call))
                 .await
-                .unwrap_or_else(|_| Err(TokenFailure::Late));
+                .unwrap_or(Err(TokenFailure::Late));
         }
-        let doing = format!("get a token from {}", realm_host(self.realm));
+        let doing = format!("get a token from {}", realm_host(&self.server.realm));
         let mut retries = self.transport.retries();
         loop {
-            let failure = match self.try_once(&ask).await {
+            let failure = match self.try_once(&call).await {
                 Err(failure) if failure.is_temporary() => failure,
                 outcome => return outcome,
             };
-            let (asked, lost) = match &failure {
-                TokenFailure::Busy(_, asked) => (*asked, Duration::ZERO),
+            let (retry_after, lost) = match &failure {
+                TokenFailure::Busy(_, retry_after) => (*retry_after, Duration::ZERO),
                 TokenFailure::Transport(error) => (None, error.lost()),
                 _ => (None, Duration::ZERO),
             };
-            let cause = failure.cause(self.realm);
-            if let Err(given_up) = retries.pause(&doing, &cause, asked, lost).await {
+            let cause = failure.cause(&self.server.realm);
+            if let Err(given_up) = retries.pause(&doing, &cause, retry_after, lost).await {
                 return Err(TokenFailure::Transport(TransportError::GaveUp {
                     cause,
                     given_up,
@@ -100,9 +99,9 @@ impl TokenClient<'_> {
         }
     }
 
-    async fn try_once(&self, ask: &TokenAsk) -> Result<Token, TokenFailure> {
+    async fn try_once(&self, call: &TokenCall) -> Result<Token, TokenFailure> {
         let sent = Instant::now().into_std();
-        let mut request = ask.request();
+        let mut request = call.request();
         request.referred_by = Some(self.base.clone());
         let response = self
             .transport
@@ -113,11 +112,11 @@ impl TokenClient<'_> {
         if status.is_success() {
             return read(response, sent).await;
         }
-        let asked = RetryAfter::of(response.headers());
-        // Read, so that its connection can be used again.
+        let retry_after = RetryAfter::of(response.headers());
+        // The body is read so that the connection can be reused.
         response.beginning(1 << 10).await;
         Err(if is_retryable_status(status) {
-            TokenFailure::Busy(status, asked)
+            TokenFailure::Busy(status, retry_after)
         } else {
             TokenFailure::Status(status.as_u16())
         })
@@ -132,14 +131,14 @@ async fn read(response: Response, sent: std::time::Instant) -> Result<Token, Tok
     Token::parse(&body, sent).map_err(|error| TokenFailure::Unusable(error.to_string()))
 }
 
-/// A request for a token that can be sent as often as it needs.
-struct TokenAsk {
+/// A request to a token server, which can be sent as often as needed.
+struct TokenCall {
     url: Url,
     authorization: Option<HeaderValue>,
     form: Option<Secret>,
 }
 
-impl TokenAsk {
+impl TokenCall {
     fn request(&self) -> Request {
         let Some(form) = &self.form else {
             let mut get = Request::new(Method::GET, self.url.clone());
@@ -159,15 +158,14 @@ impl TokenAsk {
 
 /// Why there is no token.
 enum TokenFailure {
-    /// A status that may pass.
+    /// A temporary status.
     Busy(StatusCode, Option<RetryAfter>),
-    /// A status that will not, for this credential.
+    /// Any other status that is not a success.
     Status(u16),
-    /// The answer is no token.
+    /// The answer contains no usable token.
     Unusable(String),
-    /// No answer.
     Transport(TransportError),
-    /// A guess that took too long.
+    /// No answer to a guess in time.
     Late,
 }
 
@@ -191,9 +189,9 @@ impl TokenFailure {
         }
     }
 
-    fn told(&self, client: &TokenClient<'_>, candidate: &Candidate) -> StoreError {
-        let server = realm_host(client.realm);
-        let kind = match self {
+    fn into_error(self, client: &TokenClient<'_>, candidate: &Candidate) -> StoreError {
+        let server = realm_host(&client.server.realm);
+        let kind = match &self {
             Self::Status(400 | 401) => FailureKind::Unauthorized,
             Self::Status(403) => FailureKind::Denied,
             Self::Status(_)
@@ -211,7 +209,7 @@ impl TokenFailure {
         let error = StoreError::new(
             kind,
             format!("get a token from {server}"),
-            self.cause(client.realm),
+            self.cause(&client.server.realm),
         );
         match kind {
             FailureKind::Unauthorized | FailureKind::Denied
@@ -229,7 +227,7 @@ impl TokenFailure {
     }
 }
 
-/// The host of a token server, for messages.
+/// Returns the host of a token server, for messages.
 pub(super) fn realm_host(realm: &Realm) -> String {
     let url: &Url = realm.url();
     url.host_str().unwrap_or_default().to_owned()

@@ -1,5 +1,5 @@
-//! The bytes of a blob on their way from one place to another: readable again from any point that was passed
-//! before, each hashed once, the last piece held back until the digest of the whole is known to be right.
+//! The content of an upload: streams a blob of a source, hashes each byte once, and can start again at any position that
+//! was reached before.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,10 +13,10 @@ use crate::spec::{Descriptor, Hasher};
 use crate::store::{BlobStream, FailureKind, Store, StoreError};
 use crate::sync::Mutex;
 
-/// How far apart the points are from which hashing can go on.
+/// The distance of the positions at which the state of the hash is kept, in bytes.
 pub(super) const CHECKPOINT: u64 = 8 << 20;
 
-/// The bytes of a blob, readable from any point that was passed before, hashed once on the way out.
+/// The content of a blob in a source.
 pub(super) struct Content {
     blob: Descriptor,
     from: Arc<dyn Store>,
@@ -25,7 +25,7 @@ pub(super) struct Content {
 
 struct Shared {
     reached: AtomicU64,
-    /// States of the hash at increasing offsets, the first at 0.
+    /// The states of the hash at increasing positions, the first at 0.
     checkpoints: Mutex<Vec<(u64, Hasher)>>,
     failure: Mutex<Option<StoreError>>,
 }
@@ -44,23 +44,23 @@ impl Content {
         }
     }
 
-    /// The same blob of the same source, of which nothing has been read.
-    pub(super) fn afresh(&self) -> Self {
+    /// Returns the same content, of which nothing has been read.
+    pub(super) fn restarted(&self) -> Self {
         Self::new(self.blob.clone(), Arc::clone(&self.from))
     }
 
-    /// How many bytes have been handed on in the latest request, counted from the start of the blob.
+    /// Returns the position in the blob that the last request has reached.
     pub(super) fn reached(&self) -> u64 {
         self.shared.reached.load(Ordering::Relaxed)
     }
 
-    /// Why the source could not be read to its end, if that is what happened.
-    pub(super) fn failure(&self) -> Option<StoreError> {
+    /// Removes and returns the error of the source, if it could not be read to its end.
+    pub(super) fn take_failure(&self) -> Option<StoreError> {
         self.shared.failure.lock().take()
     }
 
-    /// The `length` bytes from `offset` on. The last piece of the blob is held back until the digest of the
-    /// whole is known to be right, so that nothing wrong can be completed.
+    /// Streams `length` bytes from `offset` on. The last piece of the blob is sent only if the digest is right, so that
+    /// wrong content is never completed.
     pub(super) async fn open(
         &self,
         offset: u64,
@@ -84,7 +84,7 @@ impl Content {
             until: offset + length,
             blob: self.blob.clone(),
             shared: Arc::clone(&self.shared),
-            place: self.from.name(),
+            source: self.from.name(),
         };
         Ok(stream::try_unfold(Some(reader), |reader| async move {
             let Some(mut reader) = reader else {
@@ -112,7 +112,7 @@ struct Reader {
     until: u64,
     blob: Descriptor,
     shared: Arc<Shared>,
-    place: String,
+    source: String,
 }
 
 impl Reader {
@@ -127,11 +127,11 @@ impl Reader {
                     self.position, self.blob.size
                 )));
             };
-            let room = usize::try_from(self.until - self.position).unwrap_or(usize::MAX);
-            if piece.len() > room && self.until == self.blob.size {
+            let remaining = usize::try_from(self.until - self.position).unwrap_or(usize::MAX);
+            if piece.len() > remaining && self.until == self.blob.size {
                 return Err(self.refused(format!("it has more than {} bytes", self.blob.size)));
             }
-            let piece = piece.slice(..piece.len().min(room));
+            let piece = piece.slice(..piece.len().min(remaining));
             let before = self.position;
             self.hasher.update(&piece);
             self.position += piece.len() as u64;
@@ -142,7 +142,7 @@ impl Reader {
                     return Err(self.refused(format!("its content has the digest {found}")));
                 }
             }
-            // Bytes that the registry has already are hashed and not sent.
+            // Bytes that the registry has are hashed, but not sent.
             let skip = usize::try_from(self.from.saturating_sub(before)).unwrap_or(usize::MAX);
             if skip >= piece.len() {
                 continue;
@@ -152,8 +152,7 @@ impl Reader {
         }
     }
 
-    /// Notes the state of the hash, if the last one is far back or the next part begins here: nothing is read or
-    /// hashed for that one twice.
+    /// Keeps the state of the hash if the last one is far behind, or if the next request begins here.
     fn checkpoint(&self) {
         let mut checkpoints = self.shared.checkpoints.lock();
         let last = checkpoints.last().map_or(0, |(at, _)| *at);
@@ -166,7 +165,7 @@ impl Reader {
     fn refused(&self, cause: String) -> StoreError {
         StoreError::new(
             FailureKind::Refused,
-            format!("read blob {} of {}", self.blob.digest, self.place),
+            format!("read blob {} of {}", self.blob.digest, self.source),
             cause,
         )
         .hint("the source is damaged, or its descriptor is wrong; nothing was published")

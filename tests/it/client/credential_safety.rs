@@ -478,7 +478,7 @@ async fn cve_2021_32690_the_next_page_of_a_list_is_never_elsewhere() {
             let subject = loaded.digest.parse().unwrap();
             let found = soon(store.referrers(&subject)).await.map(drop);
             let host = trap.url().split_once("//").unwrap().1.to_owned();
-            refused(found, &format!("at another host, {host}, which"));
+            refused(found, &format!("on another host ({host}), which"));
             assert!(trap.requests().is_empty());
         }
     }

@@ -58,7 +58,10 @@ async fn pages_are_followed_within_the_repository() {
     registry.rule(next(&path).forever());
     let error = store.referrers(&image.digest.parse().unwrap()).await;
     let error = error.unwrap_err().to_string();
-    assert!(error.ends_with("its pages go in circles"), "{error}");
+    assert!(
+        error.ends_with("its pages refer to each other in a loop"),
+        "{error}"
+    );
 }
 
 /// A page as a registry answers it, with these links.
@@ -120,32 +123,32 @@ async fn a_list_that_ends_early_is_no_list() {
         (
             None,
             Some(Fault::reply(200, html, "<html>")),
-            "page 2 of the list is no index, but \"text/html\"",
+            "page 2 of the list has the media type \"text/html\"",
         ),
         (
             None,
             Some(page_with("{\"manifests\":", &[])),
-            "page 2 of the list is unusable",
+            "page 2 of the list is invalid",
         ),
         (
             Some(page_with("{\"manifests\":[{\"size\":1}]}", &[])),
             None,
-            "page 1 of the list is unusable",
+            "page 1 of the list is invalid",
         ),
         (
             Some(page(&[entry(1)], &[elsewhere])),
             None,
-            "next page at another host, elsewhere.example, which is not asked",
+            "next page on another host (elsewhere.example), which is not requested",
         ),
         (
             Some(page(&[entry(1)], &["</v2/b/referrers/x>; rel=next"])),
             None,
-            "next page that is no list of referrers",
+            "next page that is not a list of referrers",
         ),
         (
             Some(page(&[entry(1)], &["/v2/a/referrers/x; rel=next"])),
             None,
-            "Link header that is broken",
+            "Link header of the registry is malformed",
         ),
     ] {
         let registry = Registry::plain().await;
@@ -192,7 +195,7 @@ async fn a_list_that_is_too_long_is_refused_before_it_is_read() {
     let store = Client::of(&registry).pull(&registry, "a").await;
     let digest = image.digest.parse().unwrap();
     let error = store.referrers(&digest).await.unwrap_err();
-    assert_eq!(error.cause, "there are more than 10000");
+    assert_eq!(error.cause, "the list has more than 10000 entries");
     assert_eq!(registry.count(Class::Referrers), 3);
     // Few entries in large pages.
     let registry = Registry::plain().await;

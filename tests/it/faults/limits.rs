@@ -111,7 +111,7 @@ fn configs() -> Vec<Case> {
             "GET config",
             [MIB_4, MIB_4 + 1],
             hold,
-            ["at most 4194304 are read"],
+            ["the limit is 4194304"],
         ));
     }
     cases

@@ -183,7 +183,7 @@ fn not_followed() -> Vec<Case> {
             .refused(
                 5,
                 [if class == Class::UploadPut {
-                    "round in circles"
+                    "upload redirect loop"
                 } else {
                     "more than 10 redirects"
                 }],

@@ -75,7 +75,7 @@ fn locations() -> Vec<Case> {
                 .forever()
                 .then(Fault::RemoveHeader("location".into())),
         )
-        .refused(5, ["without saying where"]);
+        .refused(5, ["without a location"]);
     cases.extend(none.over(BOTH));
     cases
 }

@@ -1,5 +1,5 @@
-//! Blobs on their way here: small ones whole and verified, large ones as a stream that goes on where a
-//! connection broke.
+//! Blobs: looks them up, mounts them, reads small ones whole and verified, and streams large ones, with resumption after
+//! a broken connection.
 
 use std::sync::Arc;
 
@@ -8,16 +8,17 @@ use futures_util::stream::BoxStream;
 use futures_util::{StreamExt as _, stream};
 use http::{HeaderValue, Method, StatusCode, header};
 
-use super::authorizer::Authorizer;
-use super::call::{Answer, Call, Outcome};
-use super::host::{Host, RetryCause};
+use super::answer::{Answer, Reply, Success};
+use super::call::{Call, Outcome};
+use super::client::{Client, RetryCause};
+use super::error::DAMAGED;
 use super::repository::RegistryRepository;
-use crate::spec::Descriptor;
+use crate::spec::{Descriptor, Repository};
 use crate::store::{BlobStream, FailureKind, Operation, StoreError};
 use crate::transport::{Response, Retries, TransportError};
 
 impl RegistryRepository {
-    /// A whole blob of at most `limit` bytes, verified.
+    /// Reads a blob of at most `limit` bytes, and verifies it.
     pub(super) async fn read_blob(&self, blob: &Descriptor, limit: u64) -> Outcome<Bytes> {
         if let Some(bytes) = blob.embedded() {
             return Ok(bytes.into());
@@ -27,13 +28,13 @@ impl RegistryRepository {
             |cause: String| StoreError::new(FailureKind::Refused, call.operation.clone(), cause);
         if blob.size > limit {
             return Err(refused(format!(
-                "its descriptor says {} bytes; at most {limit} are read",
+                "its descriptor declares {} bytes; the limit is {limit}",
                 blob.size
             )));
         }
         let mut mismatches = 0;
         loop {
-            let answer = self.exchange(&call, "a blob", limit).await?;
+            let answer = self.client.read(&call, "a blob", limit).await?;
             if answer.status != StatusCode::OK {
                 return Err(self.refused(&call, &answer));
             }
@@ -43,19 +44,20 @@ impl RegistryRepository {
             mismatches += 1;
             if mismatches == 2 {
                 return Err(refused(format!(
-                    "the registry sent {} bytes with the digest {} twice, not the {} bytes that were asked for",
+                    "the registry sent {} bytes with the digest {} twice, not the expected {} bytes",
                     answer.body.len(),
                     blob.digest.algorithm().digest(&answer.body),
                     blob.size
                 ))
-                .hint("the registry, or a proxy before it, serves wrong or damaged content"));
+                .hint(DAMAGED));
             }
         }
     }
 
-    pub(super) async fn knows_blob(&self, blob: &Descriptor) -> Outcome<bool> {
+    /// Returns whether the repository has a blob.
+    pub(super) async fn find_blob(&self, blob: &Descriptor) -> Outcome<bool> {
         let call = self.blob_call(Method::HEAD, blob, "look for");
-        let answer = self.exchange(&call, "a blob", 0).await?;
+        let answer = self.client.exchange(&call).await?;
         match answer.status {
             StatusCode::OK => Ok(true),
             StatusCode::NOT_FOUND => Ok(false),
@@ -63,41 +65,66 @@ impl RegistryRepository {
         }
     }
 
+    /// Mounts a blob of another repository of the registry. Returns `false` if it has to be copied.
+    pub(super) async fn mount(&self, blob: &Descriptor, from: &Repository) -> Outcome<bool> {
+        // The registry may have another repository with the same path.
+        if from.registry() != self.repository.registry() {
+            return Ok(false);
+        }
+        let action = format!("mount {} from {from} into", blob.digest);
+        let operation = Operation::new(action, self.repository.to_string());
+        let path = format!("blobs/uploads/?mount={}&from={}", blob.digest, from.path());
+        let mut call = self.call(Method::POST, path, operation);
+        call.is_optional = true;
+        call.also_reads = Some(from.clone());
+        let answer = self.client.exchange(&call).await?;
+        match answer.status {
+            StatusCode::CREATED => {
+                self.state.record_push(format!("blobs/{}", blob.digest));
+                Ok(true)
+            }
+            StatusCode::ACCEPTED => {
+                if let Some(location) = answer.location() {
+                    let digest = blob.digest.clone();
+                    self.state.keep_offered_upload(digest, location);
+                }
+                Ok(false)
+            }
+            // A registry that refuses the mount may still accept a copy.
+            status if status.is_client_error() => Ok(false),
+            _ => Err(self.refused(&call, &answer)),
+        }
+    }
+
+    /// Streams a blob from byte `offset` on.
     pub(super) async fn stream_blob(&self, blob: &Descriptor, offset: u64) -> Outcome<BlobStream> {
         let mut download = Download {
-            host: Arc::clone(&self.host),
-            authorizer: Arc::clone(&self.authorizer),
+            client: Arc::clone(&self.client),
             call: self.blob_call(Method::GET, blob, "read"),
-            retries: self.host.transport.retries(),
+            retries: self.client.retries(),
             position: offset,
             size: blob.size,
-            knows_ranges: true,
+            uses_ranges: true,
             pieces: None,
         };
-        // The first answer is waited for here, so that a blob which is not there is an error at once.
+        // A blob that is missing is an error here, not of the stream.
         download.connect().await?;
         Ok(stream::try_unfold(download, |mut download| async move {
             Ok(download.next().await?.map(|piece| (piece, download)))
         })
         .boxed())
     }
-
-    pub(super) fn blob_call(&self, method: Method, blob: &Descriptor, verb: &str) -> Call {
-        let action = format!("{verb} blob {} of", blob.digest);
-        let operation = Operation::new(action, self.repository.to_string());
-        self.call(method, format!("blobs/{}", blob.digest), operation)
-    }
 }
 
-/// A download under way.
+/// A running download.
 struct Download {
-    host: Arc<Host>,
-    authorizer: Arc<Authorizer>,
+    client: Arc<Client>,
     call: Call,
     retries: Retries,
     position: u64,
     size: u64,
-    knows_ranges: bool,
+    /// The registry may support `Range`.
+    uses_ranges: bool,
     pieces: Option<BoxStream<'static, Result<Bytes, TransportError>>>,
 }
 
@@ -107,17 +134,16 @@ impl Download {
             self.pieces = Some(stream::empty().boxed());
             return Ok(());
         }
-        let mut response = self.open().await?;
-        if let Err(answer) = &response
+        let mut opened = self.open().await?;
+        if let Err(answer) = &opened
             && answer.status == StatusCode::RANGE_NOT_SATISFIABLE
-            && self.knows_ranges
+            && self.uses_ranges
         {
-            // Whoever has no such part, a cache before the registry for one, may well have the whole.
-            self.knows_ranges = false;
-            response = self.open().await?;
+            // A cache in front of the registry may have the whole blob, but not this part.
+            self.uses_ranges = false;
+            opened = self.open().await?;
         }
-        let response =
-            response.map_err(|answer| Host::refused(&self.authorizer, &self.call, &answer))?;
+        let response = opened.map_err(|answer| self.client.refused(&self.call, &answer))?;
         let skip = self.bytes_to_skip(&response)?;
         self.pieces = Some(skipping(response.pieces(), skip));
         Ok(())
@@ -126,18 +152,20 @@ impl Download {
     async fn open(&mut self) -> Outcome<Result<Response, Answer>> {
         let mut call = self.call.clone();
         if self.position > 0
-            && self.knows_ranges
+            && self.uses_ranges
             && let Ok(range) = HeaderValue::from_str(&format!("bytes={}-", self.position))
         {
             call = call.header(header::RANGE, range);
         }
-        self.host
-            .open(&self.authorizer, &call, &mut self.retries)
-            .await
+        let reply = self.client.open(&call, &mut self.retries).await?;
+        Ok(match reply {
+            Reply::Success(Success { response, .. }) => Ok(response),
+            Reply::Refusal(answer) => Err(answer),
+        })
     }
 
-    /// How much of the answer is before the position: nothing if it is the part that was asked for, all of it up
-    /// to there if the registry knows no ranges and starts over.
+    /// Returns how many bytes of the answer come before the position: none if it is the requested part, all of them if
+    /// the registry does not support ranges and starts over.
     fn bytes_to_skip(&self, response: &Response) -> Outcome<u64> {
         if self.position == 0 || response.status() == StatusCode::OK {
             return Ok(self.position);
@@ -149,7 +177,7 @@ impl Download {
             return Ok(0);
         }
         Err(self.refused(format!(
-            "asked to go on at byte {}, the registry answered {} with another range",
+            "requested the rest from byte {}; the registry answered {} with another range",
             self.position,
             response.status()
         )))
@@ -168,7 +196,7 @@ impl Download {
                     self.position += piece.len() as u64;
                     if self.position > self.size {
                         return Err(self.refused(format!(
-                            "the registry sent more than the {} bytes that its descriptor says",
+                            "the registry sent more than the {} bytes that its descriptor declares",
                             self.size
                         )));
                     }
@@ -177,7 +205,7 @@ impl Download {
                 }
                 None if self.position == self.size => return Ok(None),
                 None => TransportError::Broken {
-                    host: self.host.registry().to_string(),
+                    host: self.client.endpoint().registry().to_string(),
                     cause: format!(
                         "the blob ended after {} of {} bytes",
                         self.position, self.size
@@ -187,8 +215,8 @@ impl Download {
             };
             self.pieces = None;
             let cause = RetryCause::Transport(error);
-            self.host
-                .pause(&self.authorizer, &self.call, cause, &mut self.retries)
+            self.client
+                .pause(&self.call, cause, &mut self.retries)
                 .await?;
         }
     }
@@ -198,11 +226,12 @@ impl Download {
     }
 }
 
-/// Whether a `Content-Range` says that the answer begins at `position`.
+/// Returns whether a `Content-Range` begins at `position`.
 pub(super) fn starts_at(range: &str, position: u64) -> bool {
     range.starts_with(&format!("bytes {position}-"))
 }
 
+/// Drops the first `skip` bytes of a stream.
 fn skipping(
     pieces: BoxStream<'static, Result<Bytes, TransportError>>,
     skip: u64,

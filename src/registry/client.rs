@@ -1,0 +1,231 @@
+//! The client of one registry with one credential: authorizes calls, sends them, and retries within the budget.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use http::StatusCode;
+
+use super::answer::{Answer, MAX_WRITE_ANSWER, Reply};
+use super::authorizer::{AuthOutcome, Authorizer, Trials};
+use super::call::{Call, Outcome};
+use super::endpoint::Endpoint;
+use super::error::{refused, unreachable};
+use crate::auth::Candidate;
+use crate::spec::RegistryHost;
+use crate::store::StoreError;
+use crate::transport::{
+    Body, Retries, TransportError, is_retryable_status, may_carry_authorization,
+};
+
+/// A client of one registry with one credential.
+pub(super) struct Client {
+    endpoint: Arc<Endpoint>,
+    authorizer: Authorizer,
+    /// Whether one `PUT` may set several tags (`OCI-Tag`), once an answer has shown it.
+    pub(super) takes_many_tags: OnceLock<bool>,
+}
+
+/// Why a call has no answer.
+pub(super) enum CallError {
+    /// No further attempt is made.
+    Final(StoreError),
+    /// The request failed on its way; another attempt may succeed.
+    Transport(TransportError),
+}
+
+/// Why a call is retried.
+pub(super) enum RetryCause {
+    Answer(Answer),
+    Transport(TransportError),
+}
+
+impl From<StoreError> for CallError {
+    fn from(error: StoreError) -> Self {
+        Self::Final(error)
+    }
+}
+
+impl From<TransportError> for CallError {
+    fn from(error: TransportError) -> Self {
+        Self::Transport(error)
+    }
+}
+
+impl Client {
+    pub(super) fn new(endpoint: Arc<Endpoint>, authorizer: Authorizer) -> Self {
+        Self {
+            endpoint,
+            authorizer,
+            takes_many_tags: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    pub(super) fn authorizer(&self) -> &Authorizer {
+        &self.authorizer
+    }
+
+    /// Returns whether this client is for `registry` with `candidate`.
+    pub(super) fn serves(&self, registry: &RegistryHost, candidate: &Candidate) -> bool {
+        self.endpoint.registry() == registry && self.authorizer.uses(candidate)
+    }
+
+    pub(super) fn retries(&self) -> Retries {
+        self.endpoint.transport().retries()
+    }
+
+    /// Sends a read call until it has an answer that is not temporary, and reads at most `limit` bytes of a success.
+    pub(super) async fn read(
+        &self,
+        call: &Call,
+        what: &'static str,
+        limit: u64,
+    ) -> Outcome<Answer> {
+        let mut retries = self.retries();
+        loop {
+            let cause = match self.try_once(call, what, limit).await {
+                Ok(answer) if !is_temporary(call, &answer) => return Ok(answer),
+                Ok(answer) => RetryCause::Answer(answer),
+                Err(CallError::Transport(error)) => RetryCause::Transport(error),
+                Err(CallError::Final(error)) => return Err(error),
+            };
+            self.pause(call, cause, &mut retries).await?;
+        }
+    }
+
+    /// Like [`Self::read`], for a call whose answer has no body of interest.
+    pub(super) async fn exchange(&self, call: &Call) -> Outcome<Answer> {
+        self.read(call, "an answer", MAX_WRITE_ANSWER).await
+    }
+
+    /// Sends a call once, and reads at most `limit` bytes of a success.
+    pub(super) async fn try_once(
+        &self,
+        call: &Call,
+        what: &'static str,
+        limit: u64,
+    ) -> Result<Answer, CallError> {
+        let reply = self.send(call).await?;
+        Ok(reply.read(&call.method, what, limit).await?)
+    }
+
+    /// Like [`Self::try_once`], for a call whose answer has no body of interest.
+    pub(super) async fn try_write(&self, call: &Call) -> Result<Answer, CallError> {
+        self.try_once(call, "an answer", MAX_WRITE_ANSWER).await
+    }
+
+    /// Opens the body of a success, which the caller streams. Any other answer that is not temporary is returned as it
+    /// is.
+    pub(super) async fn open(&self, call: &Call, retries: &mut Retries) -> Outcome<Reply> {
+        loop {
+            let cause = match self.send(call).await {
+                Ok(Reply::Refusal(answer)) if is_temporary(call, &answer) => {
+                    RetryCause::Answer(answer)
+                }
+                Ok(reply) => return Ok(reply),
+                Err(CallError::Transport(error)) => RetryCause::Transport(error),
+                Err(CallError::Final(error)) => return Err(error),
+            };
+            self.pause(call, cause, retries).await?;
+        }
+    }
+
+    /// Sends a call once, with new credentials as often as the registry asks for them.
+    async fn send(&self, call: &Call) -> Result<Reply, CallError> {
+        let mut trials = Trials::default();
+        loop {
+            if let Some(reply) = self.attempt(call, None, &mut trials).await? {
+                return Ok(reply);
+            }
+        }
+    }
+
+    /// Sends a call once. `stream` replaces its body. Returns `None` if there are new credentials now, with which it
+    /// should be sent again. `trials` counts the credentials that were tried for this call.
+    pub(super) async fn attempt(
+        &self,
+        call: &Call,
+        stream: Option<Body>,
+        trials: &mut Trials,
+    ) -> Result<Option<Reply>, CallError> {
+        let header = self.authorizer.header(call).await?;
+        let reply = self
+            .endpoint
+            .send(call, header.value.as_ref(), stream)
+            .await?;
+        let Reply::Refusal(answer) = &reply else {
+            return Ok(Some(reply));
+        };
+        let asks_for_credentials = matches!(answer.status.as_u16(), 401 | 403)
+            && may_carry_authorization(&self.endpoint.base(), &answer.url);
+        if !asks_for_credentials {
+            return Ok(Some(reply));
+        }
+        match self
+            .authorizer
+            .consider(call, &header, answer, trials)
+            .await?
+        {
+            AuthOutcome::Final => Ok(Some(reply)),
+            AuthOutcome::TryAgain => Ok(None),
+        }
+    }
+
+    /// Sends a call once, best effort: with the credentials at hand, and without a look at the answer.
+    pub(super) async fn send_best_effort(&self, call: &Call) {
+        let header = self.authorizer.current_header(call).await;
+        // The answer is read so that the connection can be reused.
+        if let Ok(Reply::Success(success)) =
+            self.endpoint.send(call, header.value.as_ref(), None).await
+        {
+            drop(success.read_write_answer(&call.method).await);
+        }
+    }
+
+    /// Waits before the next attempt, or returns the error of the last one if there is none.
+    pub(super) async fn pause(
+        &self,
+        call: &Call,
+        cause: RetryCause,
+        retries: &mut Retries,
+    ) -> Outcome<()> {
+        let (error, retry_after, lost) = match &cause {
+            RetryCause::Answer(answer) => (
+                self.refused(call, answer),
+                answer.retry_after(),
+                Duration::ZERO,
+            ),
+            RetryCause::Transport(failure) => {
+                let endpoint = &self.endpoint;
+                let (allows_plain, is_named) = (endpoint.allows_plain_http(), endpoint.is_named());
+                let error = unreachable(call, failure, allows_plain, is_named);
+                if !failure.is_retryable() {
+                    return Err(error);
+                }
+                (error, None, failure.lost())
+            }
+        };
+        let operation = call.operation.to_string();
+        let paused = retries.pause(&operation, &error.cause, retry_after, lost);
+        paused.await.map_err(|given_up| StoreError {
+            cause: format!("{} ({given_up})", error.cause),
+            ..error
+        })
+    }
+
+    /// Returns the error for an answer that is not the expected one.
+    pub(super) fn refused(&self, call: &Call, answer: &Answer) -> StoreError {
+        let (candidate, used_token) = self.authorizer.in_use();
+        refused(call, answer, &candidate, used_token)
+    }
+}
+
+/// Returns whether the same call may succeed a moment later. Content that this run has written may not be visible
+/// everywhere in the registry at once.
+pub(super) fn is_temporary(call: &Call, answer: &Answer) -> bool {
+    is_retryable_status(answer.status)
+        || (answer.status == StatusCode::NOT_FOUND && call.reads_own_write)
+}

@@ -1,0 +1,170 @@
+//! One registry: its addresses over HTTPS and HTTP, and single requests to it. Authorization is above.
+
+use http::HeaderValue;
+use url::Url;
+
+use super::answer::Reply;
+use super::call::{Call, CallTarget};
+use super::scheme::Schemes;
+use crate::auth::well_known_realm;
+use crate::spec::RegistryHost;
+use crate::transport::{
+    Body, Protocol, Request, TlsProfile, Transport, TransportError, check_hop,
+    may_carry_authorization,
+};
+
+/// The connections that are opened in advance to a registry that speaks HTTP/1.1.
+const PRECONNECTIONS: usize = 4;
+
+/// A registry.
+pub(super) struct Endpoint {
+    registry: RegistryHost,
+    transport: Transport,
+    schemes: Schemes,
+    /// The command names this registry, so that it may be made insecure for it.
+    is_named: bool,
+}
+
+impl Endpoint {
+    pub(super) fn new(
+        registry: RegistryHost,
+        transport: Transport,
+        profile: &TlsProfile,
+        is_named: bool,
+    ) -> Result<Self, TransportError> {
+        let expects_tls = profile.expects_tls(registry.as_str());
+        let schemes = Schemes::new(&registry, profile.insecure, expects_tls);
+        let protocol = match well_known_realm(&registry) {
+            // All of these speak HTTP/2.
+            Some(_) => Protocol::Http2,
+            None => Protocol::Unknown,
+        };
+        transport.open_lane(schemes.secure(), profile, registry.as_str(), protocol)?;
+        Ok(Self {
+            registry,
+            transport,
+            schemes,
+            is_named,
+        })
+    }
+
+    pub(super) fn registry(&self) -> &RegistryHost {
+        &self.registry
+    }
+
+    pub(super) fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
+    pub(super) fn is_named(&self) -> bool {
+        self.is_named
+    }
+
+    pub(super) fn allows_plain_http(&self) -> bool {
+        self.schemes.allows_plain()
+    }
+
+    /// Returns `https://host/v2/`, or `http://host/v2/` where the registry speaks plain HTTP.
+    pub(super) fn base(&self) -> Url {
+        self.schemes.base()
+    }
+
+    /// Opens connections before the first request is ready.
+    pub(super) fn preconnect(&self) {
+        self.transport.preconnect(&self.base(), PRECONNECTIONS);
+    }
+
+    /// Sends a call once, and once more with the other scheme if the registry does not speak the first. `stream`
+    /// replaces the body of the call; it is for calls to a location only, since it cannot be sent twice.
+    pub(super) async fn send(
+        &self,
+        call: &Call,
+        authorization: Option<&HeaderValue>,
+        mut stream: Option<Body>,
+    ) -> Result<Reply, TransportError> {
+        // Another host does not show which scheme the registry speaks.
+        let is_own = call.is_to_registry();
+        loop {
+            let (request, url) = self.request(call, authorization, stream.take())?;
+            let response = match self.transport.send(request).await {
+                Ok(response) => response,
+                Err(error)
+                    if is_own
+                        && self.may_be_wrong_scheme(&url, &error)
+                        && self.schemes.switch(&url) =>
+                {
+                    // A write may have been applied before the connection broke: the caller checks first.
+                    if matches!(error, TransportError::Broken { .. }) && !call.is_read() {
+                        return Err(error);
+                    }
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            let from_other_origin =
+                response.was_redirected() && !may_carry_authorization(&url, response.url());
+            let reply = Reply::receive(response, from_other_origin, authorization).await;
+            if is_own {
+                if let Reply::Refusal(answer) = &reply
+                    && self.schemes.is_tls_server(&url, answer)
+                    && self.schemes.switch(&url)
+                {
+                    continue;
+                }
+                self.schemes.settle(&url);
+            }
+            return Ok(reply);
+        }
+    }
+
+    /// Builds the request of a call. Credentials are added only if it goes to the registry itself.
+    fn request(
+        &self,
+        call: &Call,
+        authorization: Option<&HeaderValue>,
+        stream: Option<Body>,
+    ) -> Result<(Request, Url), TransportError> {
+        let base = self.base();
+        let url = address(&base, call)?;
+        let mut request = Request::new(call.method.clone(), url.clone());
+        request.headers = call.headers.clone();
+        request.authorization = authorization
+            .filter(|_| may_carry_authorization(&base, &url))
+            .cloned();
+        request.body = match stream {
+            Some(body) => body,
+            None if call.body.is_empty() => Body::Empty,
+            None => Body::Bytes(call.body.clone()),
+        };
+        if !call.is_to_registry() {
+            request.referred_by = Some(base);
+        }
+        Ok((request, url))
+    }
+
+    /// Returns whether an error is what a client sees that speaks HTTP to an HTTPS server, or HTTPS to an HTTP server.
+    fn may_be_wrong_scheme(&self, url: &Url, error: &TransportError) -> bool {
+        let is_secure = url.scheme() == "https";
+        match error {
+            TransportError::NotTls { .. } => is_secure,
+            // Some servers close the connection without an answer.
+            TransportError::Broken { .. } => !is_secure || !self.transport.has_connected(url),
+            // Port 443 is closed, port 80 may be open: Docker tries both.
+            TransportError::Connect { dns: false, .. } => is_secure && url.port().is_none(),
+            _ => false,
+        }
+    }
+}
+
+fn address(base: &Url, call: &Call) -> Result<Url, TransportError> {
+    match &call.target {
+        CallTarget::Path(path) => {
+            let text = format!("{base}{}/{path}", call.repository.path());
+            Url::parse(&text).map_err(|error| TransportError::Source(error.to_string()))
+        }
+        CallTarget::Location(location) => {
+            check_hop(base, location)?;
+            Ok(location.clone())
+        }
+    }
+}

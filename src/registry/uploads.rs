@@ -1,0 +1,440 @@
+//! Uploads of blobs: one streamed `PUT`. After a broken connection the upload continues at the position that the registry
+//! reports; where the whole is too large for one request, it is sent in chunks.
+//! <https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#pushing-blobs>.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use futures_util::{StreamExt as _, stream};
+use http::{HeaderValue, Method, StatusCode, header};
+use url::Url;
+
+use super::answer::{Answer, Reply};
+use super::authorizer::Trials;
+use super::call::{Call, Outcome};
+use super::client::{CallError, RetryCause, is_temporary};
+use super::repository::RegistryRepository;
+use super::upload_content::{CHECKPOINT, Content};
+use crate::spec::Descriptor;
+use crate::store::{FailureKind, Operation, Store, StoreError};
+use crate::transport::{Body, TransportError};
+
+/// The sizes of a chunk, tried in this order where a registry or a proxy limits the body of a request. The last one is
+/// the default limit of nginx (`client_max_body_size`).
+const CHUNKS: [u64; 3] = [32 << 20, 8 << 20, 1 << 20];
+/// How often an upload may continue without a pause: after a new token, a redirect, a smaller chunk.
+const MAX_TURNS: u32 = 12;
+
+impl RegistryRepository {
+    /// Copies a blob from another store: see [`Store::copy_blob`].
+    pub(super) async fn upload(
+        &self,
+        blob: &Descriptor,
+        from: Arc<dyn Store>,
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Outcome<()> {
+        let mut upload = Upload {
+            repository: self,
+            blob,
+            number: self.state.begin_upload(),
+            content: Content::new(blob.clone(), from),
+            operation: Operation::new(
+                format!("push blob {} to", blob.digest),
+                self.repository.to_string(),
+            ),
+            max_chunk: u64::MAX,
+            min_chunk: 0,
+            is_monolithic: false,
+            has_resynced: false,
+            has_reread: false,
+            trials: Trials::default(),
+            turns: 0,
+        };
+        upload.run(progress).await?;
+        self.state.end_upload(upload.number);
+        self.state.record_push(format!("blobs/{}", blob.digest));
+        Ok(())
+    }
+
+    /// Cancels all open uploads, including those whose future was dropped.
+    pub(super) async fn cancel_uploads(&self) {
+        let open = self.state.take_open_uploads().into_iter();
+        join_all(open.map(|location| self.cancel_upload(location))).await;
+    }
+
+    /// Cancels an upload, best effort: registries delete old uploads by themselves, and distribution requires the
+    /// permission to delete.
+    async fn cancel_upload(&self, location: Url) {
+        let operation = Operation::new("cancel an upload to", self.repository.to_string());
+        let call = Call::to_location(&self.repository, Method::DELETE, location, operation);
+        self.client.send_best_effort(&call).await;
+    }
+}
+
+struct Upload<'a> {
+    repository: &'a RegistryRepository,
+    blob: &'a Descriptor,
+    /// Its number in the state of the repository.
+    number: u64,
+    content: Content,
+    operation: Operation,
+    /// The most bytes of one request.
+    max_chunk: u64,
+    /// The fewest bytes of a chunk that is not the last (`OCI-Chunk-Min-Length`).
+    min_chunk: u64,
+    /// The registry does not support chunks: an upload that breaks starts over.
+    is_monolithic: bool,
+    /// The position was requested after a 416.
+    has_resynced: bool,
+    /// The content of the source was wrong, and is read once more.
+    has_reread: bool,
+    /// The credentials that were tried since the last progress.
+    trials: Trials,
+    /// How often the upload has continued without a pause.
+    turns: u32,
+}
+
+/// The position of an upload.
+struct Position {
+    offset: u64,
+    location: Url,
+}
+
+/// The next step of an upload.
+enum Next {
+    /// The registry has the blob.
+    Finish,
+    /// Send more.
+    Continue(Position),
+    /// Request the position, and continue there.
+    Resync,
+    /// Start over.
+    Restart,
+    /// Wait, request the position, and continue there.
+    Wait(RetryCause),
+}
+
+impl Upload<'_> {
+    async fn run(&mut self, progress: &(dyn Fn(u64) + Send + Sync)) -> Outcome<()> {
+        let repository = self.repository;
+        let mut retries = repository.client.retries();
+        let mut position = match repository.state.take_offered_upload(&self.blob.digest) {
+            Some(location) => Position {
+                offset: 0,
+                location,
+            },
+            None => self.begin().await?,
+        };
+        let mut furthest = 0;
+        loop {
+            repository
+                .state
+                .move_upload(self.number, &position.location);
+            let call = self.call(&position);
+            let sent = self.send(&call, &position, progress).await;
+            if let Some(failure) = self.content.take_failure() {
+                repository.cancel_upload(position.location).await;
+                repository.state.end_upload(self.number);
+                // Wrong content once may be an accident in transit; twice, the source has it.
+                if failure.kind != FailureKind::Refused || self.has_reread {
+                    return Err(failure);
+                }
+                self.has_reread = true;
+                self.content = self.content.restarted();
+                position = self.begin().await?;
+                continue;
+            }
+            let cause = match self.next(&call, sent, &position).await? {
+                Next::Finish => return Ok(()),
+                Next::Continue(next) => {
+                    position = next;
+                    continue;
+                }
+                Next::Resync => {
+                    self.turn(&call)?;
+                    match self.find_position(&position.location).await? {
+                        Some(next) => position = next,
+                        None => return Ok(()),
+                    }
+                    continue;
+                }
+                Next::Restart => {
+                    self.turn(&call)?;
+                    position = self.begin().await?;
+                    continue;
+                }
+                Next::Wait(cause) => cause,
+            };
+            let reached = self.content.reached();
+            if reached >= furthest + CHECKPOINT {
+                furthest = reached;
+                retries.reset();
+            }
+            repository.client.pause(&call, cause, &mut retries).await?;
+            match self.find_position(&position.location).await? {
+                Some(next) => position = next,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Opens an upload.
+    async fn begin(&mut self) -> Outcome<Position> {
+        let path = "blobs/uploads/".to_owned();
+        let call = self
+            .repository
+            .call(Method::POST, path, self.operation.clone());
+        let answer = self.repository.client.exchange(&call).await?;
+        if answer.status != StatusCode::ACCEPTED {
+            return Err(self.repository.refused(&call, &answer));
+        }
+        if let Some(least) = answer.header("oci-chunk-min-length") {
+            self.min_chunk = least.trim().parse().unwrap_or(0);
+        }
+        let location = answer.location().ok_or_else(|| {
+            StoreError::new(
+                FailureKind::Refused,
+                self.operation.clone(),
+                "the registry opened an upload without a location",
+            )
+        })?;
+        Ok(Position {
+            offset: 0,
+            location,
+        })
+    }
+
+    /// Returns the request that continues at a position: a `PUT` with the whole blob, a `PATCH` with the rest or a chunk
+    /// of it, or a `PUT` with the digest alone when all bytes have been sent.
+    fn call(&self, position: &Position) -> Call {
+        let length = self.length(position);
+        let closes = length == self.blob.size || position.offset >= self.blob.size;
+        let mut address = position.location.clone();
+        let method = if closes {
+            // Appended, never rebuilt: the query belongs to the registry.
+            address
+                .query_pairs_mut()
+                .append_pair("digest", &self.blob.digest.to_string());
+            Method::PUT
+        } else {
+            Method::PATCH
+        };
+        let repository = &self.repository.repository;
+        let call = Call::to_location(repository, method, address, self.operation.clone()).header(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/octet-stream"),
+        );
+        let last = position.offset.saturating_add(length.saturating_sub(1));
+        let range = format!("{}-{last}", position.offset);
+        match HeaderValue::from_str(&range) {
+            Ok(range) if !closes => call.header(header::CONTENT_RANGE, range),
+            _ => call,
+        }
+    }
+
+    /// Returns the number of bytes of the next request.
+    fn length(&self, position: &Position) -> u64 {
+        let left = self.blob.size.saturating_sub(position.offset);
+        left.min(self.max_chunk.max(self.min_chunk))
+    }
+
+    /// Sends a request, and reports the progress ten times a second.
+    async fn send(
+        &mut self,
+        call: &Call,
+        position: &Position,
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<Option<Reply>, CallError> {
+        let length = self.length(position);
+        let content = if length == 0 {
+            stream::empty().boxed()
+        } else {
+            self.content.open(position.offset, length).await?
+        };
+        let body = Body::Stream { length, content };
+        let Self {
+            repository,
+            content,
+            trials,
+            ..
+        } = self;
+        let sending = repository.client.attempt(call, Some(body), trials);
+        tokio::pin!(sending);
+        let mut tick = tokio::time::interval(Duration::from_millis(100));
+        let outcome = loop {
+            tokio::select! {
+                outcome = &mut sending => break outcome,
+                _ = tick.tick() => progress(content.reached()),
+            }
+        };
+        progress(self.content.reached());
+        outcome
+    }
+
+    /// Decides the next step from the outcome of a request.
+    async fn next(
+        &mut self,
+        call: &Call,
+        sent: Result<Option<Reply>, CallError>,
+        position: &Position,
+    ) -> Outcome<Next> {
+        let success = match sent {
+            Ok(Some(Reply::Success(success))) => success,
+            Ok(Some(Reply::Refusal(answer))) => {
+                return self.next_after_refusal(call, answer, position);
+            }
+            // There are new credentials.
+            Ok(None) => return Ok(Next::Resync),
+            Err(CallError::Transport(error)) => {
+                return Ok(Next::Wait(RetryCause::Transport(error)));
+            }
+            Err(CallError::Final(error)) => return Err(error),
+        };
+        let answer = match success.read_write_answer(&call.method).await {
+            Ok(answer) => answer,
+            Err(error) => return Ok(Next::Wait(RetryCause::Transport(error))),
+        };
+        if call.method == Method::PUT {
+            return Ok(Next::Finish);
+        }
+        let sent = position.offset + self.length(position);
+        // The registry cannot have more than was sent.
+        let offset = range_end(&answer).map_or(sent, |end| end.min(sent));
+        if offset <= position.offset {
+            let error = TransportError::Broken {
+                host: self.repository.repository.registry().to_string(),
+                cause: "the registry accepted nothing of what was sent".to_owned(),
+            };
+            return Ok(Next::Wait(RetryCause::Transport(error)));
+        }
+        if offset < sent {
+            // Registries rarely accept a part of a request.
+            self.turn(call)?;
+        }
+        self.has_resynced = false;
+        self.trials = Trials::default();
+        Ok(Next::Continue(Position {
+            offset,
+            location: answer
+                .location()
+                .unwrap_or_else(|| position.location.clone()),
+        }))
+    }
+
+    fn next_after_refusal(
+        &mut self,
+        call: &Call,
+        answer: Answer,
+        position: &Position,
+    ) -> Outcome<Next> {
+        let is_part = call.method == Method::PATCH || position.offset > 0;
+        match answer.status.as_u16() {
+            _ if is_temporary(call, &answer) => Ok(Next::Wait(RetryCause::Answer(answer))),
+            301 | 302 | 303 | 307 | 308 if answer.location().is_some() => {
+                self.turn(call)?;
+                let moved = answer.location().map(without_digest);
+                Ok(Next::Continue(Position {
+                    offset: position.offset,
+                    location: moved.unwrap_or_else(|| position.location.clone()),
+                }))
+            }
+            413 if self.shrink(self.length(position)) => Ok(Next::Resync),
+            // The position is wrong, or the registry does not support chunks (Google).
+            416 if is_part && !self.has_resynced => {
+                self.has_resynced = true;
+                Ok(Next::Resync)
+            }
+            400 | 405 | 416 | 501
+                if is_part && !self.is_monolithic && self.max_chunk == u64::MAX =>
+            {
+                self.is_monolithic = true;
+                Ok(Next::Restart)
+            }
+            404 | 410 | 416 if self.turns < MAX_TURNS / 2 => Ok(Next::Restart),
+            _ => Err(self.repository.refused(call, &answer)),
+        }
+    }
+
+    /// Reduces the size of requests below that of the one that was too large. Returns `false` if there is no smaller size.
+    fn shrink(&mut self, refused: u64) -> bool {
+        let mut sizes = CHUNKS.into_iter();
+        match sizes.find(|size| *size < refused && *size >= self.min_chunk) {
+            Some(size) if !self.is_monolithic => {
+                self.max_chunk = size;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Counts a step without a pause, to end an upload that a registry keeps redirecting or restarting.
+    fn turn(&mut self, call: &Call) -> Outcome<()> {
+        self.turns += 1;
+        if self.turns <= MAX_TURNS {
+            return Ok(());
+        }
+        Err(StoreError::new(
+            FailureKind::Refused,
+            call.operation.clone(),
+            "upload redirect loop",
+        ))
+    }
+
+    /// Returns the position of an interrupted upload, or of a new one if the registry does not report it. Returns `None` if
+    /// the registry has the blob.
+    async fn find_position(&mut self, location: &Url) -> Outcome<Option<Position>> {
+        match self.repository.find_blob(self.blob).await {
+            Ok(true) => return Ok(None),
+            Err(error) if error.kind == FailureKind::Unavailable => return Err(error),
+            Ok(false) | Err(_) => {}
+        }
+        if !self.is_monolithic
+            && let Some(position) = self.request_position(location).await
+        {
+            return Ok(Some(position));
+        }
+        self.begin().await.map(Some)
+    }
+
+    /// Asks once for the position of an upload.
+    async fn request_position(&self, location: &Url) -> Option<Position> {
+        let answer = self.get_upload(location).await?;
+        let fits = |offset: &u64| (1..=self.blob.size).contains(offset);
+        let offset = range_end(&answer).filter(fits)?;
+        Some(Position {
+            offset,
+            location: answer.location().unwrap_or_else(|| location.clone()),
+        })
+    }
+
+    async fn get_upload(&self, location: &Url) -> Option<Answer> {
+        let repository = &self.repository.repository;
+        let (location, operation) = (location.clone(), self.operation.clone());
+        let call = Call::to_location(repository, Method::GET, location, operation);
+        let answer = self.repository.client.try_write(&call).await.ok()?;
+        answer.status.is_success().then_some(answer)
+    }
+}
+
+/// Removes the digest that was appended to the location for a request that was redirected.
+pub(super) fn without_digest(mut location: Url) -> Url {
+    let rest: Vec<_> = location
+        .query()
+        .unwrap_or_default()
+        .split('&')
+        .filter(|pair| !pair.is_empty() && !pair.starts_with("digest="))
+        .collect();
+    let rest = rest.join("&");
+    location.set_query(Some(rest.as_str()).filter(|rest| !rest.is_empty()));
+    location
+}
+
+/// Returns the number of bytes that the registry has, from `Range: 0-<last>`. Some registries write `bytes=0-…`.
+pub(super) fn range_end(answer: &Answer) -> Option<u64> {
+    let text = answer.header(header::RANGE)?;
+    let (_, last) = text.trim_start_matches("bytes=").split_once('-')?;
+    let last: u64 = last.trim().parse().ok()?;
+    // "0-0" stands for an empty upload as well as for one with a single byte: start over.
+    last.checked_add(u64::from(last > 0))
+}
