@@ -394,7 +394,7 @@ async fn three_refusals_that_read_differently() {
         assert_eq!(error.kind, FailureKind::Denied, "{error:?}");
         let hints = shown_hints(&error);
         assert!(
-            hints.contains("repository:a:pull,push") && hints.contains("config.json"),
+            hints.contains("lack push access to") && hints.contains("config.json"),
             "{error:?}"
         );
         assert!(it.manifest("a", "t").is_none());
