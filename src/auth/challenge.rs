@@ -1,32 +1,28 @@
-//! `WWW-Authenticate`: what a registry wants to see (RFC 9110, section 11.6.1). Forgiving:
-//! whatever comes in, the challenges that can be understood come out.
+//! Parses `WWW-Authenticate` headers (RFC 9110, section 11.6.1). Invalid parts are skipped.
 
 use std::borrow::Cow;
 
 /// One challenge of a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Challenge {
-    /// How to authenticate.
     pub scheme: Scheme,
     /// Names in lower case with their values, unquoted, in the order of the header.
     pub parameters: Vec<(String, String)>,
 }
 
-/// A scheme of authentication. Compared without regard to letter case: Nexus writes
-/// `BASIC`.
+/// An authentication scheme. Letter case is ignored: Nexus writes `BASIC`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scheme {
     /// User name and password in each request.
     Basic,
     /// A token from a token server.
     Bearer,
-    /// Something that registries are not known to use, as written.
+    /// Any other scheme, as written.
     Other(String),
 }
 
 impl Challenge {
-    /// The value of a parameter; `name` in lower case. The first one counts if a name is
-    /// given twice.
+    /// Returns the first value of the parameter `name` (in lower case).
     pub fn parameter(&self, name: &str) -> Option<&str> {
         self.parameters
             .iter()
@@ -34,30 +30,29 @@ impl Challenge {
             .map(|(_, value)| value.as_str())
     }
 
-    /// Bearer: the URL of the token server. Basic: a text for people.
+    /// Returns the URL of the token server for Bearer, a display text for Basic.
     pub fn realm(&self) -> Option<&str> {
         self.parameter("realm")
     }
 
-    /// The name under which the token server knows the registry. Google's leaves it out
-    /// on some paths (<https://github.com/apple/container/issues/2274>).
+    /// Returns the name of the registry at the token server. Google omits it on some paths
+    /// (<https://github.com/apple/container/issues/2274>).
     pub fn service(&self) -> Option<&str> {
         self.parameter("service").filter(|value| !value.is_empty())
     }
 
-    /// What the request needed, in the form of [`Scope::parse_list`](super::Scope::parse_list).
+    /// Returns the scopes that the request needs, as [`Scope::parse_list`](super::Scope::parse_list) reads them.
     pub fn scope(&self) -> Option<&str> {
         self.parameter("scope").filter(|value| !value.is_empty())
     }
 
-    /// Why a token was refused: `invalid_token`, `insufficient_scope` (RFC 6750, 3.1).
+    /// Returns why a token was refused: `invalid_token`, `insufficient_scope` (RFC 6750, 3.1).
     pub fn error(&self) -> Option<&str> {
         self.parameter("error").filter(|value| !value.is_empty())
     }
 }
 
-/// The challenges in the values of all `WWW-Authenticate` headers of an answer, in their
-/// order. Bytes that are no text are replaced.
+/// Parses the values of all `WWW-Authenticate` headers of a response. Bytes that are not UTF-8 are replaced.
 pub fn parse_challenges<H: AsRef<[u8]>>(headers: impl IntoIterator<Item = H>) -> Vec<Challenge> {
     let mut challenges = Vec::new();
     for header in headers {
@@ -67,7 +62,7 @@ pub fn parse_challenges<H: AsRef<[u8]>>(headers: impl IntoIterator<Item = H>) ->
     challenges
 }
 
-/// Walks through the value of one header.
+/// Parser of one header value.
 ///
 /// A comma separates challenges as well as parameters, so it decides nothing: a word
 /// with `=` after it is a parameter of the challenge before, any other word begins a
@@ -99,7 +94,7 @@ impl<'a> Parser<'a> {
             if let Some(rest) = self.rest.strip_prefix('=') {
                 self.rest = rest;
                 let value = self.value();
-                // A parameter in front of any scheme belongs to nothing.
+                // A parameter before the first scheme is ignored.
                 if let Some(challenge) = challenges[first..].last_mut() {
                     let name = word.to_ascii_lowercase();
                     challenge.parameters.push((name, value.into_owned()));
@@ -117,8 +112,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Skips spaces and commas (empty list elements are allowed); whether a comma was
-    /// among them.
+    /// Skips spaces and commas (empty list elements are allowed). Returns whether there was a comma.
     fn skip_separators(&mut self) -> bool {
         let start = self.rest;
         self.rest = start.trim_start_matches(|c| is_space(c) || c == ',');
@@ -140,8 +134,8 @@ impl<'a> Parser<'a> {
         self.take_while(is_token_char)
     }
 
-    /// The value after `=`. Without quotes it may hold what the RFC forbids there, such
-    /// as the slashes of a URL.
+    /// Returns the value after `=`. An unquoted value may contain characters that the RFC forbids, such as the
+    /// slashes of a URL.
     fn value(&mut self) -> Cow<'a, str> {
         self.skip_spaces();
         match self.rest.strip_prefix('"') {
@@ -153,7 +147,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// What follows an opening quote, up to the closing one or the end.
+    /// Returns the text up to the closing quote or the end.
     fn quoted(&mut self) -> String {
         let mut value = String::new();
         let mut characters = self.rest.chars();

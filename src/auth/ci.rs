@@ -1,12 +1,11 @@
-//! Credentials that a CI system puts into every job's environment, each for exactly the
-//! registry it was made for.
+//! Credentials that a CI system sets in the environment of a job. Each is used for its own registry only.
 
 use super::config_key::ConfigKey;
 use super::{Candidate, Credential, Origin, Secret};
 use crate::environment::Environment;
 use crate::spec::RegistryHost;
 
-/// A kind of CI that provides credentials.
+/// A set of variables with a credential.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Provider {
     /// `GITHUB_TOKEN` for `ghcr.io`.
@@ -21,10 +20,10 @@ pub(super) enum Provider {
 }
 
 impl Provider {
-    /// All of them, in the order of the search.
+    /// In the order of the search.
     pub(super) const ALL: [Self; 4] = [Self::GitHub, Self::GitLab, Self::DockerHub, Self::Docker];
 
-    /// The variables, for people.
+    /// Returns the names of the variables, for display.
     pub(super) fn variables(self) -> &'static str {
         match self {
             Self::GitHub => "GITHUB_TOKEN (for ghcr.io)",
@@ -36,7 +35,7 @@ impl Provider {
         }
     }
 
-    /// Whether the credential, should there be one, is meant for this registry.
+    /// Whether the credential belongs to this registry.
     pub(super) fn serves(self, environment: &Environment, host: &RegistryHost) -> bool {
         match self {
             Self::GitHub => host.as_str() == "ghcr.io",
@@ -48,7 +47,7 @@ impl Provider {
         }
     }
 
-    /// The credential, if all of its variables are set. Does not look at the registry.
+    /// Returns the credential if all of its variables are set. Does not compare the registry.
     pub(super) fn find(self, environment: &Environment) -> Option<Candidate> {
         match self {
             Self::GitHub => github(environment),
@@ -60,8 +59,7 @@ impl Provider {
     }
 }
 
-/// ghcr.io takes any user name with a token, but wants one; GitHub's own placeholder
-/// where the actor is not told.
+/// ghcr.io requires a user name and accepts any. Without an actor it is GitHub's own placeholder.
 fn github(environment: &Environment) -> Option<Candidate> {
     let token = environment.var("GITHUB_TOKEN")?;
     let (username, mut names) = match environment.var("GITHUB_ACTOR") {

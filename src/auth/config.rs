@@ -1,5 +1,5 @@
-//! The JSON of Docker's `config.json` and Podman's `auth.json`: which entry or helper is
-//! meant for a registry and repository. Knows the document only; runs nothing.
+//! Parses Docker's `config.json` and Podman's `auth.json`, and selects the entry or helper for a registry and
+//! repository.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,23 +15,23 @@ use super::file::read_bounded;
 use super::{Credential, EntryProblem, KeychainError, Location, Secret};
 use crate::spec::RegistryHost;
 
-/// The largest document that is read, in bytes. Real ones have a few kilobytes.
+/// The maximum size of a document in bytes.
 pub(super) const MAX_CONFIG: u64 = 1024 * 1024;
 
-/// Padding may be missing: some tools leave it off.
+/// Some tools omit the padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// What the documents say about credentials; the rest of them is ignored.
+/// The parts of a document that concern credentials; everything else is ignored.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Config {
     #[serde(default)]
     auths: Option<BTreeMap<String, Option<Entry>>>,
     #[serde(default, rename = "credHelpers")]
     helpers: Option<BTreeMap<String, String>>,
-    // Docker Desktop wrote "credSstore" for a while, and Go does not mind the letter case.
+    // Docker Desktop wrote "credSstore" for a while, and Go ignores letter case.
     // https://github.com/google/containerregistry/issues/144
     #[serde(default, rename = "credsStore", alias = "credSstore")]
     store: Option<String>,
@@ -47,17 +47,17 @@ pub(super) struct Entry {
     registrytoken: Option<Secret>,
 }
 
-/// A helper that a document names for a registry.
+/// The helper that a document names for a registry.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct HelperChoice<'a> {
     /// The name after `docker-credential-`.
     pub(super) name: &'a str,
-    /// What to ask it for, in this order.
+    /// The server names to pass to it, in this order.
     pub(super) servers: Vec<&'a str>,
 }
 
 impl Config {
-    /// Reads the file at `path`; `None` if there is none.
+    /// Reads the file at `path`. Returns `None` if it does not exist.
     pub(super) async fn read(path: &Path) -> Result<Option<Self>, KeychainError> {
         match read_bounded(path, MAX_CONFIG).await? {
             Some(text) => Self::parse(&text, &Location::File(path.into())).map(Some),
@@ -65,7 +65,7 @@ impl Config {
         }
     }
 
-    /// Reads a document. One that is empty says nothing, as in Docker.
+    /// Parses a document. As in Docker, an empty one has no credentials.
     pub(super) fn parse(text: &[u8], location: &Location) -> Result<Self, KeychainError> {
         if text.len() as u64 > MAX_CONFIG {
             return Err(KeychainError::TooLarge {
@@ -86,9 +86,8 @@ impl Config {
         })
     }
 
-    /// The entries for a registry and repository with their keys, the one that fits
-    /// closest first; `limited` chooses between those limited to a namespace or
-    /// repository and those of the whole host.
+    /// Returns the entries for a registry and repository with their keys, the most specific first. `limited` selects
+    /// the entries of a namespace or repository; otherwise those of the whole host are returned.
     pub(super) fn entries<'a>(
         &'a self,
         host: &RegistryHost,
@@ -104,7 +103,7 @@ impl Config {
                 (limited == (fit > 0)).then_some((fit, key.as_str(), entry.as_ref()?))
             })
             .collect();
-        // Stable, so the order of keys decides between equals: every run finds the same.
+        // The sort is stable: between equal keys the order of the map decides, the same in every run.
         found.sort_by_key(|(fit, key, _)| {
             let exact = *key == docker_key(host);
             (std::cmp::Reverse(*fit), !exact, key.contains("://"))
@@ -115,8 +114,8 @@ impl Config {
             .collect()
     }
 
-    /// The helper for a registry: its own from `credHelpers`, else `credsStore`. An
-    /// empty name in `credHelpers` means "no helper for this one", as in Docker.
+    /// Returns the helper for a registry: from `credHelpers`, else `credsStore`. As in Docker, an empty name in
+    /// `credHelpers` means that the registry has no helper.
     pub(super) fn helper<'a>(&'a self, host: &'a RegistryHost) -> Option<HelperChoice<'a>> {
         let usual = docker_key(host);
         let own = self
@@ -126,7 +125,7 @@ impl Config {
             .filter(|(key, _)| ConfigKey::parse(key).is_some_and(|key| key.fit(host, "").is_some()))
             .min_by_key(|(key, _)| (*key != usual, key.contains("://")));
         let (name, servers) = match own {
-            // Podman asks its helpers for the key as it is written.
+            // Podman passes the key to its helpers as it is written.
             Some((key, name)) if key != usual => (name, vec![usual, key]),
             Some((_, name)) => (name, vec![usual]),
             None => (self.store.as_ref()?, vec![usual]),
@@ -136,8 +135,8 @@ impl Config {
 }
 
 impl Entry {
-    /// The credential of the entry; `None` for an empty one, which Docker leaves behind
-    /// where the credential itself is in a helper.
+    /// Returns the credential of the entry. Docker writes an empty entry where a helper stores the credential: that is
+    /// `None`.
     pub(super) fn credential(&self) -> Result<Option<Credential>, EntryProblem> {
         if let Some(token) = given(self.registrytoken.as_ref()) {
             return Ok(Some(Credential::Bearer(token)));
@@ -164,14 +163,14 @@ impl Entry {
     }
 }
 
-/// An empty secret is none.
+/// Treats an empty secret as a missing one.
 fn given(secret: Option<&Secret>) -> Option<Secret> {
     secret.filter(|secret| !secret.reveal().is_empty()).cloned()
 }
 
-/// User name and password from base64 of `user:password`; the password may hold colons.
+/// Decodes base64 of `user:password`; the password may contain colons.
 fn decode_auth(auth: &Secret) -> Result<(String, Secret), EntryProblem> {
-    // Go ignores line breaks inside base64; some `base64` programs make them.
+    // Go ignores line breaks in base64, which some `base64` programs write.
     let compact: Zeroizing<String> =
         Zeroizing::new(auth.reveal().split_ascii_whitespace().collect());
     let decoded = BASE64
@@ -180,14 +179,14 @@ fn decode_auth(auth: &Secret) -> Result<(String, Secret), EntryProblem> {
         .map_err(|_| EntryProblem::NotBase64)?;
     let text = std::str::from_utf8(&decoded).map_err(|_| EntryProblem::NotText)?;
     let (username, password) = text.split_once(':').ok_or(EntryProblem::NoColon)?;
-    // Docker takes NULs off, too: old versions padded with them.
+    // As in Docker, whose old versions padded with NUL.
     Ok((
         username.to_owned(),
         Secret::new(password.trim_matches('\0')),
     ))
 }
 
-/// The kind of a JSON error, without a word of the text: serde's own message quotes it.
+/// Returns the kind of a JSON error. serde's own message quotes the document, which may contain a secret.
 fn problem_of(error: &serde_json::Error) -> &'static str {
     match error.classify() {
         serde_json::error::Category::Eof => "the text ends too early",

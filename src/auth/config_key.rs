@@ -1,5 +1,4 @@
-//! Which key of a configuration belongs to which registry and repository. A key for one
-//! host never matches another; the port is part of the host.
+//! Matches the keys of a configuration with registries and repositories. The port is part of the host.
 
 use crate::spec::RegistryHost;
 
@@ -21,17 +20,15 @@ pub(super) fn docker_key(host: &RegistryHost) -> &str {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ConfigKey {
     host: RegistryHost,
-    /// The namespace or repository that the key is limited to; empty for the whole host.
+    /// The namespace or repository of the key; empty for the whole host.
     path: String,
 }
 
 impl ConfigKey {
-    /// Reads a key; `None` if it names no registry (such a key matches nothing).
+    /// Parses a key. Returns `None` if it names no registry; such a key matches nothing.
     ///
-    /// Written as a URL, what follows the host was never more than the path of an API
-    /// (`docker login` took any URL for years, and matched the host only). Without a
-    /// scheme it is a namespace, as in Podman's `auth.json`, except for the API paths
-    /// `v1` and `v2`.
+    /// In a URL the path is ignored: `docker login` accepted any URL and matched the host only. Without a scheme the path
+    /// is a namespace, as in Podman's `auth.json`, except for the API paths `v1` and `v2`.
     ///
     /// <https://github.com/containers/image/blob/main/docs/containers-auth.json.5.md>
     pub(super) fn parse(text: &str) -> Option<Self> {
@@ -53,9 +50,8 @@ impl ConfigKey {
         })
     }
 
-    /// How closely the key fits: the number of path components it is limited to, 0 for
-    /// a key of the whole host; `None` if it does not fit. Components are compared
-    /// whole: `team` does not fit `teammate/app`.
+    /// Returns how specific a matching key is: the number of its path components, 0 for the whole host. `None` if it does
+    /// not match. Components are compared whole: `team` does not match `teammate/app`.
     pub(super) fn fit(&self, host: &RegistryHost, repository: &str) -> Option<usize> {
         if !self.host.as_str().eq_ignore_ascii_case(host.as_str()) {
             return None;

@@ -1,43 +1,40 @@
-//! A credential as a registry or its token server takes it, and the candidate: a
-//! credential together with where it was found.
+//! Credentials, and candidates: credentials with their origin.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{Origin, Secret};
 
-/// The user name that stands for "the secret is an identity token" in the protocol of
-/// credential helpers, and that token servers accept in front of one.
+/// The user name that marks an identity token in the protocol of credential helpers. Token servers accept it, too.
 ///
 /// <https://docs.docker.com/reference/cli/docker/login/#credential-helper-protocol>
 pub(super) const TOKEN_USERNAME: &str = "<token>";
 
-/// What is shown to a registry or to its token server.
+/// A credential for a registry or its token server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Credential {
-    /// A user name and a password (or an access token in the place of one).
+    /// A user name and a password, or an access token in place of the password.
     Basic {
         /// The user.
         username: String,
         /// The password.
         password: Secret,
     },
-    /// A refresh token: it is exchanged at the token server by an OAuth2 POST.
+    /// A refresh token, which the token server exchanges in an OAuth2 POST.
     IdentityToken {
-        /// The user, where the source tells one; needed only when the token server
-        /// knows no POST and the token has to go into Basic.
+        /// The user name, where the source has one. Used only if the token server does not support POST.
         username: Option<String>,
         /// The refresh token.
         token: Secret,
     },
-    /// A registry token that is ready to be sent as it is; no token server is asked.
+    /// A registry token that is sent as it is, without a token server.
     Bearer(Secret),
-    /// No credential: what anyone may do.
+    /// No credential.
     Anonymous,
 }
 
 impl Credential {
-    /// The kind in one or two words, for people.
+    /// Returns the kind in one or two words, for display.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Basic { .. } => "password",
@@ -47,7 +44,6 @@ impl Credential {
         }
     }
 
-    /// The user name, if the credential has one.
     pub fn username(&self) -> Option<&str> {
         match self {
             Self::Basic { username, .. } => Some(username),
@@ -56,7 +52,6 @@ impl Credential {
         }
     }
 
-    /// The secret part, if there is one.
     pub fn secret(&self) -> Option<&Secret> {
         match self {
             Self::Basic { password, .. } => Some(password),
@@ -65,11 +60,9 @@ impl Credential {
         }
     }
 
-    /// The value of an `Authorization: Basic` header, "Basic" included. `None` for a
-    /// ready registry token, which never belongs into Basic, and for anonymous access.
+    /// Returns the value of an `Authorization: Basic` header. `None` for a registry token and for anonymous access.
     ///
-    /// An identity token stands in the place of the password: the way of token servers
-    /// that refuse the OAuth2 POST.
+    /// An identity token takes the place of the password, for token servers that refuse the OAuth2 POST.
     pub fn basic_authorization(&self) -> Option<Secret> {
         let (username, password) = match self {
             Self::Basic { username, password } => (username.as_str(), password),
@@ -86,17 +79,14 @@ impl Credential {
     }
 }
 
-/// A credential and the place it was found at.
+/// A credential and where it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
-    /// What to show to the registry.
     pub credential: Credential,
-    /// Where it comes from, for messages.
     pub origin: Origin,
 }
 
-/// `text` without one newline (`\n` or `\r\n`) at its end: what `docker login
-/// --password-stdin` takes off, too.
+/// Removes one newline (`\n` or `\r\n`) from the end, as `docker login --password-stdin` does.
 pub(super) fn without_newline(text: &str) -> &str {
     let text = text.strip_suffix('\n').unwrap_or(text);
     text.strip_suffix('\r').unwrap_or(text)

@@ -1,5 +1,4 @@
-//! Everything that can go wrong while credentials are looked for. No message quotes
-//! the content of a file or a variable: it may be a secret.
+//! Errors of the search for credentials. No message quotes the content of a file or variable, which may be secret.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,79 +7,52 @@ use std::time::Duration;
 
 use super::Location;
 
-/// Why a place of the search could not be used. Can be cloned, because what was read
-/// once is remembered, failures too.
+/// Why a source of credentials failed. Results are remembered, failures included, so the error is `Clone`.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum KeychainError {
-    /// A credential without the variable that says where it may be sent, or half of one.
+    /// Only a part of the variables of a credential is set.
     #[error("{given} is set, but {missing} is not")]
-    MissingVariable {
-        /// The variable that was found.
-        given: String,
-        /// The one that has to be there too.
-        missing: String,
-    },
+    MissingVariable { given: String, missing: String },
     /// Two variables that exclude each other.
     #[error("{first} and {second} are both set: only one of them can be used")]
-    ConflictingVariables {
-        /// One of the two.
-        first: String,
-        /// The other.
-        second: String,
-    },
-    /// A variable that should name a registry does not.
+    ConflictingVariables { first: String, second: String },
+    /// The value of a variable is not a registry.
     #[error("{variable} is not the name of a registry")]
-    NotARegistry {
-        /// The variable.
-        variable: String,
-    },
-    /// A file is there but cannot be read.
+    NotARegistry { variable: String },
+    /// A file exists but cannot be read.
     #[error("cannot read {}", path.display())]
     Unreadable {
-        /// The file.
         path: PathBuf,
-        /// What the system said.
         #[source]
         cause: Arc<io::Error>,
     },
-    /// A password file holds nothing.
+    /// A password file is empty.
     #[error("{}, named by {variable}, is empty", path.display())]
-    EmptyFile {
-        /// The file.
-        path: PathBuf,
-        /// The variable that names it.
-        variable: String,
-    },
-    /// A document is larger than any honest one.
+    EmptyFile { path: PathBuf, variable: String },
+    /// A document exceeds the limit.
     #[error("{location} is larger than {limit} bytes")]
     TooLarge {
-        /// The document.
         location: Location,
         /// The limit in bytes.
         limit: u64,
     },
-    /// A document is not JSON, or not of the shape of Docker's configuration.
+    /// A document is not JSON, or not a Docker configuration.
     #[error(
         "{location} is not a valid Docker configuration: line {line}, column {column}: {problem}"
     )]
     NotJson {
-        /// The document.
         location: Location,
         /// Line, from 1.
         line: usize,
         /// Column, from 1.
         column: usize,
-        /// The kind of problem, in fixed words.
         problem: &'static str,
     },
-    /// The entry for this registry makes no sense.
+    /// The entry for this registry is invalid.
     #[error("the entry {key} in {location} cannot be used")]
     BadEntry {
-        /// The document.
         location: Location,
-        /// The key of the entry.
         key: String,
-        /// What is wrong with it.
         #[source]
         problem: EntryProblem,
     },
@@ -89,28 +61,24 @@ pub enum KeychainError {
     Helper(Box<HelperError>),
 }
 
-/// Which credential helper is missing or failed, and who asked for it.
+/// A credential helper that is missing or failed.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{program}, the credential helper that {location} names for {server}, failed")]
 pub struct HelperError {
-    /// The program.
     pub program: String,
-    /// What it was asked for.
     pub server: String,
-    /// The document that names the helper.
     pub location: Location,
-    /// What happened.
     #[source]
     pub failure: HelperFailure,
 }
 
-/// What is wrong with an entry of `auths`.
+/// Why an entry of `auths` is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EntryProblem {
     /// `auth` is not base64.
     #[error("its `auth` is not base64")]
     NotBase64,
-    /// `auth` decodes to bytes that are not text.
+    /// `auth` does not decode to UTF-8.
     #[error("its `auth` is not UTF-8 text")]
     NotText,
     /// `auth` has no colon between user name and password.
@@ -121,33 +89,30 @@ pub enum EntryProblem {
     NoUsername,
 }
 
-/// What went wrong with a credential helper.
+/// Why a credential helper failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum HelperFailure {
-    /// The name could lead to a program outside of the search path.
-    #[error("its name may hold only letters, digits, `.`, `_`, `+` and `-`")]
+    /// The name could select a program outside of the search path.
+    #[error("its name may contain only letters, digits, `.`, `_`, `+` and `-`")]
     BadName,
     /// No such program.
     #[error("no such program in PATH")]
     NotFound,
-    /// The program cannot be started or talked to.
+    /// The program cannot be started, or its pipes fail.
     #[error("it cannot be run")]
     NotRunnable(#[source] Arc<io::Error>),
-    /// It did not answer in time.
-    #[error("it gave no answer within {} s", .0.as_secs_f32())]
+    #[error("no answer within {} s", .0.as_secs_f32())]
     TimedOut(Duration),
-    /// It wrote more than any honest answer.
+    /// Its output exceeds the limit.
     #[error("its answer is larger than {0} bytes")]
     TooMuchOutput(u64),
-    /// It ended with an error.
+    /// It exited with an error.
     #[error("{status}{message}")]
     Failed {
-        /// Exit code or signal.
         status: String,
-        /// The first line of what it said, cleaned, after a colon; or nothing.
+        /// The first line of its output after a colon, or empty.
         message: String,
     },
-    /// Its answer is not JSON.
     #[error("its answer is not JSON (line {line}, column {column})")]
     NotJson {
         /// Line, from 1.
@@ -155,12 +120,11 @@ pub enum HelperFailure {
         /// Column, from 1.
         column: usize,
     },
-    /// Its answer lacks the user name or the secret.
     #[error("its answer lacks {0}")]
     Incomplete(&'static str),
 }
 
-/// An error and its causes in one line.
+/// Returns an error and its sources in one line.
 pub(super) fn in_one_line(error: &dyn std::error::Error) -> String {
     let mut line = error.to_string();
     let mut cause = error.source();

@@ -1,5 +1,4 @@
-//! A whole search for credentials as data: what `polyarch auth REF` prints. Shows user
-//! names, never secrets.
+//! A complete search for credentials as data. Contains user names, but no secrets.
 
 use serde::Serialize;
 
@@ -7,60 +6,54 @@ use super::error::in_one_line;
 use super::places::Place;
 use super::{Candidate, KeychainError, Scope};
 
-/// Every place of a search, in its order.
+/// All sources of a search, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Explanation {
-    /// The registry, in lower case; Docker Hub is `docker.io`.
     pub registry: String,
-    /// The repository without the registry.
+    /// The path without the registry; empty for a search of the whole registry.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub repository: String,
-    /// The actions that credentials were looked for, such as `pull`.
+    /// The actions that the search was for, such as `pull`.
     pub actions: Vec<String>,
-    /// The places. Exactly one of them is used.
+    /// The sources. Exactly one of them is used.
     pub steps: Vec<Step>,
 }
 
-/// One place of a search.
+/// One source of a search.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Step {
-    /// The number of the step in the documentation, 1 to 7; several places can share it.
-    pub step: u8,
-    /// The place: a path, the names of variables.
+    /// The position in the search, from 1.
+    pub step: usize,
+    /// A path, or the names of variables.
     pub place: String,
-    /// Whether this is the credential that is tried first.
+    /// Whether this credential is tried first.
     pub used: bool,
-    /// What was found.
     #[serde(flatten)]
     pub outcome: Outcome,
 }
 
-/// What a place had.
+/// The result of a source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "result", rename_all = "lowercase")]
 pub enum Outcome {
-    /// A credential, or the right to do without.
+    /// A credential, or anonymous access.
     Found {
-        /// In one or two words, such as `password`.
         kind: &'static str,
-        /// The user name, if the credential has one.
         username: Option<String>,
-        /// Where exactly: the key in a file, the helper, the variables.
+        /// The key in a file, the helper, or the variables.
         origin: String,
     },
     /// Nothing for this registry.
-    Nothing {
-        /// Why, in a few words.
-        reason: &'static str,
-    },
-    /// The place could not be used.
-    Error {
-        /// What went wrong.
-        message: String,
-    },
+    Nothing { reason: &'static str },
+    /// The source failed.
+    Error { message: String },
 }
 
 impl Explanation {
     pub(super) fn new(registry: &str, scope: &Scope, mut steps: Vec<Step>) -> Self {
+        for (number, step) in (1..).zip(&mut steps) {
+            step.step = number;
+        }
         let found = |step: &&mut Step| matches!(step.outcome, Outcome::Found { .. });
         if let Some(step) = steps.iter_mut().find(found) {
             step.used = true;
@@ -73,7 +66,7 @@ impl Explanation {
         }
     }
 
-    /// The place whose credential is tried first.
+    /// Returns the source whose credential is tried first.
     pub fn used(&self) -> Option<&Step> {
         self.steps.iter().find(|step| step.used)
     }
@@ -101,7 +94,7 @@ impl Step {
 
     fn new(place: Place, outcome: Outcome) -> Self {
         Self {
-            step: place.step,
+            step: 0,
             place: place.name,
             used: false,
             outcome,

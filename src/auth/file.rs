@@ -1,4 +1,4 @@
-//! Reads small files whole, and never more than a limit of them.
+//! Reads small files with a size limit.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::{KeychainError, Location};
 
-/// The whole file, or `None` if there is none. Never reads more than `limit` bytes.
+/// Returns the content of the file, or `None` if it does not exist. Fails above `limit` bytes.
 pub(super) async fn read_bounded(
     path: &Path,
     limit: u64,
@@ -19,7 +19,7 @@ pub(super) async fn read_bounded(
     };
     let file = match tokio::fs::File::open(path).await {
         Ok(file) => file,
-        // Also where a directory on the way is a file: there is no such file.
+        // A parent of the path may be a file: then there is no such file, either.
         Err(error)
             if matches!(
                 error.kind(),

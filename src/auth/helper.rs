@@ -1,5 +1,5 @@
-//! Runs a `docker-credential-*` program: the server on its input, JSON on its output.
-//! Everything about it is bounded: time, output, and where the program may come from.
+//! Runs a `docker-credential-*` program: the server name on its input, JSON on its output. Time and output are
+//! limited, and the program must be in an absolute directory of `PATH`.
 //!
 //! <https://docs.docker.com/reference/cli/docker/login/#credential-helper-protocol>
 
@@ -18,32 +18,32 @@ use super::variables::is_secret_variable;
 use super::{Credential, HelperFailure, Secret};
 use crate::environment::Environment;
 
-/// How long a helper may take; it may ask a cloud for a token.
+/// The time limit of a helper, which may request a token from a cloud.
 pub(super) const HELPER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The largest answer in bytes; tokens have a few kilobytes.
+/// The maximum size of the output in bytes.
 const MAX_ANSWER: u64 = 1024 * 1024;
 
-/// How much of a complaint is kept, in bytes.
-const MAX_COMPLAINT: u64 = 8 * 1024;
+/// The bytes of standard error that are kept.
+const MAX_STDERR: u64 = 8 * 1024;
 
-/// How long to wait for the end of the complaints once the answer is there.
+/// How long to wait for the end of standard error after the helper exited.
 const GRACE: Duration = Duration::from_millis(100);
 
-/// How much of a complaint is shown, in characters.
-const SHOWN_COMPLAINT: usize = 200;
+/// The characters of an error message that are shown.
+const MAX_SHOWN: usize = 200;
 
-/// What helpers say, with a failure code, when they have nothing.
+/// The output of helpers that have no credential, together with a failure code.
 ///
 /// <https://github.com/docker/docker-credential-helpers/blob/main/credentials/error.go>
 const NOTHING_FOUND: &str = "credentials not found in native keychain";
 
-/// The name of the program of a helper.
+/// Returns the file name of a helper.
 pub(super) fn program_name(name: &str) -> String {
     format!("docker-credential-{name}")
 }
 
-/// Asks the helper `name` for the credential of `server`; `None` if it has none.
+/// Runs the helper `name` for `server`. Returns `None` if it has no credential.
 pub(super) async fn ask(
     name: &str,
     server: &str,
@@ -52,20 +52,20 @@ pub(super) async fn ask(
 ) -> Result<Option<Credential>, HelperFailure> {
     let program = find(name, environment)?;
     let mut child = start(&program, environment).map_err(not_runnable)?;
-    let output = tokio::time::timeout(timeout, talk(&mut child, server))
+    let output = tokio::time::timeout(timeout, exchange(&mut child, server))
         .await
         .map_err(|_| HelperFailure::TimedOut(timeout))??;
     if output.status.success() {
         return read_answer(&output.stdout);
     }
-    let said = String::from_utf8_lossy(&output.stdout);
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    if said.trim() == NOTHING_FOUND || complaint.trim() == NOTHING_FOUND {
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    if stdout.trim() == NOTHING_FOUND || stderr.trim() == NOTHING_FOUND {
         return Ok(None);
     }
-    // Helpers complain on either; the official ones on standard output.
-    let message = first_line(&said)
-        .or_else(|| first_line(&complaint))
+    // The official helpers print errors to standard output, others to standard error.
+    let message = first_line(&stdout)
+        .or_else(|| first_line(&stderr))
         .map(|line| format!(": {line}"))
         .unwrap_or_default();
     Err(HelperFailure::Failed {
@@ -74,8 +74,8 @@ pub(super) async fn ask(
     })
 }
 
-/// The program in the `PATH` of `environment`. Directories that are not absolute are
-/// passed over: a helper must not come out of the directory one happens to be in.
+/// Finds the program in the `PATH` of `environment`. Relative directories are skipped: a helper must not come from
+/// the current directory.
 fn find(name: &str, environment: &Environment) -> Result<PathBuf, HelperFailure> {
     let harmless = |c: char| c.is_ascii_alphanumeric() || "._-+".contains(c);
     if name.is_empty() || !name.chars().all(harmless) {
@@ -101,8 +101,7 @@ fn is_program(path: &Path) -> bool {
     path.is_file()
 }
 
-/// Starts the helper with the variables of `environment`, except the secrets that are
-/// meant for polyarch itself.
+/// Starts the helper with the variables of `environment`, except polyarch's own secrets.
 fn start(program: &Path, environment: &Environment) -> std::io::Result<Child> {
     Command::new(program)
         .arg("get")
@@ -125,8 +124,8 @@ struct Output {
     stderr: Vec<u8>,
 }
 
-/// Gives the server to the helper and takes its answer.
-async fn talk(child: &mut Child, server: &str) -> Result<Output, HelperFailure> {
+/// Writes the server name and collects the output.
+async fn exchange(child: &mut Child, server: &str) -> Result<Output, HelperFailure> {
     if let Some(mut stdin) = child.stdin.take() {
         // A helper that does not read its input may have closed it already.
         let _ = stdin.write_all(server.as_bytes()).await;
@@ -134,40 +133,35 @@ async fn talk(child: &mut Child, server: &str) -> Result<Output, HelperFailure> 
     let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
         return Err(not_runnable(std::io::ErrorKind::BrokenPipe.into()));
     };
-    let mut complaint = Vec::new();
+    let mut captured = Vec::new();
     let (status, stdout) = {
-        let mut listening = std::pin::pin!(listen(stderr, &mut complaint));
+        let mut draining = std::pin::pin!(drain(stderr, &mut captured));
         let mut answering = std::pin::pin!(answer_of(child, stdout));
         tokio::select! {
             answer = &mut answering => {
-                // A daemon that the helper leaves behind may keep the pipe open for ever;
-                // what the helper itself wrote is in it by now.
-                let _ = tokio::time::timeout(GRACE, listening).await;
+                // A daemon that the helper started may keep the pipe open; the helper itself has exited.
+                let _ = tokio::time::timeout(GRACE, draining).await;
                 answer?
             }
-            () = &mut listening => answering.await?,
+            () = &mut draining => answering.await?,
         }
     };
     Ok(Output {
         status,
         stdout,
-        stderr: complaint,
+        stderr: captured,
     })
 }
 
-/// Keeps the beginning of what the helper complains about, and takes the rest away so
-/// that the helper does not wait for a reader.
-async fn listen(mut stderr: impl AsyncRead + Unpin, complaint: &mut Vec<u8>) {
-    let kept = (&mut stderr)
-        .take(MAX_COMPLAINT)
-        .read_to_end(complaint)
-        .await;
+/// Keeps the first bytes of standard error and discards the rest, so that the helper does not block.
+async fn drain(mut stderr: impl AsyncRead + Unpin, captured: &mut Vec<u8>) {
+    let kept = (&mut stderr).take(MAX_STDERR).read_to_end(captured).await;
     if kept.is_ok() {
         let _ = tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await;
     }
 }
 
-/// Reads the output to its end and waits for the helper.
+/// Reads standard output to its end and waits for the helper to exit.
 async fn answer_of(
     child: &mut Child,
     stdout: impl AsyncRead + Unpin,
@@ -189,7 +183,7 @@ fn not_runnable(error: std::io::Error) -> HelperFailure {
     HelperFailure::NotRunnable(Arc::new(error))
 }
 
-/// The answer of a helper, which Go programs read without regard to letter case.
+/// The output of a helper. Go programs ignore the letter case of the names.
 #[derive(Deserialize)]
 struct Answer {
     #[serde(rename = "Username", alias = "username", default)]
@@ -198,7 +192,7 @@ struct Answer {
     secret: Option<Secret>,
 }
 
-/// The credential in an answer; `None` if user name and secret are both empty.
+/// Parses the output. Returns `None` if user name and secret are both empty.
 pub(super) fn read_answer(answer: &[u8]) -> Result<Option<Credential>, HelperFailure> {
     let answer: Answer =
         serde_json::from_slice(answer).map_err(|error| HelperFailure::NotJson {
@@ -221,8 +215,8 @@ pub(super) fn read_answer(answer: &[u8]) -> Result<Option<Credential>, HelperFai
     }
 }
 
-/// The first line with something in it, without control characters and cut to a length
-/// for people. Nothing that looks like JSON is shown: it may be an answer with a secret.
+/// Returns the first line that is not empty, shortened and without control characters. Output that looks like JSON is
+/// never shown: it may contain a secret.
 fn first_line(text: &str) -> Option<String> {
     let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
     if text.contains('{') {
@@ -231,7 +225,7 @@ fn first_line(text: &str) -> Option<String> {
     let shown: String = line
         .chars()
         .filter(|c| !c.is_control())
-        .take(SHOWN_COMPLAINT)
+        .take(MAX_SHOWN)
         .collect();
     Some(shown)
 }
@@ -338,7 +332,7 @@ mod tests {
         let failure = ask("test", "ghcr.io", &home.environment(&[]), timeout)
             .await
             .expect_err("a timeout");
-        assert_eq!(failure.to_string(), "it gave no answer within 0.2 s");
+        assert_eq!(failure.to_string(), "no answer within 0.2 s");
     }
 
     #[tokio::test]

@@ -1,5 +1,4 @@
-//! The search for credentials: lazily from place to place, every file read and every
-//! helper run once for the whole run.
+//! The search for credentials, source by source. Every file is read and every helper runs at most once in a run.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -19,8 +18,7 @@ use crate::environment::Environment;
 use crate::spec::RegistryHost;
 use crate::sync::Mutex;
 
-/// All credentials that the environment gives access to. Cheap to clone; clones share
-/// what was read.
+/// All credentials that the environment gives access to. Cheap to clone; clones share the results.
 #[derive(Clone)]
 pub struct Keychain {
     shared: Arc<Shared>,
@@ -30,13 +28,12 @@ struct Shared {
     environment: Environment,
     helper_timeout: Duration,
     configs: Memo<PathBuf, Result<Option<Arc<Config>>, KeychainError>>,
-    /// By helper and server.
+    /// The key is the helper and the server.
     helpers: Memo<(String, String), Result<Option<Credential>, HelperFailure>>,
     secrets: Mutex<Vec<Secret>>,
 }
 
 impl Keychain {
-    /// Reads nothing yet.
     pub fn new(environment: &Environment) -> Self {
         Self {
             shared: Arc::new(Shared {
@@ -60,13 +57,13 @@ impl Keychain {
         }
     }
 
-    /// The whole search, helpers of every place included, and what came of it.
+    /// Runs the complete search, helpers included, and returns the result of every source.
     pub async fn explain(&self, host: &RegistryHost, scope: &Scope) -> Explanation {
         let mut search = self.search(host, scope);
         let mut steps = Vec::new();
-        while let Some((place, finding)) = search.look_at_next().await {
+        while let Some((place, finding)) = search.advance().await {
             match finding {
-                Ok(Finding::Elsewhere(places)) => search.look_there_first(places),
+                Ok(Finding::More(places)) => search.read_next(places),
                 Ok(Finding::Candidate(candidate)) => steps.push(Step::found(place, &candidate)),
                 Ok(Finding::Nothing(reason)) => steps.push(Step::nothing(place, reason)),
                 Err(error) => steps.push(Step::error(place, &error)),
@@ -75,7 +72,7 @@ impl Keychain {
         Explanation::new(search.host.as_str(), scope, steps)
     }
 
-    /// Every secret that was found so far, by any search, to be masked in CI logs.
+    /// Returns every secret that any search has found so far, to be masked in CI logs.
     pub fn secrets_seen(&self) -> Vec<Secret> {
         self.secrets().clone()
     }
@@ -120,8 +117,7 @@ impl std::fmt::Debug for Keychain {
     }
 }
 
-/// A search under way. Nothing of a place is read, and no helper of it run, before the
-/// places ahead of it have been given out.
+/// A search in progress. A source is read only after all sources before it were returned.
 #[derive(Debug)]
 pub struct Search {
     keychain: Keychain,
@@ -131,23 +127,23 @@ pub struct Search {
     yielded: Vec<Credential>,
 }
 
-/// What a place had.
+/// The result of one source.
 enum Finding {
     Candidate(Candidate),
     Nothing(&'static str),
-    /// More places, to be looked at now.
-    Elsewhere(Vec<Place>),
+    /// More sources, to be read next.
+    More(Vec<Place>),
 }
 
 impl Search {
-    /// The next candidate, best first; anonymous access is the last, `None` follows it.
-    /// A credential that another place gave already is passed over.
+    /// Returns the next candidate, the best first. Anonymous access is the last one, followed by `None`. A credential
+    /// that was returned already is skipped.
     ///
-    /// After an error the search can be continued: the place that failed is left out.
+    /// After an error the search can continue; the source that failed is skipped.
     pub async fn next(&mut self) -> Result<Option<Candidate>, KeychainError> {
-        while let Some((_, finding)) = self.look_at_next().await {
+        while let Some((_, finding)) = self.advance().await {
             match finding? {
-                Finding::Elsewhere(places) => self.look_there_first(places),
+                Finding::More(places) => self.read_next(places),
                 Finding::Candidate(candidate) if !self.yielded.contains(&candidate.credential) => {
                     self.yielded.push(candidate.credential.clone());
                     return Ok(Some(candidate));
@@ -158,22 +154,22 @@ impl Search {
         Ok(None)
     }
 
-    fn look_there_first(&mut self, places: Vec<Place>) {
+    fn read_next(&mut self, places: Vec<Place>) {
         for place in places.into_iter().rev() {
             self.places.push_front(place);
         }
     }
 
-    async fn look_at_next(&mut self) -> Option<(Place, Result<Finding, KeychainError>)> {
+    async fn advance(&mut self) -> Option<(Place, Result<Finding, KeychainError>)> {
         let place = self.places.pop_front()?;
-        let finding = self.look_at(&place).await;
+        let finding = self.read(&place).await;
         if let Ok(Finding::Candidate(candidate)) = &finding {
             self.keychain.remember_secret(&candidate.credential);
         }
         Some((place, finding))
     }
 
-    async fn look_at(&self, place: &Place) -> Result<Finding, KeychainError> {
+    async fn read(&self, place: &Place) -> Result<Finding, KeychainError> {
         let environment = &self.keychain.shared.environment;
         let found = match &place.source {
             Source::Variables => {
@@ -192,7 +188,7 @@ impl Search {
                 let config = Config::parse(text.as_bytes(), &location)?;
                 self.in_config(&config, &location).await?
             }
-            Source::Scoped(base) => return self.in_scoped(base, place.step).await,
+            Source::Scoped(base) => return self.in_scoped(base).await,
             Source::Ci(provider) if provider.serves(environment, &self.host) => {
                 return Ok(match provider.find(environment) {
                     Some(candidate) => Finding::Candidate(candidate),
@@ -212,18 +208,17 @@ impl Search {
         ))
     }
 
-    async fn in_scoped(&self, base: &Path, step: u8) -> Result<Finding, KeychainError> {
+    async fn in_scoped(&self, base: &Path) -> Result<Finding, KeychainError> {
         let files = scoped::files(base, &self.host, &self.scope).await?;
         if files.is_empty() {
             return Ok(Finding::Nothing("nothing for this registry"));
         }
-        let places = files.into_iter().map(|path| Place::file(step, path));
-        Ok(Finding::Elsewhere(places.collect()))
+        let places = files.into_iter().map(Place::file);
+        Ok(Finding::More(places.collect()))
     }
 
-    /// Inside a document: entries of the repository or its namespaces, then the helper of
-    /// the registry, then entries of the registry. Where the helper has nothing, an
-    /// entry may still be left from the time before there was a helper.
+    /// Searches a document: entries of the repository or its namespaces, then the helper of the registry, then entries
+    /// of the registry, which may be older than the helper.
     async fn in_config(
         &self,
         config: &Config,

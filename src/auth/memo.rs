@@ -1,5 +1,4 @@
-//! Answers that are worked out once and remembered, also when several tasks ask at the
-//! same time.
+//! Results that are computed once, even if several tasks need them at the same time.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -9,7 +8,6 @@ use tokio::sync::OnceCell;
 
 use crate::sync::Mutex;
 
-/// One cell for each question.
 pub(super) struct Memo<K, V> {
     cells: Mutex<HashMap<K, Arc<OnceCell<V>>>>,
 }
@@ -21,8 +19,7 @@ impl<K: Eq + Hash, V: Clone> Memo<K, V> {
         }
     }
 
-    /// The remembered answer, or the result of `work`, which runs at most once for a
-    /// `key` unless it is cancelled.
+    /// Returns the stored result, or that of `work`, which runs at most once for a `key` unless it is cancelled.
     pub(super) async fn once<F>(&self, key: K, work: F) -> V
     where
         F: Future<Output = V>,
@@ -40,7 +37,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_question_is_worked_on_once() {
+    async fn work_runs_once_for_a_key() {
         let memo = Memo::new();
         let asked = std::sync::atomic::AtomicUsize::new(0);
         let work = || async { asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) };

@@ -1,17 +1,15 @@
-//! Credentials: where they come from, how they are kept from being printed, and the
-//! texts of registry authorisation (challenges, scopes, tokens, realms). Knows no HTTP:
-//! the registry room asks for a credential and sends it.
+//! Credentials and registry authorisation.
 //!
-//! | file | knows |
+//! | file | content |
 //! | --- | --- |
-//! | `places` | the order of the search |
-//! | `keychain` | the search itself, and what has been read already |
-//! | `variables`, `ci` | the environment variables that hold credentials |
-//! | `config`, `scoped` | the files of Docker, buildx and Podman |
-//! | `helper` | the `docker-credential-*` programs |
-//! | `config_key` | which key of a file belongs to which registry |
-//! | `explain` | the whole search as data, for `polyarch auth` |
-//! | `challenge`, `scope`, `token_request`, `token`, `realm`, `well_known` | what is said between client and registry |
+//! | `places` | the sources of credentials, in order |
+//! | `keychain` | the search |
+//! | `variables`, `ci` | environment variables |
+//! | `config`, `scoped` | files of Docker, buildx and Podman |
+//! | `helper` | `docker-credential-*` programs |
+//! | `config_key` | matches keys of files with registries |
+//! | `explain` | the result of every source, for `polyarch auth` |
+//! | `challenge`, `scope`, `token_request`, `token`, `realm`, `well_known` | the token protocol |
 
 mod challenge;
 mod ci;

@@ -1,15 +1,14 @@
-//! Where a credential was found, in words that a message can carry.
+//! The origin of a credential, for messages.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// A document with credentials: a file, or an environment variable that holds the same
-/// JSON.
+/// A document with credentials: a file, or an environment variable with the same JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Location {
     /// A file.
     File(PathBuf),
-    /// A variable, by its name.
+    /// The name of a variable.
     Variable(String),
 }
 
@@ -34,16 +33,15 @@ pub enum Origin {
         /// The key of the entry, as it is written there.
         key: String,
     },
-    /// The answer of a credential helper.
+    /// A credential helper.
     Helper {
         /// The program, such as `docker-credential-ecr-login`.
         program: String,
-        /// What it was asked for.
+        /// The name that was passed to it.
         server: String,
         /// The document that names the helper.
         location: Location,
     },
-    /// No credential at all.
     Anonymous,
 }
 
@@ -56,8 +54,8 @@ impl fmt::Display for Origin {
                 program,
                 server,
                 location,
-            } => write!(f, "{program} (asked for {server}, named in {location})"),
-            Self::Anonymous => f.write_str("nowhere (anonymous access)"),
+            } => write!(f, "{program} (for {server}, named in {location})"),
+            Self::Anonymous => f.write_str("no source (anonymous access)"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Whether the token server that a registry names may be asked, and shown a credential.
+//! Checks whether credentials may be sent to the token server that a registry names.
 
 use std::fmt;
 
@@ -6,43 +6,37 @@ use url::{Origin, Url};
 
 use crate::address::{is_internal, is_loopback};
 
-/// The URL of a token server that passed the checks of [`Realm::check`]: requests with
-/// and without credentials may be sent to it.
+/// The URL of a token server that passed [`Realm::check`]: credentials may be sent to it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Realm(Url);
 
 /// Why a realm is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RealmError {
-    /// Not the URL of a server.
     #[error("the realm of the challenge is not a URL")]
     NotAUrl,
-    /// Something other than `https` or `http`.
-    #[error("the token server {0} is to be reached by something other than HTTP")]
+    /// Neither `https` nor `http`.
+    #[error("unsupported URL scheme for token server {0}")]
     Scheme(String),
-    /// A user name or password inside of the URL.
-    #[error("the URL of the token server {0} holds a user name or password")]
+    /// The URL contains a user name or password.
+    #[error("the URL of the token server {0} contains a user name or password")]
     UserInfo(String),
-    /// Plain HTTP, and it is not the registry itself.
-    #[error("the token server {0} speaks plain HTTP: credentials are not sent there")]
+    /// Plain HTTP on another host than the registry.
+    #[error("the token server {0} uses plain HTTP; credentials are not sent to it")]
     Plain(String),
-    /// An address inside a network that the registry is not part of.
-    #[error("the token server {0} is an internal address, and not the registry's own")]
+    /// An internal address that is not the host of the registry.
+    #[error("the token server {0} is an internal address, and not the host of the registry")]
     Internal(String),
 }
 
 impl Realm {
     /// Checks the `realm` of a challenge that `registry` (scheme, host and port) sent.
     ///
-    /// - `https` is allowed; `http` only if the registry is spoken to over `http` itself
-    ///   and it is the same host and port.
-    /// - An internal address (see [`is_internal`]) is allowed only if it is the registry's
-    ///   own host.
-    /// - For a registry on loopback, any token server on loopback is allowed: neither
-    ///   leaves the machine.
+    /// - `https` is allowed; `http` only for the host and port of a registry that uses `http` itself.
+    /// - An internal address (see [`is_internal`]) is allowed only if it is the host of the registry.
+    /// - For a registry on loopback, any token server on loopback is allowed.
     ///
-    /// A path alone is taken as one of the registry's, as other clients do. The reason of
-    /// it all: <https://github.com/google/go-containerregistry/issues/2258>.
+    /// As in other clients, a path is resolved against the registry. Background: <https://github.com/google/go-containerregistry/issues/2258>.
     pub fn check(realm: &str, registry: &Url) -> Result<Self, RealmError> {
         let mut url = if realm.starts_with('/') {
             registry.join(realm)
@@ -72,17 +66,15 @@ impl Realm {
         Ok(Self(url))
     }
 
-    /// A realm of our own table.
+    /// A realm of the built-in table.
     pub(super) fn trusted(url: Url) -> Self {
         Self(url)
     }
 
-    /// The URL.
     pub fn url(&self) -> &Url {
         &self.0
     }
 
-    /// Scheme, host and port.
     pub fn origin(&self) -> Origin {
         self.0.origin()
     }

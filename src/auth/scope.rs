@@ -1,4 +1,4 @@
-//! What a token allows: a repository and the actions on it.
+//! Token scopes: a repository and the allowed actions.
 //!
 //! <https://distribution.github.io/distribution/spec/auth/scope/>
 
@@ -8,12 +8,11 @@ use std::str::FromStr;
 
 use url::form_urlencoded;
 
-/// The most bytes of scopes in the address of one token request. In the token itself, which is JSON in base64,
-/// the same scopes take about twice as much.
+/// The maximum size of all scopes in the URL of one token request, in bytes. In the token, which is JSON in base64, they
+/// take about twice as much.
 const MAX_SCOPES: usize = 3 << 10;
 
-/// `repository:team/app:pull,push`. Actions are kept in order and once each, so equal
-/// scopes are written alike.
+/// `repository:team/app:pull,push`. The actions are sorted and unique, so equal scopes have equal texts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Scope {
     repository: String,
@@ -21,7 +20,6 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// Any actions on a repository.
     pub fn new<A: Into<String>>(
         repository: impl Into<String>,
         actions: impl IntoIterator<Item = A>,
@@ -32,42 +30,40 @@ impl Scope {
         }
     }
 
-    /// Reading from a repository.
     pub fn pull(repository: impl Into<String>) -> Self {
         Self::new(repository, ["pull"])
     }
 
-    /// Writing to a repository, which includes reading.
+    /// Returns the scope for writing, which includes reading.
     pub fn push(repository: impl Into<String>) -> Self {
         Self::new(repository, ["pull", "push"])
     }
 
-    /// The repository, without the host.
+    /// Returns the path without the registry.
     pub fn repository(&self) -> &str {
         &self.repository
     }
 
-    /// The actions in order.
     pub fn actions(&self) -> impl Iterator<Item = &str> {
         self.actions.iter().map(String::as_str)
     }
 
-    /// Whether `action` is among the actions; `*` is all of them.
+    /// Whether `action` is allowed; `*` allows every action.
     pub fn allows(&self, action: &str) -> bool {
         self.actions.contains(action) || self.actions.contains("*")
     }
 
-    /// Whether a token for `self` is enough where one for `other` is asked for.
+    /// Whether a token for `self` is sufficient for `other`.
     pub fn covers(&self, other: &Self) -> bool {
         self.repository == other.repository && other.actions().all(|action| self.allows(action))
     }
 
-    /// Whether a token for all of `scopes` is enough where one for `wanted` is asked for.
+    /// Whether a token for all of `scopes` is sufficient for `wanted`.
     pub fn any_covers(scopes: &[Self], wanted: &Self) -> bool {
         scopes.iter().any(|scope| scope.covers(wanted))
     }
 
-    /// One scope for each repository, with the actions of all, ordered by repository.
+    /// Merges the scopes of each repository and sorts them.
     pub fn normalise(scopes: impl IntoIterator<Item = Self>) -> Vec<Self> {
         let mut merged: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for scope in scopes {
@@ -85,17 +81,16 @@ impl Scope {
             .collect()
     }
 
-    /// The scopes to ask for in one request: all of `wanted`, and as many of `more` as fit. One token for
-    /// everything saves round trips, but a token names all its scopes, and is sent with each request: proxies
-    /// before registries refuse headers of more than 8 KiB, and token servers addresses of that length.
+    /// Returns the scopes for one token request: all of `wanted`, and as many of `more` as fit. One token for everything
+    /// saves round trips, but proxies refuse headers above 8 KiB, and token servers refuse URLs of that length.
     pub fn fitting(wanted: Vec<Self>, more: impl IntoIterator<Item = Self>) -> Vec<Self> {
-        let mut room = MAX_SCOPES.saturating_sub(wanted.iter().map(Self::length_in_query).sum());
+        let mut free = MAX_SCOPES.saturating_sub(wanted.iter().map(Self::length_in_query).sum());
         let mut scopes = wanted;
         for scope in more {
-            let Some(left) = room.checked_sub(scope.length_in_query()) else {
+            let Some(left) = free.checked_sub(scope.length_in_query()) else {
                 break;
             };
-            room = left;
+            free = left;
             scopes.push(scope);
         }
         Self::normalise(scopes)
@@ -107,9 +102,8 @@ impl Scope {
         "&scope=".len() + encoded.map(str::len).sum::<usize>()
     }
 
-    /// The repository scopes in the `scope` of a challenge, which may hold several with
-    /// spaces between them. Scopes of other kinds (`registry:catalog:*`, ECR Public's
-    /// `aws`) are left out.
+    /// Parses the `scope` of a challenge: scopes with spaces between them. Scopes that are not for repositories
+    /// (`registry:catalog:*`, ECR Public's `aws`) are skipped.
     pub fn parse_list(text: &str) -> Vec<Self> {
         Self::normalise(
             text.split_ascii_whitespace()
@@ -129,7 +123,6 @@ impl fmt::Display for Scope {
     }
 }
 
-/// Why a text is no repository scope.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a scope of the form `repository:NAME:ACTION[,ACTION...]`")]
 pub struct ScopeError;
@@ -137,8 +130,7 @@ pub struct ScopeError;
 impl FromStr for Scope {
     type Err = ScopeError;
 
-    /// The name may hold a colon (a host with a port), so the actions are what follows
-    /// the last one.
+    /// The repository may contain a colon (a host with a port): the last colon separates the actions.
     fn from_str(text: &str) -> Result<Self, ScopeError> {
         let rest = text.strip_prefix("repository:").ok_or(ScopeError)?;
         let (repository, actions) = rest.rsplit_once(':').ok_or(ScopeError)?;

@@ -1,5 +1,4 @@
-//! The files that docker/login-action (input `scope`) and buildx keep for single
-//! repositories and actions:
+//! The files of docker/login-action (input `scope`) and buildx for single repositories and actions:
 //! `<base>/<registry>[/<repository>][@<action>[,<action>...]]/config.json`.
 //!
 //! <https://docs.docker.com/build/building/registry-auth/>
@@ -12,13 +11,11 @@ use std::sync::Arc;
 use super::{KeychainError, Scope};
 use crate::spec::RegistryHost;
 
-/// How many entries of a directory are looked at.
+/// The maximum number of directory entries that are read.
 const MAX_ENTRIES: usize = 10_000;
 
-/// The files for a registry and scope, in buildx's order: those of the repository before
-/// those of the whole registry, those of more actions before those of fewer. A file with
-/// actions counts only if `scope` asks for all of them; a repository has to be named
-/// whole.
+/// Returns the files for a registry and scope, in buildx's order: those of the repository before those of the registry,
+/// those with more actions before those with fewer. A file with actions is used only if `scope` has all of them.
 pub(super) async fn files(
     base: &Path,
     host: &RegistryHost,
@@ -49,7 +46,7 @@ pub(super) async fn files(
     let mut files = Vec::new();
     for (_, _, directory) in found {
         let file = directory.path.join("config.json");
-        // One that cannot be looked at is kept: reading it will say why.
+        // A file whose existence is unknown is kept: reading it reports the cause.
         if tokio::fs::try_exists(&file).await.unwrap_or(true) {
             files.push(file);
         }
@@ -57,7 +54,7 @@ pub(super) async fn files(
     Ok(files)
 }
 
-/// The directories of a repository below the one of its registry.
+/// Returns the directories of a repository below the directory of its registry.
 async fn of_repository(registry: &Path, repository: &str) -> Result<Vec<Directory>, KeychainError> {
     let plain =
         |component: &str| !matches!(component, "" | "." | "..") && !component.contains('\\');
@@ -78,7 +75,7 @@ async fn of_repository(registry: &Path, repository: &str) -> Result<Vec<Director
 struct Directory {
     path: PathBuf,
     name: String,
-    /// `None` if it is for every action.
+    /// `None` for any action.
     actions: Option<BTreeSet<String>>,
 }
 
@@ -106,7 +103,7 @@ impl Directory {
     }
 }
 
-/// The entries of a directory, sorted by name; none if there is no such directory.
+/// Returns the entries of a directory, sorted by name. Empty if the directory does not exist.
 async fn list(path: &Path) -> Result<Vec<Directory>, KeychainError> {
     use std::io::ErrorKind::{NotADirectory, NotFound};
     let unreadable = |error| KeychainError::Unreadable {

@@ -2,26 +2,22 @@
 
 use zeroize::Zeroizing;
 
-/// A password or token. It has no `Display`, its `Debug` shows stars, and its memory is
-/// cleared when it is dropped. [`Secret::reveal`] is the only way to the text, so a search
-/// for that word finds every place where a secret leaves its type.
+/// A password or token. It has no `Display`, its `Debug` prints stars, and its memory is cleared on drop. Only
+/// [`Secret::reveal`] returns the text.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Takes the text over.
     pub fn new(text: impl Into<String>) -> Self {
         Self(Zeroizing::new(text.into()))
     }
 
-    /// The text itself.
     pub fn reveal(&self) -> &str {
         &self.0
     }
 }
 
-/// Reads the text without a detour. What the reader's error says may quote the text, so it
-/// is not to be shown; its position is.
+/// The message of a deserialisation error may quote the text: show its position only.
 impl<'de> serde::Deserialize<'de> for Secret {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer).map(Self::new)

@@ -1,4 +1,4 @@
-//! What a token server answers: the token, and how long it is good for.
+//! Parses the response of a token server.
 //!
 //! <https://distribution.github.io/distribution/spec/auth/token/#token-response-fields>
 
@@ -9,36 +9,33 @@ use serde::{Deserialize, Deserializer};
 use super::Secret;
 use crate::spec::limits::MAX_JSON_DEPTH;
 
-/// The largest answer of a token server in bytes.
+/// The maximum size of the response of a token server in bytes.
 pub const MAX_TOKEN_ANSWER: usize = 64 * 1024;
 
-/// The lifetime of a token whose answer tells none, or none that makes sense.
+/// The lifetime of a token whose response has no valid one.
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(60);
 
-/// The longest lifetime that is believed.
+/// The maximum lifetime.
 const MAX_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How long before its end a token is renewed: requests take time to arrive.
+/// How long before its expiry a token is renewed.
 const MARGIN: Duration = Duration::from_secs(5);
 
-/// A registry token and the time it is good for.
+/// A registry token and its lifetime.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
-    /// What goes after `Bearer`.
+    /// The text after `Bearer`.
     pub secret: Secret,
-    /// When the registry stops accepting it.
     pub expires_at: Instant,
-    /// When to fetch a new one: a little earlier.
+    /// When to fetch a new one: shortly before it expires.
     pub refresh_at: Instant,
 }
 
-/// Why an answer is no token. Never quotes the answer.
+/// Why a response has no usable token. Never quotes the response.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// More than [`MAX_TOKEN_ANSWER`].
     #[error("the answer of the token server is larger than {MAX_TOKEN_ANSWER} bytes")]
     TooLarge,
-    /// Nested too deeply.
     #[error("the answer of the token server is nested deeper than {MAX_JSON_DEPTH} levels")]
     TooDeep,
     /// Not the JSON of a token.
@@ -52,14 +49,14 @@ pub enum TokenError {
         column: usize,
     },
     /// JSON, but neither `token` nor `access_token`.
-    #[error("the answer of the token server holds no token")]
+    #[error("the answer of the token server contains no token")]
     NoToken,
-    /// The token cannot stand in a header.
-    #[error("the token of the token server holds characters that no header can carry")]
+    /// The token cannot be sent in a header.
+    #[error("the token contains characters that are not allowed in a header")]
     NotPrintable,
 }
 
-/// The fields of an answer that matter; others, such as `refresh_token`, are passed over.
+/// The fields that are used; others, such as `refresh_token`, are ignored.
 #[derive(Deserialize)]
 struct Answer {
     #[serde(default)]
@@ -71,9 +68,8 @@ struct Answer {
 }
 
 impl Token {
-    /// Reads an answer. `token` goes before `access_token`; the lifetime `expires_in`
-    /// counts from `received`, since the server's clock may be wrong, and is 60 s where
-    /// it is missing, not positive or no number.
+    /// Parses a response. `token` takes precedence over `access_token`. The lifetime `expires_in` starts at `received`,
+    /// since the clock of the server may be wrong; it is 60 s if it is missing, not positive or not a number.
     pub fn parse(body: &[u8], received: Instant) -> Result<Self, TokenError> {
         if body.len() > MAX_TOKEN_ANSWER {
             return Err(TokenError::TooLarge);
@@ -81,7 +77,7 @@ impl Token {
         if depth(body) > MAX_JSON_DEPTH {
             return Err(TokenError::TooDeep);
         }
-        // serde takes a list for the fields in their order.
+        // serde accepts an array as the fields in their order.
         if body.trim_ascii_start().first() == Some(&b'[') {
             return Err(TokenError::NotJson { line: 1, column: 1 });
         }
@@ -98,7 +94,7 @@ impl Token {
             return Err(TokenError::NotPrintable);
         }
         let lifetime = answer.expires_in.unwrap_or(DEFAULT_LIFETIME);
-        // A token of a few seconds would never be fresh with the whole margin.
+        // With the full margin, a token of a few seconds would never be fresh.
         let margin = MARGIN.min(lifetime / 4);
         Ok(Self {
             secret,
@@ -107,14 +103,13 @@ impl Token {
         })
     }
 
-    /// Whether it can be used for a request at `now`.
+    /// Whether the token can be used for a request at `now`.
     pub fn is_fresh(&self, now: Instant) -> bool {
         now < self.refresh_at
     }
 }
 
-/// Reads `expires_in` in any form that servers send: a number, with a fraction, in
-/// quotes. Anything else is as good as nothing.
+/// Reads `expires_in` as a number or a numeric string. Anything else counts as missing.
 fn lifetime<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     let seconds = match serde_json::Value::deserialize(deserializer)? {
         serde_json::Value::Number(number) => number.as_f64(),
@@ -128,7 +123,7 @@ fn lifetime<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duratio
         .filter(|lifetime| !lifetime.is_zero()))
 }
 
-/// How deep brackets are nested, those inside of strings left aside.
+/// Returns the nesting depth of brackets outside of strings.
 fn depth(json: &[u8]) -> usize {
     let (mut depth, mut deepest) = (0_usize, 0);
     let mut bytes = json.iter();

@@ -1,4 +1,4 @@
-//! What is said to a token server, as data: the URL of a GET, the form of a POST.
+//! Requests to a token server: the URL of a GET, the form of a POST.
 //!
 //! <https://distribution.github.io/distribution/spec/auth/token/>,
 //! <https://distribution.github.io/distribution/spec/auth/oauth/>
@@ -8,34 +8,29 @@ use url::form_urlencoded::Serializer;
 
 use super::{Realm, Scope, Secret};
 
-/// How we introduce ourselves to OAuth2 servers.
 const CLIENT_ID: &str = "polyarch";
 
 /// A request for a token.
 #[derive(Debug, Clone)]
 pub struct TokenRequest<'a> {
-    /// Where to.
     pub realm: &'a Realm,
-    /// The registry, as the challenge names it.
+    /// The name of the registry in the challenge.
     pub service: Option<&'a str>,
-    /// What the token is to allow.
     pub scopes: &'a [Scope],
-    /// The user name, where the request is sent with Basic.
+    /// The user name of a request with Basic authorisation.
     pub account: Option<&'a str>,
 }
 
 /// The POST of a token request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenForm {
-    /// Where to.
     pub url: Url,
-    /// The body, of type `application/x-www-form-urlencoded`. It holds the refresh token.
+    /// The body, of type `application/x-www-form-urlencoded`. It contains the refresh token.
     pub body: Secret,
 }
 
 impl TokenRequest<'_> {
-    /// The URL of the GET: `service`, `account`, and one `scope` for each repository. What
-    /// the realm has for a query stays.
+    /// Returns the URL of the GET: the query of the realm, `service`, one `scope` for each repository, `account`.
     pub fn get(&self) -> Url {
         let mut url = self.realm.url().clone();
         {
@@ -50,14 +45,14 @@ impl TokenRequest<'_> {
                 query.append_pair("account", account);
             }
         }
-        // Nothing to say leaves a bare question mark behind.
+        // Without any pair a bare question mark is left.
         if url.query() == Some("") {
             url.set_query(None);
         }
         url
     }
 
-    /// The POST that exchanges an identity token: scopes in one field, with spaces.
+    /// Returns the POST that exchanges an identity token. All scopes are in one field.
     pub fn post(&self, identity_token: &Secret) -> TokenForm {
         let scopes: Vec<String> = self.scopes.iter().map(Scope::to_string).collect();
         let mut form = Serializer::new(String::new());

@@ -1,9 +1,8 @@
-//! Credentials that are given to polyarch itself: `POLYARCH_REGISTRY`, `…_USERNAME`,
-//! `…_PASSWORD`, `…_PASSWORD_FILE`, `…_TOKEN`, more of them with a number (`…_2`), and
-//! the same as `PLUGIN_…`, the way Woodpecker and Drone hand settings over.
+//! Credentials in polyarch's own variables: `POLYARCH_REGISTRY`, `…_USERNAME`, `…_PASSWORD`, `…_PASSWORD_FILE`, `…_TOKEN`,
+//! further sets with a number (`…_2`), and the same as `PLUGIN_…`, the form of settings in Woodpecker and Drone.
 //!
-//! Variables of one prefix and number belong together and are never mixed with others:
-//! the password of one registry must not reach another.
+//! Variables with the same prefix and number form a group. Groups are never mixed: the password of one registry must not
+//! be sent to another.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -15,7 +14,7 @@ use super::{Candidate, Credential, KeychainError, Origin, Secret};
 use crate::environment::Environment;
 use crate::spec::RegistryHost;
 
-/// The prefixes, the first before the second where both fit equally well.
+/// The prefixes in order of precedence.
 const PREFIXES: [&str; 2] = ["POLYARCH_", "PLUGIN_"];
 
 const REGISTRY: &str = "REGISTRY";
@@ -25,11 +24,10 @@ const PASSWORD_FILE: &str = "PASSWORD_FILE";
 const TOKEN: &str = "TOKEN";
 const FIELDS: [&str; 5] = [REGISTRY, USERNAME, PASSWORD, PASSWORD_FILE, TOKEN];
 
-/// The largest password file in bytes. The longest "passwords" are JSON keys of service
-/// accounts, a few kilobytes.
+/// The maximum size of a password file in bytes. JSON keys of service accounts have a few kilobytes.
 const MAX_PASSWORD: u64 = 64 * 1024;
 
-/// Whether the variable holds a secret that is meant for polyarch alone.
+/// Whether the variable contains a secret of polyarch.
 pub(super) fn is_secret_variable(name: &str) -> bool {
     PREFIXES.iter().any(|prefix| {
         name.strip_prefix(prefix)
@@ -37,7 +35,7 @@ pub(super) fn is_secret_variable(name: &str) -> bool {
     })
 }
 
-/// The passwords and tokens that stand in variables, whatever registry they are for.
+/// Returns the passwords and tokens in variables, for all registries.
 pub fn secrets_in_variables(environment: &Environment) -> Vec<Secret> {
     let groups = groups(environment);
     let values = groups
@@ -49,11 +47,10 @@ pub fn secrets_in_variables(environment: &Environment) -> Vec<Secret> {
         .collect()
 }
 
-/// The credential for a registry and repository, if one is given. With several that fit,
-/// the registry that names a namespace or repository wins, then the lower number.
+/// Returns the credential for a registry and repository. If several match, the most specific registry wins, then the
+/// lower number.
 ///
-/// A user name, password or token without its registry is an error for every registry:
-/// nobody can know where it was meant to go.
+/// A user name, password or token without a registry is an error for every registry.
 pub(super) async fn find(
     environment: &Environment,
     host: &RegistryHost,
@@ -67,7 +64,7 @@ pub(super) async fn find(
         let Some(fit) = key.fit(host, repository) else {
             continue;
         };
-        // Only a better fit takes the place: the groups come in their order.
+        // Between equal matches the first group wins.
         if group.has_credential()
             && best
                 .as_ref()
@@ -82,7 +79,7 @@ pub(super) async fn find(
     }
 }
 
-/// The variables of one prefix and number.
+/// The variables with one prefix and number.
 struct Group<'a> {
     environment: &'a Environment,
     prefix: &'static str,
@@ -90,8 +87,7 @@ struct Group<'a> {
     suffix: String,
 }
 
-/// Every group of which at least one variable is set, the one without a number first,
-/// then by number.
+/// Returns every group with at least one variable, ordered by number; the group without a number comes first.
 fn groups(environment: &Environment) -> Vec<Group<'_>> {
     let mut found = BTreeSet::new();
     for (rank, prefix) in PREFIXES.iter().enumerate() {
@@ -115,7 +111,7 @@ fn groups(environment: &Environment) -> Vec<Group<'_>> {
         .collect()
 }
 
-/// The number of "_2"; 0 for none; `None` if it is the end of another name.
+/// Returns the number of a suffix such as "_2", 0 for an empty suffix, `None` for any other text.
 fn number_of(suffix: &str) -> Option<u32> {
     if suffix.is_empty() {
         return Some(0);
@@ -134,7 +130,7 @@ impl Group<'_> {
         self.environment.var(&self.name(field))
     }
 
-    /// The first variable of the group, other than the registry, that is set.
+    /// Returns the first variable that is set, except the registry.
     fn any_given(&self) -> Option<&'static str> {
         FIELDS
             .into_iter()
@@ -142,12 +138,12 @@ impl Group<'_> {
             .find(|field| self.value(field).is_some())
     }
 
-    /// A registry alone is no credential: the action's input has a default, say.
+    /// A registry alone is not a credential: the input of the action has a default.
     fn has_credential(&self) -> bool {
         self.any_given().is_some()
     }
 
-    /// The registry that the group is for; `None` if it is of no concern.
+    /// Returns the registry of the group; `None` if no variable is set.
     fn registry(&self) -> Result<Option<ConfigKey>, KeychainError> {
         match (self.value(REGISTRY), self.any_given()) {
             (Some(registry), _) => {
@@ -195,7 +191,7 @@ impl Group<'_> {
         })
     }
 
-    /// Which of the three variables for a secret is set: exactly one has to be.
+    /// Returns which of the three variables for a secret is set. Exactly one must be.
     fn secret_field(&self) -> Result<&'static str, KeychainError> {
         let mut given = [PASSWORD, PASSWORD_FILE, TOKEN]
             .into_iter()
@@ -218,7 +214,7 @@ impl Group<'_> {
             path: path.clone(),
             cause: std::sync::Arc::new(kind.into()),
         };
-        // A file that someone names has to be there.
+        // A file that a variable names must exist.
         let text = read_bounded(&path, MAX_PASSWORD)
             .await?
             .ok_or_else(|| unreadable(std::io::ErrorKind::NotFound))?;

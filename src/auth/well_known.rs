@@ -1,23 +1,20 @@
-//! Token servers of large registries, so that a token can be fetched before the registry
-//! has asked for one. Every line was confirmed by headers that the registry sent; what
-//! could not be confirmed is left out (a challenge costs one round trip, a wrong guess
-//! one request).
+//! Token servers of large registries, so that a token can be fetched before the first challenge. Every line was
+//! confirmed by the headers of the registry.
 
 use url::Url;
 
 use super::Realm;
 use crate::spec::RegistryHost;
 
-/// Where a registry's tokens come from.
+/// The token server of a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WellKnownRealm {
-    /// The token server.
     pub realm: Realm,
-    /// The name under which it knows the registry.
+    /// The name of the registry at the token server.
     pub service: String,
 }
 
-/// Registries with a token server of their own: host, realm, service.
+/// Host, realm, service.
 const FIXED: [(&str, &str, &str); 6] = [
     (
         "docker.io",
@@ -39,7 +36,7 @@ const FIXED: [(&str, &str, &str); 6] = [
     ("gcr.io", "https://gcr.io/v2/token", "gcr.io"),
 ];
 
-/// Families of registries that are their own token servers: end of the host, path.
+/// Registries whose host is the token server, too: suffix of the host, path.
 const FAMILIES: [(&str, &str); 2] = [
     // Google Artifact Registry: <region>-docker.pkg.dev
     ("-docker.pkg.dev", "/v2/token"),
@@ -47,7 +44,7 @@ const FAMILIES: [(&str, &str); 2] = [
     (".azurecr.io", "/oauth2/token"),
 ];
 
-/// The token server of the registry `host`, if it is a known one at its usual port.
+/// Returns the token server of a known registry at its default port.
 pub fn well_known_realm(host: &RegistryHost) -> Option<WellKnownRealm> {
     let host = host.as_str();
     if let Some((_, realm, service)) = FIXED.into_iter().find(|(known, _, _)| *known == host) {

@@ -1,4 +1,4 @@
-//! `polyarch auth`: the whole search for credentials, told step by step. Never a secret.
+//! `polyarch auth`: the result of every source of credentials, without secrets.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -8,17 +8,16 @@ use super::context::Context;
 use super::failure::Failure;
 use super::shell::print;
 use crate::auth::{Explanation, Keychain, Outcome, Scope};
-use crate::spec::{JsonStyle, Reference, write};
+use crate::spec::{JsonStyle, Reference, RegistryHost, write};
 
 pub(super) async fn run(arguments: &AuthArgs, context: &Context<'_>) -> Result<ExitCode, Failure> {
-    let reference = Reference::parse_or_latest(&arguments.reference)?;
-    let path = reference.repository().path();
+    let (registry, repository) = target(&arguments.reference)?;
     let scope = match arguments.access {
-        AccessArg::Pull => Scope::pull(path),
-        AccessArg::Push => Scope::push(path),
+        AccessArg::Pull => Scope::pull(repository),
+        AccessArg::Push => Scope::push(repository),
     };
     let keychain = Keychain::new(context.environment);
-    let explanation = keychain.explain(reference.registry(), &scope).await;
+    let explanation = keychain.explain(&registry, &scope).await;
     print(&match arguments.format {
         Some(Format::Json) => {
             let mut text = write(&explanation, JsonStyle::Oci);
@@ -29,11 +28,24 @@ pub(super) async fn run(arguments: &AuthArgs, context: &Context<'_>) -> Result<E
     })
 }
 
+/// Parses `REF|HOST`. Without a slash, a text with a dot or colon, or `localhost`, is a host.
+fn target(text: &str) -> Result<(RegistryHost, String), Failure> {
+    let may_be_host = !text.contains('/') && (text.contains(['.', ':']) || text == "localhost");
+    if may_be_host && let Ok(registry) = text.parse() {
+        return Ok((registry, String::new()));
+    }
+    let reference = Reference::parse_or_latest(text)?;
+    let repository = reference.repository().path().to_owned();
+    Ok((reference.registry().clone(), repository))
+}
+
 fn as_text(explanation: &Explanation) -> String {
+    let mut target = explanation.registry.clone();
+    if !explanation.repository.is_empty() {
+        target = format!("{target}/{}", explanation.repository);
+    }
     let mut text = format!(
-        "Credentials for {}/{} ({}), in the order of the search:\n\n",
-        explanation.registry,
-        explanation.repository,
+        "Credentials for {target} ({}), in the order of the search:\n\n",
         explanation.actions.join(", ")
     );
     for step in &explanation.steps {

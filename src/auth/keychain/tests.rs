@@ -236,7 +236,7 @@ async fn a_helper_that_cannot_be_used_is_named_with_its_file() {
         ),
         (
             "../broken",
-            "docker-credential-../broken, the credential helper that FILE names for ghcr.io, failed: its name may hold only letters, digits, `.`, `_`, `+` and `-`",
+            "docker-credential-../broken, the credential helper that FILE names for ghcr.io, failed: its name may contain only letters, digits, `.`, `_`, `+` and `-`",
         ),
     ] {
         home.write(
@@ -329,7 +329,7 @@ async fn the_same_credential_is_offered_once() {
 }
 
 #[tokio::test]
-async fn the_explanation_tells_everything_but_secrets() {
+async fn explanation_contains_everything_but_secrets() {
     let home = Home::new();
     home.helper("store", &answering(&home, "hunter2"));
     home.write(".docker/config.json", r#"{"credsStore": "store"}"#);
@@ -350,7 +350,7 @@ async fn the_explanation_tells_everything_but_secrets() {
     let json = json.replace(base.trim_end_matches('/'), "HOME");
     insta::assert_snapshot!(json);
     let used = explanation.used().expect("something is used");
-    assert_eq!(used.step, 4);
+    assert_eq!(used.step, 5);
 }
 
 proptest! {

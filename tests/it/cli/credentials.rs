@@ -106,23 +106,23 @@ fn search_for_credentials_is_shown_without_secrets() {
             - not set
        3. DOCKER_AUTH_CONFIG
             - not set
-       3. HOME/.docker/buildx/config
+       4. HOME/.docker/buildx/config
             - nothing for this registry
-       4. HOME/.docker/config.json
+       5. HOME/.docker/config.json
             - no such file
-       5. $XDG_RUNTIME_DIR/containers/auth.json
+       6. $XDG_RUNTIME_DIR/containers/auth.json
             - XDG_RUNTIME_DIR is not set
-       5. HOME/.config/containers/auth.json
+       7. HOME/.config/containers/auth.json
             - no such file
-       6. GITHUB_TOKEN (for ghcr.io)
+       8. GITHUB_TOKEN (for ghcr.io)
             - not for this registry
-       6. CI_REGISTRY_USER, CI_REGISTRY_PASSWORD, CI_JOB_TOKEN (for CI_REGISTRY)
+       9. CI_REGISTRY_USER, CI_REGISTRY_PASSWORD, CI_JOB_TOKEN (for CI_REGISTRY)
             - not for this registry
-       6. DOCKERHUB_USERNAME, DOCKERHUB_TOKEN (for docker.io)
+       10. DOCKERHUB_USERNAME, DOCKERHUB_TOKEN (for docker.io)
             - not for this registry
-       6. DOCKER_USERNAME, DOCKER_PASSWORD (for docker.io)
+       11. DOCKER_USERNAME, DOCKER_PASSWORD (for docker.io)
             - not for this registry
-    => 7. anonymous access
+    => 12. anonymous access
             always possible
 
     Used: anonymous access
@@ -137,23 +137,23 @@ fn search_for_credentials_is_shown_without_secrets() {
             - not set
        3. DOCKER_AUTH_CONFIG
             - not set
-       3. HOME/.docker/buildx/config
+       4. HOME/.docker/buildx/config
             - nothing for this registry
-       4. HOME/.docker/config.json
+       5. HOME/.docker/config.json
             - no such file
-       5. $XDG_RUNTIME_DIR/containers/auth.json
+       6. $XDG_RUNTIME_DIR/containers/auth.json
             - XDG_RUNTIME_DIR is not set
-       5. HOME/.config/containers/auth.json
+       7. HOME/.config/containers/auth.json
             - no such file
-       6. GITHUB_TOKEN (for ghcr.io)
+       8. GITHUB_TOKEN (for ghcr.io)
             - not for this registry
-       6. CI_REGISTRY_USER, CI_REGISTRY_PASSWORD, CI_JOB_TOKEN (for CI_REGISTRY)
+       9. CI_REGISTRY_USER, CI_REGISTRY_PASSWORD, CI_JOB_TOKEN (for CI_REGISTRY)
             - not for this registry
-       6. DOCKERHUB_USERNAME, DOCKERHUB_TOKEN (for docker.io)
+       10. DOCKERHUB_USERNAME, DOCKERHUB_TOKEN (for docker.io)
             - not for this registry
-       6. DOCKER_USERNAME, DOCKER_PASSWORD (for docker.io)
+       11. DOCKER_USERNAME, DOCKER_PASSWORD (for docker.io)
             - not for this registry
-       7. anonymous access
+       12. anonymous access
             always possible
 
     Used: POLYARCH_* and PLUGIN_* variables
@@ -190,73 +190,83 @@ fn search_for_credentials_is_shown_without_secrets() {
           "reason": "not set"
         },
         {
-          "step": 3,
+          "step": 4,
           "place": "HOME/.docker/buildx/config",
           "used": false,
           "result": "nothing",
           "reason": "nothing for this registry"
         },
         {
-          "step": 4,
+          "step": 5,
           "place": "HOME/.docker/config.json",
           "used": false,
           "result": "nothing",
           "reason": "no such file"
         },
         {
-          "step": 5,
+          "step": 6,
           "place": "$XDG_RUNTIME_DIR/containers/auth.json",
           "used": false,
           "result": "nothing",
           "reason": "XDG_RUNTIME_DIR is not set"
         },
         {
-          "step": 5,
+          "step": 7,
           "place": "HOME/.config/containers/auth.json",
           "used": false,
           "result": "nothing",
           "reason": "no such file"
         },
         {
-          "step": 6,
+          "step": 8,
           "place": "GITHUB_TOKEN (for ghcr.io)",
           "used": false,
           "result": "nothing",
           "reason": "not for this registry"
         },
         {
-          "step": 6,
+          "step": 9,
           "place": "CI_REGISTRY_USER, CI_REGISTRY_PASSWORD, CI_JOB_TOKEN (for CI_REGISTRY)",
           "used": false,
           "result": "nothing",
           "reason": "not for this registry"
         },
         {
-          "step": 6,
+          "step": 10,
           "place": "DOCKERHUB_USERNAME, DOCKERHUB_TOKEN (for docker.io)",
           "used": false,
           "result": "nothing",
           "reason": "not for this registry"
         },
         {
-          "step": 6,
+          "step": 11,
           "place": "DOCKER_USERNAME, DOCKER_PASSWORD (for docker.io)",
           "used": false,
           "result": "nothing",
           "reason": "not for this registry"
         },
         {
-          "step": 7,
+          "step": 12,
           "place": "anonymous access",
           "used": false,
           "result": "found",
           "kind": "anonymous",
           "username": null,
-          "origin": "nowhere (anonymous access)"
+          "origin": "no source (anonymous access)"
         }
       ]
     }
     "#);
+}
+
+#[test]
+fn auth_accepts_a_bare_host() {
+    let scene = scene(basic());
+    let text = scene.ok("auth HOST");
+    assert!(
+        text.starts_with("Credentials for HOST (pull, push), in the order of the search:\n"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -135,13 +135,13 @@ fn useless_answers() -> Vec<Case> {
             "no token in it",
             Fault::reply(200, &[], "{\"expires_in\": 300}"),
             5,
-            "holds no token",
+            "contains no token",
         ),
         (
             "a token with a line break",
             Fault::reply(200, &[], r#"{"token": "a\r\nx: y"}"#),
             5,
-            "characters that no header can carry",
+            "not allowed in a header",
         ),
         (
             "cut short",
@@ -200,13 +200,13 @@ fn unreachable() -> Vec<Case> {
             "token server: another scheme",
             "ftp://example.test/token".to_owned(),
             5,
-            "something other than HTTP",
+            "unsupported URL scheme",
         ),
         (
             "token server: a password in the URL",
             "https://u:p@example.test/token".to_owned(),
             5,
-            "holds a user name or password",
+            "contains a user name or password",
         ),
     ] {
         let case = Case::new(name, Act::Publish, "token")
