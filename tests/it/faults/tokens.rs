@@ -227,7 +227,7 @@ fn unreachable() -> Vec<Case> {
         at(format!("{}/token", other.url()))(scene);
         scene.keep(other);
     })
-    .refused(5, ["credentials are not sent there"])
+    .refused(5, ["credentials are not sent to it"])
     .look(|scene, _| assert!(scene.others[0].requests().is_empty()));
     cases.extend(plain.over([super::case::Protocol::Tls1, super::case::Protocol::Http2]));
     cases
