@@ -206,7 +206,7 @@ impl Wording {
     fn set_platform(self, setting: &str) -> String {
         match self {
             Self::CommandLine | Self::GitHubStep => format!("--set-platform '{setting}'"),
-            Self::GitHubAction => format!("the input annotate: {setting}"),
+            Self::GitHubAction => format!("the input set-platform: {setting}"),
             Self::GitLab => format!("POLYARCH_SET_PLATFORM={setting}"),
         }
     }
