@@ -1,92 +1,72 @@
-//! What happens on the way, told to whoever shows it: a terminal, a log, nobody.
-//! Knows no other room but the words of `spec`.
+//! Progress events.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::spec::{Descriptor, Digest};
 
-/// Takes events. Called from many tasks at once; must be quick and must not fail.
+/// Receives events from many tasks in parallel. Must be quick and must not fail.
 pub trait Observer: Send + Sync {
-    /// One thing happened.
     fn observe(&self, event: Event<'_>);
 
-    /// The work is over, or about to be: what redraws itself is taken off the screen, and stays off it.
+    /// Removes progress bars for good, before the run ends.
     fn close(&self) {}
 }
 
-/// A shared observer.
 pub type Observed = Arc<dyn Observer>;
 
-/// What can happen.
 #[derive(Debug, Clone, Copy)]
 pub enum Event<'a> {
-    /// Something worth knowing.
     Notice(&'a str),
-    /// Something that may be wrong.
     Warning(&'a str),
-    /// A request will be tried again after a wait.
+    /// A request will be repeated after a wait.
     Waiting {
-        /// What was being done.
+        /// The operation, in the form that follows "failed to".
         doing: &'a str,
-        /// Why it did not succeed.
         cause: &'a str,
-        /// How long the wait is.
         delay: Duration,
     },
-    /// A request was answered; told at high verbosity only. Never contains a secret.
+    /// A request was answered. Contains no secrets.
     Request {
-        /// The method.
         method: &'a str,
-        /// The address without query.
+        /// The URL without its query.
         url: &'a str,
-        /// The status of the answer, or what went wrong.
+        /// The status of the response, or the error.
         outcome: &'a str,
-        /// From the first byte out to the head of the answer.
+        /// The time until the headers of the response.
         took: Duration,
     },
-    /// Bytes of a blob have arrived at its target; may fall back when work is done again.
+    /// Bytes of a blob have arrived at its target. The number decreases if part of the work is repeated.
     BlobBytes {
-        /// The blob.
         blob: &'a Descriptor,
-        /// Where it goes.
         target: &'a str,
-        /// Bytes so far.
         done: u64,
     },
-    /// A blob is where it belongs.
+    /// A blob is in its target.
     BlobDone {
-        /// The blob.
         blob: &'a Descriptor,
-        /// Where it went.
         target: &'a str,
-        /// How it came there.
         how: BlobOutcome<'a>,
     },
     /// A manifest was stored under its digest.
     ManifestDone {
-        /// Its digest.
         digest: &'a Digest,
-        /// Where it went.
         target: &'a str,
     },
     /// A tag points at the published digest.
     TagDone {
-        /// The full reference.
         reference: &'a str,
-        /// What it points at.
         digest: &'a Digest,
-        /// Whether it did before.
+        /// Whether it pointed there before.
         already: bool,
     },
-    /// A tag was read back and its bytes are those that were published.
+    /// A tag was read back and has the published bytes.
     Verified {
-        /// The full reference.
         reference: &'a str,
     },
 }
 
-/// How a blob came to its target. The words are those that `docker push` taught everyone.
+/// How a blob got to its target, in the words of `docker push`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BlobOutcome<'a> {
     /// `Pushed`
@@ -97,7 +77,7 @@ pub enum BlobOutcome<'a> {
     Mounted(&'a str),
 }
 
-/// Shows nothing.
+/// Ignores events.
 pub struct Silent;
 
 impl Observer for Silent {

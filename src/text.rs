@@ -34,6 +34,33 @@ pub fn clean(text: &str, limit: usize) -> String {
     line
 }
 
+/// Returns text for a log that a terminal or a CI runner reads: control characters except line feeds and tabs become
+/// spaces, and no line is a workflow command.
+pub fn log_safe(text: &str) -> String {
+    let plain = |c: char| {
+        let is_raw = c.is_control() && !['\n', '\t'].contains(&c);
+        if is_raw { ' ' } else { c }
+    };
+    without_commands(&text.chars().map(plain).collect::<String>())
+}
+
+/// Breaks workflow commands with a space: `::` at the beginning of a line, and `##[` anywhere.
+/// <https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands>
+pub fn without_commands(text: &str) -> String {
+    let line = |line: &str| {
+        let start = line.len() - line.trim_start().len();
+        let (space, text) = line.split_at(start);
+        match text.strip_prefix("::") {
+            Some(rest) => format!("{space}: :{rest}"),
+            None => line.to_owned(),
+        }
+    };
+    text.split_inclusive('\n')
+        .map(line)
+        .collect::<String>()
+        .replace("##[", "## [")
+}
+
 /// Whether a character is neither a control character nor one that hides or reorders text.
 pub fn is_printable(c: char) -> bool {
     let is_format = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
@@ -58,5 +85,20 @@ mod tests {
         );
         assert_eq!(clean("abcdef", 3), "abc…");
         assert_eq!(clean("abc", 3), "abc");
+    }
+
+    #[test]
+    fn workflow_commands_are_broken() {
+        for (line, shown) in [
+            ("plain: a::b", "plain: a::b"),
+            ("  ::error::x", "  : :error::x"),
+            ("a ##[error]x ###[b]", "a ## [error]x ### [b]"),
+            ("a\r::stop-commands::x", "a ::stop-commands::x"),
+            ("\r::stop-commands::x", " : :stop-commands::x"),
+            ("a\u{1b}[2J\tb\u{9b}H", "a [2J\tb H"),
+            ("a\n\u{a0}::x::", "a\n\u{a0}: :x::"),
+        ] {
+            assert_eq!(log_safe(line), shown);
+        }
     }
 }

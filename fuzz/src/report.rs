@@ -6,12 +6,15 @@ use std::path::Path;
 use bytes::Bytes;
 
 use polyarch::execute::Change;
-use polyarch::report::github::{annotations, heredocs, neutral, outputs, summary};
+use polyarch::report::github::{annotations, heredocs, outputs, summary};
 use polyarch::report::{
-    EntryResult, ErrorResult, IndexResult, NoticeResult, Status, TagResult, TargetResult,
+    EntryResult, ErrorResult, IndexResult, NoticeResult, Palette, Previous, PreviousEntry,
+    PreviousIndex, Status, TagResult, TargetResult,
     dotenv as dotenv_of, publish_json, publish_text,
 };
 use polyarch::spec::{Digest, MediaType};
+
+use polyarch::text::log_safe;
 
 use super::runner::parse_outputs;
 use super::text;
@@ -30,18 +33,20 @@ fn result(text: &str) -> IndexResult {
         Status::Failed,
         Status::Planned,
         Status::Partial,
+        Status::Kept,
     ];
     let tags = texts.iter().enumerate().take(20).map(|(number, name)| {
         let status = statuses[(number + name.len()) % statuses.len()];
         TagResult {
             reference: (*name).to_owned(),
             status,
+            previous: Previous::Unknown,
             error: (status == Status::Failed).then(|| error.clone()),
             change: Change::None,
         }
     });
     let digest = Digest::sha256(text.as_bytes());
-    IndexResult {
+    let mut result = IndexResult {
         status: statuses[texts.len() % statuses.len()],
         digest: digest.clone(),
         media_type: MediaType::new(&pick(3)),
@@ -66,18 +71,30 @@ fn result(text: &str) -> IndexResult {
             tags: tags.collect(),
             error: Some(error),
         }],
+        changes: Vec::new(),
         notices: vec![NoticeResult {
             severity: "warning",
             text: pick(13),
         }],
         bytes: Bytes::new(),
-    }
+    };
+    let previous = PreviousIndex {
+        digest: Digest::sha256(b"previous"),
+        entries: vec![PreviousEntry {
+            platform: Some(pick(14)),
+            digest: Digest::sha256(b"entry"),
+            content_size: None,
+        }],
+    };
+    let at_previous = Previous::At(previous.digest.clone());
+    result.record_previous(|_| at_previous.clone(), &[previous]);
+    result
 }
 
 /// `GITHUB_OUTPUT`: the runner reads back exactly the outputs that were written.
 pub fn github_output(data: &[u8]) {
     let Some(text) = text(data) else { return };
-    let mut expected = outputs(&vec![result(text)].into(), Some(Path::new(text)));
+    let mut expected = outputs(&vec![result(text)].into(), Some(Path::new(text))).values;
     expected.push(("raw", text.to_owned()));
     let written = heredocs(&expected).expect("no value contains the delimiter");
     let read = parse_outputs(&written).expect("a file that the runner accepts");
@@ -120,8 +137,8 @@ pub fn dotenv(data: &[u8]) {
 pub fn workflow_log(data: &[u8]) {
     let Some(text) = text(data) else { return };
     let result = result(text);
-    assert!(!is_command(&neutral(text)));
-    assert!(!is_command(&publish_text(&result)));
+    assert!(!is_command(&log_safe(text)));
+    assert!(!is_command(&publish_text(&result, Palette::PLAIN)));
     assert!(!is_command(&publish_json(&vec![result.clone()].into())));
     let failure = ErrorResult {
         message: text.to_owned(),

@@ -13,7 +13,7 @@ use crate::environment::Environment;
 use crate::interrupt::Interrupt;
 use crate::progress::Observed;
 use crate::registry::{Insecure, Registries, RegistrySettings};
-use crate::report::{Console, ConsoleMode, JsonLines, Recorder, Wording};
+use crate::report::{Console, ConsoleMode, JsonLines, Palette, Recorder, Wording};
 use crate::spec::{Location, RegistryHost};
 use crate::stores::Stores;
 use crate::transport::{Timeouts, TlsProfile, Transport, TransportSettings};
@@ -60,7 +60,10 @@ impl<'a> Context<'a> {
     /// With progress shown as asked.
     pub(super) fn new(environment: &'a Environment, progress: Progress, debug: bool) -> Self {
         let observed: Observed = match progress.mode() {
-            Some(mode) => Arc::new(Console::new(mode, debug)),
+            Some(mode) => {
+                let palette = Palette::of_stderr(environment);
+                Arc::new(Console::new(mode, debug, palette))
+            }
             None => Arc::new(JsonLines { debug }),
         };
         let recorder = Arc::new(Recorder::new(observed));

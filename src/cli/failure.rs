@@ -7,10 +7,11 @@ use crate::draft::DraftError;
 use crate::execute::{Change, Execution, TagOutcome};
 use crate::hint::Hint;
 use crate::plan::PlanError;
-use crate::report::github::neutral;
-use crate::report::{ErrorResult, IndexResult, Wording};
+use crate::environment::Environment;
+use crate::report::{ErrorResult, IndexResult, Palette, Tone, Wording};
 use crate::sources::SourceError;
 use crate::spec::ReferenceError;
+use crate::text::log_safe;
 use crate::store::{FailureKind, StoreError};
 
 /// Exit codes, documented in the README.
@@ -131,7 +132,7 @@ impl Failure {
 
     /// A failure after these were published: nobody is to think that nothing was, or only what one of them says.
     pub(super) fn after(mut self, results: &[IndexResult]) -> Self {
-        let tags = results.iter().flat_map(IndexResult::landed_tags);
+        let tags = results.iter().flat_map(IndexResult::published_tags);
         let landed: Vec<String> = tags.map(str::to_owned).collect();
         if landed.is_empty() {
             return self;
@@ -191,10 +192,12 @@ impl Failure {
 
     /// Prints the error and what to try, and gives the exit code.
     pub(super) fn print(&self, wording: Wording) -> ExitCode {
-        // `{:#}` walks the chain: outermost first, causes behind colons.
-        eprintln!("{}", neutral(&format!("error: {:#}", self.error)));
-        for hint in wording.render_all(&self.hints) {
-            eprintln!("{}", neutral(&format!(" hint: {hint}")));
+        let palette = Palette::of_stderr(&Environment::of_process());
+        let error = palette.paint(Tone::Error, "error");
+        eprintln!("{error}: {}", log_safe(&self.text()));
+        let hint = palette.paint(Tone::Notice, "hint");
+        for text in wording.render_all(&self.hints) {
+            eprintln!(" {hint}: {}", log_safe(&text));
         }
         ExitCode::from(self.code)
     }

@@ -34,6 +34,7 @@ use clap::{CommandFactory as _, FromArgMatches as _};
 use crate::auth::secrets_in_variables;
 use crate::environment::Environment;
 use crate::report::{ErrorResult, Wording, github};
+use crate::text::log_safe;
 use args::{Cli, Command};
 use context::{Context, Progress};
 use failure::Failure;
@@ -59,7 +60,7 @@ pub fn main(arguments: Vec<OsString>, environment: &Environment) -> ExitCode {
         Err(failure) => {
             if !failure.is_told() {
                 let title = format!("{name} failed");
-                github::tell(environment, &title, &failure.result(wording));
+                github::report_failure(environment, &title, &failure.result(wording));
             }
             failure.print(wording)
         }
@@ -80,11 +81,11 @@ fn misused(error: &clap::Error, environment: &Environment) -> ExitCode {
         message: message.to_owned(),
         hints: Vec::new(),
     };
-    github::tell(environment, "wrong usage", &failure);
+    github::report_failure(environment, "wrong usage", &failure);
     if std::io::stderr().is_terminal() {
         let _ = error.print();
     } else {
-        let _ = write!(std::io::stderr(), "{}", github::neutral(&text));
+        let _ = write!(std::io::stderr(), "{}", log_safe(&text));
     }
     ExitCode::from(exit::USAGE)
 }

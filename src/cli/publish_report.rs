@@ -10,7 +10,7 @@ use super::publish_args::{CiArg, OutputArgs, OutputFormat};
 use super::shell::print;
 use crate::registry::Registries;
 use crate::report::{
-    CiSystem, Files, Results, Status, UnplannedResult, Wording, github, gitlab, publish_json,
+    CiSystem, Files, Palette, Results, Status, UnplannedResult, Wording, github, gitlab, publish_json,
     publish_text,
 };
 use crate::stores::Stores;
@@ -80,7 +80,7 @@ impl<'a> Reporter<'a> {
             Ok(outcomes) => split(outcomes, self.context.wording),
             Err(failure) => (Results::default(), Some(failure)),
         };
-        for (severity, text) in self.context.recorder.told() {
+        for (severity, text) in self.context.recorder.recorded() {
             results.notice(severity, &text);
         }
         if self.ci == CiSystem::GitLab {
@@ -138,11 +138,11 @@ impl<'a> Reporter<'a> {
     fn write(&self, results: &Results) -> Result<(), Failure> {
         if !results.are_none() {
             let text = match self.options.output {
-                OutputFormat::Text => results
-                    .iter()
-                    .map(publish_text)
-                    .collect::<Vec<_>>()
-                    .join("\n"),
+                OutputFormat::Text => {
+                    let palette = Palette::of_stdout(self.context.environment);
+                    let texts = results.iter().map(|result| publish_text(result, palette));
+                    texts.collect::<Vec<_>>().join("\n")
+                }
                 OutputFormat::Json => publish_json(results) + "\n",
             };
             print(text.as_bytes())?;

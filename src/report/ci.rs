@@ -1,21 +1,18 @@
-//! Which CI system a run belongs to: its reports differ.
+//! The CI system that runs polyarch.
 
 use crate::environment::Environment;
 
-/// A CI system that gets reports of its own. Others (Woodpecker, Drone, Jenkins, …) are served by the files and
-/// by standard output.
+/// A CI system with its own reports. Others (Woodpecker, Drone, Jenkins, …) use the files and standard output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CiSystem {
-    /// GitHub Actions, and what runs its actions: Gitea, Forgejo.
+    /// GitHub Actions, Gitea, Forgejo.
     GitHub,
-    /// GitLab CI.
     GitLab,
-    /// None, or one without reports.
     None,
 }
 
 impl CiSystem {
-    /// The system whose job this is, by the variables that each sets in every job.
+    /// Detects the system by the variables that it sets in every job.
     pub fn detect(environment: &Environment) -> Self {
         let is_true = |name| environment.var(name) == Some("true");
         if is_true("GITHUB_ACTIONS") {
@@ -33,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_system_is_known_by_its_variable() {
+    fn each_system_is_detected_by_its_variable() {
         for (variables, system) in [
             (
                 &[("GITHUB_ACTIONS", "true"), ("CI", "true")][..],

@@ -1,5 +1,4 @@
-//! What happens, on standard error: bars on a terminal, a line an event in a log, nothing but warnings where
-//! silence is expected.
+//! Progress on standard error: bars on a terminal, a line for each event in a log, or only notices, warnings and waits.
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -7,43 +6,55 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::github::neutral;
-use super::tree::human_size;
+use super::format::human_size;
+use super::palette::{Palette, Tone};
 use crate::progress::{BlobOutcome, Event, Observer};
-use crate::spec::Digest;
+use crate::spec::{Descriptor, Digest};
 use crate::sync::Mutex;
+use crate::text::log_safe;
 
-/// How often a log line tells how far a blob is.
-const LINE_EVERY: Duration = Duration::from_secs(5);
+/// The interval of the progress lines of a blob.
+const LINE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// At most 77 columns wide.
+const BAR: &str = "{prefix} [{bar:20}] {decimal_bytes:>10} / {decimal_total_bytes:>10} {decimal_bytes_per_sec:>12} {eta:>4}";
 
 /// How much is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConsoleMode {
-    /// Bars that redraw themselves, and a line for what is done.
+    /// Progress bars, and a line for each finished step.
     Terminal,
-    /// A line an event.
+    /// A line for each event.
     Lines,
     /// Notices, warnings and waits.
     Quiet,
 }
 
-/// Shows events on standard error.
+/// Shows events on standard error. Write errors are ignored: a closed standard error does not end a run.
 pub struct Console {
     mode: ConsoleMode,
     debug: bool,
+    palette: Palette,
     bars: MultiProgress,
-    blobs: Mutex<HashMap<(Digest, String), Shown>>,
+    /// Held while bars are drawn, so that none is drawn after [`Observer::close`].
+    state: Mutex<State>,
 }
 
-/// What is shown of a blob under way.
-struct Shown {
+#[derive(Default)]
+struct State {
+    is_closed: bool,
+    blobs: HashMap<(Digest, String), BlobProgress>,
+}
+
+/// A blob that is being copied.
+struct BlobProgress {
     bar: Option<ProgressBar>,
     last_line: Instant,
 }
 
 impl Console {
-    /// Shows nothing yet. `debug`: every request, too.
-    pub fn new(mode: ConsoleMode, debug: bool) -> Self {
+    /// Creates a console. `debug`: whether requests are shown.
+    pub fn new(mode: ConsoleMode, debug: bool, palette: Palette) -> Self {
         let target = match mode {
             ConsoleMode::Terminal => ProgressDrawTarget::stderr(),
             ConsoleMode::Lines | ConsoleMode::Quiet => ProgressDrawTarget::hidden(),
@@ -51,66 +62,84 @@ impl Console {
         Self {
             mode,
             debug,
+            palette,
             bars: MultiProgress::with_draw_target(target),
-            blobs: Mutex::default(),
+            state: Mutex::default(),
         }
     }
 
-    /// A line above the bars, and no command to a CI runner. A closed standard error is no reason to stop.
     fn line(&self, text: &str) {
+        self.write(&log_safe(&text.replace('\n', " ")));
+    }
+
+    fn labelled_line(&self, tone: Tone, label: &str, text: &str) {
+        let label = self.palette.paint(tone, label);
+        let text = log_safe(&text.replace('\n', " "));
+        self.write(&format!("{label}: {text}"));
+    }
+
+    /// Writes a line above the bars.
+    fn write(&self, line: &str) {
+        let _state = self.state.lock();
+        self.write_locked(line);
+    }
+
+    fn write_locked(&self, line: &str) {
         self.bars.suspend(|| {
-            let line = text.replace('\n', " ");
-            let _ = writeln!(std::io::stderr(), "{}", neutral(&line));
+            let _ = writeln!(std::io::stderr(), "{line}");
         });
     }
 
-    fn blob_bytes(&self, digest: &Digest, size: u64, target: &str, done: u64) {
-        let mut blobs = self.blobs.lock();
-        let shown = blobs
-            .entry((digest.clone(), target.to_owned()))
-            .or_insert_with(|| Shown {
-                bar: (self.mode == ConsoleMode::Terminal).then(|| self.bar(digest, size)),
+    fn blob_bytes(&self, blob: &Descriptor, target: &str, done: u64) {
+        let mut state = self.state.lock();
+        if state.is_closed {
+            return;
+        }
+        let progress = state
+            .blobs
+            .entry((blob.digest.clone(), target.to_owned()))
+            .or_insert_with(|| BlobProgress {
+                bar: (self.mode == ConsoleMode::Terminal).then(|| self.bar(blob)),
                 last_line: Instant::now(),
             });
-        if let Some(bar) = &shown.bar {
+        if let Some(bar) = &progress.bar {
             bar.set_position(done);
-        } else if self.mode == ConsoleMode::Lines && shown.last_line.elapsed() >= LINE_EVERY {
-            shown.last_line = Instant::now();
-            let percent = done * 100 / size.max(1);
-            self.line(&format!(
+        } else if self.mode == ConsoleMode::Lines && progress.last_line.elapsed() >= LINE_INTERVAL {
+            progress.last_line = Instant::now();
+            let percent = done * 100 / blob.size.max(1);
+            self.write_locked(&format!(
                 "{}: {} of {} ({percent} %)",
-                digest.short(),
+                blob.digest.short(),
                 human_size(done),
-                human_size(size)
+                human_size(blob.size)
             ));
         }
     }
 
-    fn bar(&self, digest: &Digest, size: u64) -> ProgressBar {
-        let style = ProgressStyle::with_template(
-            "{prefix} [{bar:30}] {decimal_bytes:>9}/{decimal_total_bytes:<9} {decimal_bytes_per_sec:>11} {eta:>4}",
-        )
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .progress_chars("=> ");
-        let bar = self.bars.add(ProgressBar::new(size).with_style(style));
-        bar.set_prefix(digest.short().to_owned());
-        bar
+    fn bar(&self, blob: &Descriptor) -> ProgressBar {
+        let style = ProgressStyle::with_template(BAR)
+            .unwrap_or_else(|_| ProgressStyle::default_bar())
+            .progress_chars("=> ");
+        let bar = ProgressBar::new(blob.size).with_style(style);
+        bar.set_prefix(blob.digest.short().to_owned());
+        self.bars.add(bar)
     }
 
-    fn blob_done(&self, digest: &Digest, size: u64, target: &str, how: BlobOutcome<'_>) {
-        let key = (digest.clone(), target.to_owned());
-        let shown = self.blobs.lock().remove(&key);
-        if let Some(bar) = shown.and_then(|shown| shown.bar) {
+    fn blob_done(&self, blob: &Descriptor, target: &str, outcome: BlobOutcome<'_>) {
+        let mut state = self.state.lock();
+        let key = (blob.digest.clone(), target.to_owned());
+        let bar = state.blobs.remove(&key).and_then(|progress| progress.bar);
+        if let Some(bar) = bar.filter(|_| !state.is_closed) {
             bar.finish_and_clear();
             self.bars.remove(&bar);
         }
         if self.mode != ConsoleMode::Quiet {
-            let how = match how {
-                BlobOutcome::Pushed => format!("Pushed ({})", human_size(size)),
+            let outcome = match outcome {
+                BlobOutcome::Pushed => format!("Pushed ({})", human_size(blob.size)),
                 BlobOutcome::Exists => "Layer already exists".to_owned(),
                 BlobOutcome::Mounted(from) => format!("Mounted from {from}"),
             };
-            self.line(&format!("{}: {how}", digest.short()));
+            self.write_locked(&format!("{}: {}", blob.digest.short(), log_safe(&outcome)));
         }
     }
 
@@ -123,14 +152,20 @@ impl Console {
 
 impl Observer for Console {
     fn close(&self) {
+        let mut state = self.state.lock();
+        state.is_closed = true;
+        for bar in state.blobs.drain().filter_map(|(_, progress)| progress.bar) {
+            bar.finish_and_clear();
+            self.bars.remove(&bar);
+        }
         let _ = self.bars.clear();
         self.bars.set_draw_target(ProgressDrawTarget::hidden());
     }
 
     fn observe(&self, event: Event<'_>) {
         match event {
-            Event::Notice(text) => self.line(&format!("notice: {text}")),
-            Event::Warning(text) => self.line(&format!("warning: {text}")),
+            Event::Notice(text) => self.labelled_line(Tone::Notice, "notice", text),
+            Event::Warning(text) => self.labelled_line(Tone::Warning, "warning", text),
             Event::Waiting {
                 doing,
                 cause,
@@ -152,12 +187,8 @@ impl Observer for Console {
                     ));
                 }
             }
-            Event::BlobBytes { blob, target, done } => {
-                self.blob_bytes(&blob.digest, blob.size, target, done);
-            }
-            Event::BlobDone { blob, target, how } => {
-                self.blob_done(&blob.digest, blob.size, target, how);
-            }
+            Event::BlobBytes { blob, target, done } => self.blob_bytes(blob, target, done),
+            Event::BlobDone { blob, target, how } => self.blob_done(blob, target, how),
             Event::ManifestDone { digest, target } => {
                 self.progress_line(|| format!("{}: Pushed manifest to {target}", digest.short()));
             }
@@ -166,8 +197,9 @@ impl Observer for Console {
                 digest,
                 already,
             } => self.progress_line(|| {
-                let how = if already { " (already there)" } else { "" };
-                format!("{reference}: digest: {digest}{how}")
+                let algorithm = digest.algorithm().as_str();
+                let suffix = if already { " (already exists)" } else { "" };
+                format!("{reference}: digest: {algorithm}:{}{suffix}", digest.short())
             }),
             Event::Verified { reference } => {
                 self.progress_line(|| format!("{reference}: verified"));

@@ -1,4 +1,4 @@
-//! Events as JSON, one document a line, for programs that follow a run.
+//! Events as JSON on standard error, one document per line.
 
 use std::io::Write as _;
 
@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use super::json::safe;
 use crate::progress::{BlobOutcome, Event, Observer};
 
-/// Writes every event to standard error.
+/// Writes events to standard error. Write errors are ignored.
 pub struct JsonLines {
-    /// Every request, too.
+    /// Whether requests are written.
     pub debug: bool,
 }
 
@@ -18,7 +18,6 @@ impl Observer for JsonLines {
         if matches!(event, Event::Request { .. }) && !self.debug {
             return;
         }
-        // A closed standard error is no reason to stop.
         let line = safe(serde_json::to_string(&document(event)));
         let _ = writeln!(std::io::stderr(), "{line}");
     }

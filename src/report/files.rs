@@ -1,4 +1,4 @@
-//! The files that other tools read: `--metadata-file`, `--digest-file`, `--index-file`, `--dotenv`.
+//! Files for other tools: `--metadata-file`, `--digest-file`, `--index-file`, `--dotenv`.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -11,19 +11,18 @@ use super::json::safe;
 use super::result::{IndexResult, Status};
 use super::results::Results;
 
-/// GitLab refuses a dotenv file of more than 5 KB; a registry's names never come near it, a layout's path may.
+/// GitLab refuses a dotenv file of more than 5 KB. Only the path of a layout can be that long.
 const MAX_VALUE: usize = 1000;
 
-/// Where to write what.
 #[derive(Clone, Debug, Default)]
 pub struct Files {
-    /// JSON with the keys that buildx writes.
+    /// JSON with the keys of buildx.
     pub metadata: Option<PathBuf>,
-    /// The digest, without a line break, as skopeo and buildah write it; of several indexes, a line each.
+    /// The digest without a line break, as skopeo and buildah write it; one line for each of several indexes.
     pub digest: Option<PathBuf>,
     /// The exact bytes of the index.
     pub index: Option<PathBuf>,
-    /// Variables for later jobs, as GitLab reads them.
+    /// Variables for later jobs, in the format of GitLab.
     pub dotenv: Option<PathBuf>,
 }
 
@@ -31,19 +30,17 @@ pub struct Files {
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write {path}")]
 pub struct FileError {
-    /// The file.
     pub path: PathBuf,
-    /// Why.
     pub source: io::Error,
 }
 
 impl Files {
-    /// Writes the files, over what was there. Indexes that did not land are left out; if none did, no file is
-    /// touched. Of several indexes, `index` and `dotenv` are about the first.
+    /// Overwrites the files. Indexes that were not published are left out; if none was published, no file is
+    /// written. With several indexes, `index` and `dotenv` describe the first.
     pub fn write(&self, results: &Results) -> Result<(), FileError> {
         let good: Vec<&IndexResult> = results
             .iter()
-            .filter(|result| result.status != Status::Failed)
+            .filter(|result| result.status.has_index())
             .collect();
         let Some(first) = good.first() else {
             return Ok(());
@@ -62,7 +59,7 @@ impl Files {
     }
 }
 
-/// Not by renaming: the path may be a pipe or `/dev/stdout`.
+/// Writes without renaming: the path may be a pipe or `/dev/stdout`.
 fn write(path: Option<&Path>, content: &[u8]) -> Result<(), FileError> {
     let Some(path) = path else { return Ok(()) };
     fs::write(path, content).map_err(|source| FileError {
@@ -71,8 +68,8 @@ fn write(path: Option<&Path>, content: &[u8]) -> Result<(), FileError> {
     })
 }
 
-/// The metadata of one image as `docker buildx build --metadata-file` writes it, that of several as
-/// `docker buildx bake` does: an object of them by name. `image.name` is every reference, joined with commas.
+/// Returns the metadata of one image as `docker buildx build --metadata-file` writes it, and that of several as
+/// `docker buildx bake` does: an object by name. `image.name` contains all references, joined with commas.
 fn metadata(results: &[&IndexResult], are_several: bool) -> String {
     let value = match results {
         [result] if !are_several => metadata_of(result),
@@ -102,9 +99,9 @@ fn metadata_of(result: &IndexResult) -> Value {
     Value::Object(object)
 }
 
-/// The tags that landed, or would in a real run; where there are none, the places.
+/// Returns the tags that were pushed, or would be in a real run; for targets without tags, their names.
 fn references(result: &IndexResult) -> impl Iterator<Item = &str> {
-    let is_good = |status: Status| status != Status::Failed;
+    let is_good = Status::has_index;
     result
         .targets
         .iter()
@@ -121,10 +118,11 @@ fn name(result: &IndexResult) -> String {
     first.map_or_else(|| result.digest.to_string(), str::to_owned)
 }
 
-/// <https://docs.gitlab.com/ci/yaml/artifacts_reports/#artifactsreportsdotenv>: one line a variable, no quotes
-/// around values. `POLYARCH_IMAGE` and `POLYARCH_REF` are there only if something can be pulled by them.
+/// Returns the dotenv report: one line per variable, no quotes around values. `POLYARCH_IMAGE` and `POLYARCH_REF` are
+/// present only if the image can be pulled.
+/// <https://docs.gitlab.com/ci/yaml/artifacts_reports/#artifactsreportsdotenv>
 pub fn dotenv(result: &IndexResult) -> String {
-    let image = result.landed_repositories().next();
+    let image = result.published_repositories().next();
     let variables = [
         ("POLYARCH_DIGEST", Some(result.digest.to_string())),
         (
@@ -133,7 +131,7 @@ pub fn dotenv(result: &IndexResult) -> String {
         ),
         (
             "POLYARCH_REF",
-            result.landed_tags().next().map(str::to_owned),
+            result.published_tags().next().map(str::to_owned),
         ),
     ];
     let is_plain = |value: &String| {
@@ -199,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn several_images_are_told_by_name() {
+    fn several_images_are_listed_by_name() {
         let mut other = dry_run();
         other.targets[0].tags[0].reference = "quay.io/o/other:3".to_owned();
         let [metadata, digest, ..] = written(&[partial(), failed(), other]);
@@ -214,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_did_not_land_is_not_told() {
+    fn unpublished_images_are_left_out() {
         assert_eq!(written(&[failed()]), [None, None, None, None]);
         let [.., dotenv] = written(&[dry_run()]);
         assert_eq!(
@@ -224,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dotenv_line_cannot_be_smuggled_in() {
+    fn a_value_cannot_add_a_dotenv_line() {
         let [.., dotenv] = written(&[hostile()]);
         assert_eq!(
             dotenv.unwrap(),

@@ -1,7 +1,8 @@
-//! Results for the tests of this room.
+//! Results for tests.
 
 use bytes::Bytes;
 
+use super::changes::{Previous, PreviousEntry, PreviousIndex};
 use super::result::{
     EntryResult, ErrorResult, IndexResult, NoticeResult, Status, TagResult, TargetResult,
 };
@@ -34,6 +35,7 @@ pub(super) fn published() -> IndexResult {
             ),
             target("docker.io/o/app", &[("1.2", Status::Already)]),
         ],
+        changes: Vec::new(),
         notices: vec![NoticeResult {
             severity: "notice",
             text: "left out, because --platform does not name it: linux/s390x".to_owned(),
@@ -42,7 +44,7 @@ pub(super) fn published() -> IndexResult {
     }
 }
 
-fn entry(platform: &str, content_size: u64) -> EntryResult {
+pub(super) fn entry(platform: &str, content_size: u64) -> EntryResult {
     let digest = Digest::sha256(platform.as_bytes());
     EntryResult {
         platform: Some(platform.to_owned()),
@@ -60,6 +62,7 @@ pub(super) fn target(name: &str, tags: &[(&str, Status)]) -> TargetResult {
     let tag = |(tag, status): &(&str, Status)| TagResult {
         reference: format!("{name}:{tag}"),
         status: *status,
+        previous: Previous::Unknown,
         error: (*status == Status::Failed).then(|| ErrorResult {
             message: format!("failed to push {name}:{tag}: 503 Service Unavailable"),
             hints: vec!["try again".to_owned()],
@@ -92,7 +95,35 @@ pub(super) fn dry_run() -> IndexResult {
     }
 }
 
-/// One repository is there with one of its two tags, the other repository is not.
+/// A release: one tag is new, one moves from an index with other platforms, one is kept.
+pub(super) fn released() -> IndexResult {
+    let mut result = published();
+    result.targets[0]
+        .tags
+        .push(target("ghcr.io/o/app", &[("1", Status::Kept)]).tags.remove(0));
+    let old = |platform: &str, content: &str, content_size| PreviousEntry {
+        platform: Some(platform.to_owned()),
+        digest: Digest::sha256(content.as_bytes()),
+        content_size: Some(content_size),
+    };
+    let previous = PreviousIndex {
+        digest: Digest::sha256(b"the previous index"),
+        entries: vec![
+            old("linux/amd64", "older", 33_000_000),
+            old("linux/s390x", "s390x", 20_000_000),
+        ],
+    };
+    let (same, other) = (result.digest.clone(), previous.digest.clone());
+    let previous_of = move |reference: &str| match reference {
+        "ghcr.io/o/app:1.2" => Previous::New,
+        "docker.io/o/app:1.2" => Previous::At(same.clone()),
+        _ => Previous::At(other.clone()),
+    };
+    result.record_previous(previous_of, &[previous]);
+    result
+}
+
+/// One repository has one of its two tags; the other repository failed.
 pub(super) fn partial() -> IndexResult {
     let mut result = published();
     result.status = Status::Partial;
@@ -121,10 +152,10 @@ pub(super) fn failed() -> IndexResult {
     }
 }
 
-/// What somebody who may choose names and annotations could try.
+/// Attacks by whoever chooses names and annotations.
 pub(super) const HOSTILE: &str = "a\r\ndigest=sha256:evil\n::error::b\n##[error]c %0A `d` | e <img src=x onerror=alert(1)> [f](http://g) $h$ @i";
 
-/// Everything that is free text is hostile.
+/// A result whose free texts are all hostile.
 pub(super) fn hostile() -> IndexResult {
     let mut result = partial();
     for entry in &mut result.entries {

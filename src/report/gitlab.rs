@@ -1,8 +1,8 @@
-//! GitLab's job log: sections that fold. <https://docs.gitlab.com/ci/jobs/job_logs/#custom-collapsible-sections>
+//! Collapsible sections of GitLab's job log. <https://docs.gitlab.com/ci/jobs/job_logs/#custom-collapsible-sections>
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The line that begins a section and shows `title`. `name` is an identifier: letters, digits, `_`, `.`, `-`.
+/// Returns the line that starts a section with a title. `name` consists of letters, digits, `_`, `.` and `-`.
 pub fn section_start(name: &str, title: &str, now: SystemTime) -> String {
     format!(
         "\x1b[0Ksection_start:{}:{name}\r\x1b[0K{title}",
@@ -10,7 +10,7 @@ pub fn section_start(name: &str, title: &str, now: SystemTime) -> String {
     )
 }
 
-/// The line that ends it.
+/// Returns the line that ends a section.
 pub fn section_end(name: &str, now: SystemTime) -> String {
     format!("\x1b[0Ksection_end:{}:{name}\r\x1b[0K", seconds(now))
 }
@@ -25,7 +25,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_section_is_marked_as_gitlab_reads_it() {
+    fn a_section_has_the_markers_of_gitlab() {
         let now = UNIX_EPOCH + Duration::from_millis(1_560_896_352_900);
         assert_eq!(
             section_start("publish", "Publishing", now),

@@ -1,34 +1,33 @@
-//! The result as JSON for programs: what `docs/result.schema.json` describes.
+//! Results as JSON, described by `docs/result.schema.json`.
 
 use super::results::Results;
 
-/// The JSON of one image as an object, of several as `{"results": […]}`; with two spaces, for standard output
-/// and files. No line break at the end.
+/// Returns the results as indented JSON without a final line break.
 pub fn publish_json(results: &Results) -> String {
     safe(serde_json::to_string_pretty(results))
 }
 
-/// The same on one line.
+/// Returns the results as JSON on one line.
 pub fn publish_json_line(results: &Results) -> String {
     safe(serde_json::to_string(results))
 }
 
-/// JSON in a log that a CI runner reads: `##[` is the start of a command wherever it stands in a line. In JSON it
-/// can only stand in a string, where a bracket may be written as an escape.
+/// Makes JSON safe in the log of a CI runner, where `##[` starts a command anywhere in a line: the bracket, always part of
+/// a string, is escaped.
 pub(super) fn safe(json: serde_json::Result<String>) -> String {
-    json.expect("a result has only strings for keys, and writing to memory does not fail")
+    json.expect("all keys are strings, and writing to memory cannot fail")
         .replace("##[", "##\\u005b")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{dry_run, failed, hostile, partial, published};
+    use super::super::fixture::{dry_run, failed, hostile, partial, published, released};
     use super::super::result::ErrorResult;
     use super::super::results::UnplannedResult;
     use super::*;
     use serde_json::Value;
 
-    /// Of two images the second came to an index.
+    /// Two images; the first failed before an index was planned.
     fn one_without_an_index() -> Results {
         let error = ErrorResult {
             message: "source: not found".to_owned(),
@@ -53,8 +52,15 @@ mod tests {
     }
 
     #[test]
-    fn every_result_is_what_the_schema_says() {
-        let all = [published(), dry_run(), partial(), failed(), hostile()];
+    fn results_match_the_schema() {
+        let all = [
+            published(),
+            dry_run(),
+            partial(),
+            failed(),
+            hostile(),
+            released(),
+        ];
         let schema = schema();
         let one = |result: &_| Results::from(vec![Clone::clone(result)]);
         let mut cases: Vec<Results> = all.iter().map(one).collect();
@@ -75,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_without_an_index_keeps_its_place() {
+    fn an_image_without_an_index_keeps_its_position() {
         let json = publish_json(&one_without_an_index());
         let value: Value = serde_json::from_str(&json).unwrap();
         let results = value["results"].as_array().unwrap();
@@ -88,7 +94,26 @@ mod tests {
     }
 
     #[test]
-    fn the_schema_refuses_what_is_no_result() {
+    fn previous_is_null_for_a_new_tag_and_absent_if_unknown() {
+        let value = |result| -> Value {
+            serde_json::from_str(&publish_json(&vec![result].into())).unwrap()
+        };
+        let release = value(released());
+        assert_eq!(release["schemaVersion"], 1);
+        let tags = &release["targets"][0]["tags"];
+        assert_eq!(tags[0]["previous"], Value::Null);
+        assert!(tags[1]["previous"].is_string());
+        assert_eq!(tags[2]["status"], "kept");
+        let unknown = value(published());
+        assert_eq!(unknown["targets"][0]["tags"][0].get("previous"), None);
+        insta::assert_snapshot!(
+            "changes",
+            serde_json::to_string_pretty(&release["changes"]).unwrap()
+        );
+    }
+
+    #[test]
+    fn the_schema_refuses_other_documents() {
         let schema = schema();
         let good: Value = serde_json::from_str(&publish_json(&vec![published()].into())).unwrap();
         let broken: [fn(&mut Value); 5] = [
@@ -108,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_runner_finds_no_command_in_it() {
+    fn json_contains_no_workflow_command() {
         let mut result = hostile();
         result.entries[0].source = "##[error]::x".to_owned();
         let json = publish_json(&vec![result].into());

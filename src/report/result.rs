@@ -1,58 +1,62 @@
-//! What became of one index: everything that people and programs are told of it, as data. Every form of report
-//! (text, JSON, GitHub's and GitLab's files) is made from this one.
+//! The result of one index as data. Every report (text, JSON, GitHub, GitLab) is made from it.
 
 use serde::Serialize;
 
+use super::changes::{Comparison, Previous};
 use super::hints::Wording;
 use crate::execute::{Change, Execution, Landed};
 use crate::plan::{Plan, Severity, Target};
 use crate::spec::{Annotations, Digest, MediaType, attestation};
 use crate::store::StoreError;
 
-/// One published (or planned, or failed) index. Its JSON is described by `docs/result.schema.json`.
+/// One published, planned or failed index. `docs/result.schema.json` describes its JSON.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct IndexResult {
-    /// How it ended.
     pub status: Status,
-    /// The digest of the index.
     pub digest: Digest,
-    /// Its media type.
     pub media_type: MediaType,
-    /// Its size in bytes.
+    /// The size of the index in bytes.
     pub size: u64,
-    /// Whether it is a source's, byte for byte.
+    /// Whether the index is a byte-exact copy of a source.
     pub exact: bool,
-    /// The platforms in it, in order.
     pub platforms: Vec<String>,
-    /// The images in it.
+    /// The images of the index; attestations are listed with their subject.
     pub entries: Vec<EntryResult>,
-    /// Annotations of the index.
     #[serde(skip_serializing_if = "Annotations::is_empty")]
     pub annotations: Annotations,
-    /// The places it went to.
     pub targets: Vec<TargetResult>,
-    /// What a person should know.
+    /// One comparison for each index that tags pointed at before.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Comparison>,
     pub notices: Vec<NoticeResult>,
     /// The exact bytes of the index.
     #[serde(skip)]
     pub bytes: bytes::Bytes,
 }
 
-/// How a run ended for one index, target or tag.
+/// The outcome of an index, target or tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
-    /// Nothing was written: a dry run.
+    /// A dry run: nothing was written.
     Planned,
-    /// Everything is there.
+    /// Pushed.
     Published,
-    /// It was there before; nothing had to be done.
+    /// The tag already pointed at the index.
     Already,
-    /// Some tags landed, some did not.
+    /// The tag points elsewhere and was not moved, as requested.
+    Kept,
+    /// Some tags were pushed, some failed.
     Partial,
-    /// It is not there.
     Failed,
+}
+
+impl Status {
+    /// Returns whether the index was published, or would be in a real run, at least in part.
+    pub fn has_index(self) -> bool {
+        !matches!(self, Self::Failed | Self::Kept)
+    }
 }
 
 /// One image of the index.
@@ -62,25 +66,21 @@ pub struct EntryResult {
     /// The platform, in the long form where it has a version or features.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub platform: Option<String>,
-    /// The digest of the manifest.
     pub digest: Digest,
     /// The size of the manifest in bytes.
     pub size: u64,
-    /// The sum of config and layers in bytes, where the manifest was read.
+    /// The sum of config and layers in bytes, if the manifest was read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content_size: Option<u64>,
-    /// The media type of the manifest.
     pub media_type: MediaType,
-    /// The source it came from, as the person wrote it.
+    /// The source, as the user wrote it.
     pub source: String,
-    /// The attestations about it.
     pub attestations: Vec<Digest>,
-    /// Annotations of the entry.
     #[serde(skip_serializing_if = "Annotations::is_empty")]
     pub annotations: Annotations,
 }
 
-/// One place the index went to.
+/// A repository or layout that the index is published to.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TargetResult {
@@ -89,27 +89,25 @@ pub struct TargetResult {
     /// Whether this is a layout on disk.
     #[serde(skip)]
     pub is_layout: bool,
-    /// How it ended there.
     pub status: Status,
-    /// The tags.
     pub tags: Vec<TagResult>,
-    /// Why the target could not be completed, if no tag was even tried; all of them failed with it.
+    /// The error that ended the work before any tag was tried; all tags failed with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorResult>,
 }
 
-/// One tag.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TagResult {
     /// The whole reference: `ghcr.io/o/app:1.2`.
     pub reference: String,
-    /// How it ended.
     pub status: Status,
-    /// Why it failed, if it did not fail with its target.
+    #[serde(skip_serializing_if = "Previous::is_unknown")]
+    pub previous: Previous,
+    /// The error of the tag, unless the target failed as a whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorResult>,
-    /// Whether the run has made it point elsewhere, also where it failed afterwards.
+    /// Whether this run moved the tag, also if it failed afterwards.
     #[serde(skip)]
     pub change: Change,
 }
@@ -118,25 +116,21 @@ pub struct TagResult {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ErrorResult {
-    /// What was being done, and why it failed.
     pub message: String,
-    /// What to try.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hints: Vec<String>,
 }
 
-/// A notice or a warning.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NoticeResult {
     /// `notice` or `warning`.
     pub severity: &'static str,
-    /// One sentence.
     pub text: String,
 }
 
 impl IndexResult {
-    /// The result of a dry run.
+    /// Creates the result of a dry run.
     pub fn planned(plan: &Plan, targets: &[Target]) -> Self {
         let targets = targets.iter().map(|target| TargetResult {
             name: target.location.to_string(),
@@ -148,6 +142,7 @@ impl IndexResult {
                 .map(|tag| TagResult {
                     reference: format!("{}:{tag}", target.location),
                     status: Status::Planned,
+                    previous: Previous::Unknown,
                     error: None,
                     change: Change::None,
                 })
@@ -157,7 +152,7 @@ impl IndexResult {
         Self::of(plan, targets.collect(), Status::Planned)
     }
 
-    /// The result of a run.
+    /// Creates the result of a run.
     pub fn executed(plan: &Plan, execution: &Execution, wording: Wording) -> Self {
         let error_of = |error: &StoreError| ErrorResult::new(error, wording);
         let targets: Vec<TargetResult> = execution
@@ -175,15 +170,17 @@ impl IndexResult {
                             Ok(Landed::Already) => Status::Already,
                             Err(_) => Status::Failed,
                         },
+                        previous: Previous::Unknown,
                         error: tag.result.as_ref().err().map(error_of),
                         change: tag.change,
                     })
                     .collect();
                 if target.failure.is_some() && tags.is_empty() {
-                    // It did not come to the tags: they failed with their target.
+                    // The tags failed with their target.
                     tags.extend(planned.tags.iter().map(|tag| TagResult {
                         reference: format!("{}:{tag}", target.location),
                         status: Status::Failed,
+                        previous: Previous::Unknown,
                         error: None,
                         change: Change::None,
                     }));
@@ -254,6 +251,7 @@ impl IndexResult {
                 .map(|index| index.annotations.clone())
                 .unwrap_or_default(),
             targets,
+            changes: Vec::new(),
             notices: plan
                 .notices
                 .iter()
@@ -269,50 +267,55 @@ impl IndexResult {
         }
     }
 
-    /// The references of the tags that point at the index now.
-    pub fn landed_tags(&self) -> impl Iterator<Item = &str> {
+    /// Returns the references of the tags that point at the index.
+    pub fn published_tags(&self) -> impl Iterator<Item = &str> {
+        self.tags_with(|status| matches!(status, Status::Published | Status::Already))
+    }
+
+    /// Returns the references of the tags that were not moved, as requested.
+    pub fn kept_tags(&self) -> impl Iterator<Item = &str> {
+        self.tags_with(|status| status == Status::Kept)
+    }
+
+    fn tags_with(&self, matches: fn(Status) -> bool) -> impl Iterator<Item = &str> {
         let tags = self.targets.iter().flat_map(|target| &target.tags);
-        tags.filter(|tag| matches!(tag.status, Status::Published | Status::Already))
+        tags.filter(move |tag| matches(tag.status))
             .map(|tag| tag.reference.as_str())
     }
 
-    /// Whether any tag is not, or may not be, what it was before.
+    /// Returns whether any tag was moved, or may have been.
     pub fn changed_something(&self) -> bool {
         let mut tags = self.targets.iter().flat_map(|target| &target.tags);
         tags.any(|tag| tag.change != Change::None)
     }
 
-    /// The repositories (or layouts) that hold the index now, or would after a dry run's real counterpart.
-    pub fn landed_places(&self) -> impl Iterator<Item = &str> {
-        let held = |status| !matches!(status, Status::Failed);
+    /// Returns the repositories in registries that hold the index: none in a dry run, no layouts.
+    pub fn published_repositories(&self) -> impl Iterator<Item = &str> {
+        let is_published = |status| {
+            matches!(
+                status,
+                Status::Published | Status::Already | Status::Partial
+            )
+        };
         self.targets
             .iter()
-            .filter(move |target| held(target.status))
-            .map(|target| target.name.as_str())
-    }
-
-    /// The repositories in registries that hold the index now: nothing of a dry run, no layout.
-    pub fn landed_repositories(&self) -> impl Iterator<Item = &str> {
-        self.targets
-            .iter()
-            .filter(|target| !matches!(target.status, Status::Failed | Status::Planned))
-            .filter(|target| !target.is_layout)
+            .filter(move |target| is_published(target.status) && !target.is_layout)
             .map(|target| target.name.as_str())
     }
 }
 
-/// The status of a whole from those of its parts.
+/// Returns the status of a whole from those of its parts. Kept tags count only if there is nothing else.
 fn together(parts: impl Iterator<Item = Status>) -> Status {
     let parts: Vec<Status> = parts.collect();
-    let is_there = |status: &Status| matches!(status, Status::Published | Status::Already);
-    if parts.iter().all(|status| *status == Status::Already) && !parts.is_empty() {
+    let rest = || parts.iter().filter(|status| **status != Status::Kept);
+    let is_published = |status: &Status| matches!(status, Status::Published | Status::Already);
+    if rest().next().is_none() && !parts.is_empty() {
+        Status::Kept
+    } else if rest().all(|status| *status == Status::Already) && !parts.is_empty() {
         Status::Already
-    } else if parts.iter().all(is_there) {
+    } else if rest().all(is_published) {
         Status::Published
-    } else if parts
-        .iter()
-        .any(|status| is_there(status) || *status == Status::Partial)
-    {
+    } else if rest().any(|status| is_published(status) || *status == Status::Partial) {
         Status::Partial
     } else {
         Status::Failed

@@ -1,23 +1,27 @@
-//! What became of all images of one run: those that came to an index, and those that failed before there was one.
+//! The results of all images of one run.
 
 use std::ops::Deref;
 
 use serde::{Serialize, Serializer};
 
+use super::changes::Previous;
 use super::result::{ErrorResult, IndexResult, NoticeResult, Status, TagResult, TargetResult};
 use crate::execute::Change;
 use crate::plan::Target;
 
-/// The results of one run. As a slice: those that came to an index, in their order.
+/// The version of the JSON that `docs/result.schema.json` describes.
+pub(super) const SCHEMA_VERSION: u32 = 1;
+
+/// The results of one run. Dereferences to the results of the images for which an index was planned, in their order.
 #[derive(Clone, Debug, Default)]
 pub struct Results {
     indexes: Vec<IndexResult>,
-    /// With the place of each among all images of the run.
+    /// With the position of each among all images of the run.
     unplanned: Vec<(usize, UnplannedResult)>,
     are_several: bool,
 }
 
-/// An image that came to no index: a source is missing, or the plan was refused.
+/// An image that failed before an index was planned.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UnplannedResult {
@@ -35,7 +39,8 @@ enum ImageResult<'a> {
 }
 
 impl Results {
-    /// Nothing yet. `are_several`: the command names several images, however many of them come to an index.
+    /// Creates empty results. `are_several`: whether the command names several images; then every report is a list,
+    /// or an object by name.
     pub fn new(are_several: bool) -> Self {
         Self {
             are_several,
@@ -43,32 +48,38 @@ impl Results {
         }
     }
 
-    /// The next image came to an index.
+    /// Adds the next image.
     pub fn push(&mut self, result: IndexResult) {
         self.indexes.push(result);
     }
 
-    /// The next image did not.
+    /// Adds the next image, for which no index was planned.
     pub fn push_unplanned(&mut self, result: UnplannedResult) {
-        let place = self.indexes.len() + self.unplanned.len();
-        self.unplanned.push((place, result));
+        let position = self.indexes.len() + self.unplanned.len();
+        self.unplanned.push((position, result));
     }
 
-    /// Whether the command names several images: then every report is a list, or an object by name.
+    /// Returns whether the command names several images.
     pub fn are_several(&self) -> bool {
         self.are_several
     }
 
-    /// Whether there is nothing to tell of any image.
+    /// Returns whether there is no result at all.
     pub fn are_none(&self) -> bool {
         self.indexes.is_empty() && self.unplanned.is_empty()
     }
 
-    /// Something that a person should know of the whole run: told with the first image, unless one tells it already.
+    /// Returns the first index that was published, or would be in a real run.
+    pub fn first_good(&self) -> Option<&IndexResult> {
+        self.indexes
+            .iter()
+            .find(|result| result.status.has_index())
+    }
+
+    /// Adds a notice about the whole run to the first image, unless an image already has it.
     pub fn notice(&mut self, severity: &'static str, text: &str) {
-        let told = self.indexes.iter().flat_map(|result| &result.notices);
-        let mut told = told.filter(|notice| notice.severity == severity);
-        if told.any(|notice| notice.text == text) {
+        let mut known = self.indexes.iter().flat_map(|result| &result.notices);
+        if known.any(|notice| notice.severity == severity && notice.text == text) {
             return;
         }
         if let Some(first) = self.indexes.first_mut() {
@@ -79,11 +90,11 @@ impl Results {
         }
     }
 
-    /// All images, in the order of the command.
+    /// Returns all images, in the order of the command.
     fn images(&self) -> Vec<ImageResult<'_>> {
         let mut images: Vec<_> = self.indexes.iter().map(ImageResult::Index).collect();
-        for (place, result) in &self.unplanned {
-            images.insert(*place, ImageResult::Unplanned(result));
+        for (position, result) in &self.unplanned {
+            images.insert(*position, ImageResult::Unplanned(result));
         }
         images
     }
@@ -107,23 +118,36 @@ impl From<Vec<IndexResult>> for Results {
     }
 }
 
-/// One image as an object, several as `{"results": […]}`.
+/// One image as an object, several as `{"results": […]}`; `schemaVersion` comes first.
 impl Serialize for Results {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Versioned<T> {
+            schema_version: u32,
+            #[serde(flatten)]
+            result: T,
+        }
         #[derive(Serialize)]
         struct Several<'a> {
             results: Vec<ImageResult<'a>>,
         }
+        fn versioned<T>(result: T) -> Versioned<T> {
+            Versioned {
+                schema_version: SCHEMA_VERSION,
+                result,
+            }
+        }
         let results = self.images();
         match &results[..] {
-            [result] if !self.are_several => result.serialize(serializer),
-            _ => Several { results }.serialize(serializer),
+            [result] if !self.are_several => versioned(result).serialize(serializer),
+            _ => versioned(Several { results }).serialize(serializer),
         }
     }
 }
 
 impl UnplannedResult {
-    /// An image that was meant for `targets`, and why it came to nothing.
+    /// Creates the result of an image for `targets` that failed with `error`.
     pub fn new(targets: &[Target], error: &ErrorResult) -> Self {
         let failed = |target: &Target| TargetResult {
             name: target.location.to_string(),
@@ -135,6 +159,7 @@ impl UnplannedResult {
                 .map(|tag| TagResult {
                     reference: format!("{}:{tag}", target.location),
                     status: Status::Failed,
+                    previous: Previous::Unknown,
                     error: None,
                     change: Change::None,
                 })

@@ -1,14 +1,12 @@
-//! What is there, as a tree for people.
+//! The trees that `inspect` prints.
 
 use std::fmt::Write as _;
 
-use super::github::neutral;
+use super::format::{annotation_lines, branches, human_size, leaves, shown};
 use crate::spec::{Annotations, Descriptor, ImageManifest, Index, Manifest, attestation};
+use crate::text::without_commands;
 
-/// The most characters that are shown of a word of somebody else's.
-const LONGEST: usize = 200;
-
-/// The tree of an index: a line for each entry, attestations below the image they are about.
+/// Renders an index: a line for each entry, attestations below their subject.
 pub fn tree_of_index(name: &str, manifest: &Manifest, index: &Index) -> String {
     let mut out = heading(name, manifest);
     let is_child = |entry: &Descriptor| {
@@ -24,11 +22,7 @@ pub fn tree_of_index(name: &str, manifest: &Manifest, index: &Index) -> String {
     let has_annotations = !index.annotations.is_empty();
     for (position, entry) in tops.iter().enumerate() {
         let last = position + 1 == tops.len() && !has_annotations;
-        let (branch, rest) = if last {
-            ("└── ", "    ")
-        } else {
-            ("├── ", "│   ")
-        };
+        let (branch, rest) = branches(last);
         let _ = writeln!(out, "{branch}{}", entry_line(entry));
         let attached: Vec<&Descriptor> = index
             .manifests
@@ -49,10 +43,10 @@ pub fn tree_of_index(name: &str, manifest: &Manifest, index: &Index) -> String {
         out.push_str("└── annotations\n");
         leaves(&mut out, "    ", &annotation_lines(&index.annotations));
     }
-    lines_for_people(&out)
+    without_commands(&out)
 }
 
-/// The tree of an image: its config and layers, and what a list says about it.
+/// Renders an image: config, layers, annotations, and the annotations of its entry in a list.
 pub fn tree_of_image(
     name: &str,
     manifest: &Manifest,
@@ -73,12 +67,12 @@ pub fn tree_of_image(
     }
     leaves(&mut out, "", &below);
     leaves(&mut out, "    ", &annotation_lines(in_list));
-    lines_for_people(&out)
+    without_commands(&out)
 }
 
-/// What there is to say about a manifest that is neither.
+/// Renders the heading of a manifest that is neither.
 pub fn tree_of_other(name: &str, manifest: &Manifest) -> String {
-    lines_for_people(&heading(name, manifest))
+    without_commands(&heading(name, manifest))
 }
 
 fn heading(name: &str, manifest: &Manifest) -> String {
@@ -89,17 +83,6 @@ fn heading(name: &str, manifest: &Manifest) -> String {
         shown(&manifest.media_type),
         human_size(manifest.bytes.len() as u64)
     )
-}
-
-pub(super) fn leaves(out: &mut String, prefix: &str, lines: &[String]) {
-    for (position, line) in lines.iter().enumerate() {
-        let branch = if position + 1 == lines.len() {
-            "└── "
-        } else {
-            "├── "
-        };
-        let _ = writeln!(out, "{prefix}{branch}{line}");
-    }
 }
 
 fn entry_line(entry: &Descriptor) -> String {
@@ -115,47 +98,13 @@ fn facts(descriptor: &Descriptor) -> String {
     format!("{}  {}", descriptor.digest, human_size(descriptor.size))
 }
 
-pub(super) fn annotation_lines(annotations: &Annotations) -> Vec<String> {
-    annotations
-        .iter()
-        .map(|(key, value)| format!("{}={}", shown(key), shown(value)))
-        .collect()
-}
-
-/// What a registry or a file said, as part of a line: without control characters, and not too long.
-pub(super) fn shown(text: &(impl ToString + ?Sized)) -> String {
-    crate::text::clean(&text.to_string(), LONGEST)
-}
-
-/// A text that a CI runner may read, too: no line of it is a command.
-pub(super) fn lines_for_people(text: &str) -> String {
-    text.lines()
-        .fold(String::new(), |all, line| all + &neutral(line) + "\n")
-}
-
-/// `1234567` as `1.2 MB`: decimal units, as registries bill them.
-pub fn human_size(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
-    let mut unit = 0;
-    let mut divisor = 1_u64;
-    while unit + 1 < UNITS.len() && bytes >= divisor * 1000 {
-        unit += 1;
-        divisor *= 1000;
-    }
-    if unit == 0 {
-        return format!("{bytes} B");
-    }
-    let tenths = u128::from(bytes) * 10 / u128::from(divisor);
-    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::spec::MediaType;
     use serde_json::json;
 
-    /// What an index could say to the runner or the terminal of somebody who looks at it.
+    /// Attacks on a runner or a terminal.
     const HOSTILE: &str =
         "x\n::set-output name=digest::sha256:evil\r\u{1b}[2J\u{9b}H##[error]\u{202e}";
 
@@ -169,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_cannot_command_who_looks_at_it() {
+    fn a_hostile_index_contains_no_commands() {
         let digest = format!("sha256:{}", "0".repeat(64));
         let platform = json!({
             "os": HOSTILE, "architecture": HOSTILE, "variant": HOSTILE,
@@ -191,13 +140,5 @@ mod tests {
         let tree = tree_of_index(HOSTILE, &manifest, manifest.index().unwrap());
         assert!(is_harmless(&tree, 8), "{tree}");
         assert!(tree.contains("set-output name=digest"), "shown: {tree}");
-    }
-
-    #[test]
-    fn sizes_are_for_people() {
-        assert_eq!(human_size(999), "999 B");
-        assert_eq!(human_size(1000), "1.0 kB");
-        assert_eq!(human_size(1_234_567), "1.2 MB");
-        assert_eq!(human_size(u64::MAX), "18446744.0 TB");
     }
 }

@@ -10,7 +10,7 @@ import { parseOutputs, readAction, run as runAction } from './runner.mjs'
 import { assertNoArgument, assertNowhere, traced } from './secrets.mjs'
 
 const { POLYARCH_BINARY: binary, POLYARCH_ROOT: root } = process.env
-const OUTPUTS = ['digest', 'media-type', 'size', 'platforms', 'tags', 'images', 'json', 'index-path', 'subject-name', 'subject-digest', 'subjects']
+const OUTPUTS = ['digest', 'media-type', 'size', 'platforms', 'tags', 'kept', 'images', 'json', 'index-path', 'subject-name', 'subject-digest', 'subjects']
 const HOSTILE = ['x\ny z', 'x\r\ndigest=sha256:evil', '::error::x', '##[error]x', '%0Adigest=x', '`x`', 'a|b', '<img src=x>', '$(touch evil)', "';touch evil;'"]
 
 let registry, amd64, arm64

@@ -1,5 +1,4 @@
-//! Workflow commands: lines that the runner takes as orders, so the ones we mean are escaped, and the ones that
-//! others would slip in are broken.
+//! Workflow commands: annotations and masks, with all values escaped.
 //! <https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands>
 
 use base64::Engine as _;
@@ -9,14 +8,14 @@ use super::super::result::{ErrorResult, IndexResult};
 use crate::auth::Secret;
 use crate::environment::Environment;
 
-/// GitHub shows no more than ten of a kind from a step, and 4096 characters of each.
-const MOST: usize = 10;
-const LONGEST: usize = 4096;
+/// GitHub shows at most ten annotations of one kind for a step, and 4096 characters of each.
+const MAX_COMMANDS: usize = 10;
+const MAX_LENGTH: usize = 4096;
 
-/// A word that is shorter would hide half of the log.
-const SHORTEST_SECRET: usize = 4;
+/// Masking shorter words would hide large parts of the log.
+const MIN_SECRET: usize = 4;
 
-/// The annotations of a run: an error for what failed, warnings and notices for the rest.
+/// Returns the annotations of a run: errors, warnings and notices.
 pub fn annotations(results: &[IndexResult], failure: Option<&ErrorResult>) -> Vec<String> {
     let mut errors: Vec<String> = failure.map(with_hints).into_iter().collect();
     let of_targets = results.iter().flat_map(|result| &result.targets);
@@ -30,7 +29,7 @@ pub fn annotations(results: &[IndexResult], failure: Option<&ErrorResult>) -> Ve
     }
     let title = if results
         .iter()
-        .any(|result| result.landed_tags().next().is_some())
+        .any(|result| result.published_tags().next().is_some())
     {
         "polyarch: partly published"
     } else if results.iter().any(IndexResult::changed_something) {
@@ -59,11 +58,11 @@ pub(super) fn with_hints(failure: &ErrorResult) -> String {
         .collect()
 }
 
-/// One command for each text; of too many, the last says how many more there are.
+/// Returns one command for each text. If there are too many, the last one contains the number of the others.
 pub(super) fn commands(kind: &str, title: &str, mut texts: Vec<String>) -> Vec<String> {
-    if texts.len() > MOST {
-        let more = texts.len() - (MOST - 1);
-        texts.truncate(MOST - 1);
+    if texts.len() > MAX_COMMANDS {
+        let more = texts.len() - (MAX_COMMANDS - 1);
+        texts.truncate(MAX_COMMANDS - 1);
         texts.push(format!("and {more} more: see the log of the step"));
     }
     let line = |text: String| {
@@ -74,15 +73,15 @@ pub(super) fn commands(kind: &str, title: &str, mut texts: Vec<String>) -> Vec<S
 }
 
 fn shortened(text: &str) -> String {
-    if text.chars().count() <= LONGEST {
+    if text.chars().count() <= MAX_LENGTH {
         return text.to_owned();
     }
-    let kept: String = text.chars().take(LONGEST - 1).collect();
+    let kept: String = text.chars().take(MAX_LENGTH - 1).collect();
     kept + "…"
 }
 
-/// The commands that hide secrets, and what HTTP's basic authorisation and Docker's config make of them. One
-/// that is part of what the run is about is left alone: GitHub drops every output that contains a masked word.
+/// Returns the commands that mask secrets and their base64 form. A secret that is part of a public value is not
+/// masked: GitHub drops every output that contains a masked word.
 pub fn masks(secrets: &[Secret], environment: &Environment) -> Vec<String> {
     let public: Vec<&str> = ["POLYARCH_", "PLUGIN_"]
         .iter()
@@ -97,7 +96,7 @@ pub fn masks(secrets: &[Secret], environment: &Environment) -> Vec<String> {
     secrets
         .iter()
         .map(Secret::reveal)
-        .filter(|secret| secret.chars().count() >= SHORTEST_SECRET)
+        .filter(|secret| secret.chars().count() >= MIN_SECRET)
         .filter(|secret| !public.iter().any(|value| value.contains(secret)))
         .flat_map(|secret| [secret.to_owned(), BASE64.encode(secret)])
         .map(|secret| format!("::add-mask::{}", data(&secret)))
@@ -114,38 +113,16 @@ fn property(text: &str) -> String {
     data(text).replace(':', "%3A").replace(',', "%2C")
 }
 
-/// A line for a log that a runner or a terminal may read, with no command in it: `::` at its beginning and `##[`
-/// anywhere are broken by a space. A line feed in it begins a line of its own; other control characters (a
-/// carriage return, which would begin one too, and the escapes of terminals) become spaces.
-pub fn neutral(line: &str) -> String {
-    let plain = |c: char| {
-        let is_raw = c.is_control() && !['\n', '\t'].contains(&c);
-        if is_raw { ' ' } else { c }
-    };
-    let line: String = line.chars().map(plain).collect();
-    let part = |part: &str| {
-        let start = part.len() - part.trim_start().len();
-        let (space, text) = part.split_at(start);
-        match text.strip_prefix("::") {
-            Some(rest) => format!("{space}: :{rest}"),
-            None => part.to_owned(),
-        }
-    };
-    line.split_inclusive('\n')
-        .map(part)
-        .collect::<String>()
-        .replace("##[", "## [")
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::super::fixture::{HOSTILE, dry_run, failed, hostile, partial, published};
     use super::super::super::result::NoticeResult;
     use super::*;
     use crate::execute::Change;
+    use crate::text::log_safe;
     use proptest::prelude::*;
 
-    /// The command and its data, if the runner sees one in the line: `TryParseV2` and `TryParse` of
+    /// Returns the command that the runner finds in a line, as `TryParseV2` and `TryParse` of
     /// <https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs>.
     fn command_in(line: &str) -> Option<(String, String, String)> {
         if let Some(rest) = line.trim_start().strip_prefix("::")
@@ -167,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clean_run_says_only_its_notices() {
+    fn a_successful_run_has_only_notices() {
         assert_eq!(
             annotations(&[published()], None),
             ["::notice title=polyarch::left out, because --platform does not name it: linux/s390x"]
@@ -175,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_partial_failure_names_everything_that_failed() {
+    fn a_partial_failure_lists_all_errors() {
         let failure = ErrorResult {
             message: "failed to push ghcr.io/o/app:latest: 503 Service Unavailable".to_owned(),
             hints: vec!["100 % safe to run again".to_owned()],
@@ -191,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_that_was_changed_is_not_nothing() {
+    fn a_moved_tag_without_verification_has_its_own_title() {
         let title = |change| {
             let mut result = failed();
             result.targets[0].tags[0].change = change;
@@ -205,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn there_are_never_more_than_github_shows() {
+    fn the_number_of_commands_is_limited() {
         let mut result = dry_run();
         result.notices = (0..25)
             .map(|n| NoticeResult {
@@ -221,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_registry_said_stays_in_its_own_annotation() {
+    fn foreign_text_stays_in_its_annotation() {
         let failure = ErrorResult {
             message: HOSTILE.to_owned(),
             hints: vec![HOSTILE.to_owned()],
@@ -235,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_masked_and_nothing_else() {
+    fn only_secrets_are_masked() {
         let environment: Environment = [
             ("POLYARCH_REGISTRY", "ghcr.io"),
             ("POLYARCH_USERNAME", "octocat"),
@@ -251,31 +228,16 @@ mod tests {
         );
     }
 
-    #[test]
-    fn commands_of_others_are_broken() {
-        for (line, shown) in [
-            ("plain: a::b", "plain: a::b"),
-            ("  ::error::x", "  : :error::x"),
-            ("a ##[error]x ###[b]", "a ## [error]x ### [b]"),
-            ("a\r::stop-commands::x", "a ::stop-commands::x"),
-            ("\r::stop-commands::x", " : :stop-commands::x"),
-            ("a\u{1b}[2J\tb\u{9b}H", "a [2J\tb H"),
-            ("a\n\u{a0}::x::", "a\n\u{a0}: :x::"),
-        ] {
-            assert_eq!(neutral(line), shown);
-        }
-    }
-
     proptest! {
         #[test]
         fn no_line_is_a_command(line in "[ a:#\\[\\]\r\n\u{a0}]{0,30}") {
-            for part in neutral(&line).split(['\r', '\n']) {
+            for part in log_safe(&line).split(['\r', '\n']) {
                 prop_assert_eq!(command_in(part), None);
             }
         }
 
         #[test]
-        fn data_comes_back_as_it_was(text in "[a:,%\r\n0DA25]{0,40}") {
+        fn the_runner_reads_back_the_same_data(text in "[a:,%\r\n0DA25]{0,40}") {
             let line = format!("::error title={}::{}", property(&text), data(&text));
             prop_assert!(!line.contains(['\r', '\n']));
             let (name, properties, back) = command_in(&line).unwrap();

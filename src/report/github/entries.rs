@@ -1,18 +1,36 @@
-//! What an image is made of, as tables: its platforms at a glance, their digests in full, its annotations.
+//! The tables of an image: platforms, full digests, annotations.
 
+use super::super::format::human_size;
 use super::super::result::{EntryResult, IndexResult};
-use super::super::tree::human_size;
 use super::markdown::{Page, code, counted, text};
 use crate::spec::Digest;
 
-pub(super) fn entries(page: &mut Page, result: &IndexResult) {
-    page.line("| Platform | Digest | Size | Source | Attestations |");
-    page.line("| :-- | :-- | --: | :-- | :-- |");
+/// Appends the table of platforms.
+pub(super) fn platforms(page: &mut Page, result: &IndexResult) {
+    page.line("| Platform | Size | Digest | Source | Attestations |");
+    page.line("| :-- | --: | :-- | :-- | :-- |");
     for entry in &result.entries {
         page.line(&entry_row(entry));
     }
     page.line("");
-    digests(page, result);
+}
+
+/// Appends the full digests and the annotations, folded.
+pub(super) fn details(page: &mut Page, result: &IndexResult) {
+    page.fold("Full digests");
+    page.line("| Manifest | Digest |");
+    page.line("| :-- | :-- |");
+    for entry in &result.entries {
+        let platform = platform(entry);
+        let digest = code(&entry.digest.to_string());
+        page.line(&format!("| {platform} | {digest} |"));
+        for attestation in &entry.attestations {
+            let digest = code(&attestation.to_string());
+            page.line(&format!("| attestation of {platform} | {digest} |"));
+        }
+    }
+    page.line("");
+    page.unfold();
     if !result.annotations.is_empty() {
         page.fold(&format!(
             "{} of the index",
@@ -30,7 +48,6 @@ pub(super) fn entries(page: &mut Page, result: &IndexResult) {
 
 fn entry_row(entry: &EntryResult) -> String {
     let digest = entry.digest.to_string();
-    // The size of the layers is what people ask for; that of the manifest tells nothing.
     let size = entry.content_size.map_or_else(String::new, human_size);
     let by_digest = entry.source.strip_suffix(&digest);
     let source = match by_digest.map(|place| place.trim_end_matches('@')) {
@@ -43,9 +60,9 @@ fn entry_row(entry: &EntryResult) -> String {
         count => format!("✓ {count}"),
     };
     format!(
-        "| {} | {} | {size} | {source} | {attestations} |",
+        "| {} | {size} | {} | {source} | {attestations} |",
         platform(entry),
-        shortened(&digest)
+        code(entry.digest.short())
     )
 }
 
@@ -56,7 +73,7 @@ fn platform(entry: &EntryResult) -> String {
         .map_or_else(|| "none".to_owned(), code)
 }
 
-/// A digest at the end is cut: two whole ones in a row push the rest of a table out of sight.
+/// Shortens a digest at the end of a name.
 fn shortened(name: &str) -> String {
     let digest = name.rsplit_once('@').map_or(name, |(_, digest)| digest);
     match digest.parse::<Digest>() {
@@ -66,21 +83,4 @@ fn shortened(name: &str) -> String {
         }
         Err(_) => code(name),
     }
-}
-
-/// The Digests in full, to copy.
-fn digests(page: &mut Page, result: &IndexResult) {
-    page.fold("Digests in full");
-    page.line("| Manifest | Digest |");
-    page.line("| :-- | :-- |");
-    for entry in &result.entries {
-        let of = platform(entry);
-        page.line(&format!("| {of} | {} |", code(&entry.digest.to_string())));
-        for attestation in &entry.attestations {
-            let digest = code(&attestation.to_string());
-            page.line(&format!("| attestation of {of} | {digest} |"));
-        }
-    }
-    page.line("");
-    page.unfold();
 }

@@ -1,29 +1,29 @@
-//! Markdown of a bounded length, in which the words of others are only words.
+//! Markdown of limited length in which foreign text has no markup.
 
 use std::fmt::Write as _;
 
 use crate::text::clean;
 
-/// The longest text of others that is shown.
-const LONGEST: usize = 1000;
+/// The maximum number of characters shown of a foreign text.
+const MAX_TEXT: usize = 1000;
 
-/// Markdown that stops growing before it is too long, with everything closed that was opened.
+/// Markdown that stops growing at a limit, with all opened elements closed.
 pub(super) struct Page {
     text: String,
     limit: usize,
-    /// What was folded and not yet unfolded; `false` for what was cut before it began.
+    /// The open folds; `false` for those that were cut before their beginning.
     folds: Vec<bool>,
     is_cut: bool,
 }
 
 const UNFOLD: &str = "</details>\n\n";
-pub(super) const CUT: &str = "\n**This summary was cut here: GitHub takes no more.** The `json` output of the step has everything.\n";
+pub(super) const CUT: &str = "\n**This summary was cut here**: GitHub accepts at most 1 MiB. `--output json` prints the complete result.\n";
 
 impl Page {
     pub(super) fn new(limit: usize) -> Self {
         Self {
             text: String::new(),
-            // Two folds deep at most, each with an empty line before its end.
+            // At most two nested folds, each with an empty line before its end.
             limit: limit.saturating_sub(CUT.len() + 2 * (UNFOLD.len() + 1) + 1),
             folds: Vec::new(),
             is_cut: false,
@@ -38,12 +38,12 @@ impl Page {
         }
     }
 
-    /// Commands to copy: all of the block or nothing, so that a cut leaves no open fence.
+    /// Appends commands to copy, as a whole or not at all: a cut leaves no open fence.
     pub(super) fn shell(&mut self, commands: &str) {
         self.line(&format!("\n```sh\n{commands}\n```\n"));
     }
 
-    /// Begins what is folded away below a title, which is HTML.
+    /// Starts a fold below a title in HTML.
     pub(super) fn fold(&mut self, title: &str) {
         self.line(&format!("<details><summary>{title}</summary>\n"));
         self.folds.push(!self.is_cut);
@@ -65,13 +65,13 @@ impl Page {
     }
 }
 
-/// Whether a text means the same as code, as text, and to a shell.
+/// Returns whether a text means the same as code, as text, and to a shell.
 pub(super) fn is_plain(value: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "._:/@+=,-".contains(c);
-    !value.is_empty() && value.len() <= LONGEST && value.chars().all(is_plain)
+    !value.is_empty() && value.len() <= MAX_TEXT && value.chars().all(is_plain)
 }
 
-/// As code. What could end the code span or the table cell is shown by HTML entities.
+/// Formats a value as code. Characters that could end the code span or the table cell become HTML entities.
 pub(super) fn code(value: &str) -> String {
     if is_plain(value) {
         format!("`{value}`")
@@ -84,21 +84,21 @@ pub(super) fn html_code(value: &str) -> String {
     format!("<code>{}</code>", text(value))
 }
 
-/// Text of others, on one line. Entities are text to Markdown: they begin no tag, link, cell, emphasis or formula.
+/// Formats foreign text on one line. Markdown treats entities as text: they start no tag, link, cell, emphasis or formula.
 pub(super) fn text(value: &str) -> String {
     let mut safe = String::new();
-    for c in clean(value, LONGEST).chars() {
+    for c in clean(value, MAX_TEXT).chars() {
         if "&<>|`*_[]#!~\\@$".contains(c) {
             let _ = write!(safe, "&#{};", u32::from(c));
         } else {
             safe.push(c);
         }
     }
-    // Nor do they become links by themselves.
+    // Prevents automatic links.
     safe.replace("://", "&#58;//").replace("www.", "www&#46;")
 }
 
-/// `1 tag`, `2 tags`.
+/// Formats a number with a noun: `1 tag`, `2 tags`.
 pub(super) fn counted(count: usize, what: &str) -> String {
     if count == 1 {
         format!("1 {what}")
@@ -114,7 +114,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_has_markup(value in "[a&<>|`*_\\[\\]#!~@$:/\\\\\r\n]{0,40}") {
+        fn foreign_text_has_no_markup(value in "[a&<>|`*_\\[\\]#!~@$:/\\\\\r\n]{0,40}") {
             let safe = text(&value);
             let visible = safe.replace(|c: char| c == '&' || c == '#' || c == ';' || c.is_ascii_digit(), "");
             prop_assert!(!visible.contains(['<', '>', '|', '`', '*', '_', '[', ']', '!', '@', '$', '\n', '\r']));

@@ -1,5 +1,5 @@
-//! What GitHub's runner reads: outputs, the job summary, annotations, masks. Gitea and Forgejo read the same.
-//! Every path comes from the environment of the step; nothing happens where the runner names no file.
+//! Outputs, job summary, annotations and masks for the runners of GitHub, Gitea and Forgejo. All paths come from the
+//! environment of the step; without a path nothing is written.
 
 mod command;
 mod entries;
@@ -15,60 +15,72 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
-pub use command::{annotations, masks, neutral};
+pub use command::{annotations, masks};
 use command::{commands, with_hints};
 pub use output::{heredocs, outputs};
 pub use summary::{SUMMARY_LIMIT, summary};
 
 use super::files::FileError;
-use super::result::{ErrorResult, IndexResult, Status};
+use super::result::ErrorResult;
 use super::results::Results;
 use crate::auth::Secret;
 use crate::environment::Environment;
 
-/// Hides `secrets` and their base64 form in everything that the job prints from here on. Only under a runner:
-/// anywhere else this would print them.
+/// Masks `secrets` and their base64 form in the rest of the log. Only in a job: anywhere else this would print them.
 pub fn mask(environment: &Environment, secrets: &[Secret]) {
     if environment.var("GITHUB_ACTIONS") == Some("true") {
-        say(&masks(secrets, environment));
+        write_log(&masks(secrets, environment));
     }
 }
 
-/// Tells the runner of a failure of which there is nothing to report but itself. Only under a runner.
-pub fn tell(environment: &Environment, title: &str, failure: &ErrorResult) {
+/// Writes an error annotation for a failure without a result. Only in a job.
+pub fn report_failure(environment: &Environment, title: &str, failure: &ErrorResult) {
     if environment.var("GITHUB_ACTIONS") == Some("true") {
         let title = format!("polyarch: {title}");
-        say(&commands("error", &title, vec![with_hints(failure)]));
+        write_log(&commands("error", &title, vec![with_hints(failure)]));
     }
 }
 
-/// Tells the runner how a run ended: outputs, annotations and, with `with_summary`, the job summary. `failure`
-/// is what the run is about to end with.
+/// Reports a run: annotations, outputs and, with `with_summary`, the job summary. `failure` is the error that the
+/// command ends with. Writes as much as possible, and returns the first error.
 pub fn report(
     environment: &Environment,
     results: &Results,
     failure: Option<&ErrorResult>,
     with_summary: bool,
 ) -> Result<(), FileError> {
-    say(&annotations(results, failure));
-    let index_path = keep_index(environment, results)?;
-    if let Some(path) = environment.var("GITHUB_OUTPUT") {
-        let outputs = outputs(results, index_path.as_deref());
-        let text = heredocs(&outputs).map_err(|source| error(Path::new(path), source))?;
-        append(Path::new(path), |_| text)?;
-    }
+    write_log(&annotations(results, failure));
+    let (index_path, index_written) = match write_index(environment, results) {
+        Ok(path) => (path, Ok(())),
+        Err(error) => (None, Err(error)),
+    };
+    let outputs_written = write_outputs(environment, results, index_path.as_deref());
     let path = environment.var("GITHUB_STEP_SUMMARY");
-    if let Some(path) = path.filter(|_| with_summary) {
+    let summary_written = path.filter(|_| with_summary).map_or(Ok(()), |path| {
         append(Path::new(path), |size| {
             let left = SUMMARY_LIMIT.saturating_sub(size);
             summary(results, failure, left)
-        })?;
-    }
-    Ok(())
+        })
+    });
+    outputs_written.and(summary_written).and(index_written)
 }
 
-/// On standard error: standard output is for results. A closed one is no reason to fail.
-fn say(lines: &[String]) {
+fn write_outputs(
+    environment: &Environment,
+    results: &Results,
+    index_path: Option<&Path>,
+) -> Result<(), FileError> {
+    let Some(path) = environment.var("GITHUB_OUTPUT").map(Path::new) else {
+        return Ok(());
+    };
+    let outputs = outputs(results, index_path);
+    write_log(&commands("warning", "polyarch", outputs.warnings));
+    let text = heredocs(&outputs.values).map_err(|source| error(path, source))?;
+    append(path, |_| text)
+}
+
+/// Writes to standard error: standard output is for results. Write errors are ignored.
+fn write_log(lines: &[String]) {
     let text = lines.iter().fold(String::new(), |mut all, line| {
         let _ = writeln!(all, "{line}");
         all
@@ -76,13 +88,12 @@ fn say(lines: &[String]) {
     let _ = io::stderr().write_all(text.as_bytes());
 }
 
-/// The bytes of the index for later steps, under a name of its own: a second run in the job, or in another job
-/// on the same machine, takes nothing away from the first.
-fn keep_index(
+/// Writes the bytes of the index for later steps. The digest in the name keeps runs on one machine apart.
+fn write_index(
     environment: &Environment,
-    results: &[IndexResult],
+    results: &Results,
 ) -> Result<Option<PathBuf>, FileError> {
-    let (Some(directory), Some(result)) = (environment.var("RUNNER_TEMP"), first_good(results))
+    let (Some(directory), Some(result)) = (environment.var("RUNNER_TEMP"), results.first_good())
     else {
         return Ok(None);
     };
@@ -92,14 +103,7 @@ fn keep_index(
     Ok(Some(path))
 }
 
-/// The first that is there, or would be in a real run.
-fn first_good(results: &[IndexResult]) -> Option<&IndexResult> {
-    results
-        .iter()
-        .find(|result| result.status != Status::Failed)
-}
-
-/// Adds to a file what `text` makes of its size so far, on a line of its own.
+/// Appends text on a line of its own. `text` receives the size of the file.
 fn append(path: &Path, text: impl FnOnce(usize) -> String) -> Result<(), FileError> {
     let try_append = || {
         let mut file = OpenOptions::new()
@@ -133,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_added_to_and_every_output_is_told_once() {
+    fn outputs_and_summary_are_appended() {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);
         fs::write(at("output"), "mine=1").unwrap();
@@ -164,12 +168,31 @@ mod tests {
     }
 
     #[test]
+    fn outputs_are_written_although_the_index_file_cannot_be() {
+        let directory = tempfile::tempdir().unwrap();
+        let output = directory.path().join("output");
+        let missing = directory.path().join("missing");
+        let environment: Environment = [
+            ("GITHUB_OUTPUT", output.to_str().unwrap()),
+            ("RUNNER_TEMP", missing.to_str().unwrap()),
+        ]
+        .into_iter()
+        .collect();
+        let error = report(&environment, &vec![published()].into(), None, true).unwrap_err();
+        assert!(error.path.starts_with(&missing));
+        let outputs = runner::parse_outputs(&fs::read_to_string(output).unwrap()).unwrap();
+        let find = |name: &str| &outputs.iter().find(|(key, _)| key == name).unwrap().1;
+        assert_eq!(*find("digest"), published().digest.to_string());
+        assert_eq!(find("index-path"), "");
+    }
+
+    #[test]
     fn without_files_nothing_is_written() {
         report(&Environment::default(), &vec![failed()].into(), None, true).unwrap();
     }
 
     #[test]
-    fn the_summary_can_be_left_out() {
+    fn the_summary_is_optional() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("summary");
         let environment: Environment = [("GITHUB_STEP_SUMMARY", path.to_str().unwrap())]

@@ -1,4 +1,4 @@
-//! `GITHUB_OUTPUT`: what the outputs are, and how they are written so that no value can pass for another output.
+//! The outputs of a step in `GITHUB_OUTPUT`, written so that no value can be read as another output.
 
 use std::fmt::Write as _;
 use std::io;
@@ -8,28 +8,39 @@ use serde_json::json;
 
 use super::super::json::{publish_json_line, safe};
 use super::super::result::IndexResult;
-use super::super::results::Results;
-use super::first_good;
+use super::super::results::{Results, SCHEMA_VERSION};
 use crate::text::clean;
 
-/// More than any reference has.
-const LONGEST_LINE: usize = 4096;
+/// Longer than any reference.
+const MAX_LINE: usize = 4096;
 
-/// Every output of `action.yml`, once, in its order. Of several images, `digest`, `media-type`, `size`,
-/// `platforms`, `index-path` and the single subject are those of the first that is there, or would be: a dry run
-/// tells these too. Tags, images and subjects are only those that really landed. Without a result there is
-/// nothing to tell.
-pub fn outputs(results: &Results, index_path: Option<&Path>) -> Vec<(&'static str, String)> {
+/// The maximum size of the `json` output in bytes. The outputs of a job may have 1 MB in UTF-16.
+/// <https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax#jobsjob_idoutputs>
+const MAX_JSON: usize = 400 * 1024;
+
+/// The outputs of a step.
+pub struct Outputs {
+    pub values: Vec<(&'static str, String)>,
+    pub warnings: Vec<String>,
+}
+
+/// Returns every output of `action.yml` once, in its order. With several images, `digest`, `media-type`, `size`,
+/// `platforms`, `index-path` and the single subject are those of the first that was published; a dry run sets these
+/// too. Tags, images and subjects are only those that were pushed. Without a result there are no outputs.
+pub fn outputs(results: &Results, index_path: Option<&Path>) -> Outputs {
     if results.is_empty() {
-        return Vec::new();
+        return Outputs {
+            values: Vec::new(),
+            warnings: Vec::new(),
+        };
     }
-    let good = first_good(results);
+    let good = results.first_good();
     let of_good = |value: fn(&IndexResult) -> String| good.map(value).unwrap_or_default();
     let subjects: Vec<(&str, String)> = results
         .iter()
         .flat_map(|result| {
             let digest = result.digest.to_string();
-            let names = result.landed_repositories();
+            let names = result.published_repositories();
             names.map(move |name| (name, digest.clone()))
         })
         .collect();
@@ -37,9 +48,11 @@ pub fn outputs(results: &Results, index_path: Option<&Path>) -> Vec<(&'static st
     let images = subjects
         .iter()
         .map(|(name, digest)| format!("{name}@{digest}"));
-    let tags = results.iter().flat_map(IndexResult::landed_tags);
-    let index_path = index_path.map(Path::display);
-    vec![
+    let tags = results.iter().flat_map(IndexResult::published_tags);
+    let kept = results.iter().flat_map(IndexResult::kept_tags);
+    let (json, warning) = json_output(results);
+    let index_path = index_path.map(|path| path.display().to_string());
+    let values = vec![
         ("digest", of_good(|result| result.digest.to_string())),
         (
             "media-type",
@@ -51,19 +64,39 @@ pub fn outputs(results: &Results, index_path: Option<&Path>) -> Vec<(&'static st
             of_good(|result| line(&result.platforms.join(","))),
         ),
         ("tags", list(tags)),
+        ("kept", list(kept)),
         ("images", list(images)),
-        ("json", publish_json_line(results)),
-        (
-            "index-path",
-            index_path.map_or_else(String::new, |path| path.to_string()),
-        ),
+        ("json", json),
+        ("index-path", index_path.unwrap_or_default()),
         ("subject-name", line(first.0)),
         ("subject-digest", first.1),
         ("subjects", subjects_json(&subjects)),
-    ]
+    ];
+    Outputs {
+        values,
+        warnings: warning.into_iter().collect(),
+    }
 }
 
-/// `[{"subject-name":…,"subject-digest":…}]`: what a matrix takes, with the names of the inputs of actions/attest.
+/// Returns the result as JSON, or a short document and a warning if it is too large.
+fn json_output(results: &Results) -> (String, Option<String>) {
+    let json = publish_json_line(results);
+    if json.len() <= MAX_JSON {
+        return (json, None);
+    }
+    let warning = format!(
+        "the output json was truncated: the result has {} bytes, the limit is {MAX_JSON}; `--output json` prints all of it",
+        json.len()
+    );
+    let document = json!({
+        "schemaVersion": SCHEMA_VERSION,
+        "truncated": true,
+        "digests": results.iter().map(|result| &result.digest).collect::<Vec<_>>(),
+    });
+    (safe(serde_json::to_string(&document)), Some(warning))
+}
+
+/// Returns `[{"subject-name":…,"subject-digest":…}]` for a matrix, with the names of the inputs of actions/attest.
 fn subjects_json(subjects: &[(&str, String)]) -> String {
     let objects: Vec<_> = subjects
         .iter()
@@ -77,12 +110,12 @@ fn list<T: AsRef<str>>(values: impl Iterator<Item = T>) -> String {
     lines.join("\n")
 }
 
-/// One line, whatever it was: the path of a layout may hold anything.
+/// Returns the value as one line: the path of a layout may contain anything.
 fn line(value: &str) -> String {
-    clean(value, LONGEST_LINE)
+    clean(value, MAX_LINE)
 }
 
-/// The text of a file with these outputs. Each is a heredoc with a delimiter that nobody can foresee.
+/// Returns the text of a file with the outputs, each a heredoc with a random delimiter.
 pub fn heredocs(outputs: &[(&'static str, String)]) -> io::Result<String> {
     let mut text = String::new();
     for (name, value) in outputs {
@@ -95,7 +128,7 @@ pub fn heredocs(outputs: &[(&'static str, String)]) -> io::Result<String> {
     Ok(text)
 }
 
-/// `None` if the value contains the delimiter.
+/// Returns `None` if the value contains the delimiter.
 fn heredoc(name: &str, value: &str, delimiter: &str) -> Option<String> {
     if value.contains(delimiter) {
         return None;
@@ -105,7 +138,7 @@ fn heredoc(name: &str, value: &str, delimiter: &str) -> Option<String> {
     Some(text)
 }
 
-/// 256 random bits of the system.
+/// Returns 256 random bits.
 fn random_hex() -> io::Result<String> {
     let mut bytes = [0_u8; 32];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;
@@ -118,7 +151,7 @@ fn random_hex() -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::super::super::fixture::{
-        HOSTILE, dry_run, failed, hostile, partial, published, target,
+        HOSTILE, dry_run, failed, hostile, partial, published, released, target,
     };
     use super::super::super::result::Status;
     use super::super::runner::parse_outputs;
@@ -127,12 +160,13 @@ mod tests {
     use serde_json::Value;
     use std::collections::HashMap;
 
-    const NAMES: [&str; 11] = [
+    const NAMES: [&str; 12] = [
         "digest",
         "media-type",
         "size",
         "platforms",
         "tags",
+        "kept",
         "images",
         "json",
         "index-path",
@@ -141,19 +175,19 @@ mod tests {
         "subjects",
     ];
 
-    /// Through the file and back.
-    fn told(results: &[IndexResult]) -> HashMap<String, String> {
+    /// Writes the outputs and reads them back.
+    fn read_back(results: &[IndexResult]) -> HashMap<String, String> {
         let outputs = outputs(&results.to_vec().into(), Some(Path::new("/tmp/index.json")));
-        let pairs = parse_outputs(&heredocs(&outputs).unwrap()).unwrap();
+        let pairs = parse_outputs(&heredocs(&outputs.values).unwrap()).unwrap();
         let names: Vec<&str> = pairs.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, NAMES);
         pairs.into_iter().collect()
     }
 
     #[test]
-    fn the_outputs_are_those_of_the_table() {
+    fn all_outputs_are_set() {
         let digest = published().digest.to_string();
-        let told = told(&[published()]);
+        let outputs = read_back(&[published()]);
         for (name, value) in [
             ("digest", digest.clone()),
             (
@@ -174,16 +208,16 @@ mod tests {
             ("subject-name", "ghcr.io/o/app".to_owned()),
             ("subject-digest", digest.clone()),
         ] {
-            assert_eq!(told[name], value, "{name}");
+            assert_eq!(outputs[name], value, "{name}");
         }
         assert_eq!(
-            serde_json::from_str::<Value>(&told["subjects"]).unwrap(),
+            serde_json::from_str::<Value>(&outputs["subjects"]).unwrap(),
             json!([
                 {"subject-name": "ghcr.io/o/app", "subject-digest": digest},
                 {"subject-name": "docker.io/o/app", "subject-digest": digest},
             ])
         );
-        let json: Value = serde_json::from_str(&told["json"]).unwrap();
+        let json: Value = serde_json::from_str(&outputs["json"]).unwrap();
         assert_eq!(
             json["targets"][0]["tags"][0]["reference"],
             "ghcr.io/o/app:1.2"
@@ -191,55 +225,53 @@ mod tests {
     }
 
     #[test]
-    fn a_partial_failure_tells_what_landed() {
-        let told = told(&[partial()]);
+    fn a_partial_failure_lists_what_was_pushed() {
+        let outputs = read_back(&[partial()]);
         let digest = partial().digest.to_string();
-        assert_eq!(told["digest"], digest);
-        assert_eq!(told["tags"], "ghcr.io/o/app:1.2");
-        assert_eq!(told["images"], format!("ghcr.io/o/app@{digest}"));
+        assert_eq!(outputs["digest"], digest);
+        assert_eq!(outputs["tags"], "ghcr.io/o/app:1.2");
+        assert_eq!(outputs["images"], format!("ghcr.io/o/app@{digest}"));
     }
 
     #[test]
-    fn a_dry_run_tells_the_digest_and_nothing_to_attest() {
-        let told = told(&[dry_run()]);
-        assert_eq!(told["digest"], dry_run().digest.to_string());
+    fn a_dry_run_has_a_digest_but_no_subjects() {
+        let outputs = read_back(&[dry_run()]);
+        assert_eq!(outputs["digest"], dry_run().digest.to_string());
         for name in ["tags", "images", "subject-name", "subject-digest"] {
-            assert_eq!(told[name], "", "{name}");
+            assert_eq!(outputs[name], "", "{name}");
         }
-        assert_eq!(told["subjects"], "[]");
+        assert_eq!(outputs["subjects"], "[]");
     }
 
     #[test]
-    fn a_failure_tells_no_digest() {
-        let failure = told(&[failed()]);
+    fn a_failure_has_no_digest() {
+        let failure = read_back(&[failed()]);
         assert_eq!(failure["digest"], "");
         assert_eq!(failure["tags"], "");
-        // Of several images, those that landed.
-        let some = told(&[failed(), published()]);
+        let some = read_back(&[failed(), published()]);
         assert_eq!(some["digest"], published().digest.to_string());
         let json: Value = serde_json::from_str(&some["json"]).unwrap();
         assert_eq!(json["results"].as_array().unwrap().len(), 2);
-        assert!(outputs(&Results::default(), None).is_empty());
+        assert!(outputs(&Results::default(), None).values.is_empty());
     }
 
     #[test]
     fn layouts_are_no_subjects() {
         let mut result = published();
         result.targets = vec![target("oci:/tmp/out", &[("1", Status::Published)])];
-        let told = told(&[result]);
-        assert_eq!(told["tags"], "oci:/tmp/out:1");
-        assert_eq!(told["subjects"], "[]");
+        let outputs = read_back(&[result]);
+        assert_eq!(outputs["tags"], "oci:/tmp/out:1");
+        assert_eq!(outputs["subjects"], "[]");
     }
 
     #[test]
-    fn no_value_can_pass_for_another_output() {
-        let told = told(&[hostile()]);
-        assert_eq!(told["digest"], hostile().digest.to_string());
+    fn a_value_cannot_set_another_output() {
+        let outputs = read_back(&[hostile()]);
+        assert_eq!(outputs["digest"], hostile().digest.to_string());
         for name in ["media-type", "platforms", "tags", "subject-name"] {
-            assert!(!told[name].contains(['\r', '\n']), "{name}");
+            assert!(!outputs[name].contains(['\r', '\n']), "{name}");
         }
-        assert!(!told["json"].contains(['\r', '\n']));
-        // Whatever the value, the runner reads it back as one.
+        assert!(!outputs["json"].contains(['\r', '\n']));
         let text = heredocs(&[("digest", HOSTILE.to_owned())]).unwrap();
         assert_eq!(
             parse_outputs(&text).unwrap(),
@@ -248,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn nine_hundred_tags_are_nine_hundred_lines() {
+    fn every_tag_has_a_line() {
         let mut result = published();
         let names: Vec<String> = (0..900).map(|n| format!("1.2.{n}")).collect();
         let tags: Vec<(&str, Status)> = names
@@ -256,9 +288,35 @@ mod tests {
             .map(|name| (name.as_str(), Status::Published))
             .collect();
         result.targets = vec![target("ghcr.io/o/app", &tags)];
-        let told = told(&[result]);
-        assert_eq!(told["tags"].lines().count(), 900);
-        assert!(told["tags"].ends_with("ghcr.io/o/app:1.2.899"));
+        let outputs = read_back(&[result]);
+        assert_eq!(outputs["tags"].lines().count(), 900);
+        assert!(outputs["tags"].ends_with("ghcr.io/o/app:1.2.899"));
+    }
+
+    #[test]
+    fn kept_tags_are_no_pushed_tags() {
+        let outputs = read_back(&[released()]);
+        assert_eq!(outputs["kept"], "ghcr.io/o/app:1");
+        assert!(!outputs["tags"].lines().any(|tag| tag == "ghcr.io/o/app:1"));
+        let mut result = published();
+        result.status = Status::Kept;
+        result.targets = vec![target("ghcr.io/o/app", &[("1", Status::Kept)])];
+        let outputs = read_back(&[result]);
+        assert_eq!(outputs["kept"], "ghcr.io/o/app:1");
+        assert_eq!((&*outputs["digest"], &*outputs["subjects"]), ("", "[]"));
+    }
+
+    #[test]
+    fn a_large_json_output_is_truncated_with_a_warning() {
+        let mut result = published();
+        result.entries[0].source = "x".repeat(MAX_JSON);
+        let outputs = outputs(&vec![result].into(), None);
+        let (_, json) = outputs.values.iter().find(|(name, _)| *name == "json").unwrap();
+        let json: Value = serde_json::from_str(json).unwrap();
+        assert_eq!(json["truncated"], true);
+        assert_eq!(json["digests"][0], published().digest.to_string());
+        assert!(outputs.warnings[0].contains("was truncated"));
+        assert!(super::outputs(&vec![published()].into(), None).warnings.is_empty());
     }
 
     #[test]
@@ -275,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn the_parser_reads_as_the_runner_does() {
+    fn the_parser_reads_like_the_runner() {
         for (text, expected) in [
             ("a=b<<c", Ok(vec![("a", "b<<c")])),
             ("a<<E\nb=c\nE", Ok(vec![("a", "b=c")])),
@@ -297,7 +355,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_value_comes_back(values in prop::collection::vec("(?s).{0,20}|[a=<\n\r]{0,20}", 1..4)) {
+        fn every_value_is_read_back(values in prop::collection::vec("(?s).{0,20}|[a=<\n\r]{0,20}", 1..4)) {
             let outputs: Vec<(&'static str, String)> =
                 NAMES.into_iter().zip(values).collect();
             let expected: Vec<(String, String)> = outputs

@@ -1,32 +1,34 @@
-//! The job summary: what was published, where it is, how to use it, what to know. Markdown that shows what
-//! registries and people wrote, and never obeys it.
+//! The job summary: what was published, where, what changed, how to use it. Foreign text has no markup.
 
-use std::borrow::Cow;
-
+use super::super::changes::{ChangeKind, Comparison, PlatformChange, Previous};
+use super::super::format::{human_difference, human_size, kind_of};
 use super::super::result::{ErrorResult, IndexResult, Status, TagResult};
 use super::super::text::outcome;
-use super::super::tree::human_size;
-use super::entries::entries;
+use super::entries::{details, platforms};
 use super::markdown::{Page, code, counted, html_code, is_plain, text};
-use crate::spec::MediaType;
 
-/// GitHub takes 1 MiB from a step, and shows nothing of more.
+/// GitHub accepts 1 MiB from a step, and shows nothing if there is more.
 pub const SUMMARY_LIMIT: usize = 900 * 1024;
 
-/// More tags than this are folded away.
-const TAGS_SHOWN: usize = 20;
+/// More tags are folded.
+const MAX_TAGS: usize = 20;
 
-/// The summary of a run in Markdown, in `limit` bytes: cut with a notice where it would be longer.
+/// Returns the summary of a run as Markdown of at most `limit` bytes; a longer one is cut with a notice.
 pub fn summary(results: &[IndexResult], failure: Option<&ErrorResult>, limit: usize) -> String {
     let mut page = Page::new(limit);
     page.line(&format!("## {}", heading(results, failure)));
     page.line("");
     if let Some(failure) = failure {
-        said(&mut page, failure);
+        error(&mut page, failure);
     }
     match results {
         [] => {}
-        [result] => image(&mut page, result),
+        [result] => {
+            image(&mut page, result);
+            usage(&mut page, result);
+            details(&mut page, result);
+            notices(&mut page, result);
+        }
         results => several(&mut page, results),
     }
     page.end()
@@ -34,16 +36,14 @@ pub fn summary(results: &[IndexResult], failure: Option<&ErrorResult>, limit: us
 
 fn heading(results: &[IndexResult], failure: Option<&ErrorResult>) -> String {
     let any = |status: Status| results.iter().any(|result| result.status == status);
-    let landed = any(Status::Published) || any(Status::Already) || any(Status::Partial);
+    let is_published = any(Status::Published) || any(Status::Already) || any(Status::Partial);
+    let is_failed = failure.is_some() || any(Status::Failed) || any(Status::Partial);
     let what = match results {
         [] => String::new(),
         [result] => code(name(result)),
         results => format!("{} images", results.len()),
     };
-    let text = match (
-        failure.is_some() || any(Status::Failed) || any(Status::Partial),
-        landed,
-    ) {
+    let text = match (is_failed, is_published) {
         (true, true) => format!("⚠️ Partly published: {what}"),
         (true, false) if results.is_empty() => "❌ Nothing was published".to_owned(),
         (true, false) if results.iter().any(IndexResult::changed_something) => {
@@ -51,23 +51,24 @@ fn heading(results: &[IndexResult], failure: Option<&ErrorResult>) -> String {
         }
         (true, false) => format!("❌ Not published: {what}"),
         (false, _) if any(Status::Planned) => format!("🔍 Dry run, nothing was written: {what}"),
-        (false, _) => format!("📦 Published {what}"),
+        (false, true) => format!("📦 Published {what}"),
+        (false, false) => format!("⏸️ Not moved: {what}"),
     };
     text.trim_end().to_owned()
 }
 
-/// What people call the image: the first tag that landed, else its first tag, or its first place.
+/// Returns the name of an image: the first tag that was pushed, else its first tag or target.
 fn name(result: &IndexResult) -> &str {
     let first = result.targets.first();
     let tag = first.and_then(|target| Some(target.tags.first()?.reference.as_str()));
-    let landed = result.landed_tags().next();
-    landed
+    let published = result.published_tags().next();
+    published
         .or(tag)
         .or(first.map(|target| target.name.as_str()))
         .unwrap_or_else(|| result.digest.short())
 }
 
-fn said(page: &mut Page, error: &ErrorResult) {
+fn error(page: &mut Page, error: &ErrorResult) {
     page.line(&format!("> **Error:** {}", text(&error.message)));
     if !error.hints.is_empty() {
         page.line(">");
@@ -80,22 +81,23 @@ fn said(page: &mut Page, error: &ErrorResult) {
 
 fn image(page: &mut Page, result: &IndexResult) {
     facts(page, result);
-    entries(page, result);
     tags(page, result);
-    usage(page, result);
-    notices(page, result);
+    platforms(page, result);
+    for comparison in &result.changes {
+        changes(page, comparison, result.status);
+    }
 }
 
 fn several(page: &mut Page, results: &[IndexResult]) {
-    page.line("| Image | Digest | Platforms | Result |");
+    page.line("| Image | Result | Platforms | Digest |");
     page.line("| :-- | :-- | :-- | :-- |");
     for result in results {
         page.line(&format!(
             "| {} | {} | {} | {} |",
             code(name(result)),
-            code(&result.digest.to_string()),
+            mark(result.status),
             text(&result.platforms.join(", ")),
-            mark(result.status)
+            code(&result.digest.to_string())
         ));
     }
     page.line("");
@@ -105,33 +107,25 @@ fn several(page: &mut Page, results: &[IndexResult]) {
             icon(result.status),
             html_code(name(result))
         ));
-        facts(page, result);
-        entries(page, result);
-        tags(page, result);
+        image(page, result);
+        details(page, result);
         notices(page, result);
         page.unfold();
     }
 }
 
 fn facts(page: &mut Page, result: &IndexResult) {
-    let kind = match result.media_type.as_str() {
-        MediaType::OCI_INDEX => Cow::Borrowed("OCI image index"),
-        MediaType::DOCKER_LIST => Cow::Borrowed("Docker manifest list"),
-        other => Cow::Owned(code(other)),
-    };
-    let platforms = match result.platforms.len() {
-        1 => "1 platform".to_owned(),
-        count => format!("{count} platforms"),
-    };
-    let mut facts = vec![
-        format!("**{}**", code(&result.digest.to_string())),
-        kind.into_owned(),
-        human_size(result.size),
-        platforms,
-    ];
-    if result.exact {
-        facts.push("byte for byte as its source".to_owned());
+    let mut facts = vec![counted(result.platforms.len(), "platform")];
+    let sizes = result.entries.iter().map(|entry| entry.content_size);
+    if let Some(size) = sizes.sum::<Option<u64>>().filter(|size| *size > 0) {
+        facts.push(human_size(size));
     }
+    facts.push(text(&kind_of(&result.media_type)));
+    if result.exact {
+        facts.push("byte-exact copy of the source".to_owned());
+    }
+    page.line(&format!("**{}**", code(&result.digest.to_string())));
+    page.line("");
     page.line(&facts.join(" · "));
     page.line("");
 }
@@ -142,7 +136,42 @@ fn tags(page: &mut Page, result: &IndexResult) {
         .iter()
         .flat_map(|target| &target.tags)
         .collect();
-    let failed_targets = result.targets.iter().flat_map(|target| {
+    failures(page, result, &all);
+    let rest: Vec<&TagResult> = all
+        .into_iter()
+        .filter(|tag| tag.status != Status::Failed)
+        .collect();
+    if rest.is_empty() {
+        return;
+    }
+    let is_long = rest.len() > MAX_TAGS;
+    if is_long {
+        page.fold(&counted(rest.len(), "tag"));
+    }
+    let has_previous = rest.iter().any(|tag| tag.previous != Previous::Unknown);
+    if has_previous {
+        page.line("| Tag | Result | Before |");
+        page.line("| :-- | :-- | :-- |");
+    } else {
+        page.line("| Tag | Result |");
+        page.line("| :-- | :-- |");
+    }
+    for tag in rest {
+        let mut row = format!("| {} | {} |", code(&tag.reference), mark(tag.status));
+        if has_previous {
+            row += &format!(" {} |", before(&tag.previous));
+        }
+        page.line(&row);
+    }
+    page.line("");
+    if is_long {
+        page.unfold();
+    }
+}
+
+/// Appends the table of failures, which is never folded.
+fn failures(page: &mut Page, result: &IndexResult, tags: &[&TagResult]) {
+    let of_targets = result.targets.iter().flat_map(|target| {
         let error = target.error.as_ref();
         let own = target.tags.is_empty().then_some(target.name.as_str());
         let without = target.tags.iter().filter(|tag| tag.error.is_none());
@@ -151,58 +180,98 @@ fn tags(page: &mut Page, result: &IndexResult) {
             .into_iter()
             .flat_map(move |error| names.clone().map(move |name| (name, error)))
     });
-    // What failed is never folded away.
-    let failed_tags = all
+    let of_tags = tags
         .iter()
         .filter_map(|tag| Some((tag.reference.as_str(), tag.error.as_ref()?)));
-    let failed: Vec<_> = failed_targets.chain(failed_tags).collect();
-    if !failed.is_empty() {
-        page.line("| Failed | Why |");
-        page.line("| :-- | :-- |");
-        for (name, error) in failed {
-            page.line(&format!("| ❌ {} | {} |", code(name), text(&error.message)));
-        }
-        page.line("");
-    }
-    let there: Vec<&&TagResult> = all
-        .iter()
-        .filter(|tag| tag.status != Status::Failed)
-        .collect();
-    if there.is_empty() {
+    let failures: Vec<_> = of_targets.chain(of_tags).collect();
+    if failures.is_empty() {
         return;
     }
-    let is_long = there.len() > TAGS_SHOWN;
-    if is_long {
-        page.fold(&counted(there.len(), "tag"));
-    }
-    page.line("| Tag | |");
+    page.line("| Failed | Cause |");
     page.line("| :-- | :-- |");
-    for tag in there {
-        page.line(&format!(
-            "| {} | {} |",
-            code(&tag.reference),
-            mark(tag.status)
-        ));
+    for (name, error) in failures {
+        page.line(&format!("| ❌ {} | {} |", code(name), text(&error.message)));
     }
     page.line("");
-    if is_long {
-        page.unfold();
+}
+
+fn before(previous: &Previous) -> String {
+    match previous {
+        Previous::Unknown => String::new(),
+        Previous::New => "new".to_owned(),
+        Previous::At(digest) => code(digest.short()),
     }
 }
 
-/// How to get it by what cannot change, and how to see for oneself that the tag is this digest.
+/// Appends what changed against one previous index, and the commands that restore it.
+fn changes(page: &mut Page, comparison: &Comparison, status: Status) {
+    let is_planned = status == Status::Planned;
+    let verb = if is_planned { "Would change" } else { "Changed" };
+    let mut title = format!("**{verb} since** {}", code(comparison.previous.short()));
+    if let Some(difference) = comparison.size_difference {
+        title += &format!(" · {}", human_difference(difference));
+    }
+    page.line(&title);
+    page.line("");
+    page.line("| Platform | Change | Size | Before | After |");
+    page.line("| :-- | :-- | --: | :-- | :-- |");
+    for change in &comparison.platforms {
+        page.line(&change_row(change));
+    }
+    page.line("");
+    if comparison.restore.iter().all(|command| is_command(command)) {
+        let when = if is_planned { "To undo it afterwards:" } else { "To undo:" };
+        page.line(when);
+        page.shell(&comparison.restore.join("\n"));
+    }
+}
+
+fn change_row(change: &PlatformChange) -> String {
+    let (icon, word) = match change.change {
+        ChangeKind::Added => ("🟢", "added"),
+        ChangeKind::Removed => ("🔴", "removed"),
+        ChangeKind::Updated => ("🟡", "updated"),
+        ChangeKind::Unchanged => ("⚪", "unchanged"),
+    };
+    let platform = change.platform.as_deref();
+    let difference = match change.change {
+        ChangeKind::Unchanged => None,
+        _ => change.size_difference.map(human_difference),
+    };
+    let digest = |digest: &Option<_>| {
+        digest
+            .as_ref()
+            .map_or_else(String::new, |digest: &crate::spec::Digest| code(digest.short()))
+    };
+    format!(
+        "| {} | {icon} {word} | {} | {} | {} |",
+        platform.map_or_else(|| "none".to_owned(), code),
+        difference.unwrap_or_default(),
+        digest(&change.previous_digest),
+        digest(&change.digest)
+    )
+}
+
+/// Returns whether every word of a command is plain.
+fn is_command(command: &str) -> bool {
+    command.split(' ').all(is_plain)
+}
+
+/// Appends how to pull by digest, and how to verify that a tag has this digest.
 fn usage(page: &mut Page, result: &IndexResult) {
-    let Some(repository) = result.landed_repositories().find(|name| is_plain(name)) else {
+    let Some(repository) = result.published_repositories().find(|name| is_plain(name)) else {
         return;
     };
     let digest = &result.digest;
-    page.line("**Use it** by the digest, which never means anything else:");
+    page.line("**Pull by digest** (immutable):");
     page.shell(&format!("docker pull {repository}@{digest}"));
-    if let Some(tag) = result.landed_tags().find(|tag| is_plain(tag)) {
-        page.line(&format!("**Check it**: both print {}", code(digest.hex())));
+    if let Some(tag) = result.published_tags().find(|tag| is_plain(tag)) {
+        page.fold("Verify the digest");
+        page.line(&format!("Both commands print {}:", code(digest.hex())));
         page.shell(&format!(
             "polyarch inspect --raw {tag} | sha256sum\ndocker buildx imagetools inspect --raw {tag} | sha256sum"
         ));
+        page.unfold();
     }
 }
 
@@ -224,6 +293,7 @@ fn icon(status: Status) -> &'static str {
     match status {
         Status::Planned => "🔍",
         Status::Published | Status::Already => "✅",
+        Status::Kept => "⏸️",
         Status::Partial => "⚠️",
         Status::Failed => "❌",
     }
@@ -236,7 +306,7 @@ fn mark(status: Status) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::super::fixture::{
-        HOSTILE, dry_run, failed, hostile, partial, published, target,
+        HOSTILE, dry_run, failed, hostile, partial, published, released, target,
     };
     use super::super::markdown::CUT;
     use super::*;
@@ -250,13 +320,14 @@ mod tests {
     fn failure() -> ErrorResult {
         ErrorResult {
             message: "failed to push ghcr.io/o/app:latest: 503 Service Unavailable".to_owned(),
-            hints: vec!["run the job again: what is there already is left alone".to_owned()],
+            hints: vec!["run the job again: existing content is not pushed again".to_owned()],
         }
     }
 
     #[test]
-    fn a_summary_is_worth_looking_at() {
+    fn summaries() {
         insta::assert_snapshot!("published", whole(&[published()], None));
+        insta::assert_snapshot!("released", whole(&[released()], None));
         insta::assert_snapshot!("dry_run", whole(&[dry_run()], None));
         insta::assert_snapshot!("partial", whole(&[partial()], Some(&failure())));
         insta::assert_snapshot!("failed", whole(&[failed()], Some(&failure())));
@@ -264,14 +335,14 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_came_to_nothing_says_why() {
+    fn a_run_without_results_shows_the_error() {
         let text = whole(&[], Some(&failure()));
         assert!(text.starts_with("## ❌ Nothing was published\n"), "{text}");
         assert!(text.contains("> **Error:** failed to push"), "{text}");
     }
 
     #[test]
-    fn a_tag_that_was_changed_is_not_nothing() {
+    fn a_moved_tag_without_verification_has_its_own_heading() {
         let mut result = failed();
         result.targets[0].tags[0].change = Change::Certain;
         let text = whole(&[result], Some(&failure()));
@@ -282,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_wrote_is_shown_and_not_obeyed() {
+    fn foreign_text_is_shown_without_markup() {
         let error = ErrorResult {
             message: HOSTILE.to_owned(),
             hints: vec![HOSTILE.to_owned()],
@@ -302,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn nine_hundred_tags_are_folded_away_and_failures_are_not() {
+    fn many_tags_are_folded_and_failures_are_not() {
         let mut result = partial();
         let names: Vec<String> = (0..900).map(|n| format!("1.2.{n}")).collect();
         let tags: Vec<(&str, Status)> = names
@@ -327,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_summary_is_cut_and_says_so() {
+    fn a_long_summary_is_cut_with_a_notice() {
         let mut result = published();
         let names: Vec<String> = (0..20_000).map(|n| format!("{n:0>100}")).collect();
         let tags: Vec<(&str, Status)> = names
@@ -350,7 +421,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_never_longer_than_the_limit(limit in 400_usize..6000) {
+        fn the_summary_fits_the_limit(limit in 400_usize..6000) {
             let text = summary(&[published(), partial(), hostile()], Some(&failure()), limit);
             prop_assert!(text.len() <= limit);
             prop_assert_eq!(text.matches("<details>").count(), text.matches("</details>").count());

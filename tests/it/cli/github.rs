@@ -117,11 +117,14 @@ fn push_writes_the_outputs_of_publish() {
     tags<<polyarch_RANDOM
     HOST/app:1
     polyarch_RANDOM
+    kept<<polyarch_RANDOM
+
+    polyarch_RANDOM
     images<<polyarch_RANDOM
     HOST/app@sha256:e5024a1137475b78666086e4f55a19a528b0727554e1d53efb2dec2f63c5e40c
     polyarch_RANDOM
     json<<polyarch_RANDOM
-    {"status":"published","digest":"sha256:e5024a1137475b78666086e4f55a19a528b0727554e1d53efb2dec2f63c5e40c","mediaType":"application/vnd.oci.image.index.v1+json","size":405,"exact":false,"platforms":["linux/amd64"],"entries":[{"platform":"linux/amd64","digest":"sha256:d744833917e1a644fd3ca564a257c6f7944d436536dca98e3695d06cc89aa2ce","size":477,"contentSize":2370,"mediaType":"application/vnd.oci.image.manifest.v1+json","source":"HOST/app:a","attestations":[]}],"targets":[{"name":"HOST/app","status":"published","tags":[{"reference":"HOST/app:1","status":"published"}]}],"notices":[]}
+    {"schemaVersion":1,"status":"published","digest":"sha256:e5024a1137475b78666086e4f55a19a528b0727554e1d53efb2dec2f63c5e40c","mediaType":"application/vnd.oci.image.index.v1+json","size":405,"exact":false,"platforms":["linux/amd64"],"entries":[{"platform":"linux/amd64","digest":"sha256:d744833917e1a644fd3ca564a257c6f7944d436536dca98e3695d06cc89aa2ce","size":477,"contentSize":2370,"mediaType":"application/vnd.oci.image.manifest.v1+json","source":"HOST/app:a","attestations":[]}],"targets":[{"name":"HOST/app","status":"published","tags":[{"reference":"HOST/app:1","status":"published"}]}],"notices":[]}
     polyarch_RANDOM
     index-path<<polyarch_RANDOM
 

@@ -96,7 +96,7 @@ fn a_tag_that_is_right_already_is_left_alone() {
     let puts = puts(&registry);
     assert_eq!(puts.len(), 1);
     assert!(puts[0].path.ends_with("/manifests/2"));
-    assert!(said.stdout.contains("was there already"), "{}", said.stdout);
+    assert!(said.stdout.contains("already exists"), "{}", said.stdout);
     registry.clear();
     home.publish(&first, &["-t", &second, &source]).ok();
     assert!(registry.writes().is_empty());
