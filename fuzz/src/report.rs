@@ -9,8 +9,8 @@ use polyarch::execute::Change;
 use polyarch::report::github::{annotations, heredocs, outputs, summary};
 use polyarch::report::{
     EntryResult, ErrorResult, IndexResult, NoticeResult, Palette, Previous, PreviousEntry,
-    PreviousIndex, Status, TagResult, TargetResult,
-    dotenv as dotenv_of, publish_json, publish_text,
+    PreviousIndex, Status, TagResult, TargetResult, dotenv as dotenv_of, publish_json,
+    publish_text,
 };
 use polyarch::spec::{Digest, MediaType};
 

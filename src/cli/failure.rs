@@ -4,15 +4,15 @@ use std::fmt;
 use std::process::ExitCode;
 
 use crate::draft::DraftError;
+use crate::environment::Environment;
 use crate::execute::{Change, Execution, TagOutcome};
 use crate::hint::Hint;
 use crate::plan::PlanError;
-use crate::environment::Environment;
 use crate::report::{ErrorResult, IndexResult, Palette, Tone, Wording};
 use crate::sources::SourceError;
 use crate::spec::ReferenceError;
-use crate::text::log_safe;
 use crate::store::{FailureKind, StoreError};
+use crate::text::log_safe;
 
 /// Exit codes, documented in the README.
 pub mod exit {

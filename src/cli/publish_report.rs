@@ -10,8 +10,8 @@ use super::publish_args::{CiArg, OutputArgs, OutputFormat};
 use super::shell::print;
 use crate::registry::Registries;
 use crate::report::{
-    CiSystem, Files, Palette, Results, Status, UnplannedResult, Wording, github, gitlab, publish_json,
-    publish_text,
+    CiSystem, Files, Palette, Results, Status, UnplannedResult, Wording, github, gitlab,
+    publish_json, publish_text,
 };
 use crate::stores::Stores;
 

@@ -199,7 +199,10 @@ impl Observer for Console {
             } => self.progress_line(|| {
                 let algorithm = digest.algorithm().as_str();
                 let suffix = if already { " (already exists)" } else { "" };
-                format!("{reference}: digest: {algorithm}:{}{suffix}", digest.short())
+                format!(
+                    "{reference}: digest: {algorithm}:{}{suffix}",
+                    digest.short()
+                )
             }),
             Event::Verified { reference } => {
                 self.progress_line(|| format!("{reference}: verified"));

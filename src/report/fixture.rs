@@ -98,9 +98,11 @@ pub(super) fn dry_run() -> IndexResult {
 /// A release: one tag is new, one moves from an index with other platforms, one is kept.
 pub(super) fn released() -> IndexResult {
     let mut result = published();
-    result.targets[0]
-        .tags
-        .push(target("ghcr.io/o/app", &[("1", Status::Kept)]).tags.remove(0));
+    result.targets[0].tags.push(
+        target("ghcr.io/o/app", &[("1", Status::Kept)])
+            .tags
+            .remove(0),
+    );
     let old = |platform: &str, content: &str, content_size| PreviousEntry {
         platform: Some(platform.to_owned()),
         digest: Digest::sha256(content.as_bytes()),

@@ -71,9 +71,7 @@ impl Results {
 
     /// Returns the first index that was published, or would be in a real run.
     pub fn first_good(&self) -> Option<&IndexResult> {
-        self.indexes
-            .iter()
-            .find(|result| result.status.has_index())
+        self.indexes.iter().find(|result| result.status.has_index())
     }
 
     /// Adds a notice about the whole run to the first image, unless an image already has it.

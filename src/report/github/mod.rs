@@ -89,10 +89,7 @@ fn write_log(lines: &[String]) {
 }
 
 /// Writes the bytes of the index for later steps. The digest in the name keeps runs on one machine apart.
-fn write_index(
-    environment: &Environment,
-    results: &Results,
-) -> Result<Option<PathBuf>, FileError> {
+fn write_index(environment: &Environment, results: &Results) -> Result<Option<PathBuf>, FileError> {
     let (Some(directory), Some(result)) = (environment.var("RUNNER_TEMP"), results.first_good())
     else {
         return Ok(None);

@@ -311,12 +311,20 @@ mod tests {
         let mut result = published();
         result.entries[0].source = "x".repeat(MAX_JSON);
         let outputs = outputs(&vec![result].into(), None);
-        let (_, json) = outputs.values.iter().find(|(name, _)| *name == "json").unwrap();
+        let (_, json) = outputs
+            .values
+            .iter()
+            .find(|(name, _)| *name == "json")
+            .unwrap();
         let json: Value = serde_json::from_str(json).unwrap();
         assert_eq!(json["truncated"], true);
         assert_eq!(json["digests"][0], published().digest.to_string());
         assert!(outputs.warnings[0].contains("was truncated"));
-        assert!(super::outputs(&vec![published()].into(), None).warnings.is_empty());
+        assert!(
+            super::outputs(&vec![published()].into(), None)
+                .warnings
+                .is_empty()
+        );
     }
 
     #[test]

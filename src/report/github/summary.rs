@@ -206,7 +206,11 @@ fn before(previous: &Previous) -> String {
 /// Appends what changed against one previous index, and the commands that restore it.
 fn changes(page: &mut Page, comparison: &Comparison, status: Status) {
     let is_planned = status == Status::Planned;
-    let verb = if is_planned { "Would change" } else { "Changed" };
+    let verb = if is_planned {
+        "Would change"
+    } else {
+        "Changed"
+    };
     let mut title = format!("**{verb} since** {}", code(comparison.previous.short()));
     if let Some(difference) = comparison.size_difference {
         title += &format!(" · {}", human_difference(difference));
@@ -220,7 +224,11 @@ fn changes(page: &mut Page, comparison: &Comparison, status: Status) {
     }
     page.line("");
     if comparison.restore.iter().all(|command| is_command(command)) {
-        let when = if is_planned { "To undo it afterwards:" } else { "To undo:" };
+        let when = if is_planned {
+            "To undo it afterwards:"
+        } else {
+            "To undo:"
+        };
         page.line(when);
         page.shell(&comparison.restore.join("\n"));
     }
@@ -241,7 +249,9 @@ fn change_row(change: &PlatformChange) -> String {
     let digest = |digest: &Option<_>| {
         digest
             .as_ref()
-            .map_or_else(String::new, |digest: &crate::spec::Digest| code(digest.short()))
+            .map_or_else(String::new, |digest: &crate::spec::Digest| {
+                code(digest.short())
+            })
     };
     format!(
         "| {} | {icon} {word} | {} | {} | {} |",
