@@ -1,12 +1,12 @@
-//! Which hosts are inside: this machine, a private network, the metadata service of a
-//! cloud. A registry must not be able to send its clients there.
+//! Classifies hosts: this machine, private networks, metadata services of clouds. A registry must not be able to direct
+//! its clients there.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use url::Host;
 
-/// Whether a host is this very machine: an address in `127.0.0.0/8`, `::1`, or the name
-/// `localhost` and what ends in it (RFC 6761, section 6.3).
+/// Returns whether a host is this machine: an address in `127.0.0.0/8`, `::1`, or a name that is `localhost` or ends in
+/// `.localhost` (RFC 6761, section 6.3).
 pub fn is_loopback<S: AsRef<str>>(host: &Host<S>) -> bool {
     match host {
         Host::Domain(name) => {
@@ -21,10 +21,9 @@ pub fn is_loopback<S: AsRef<str>>(host: &Host<S>) -> bool {
     }
 }
 
-/// Whether a host is written as an address that is not of the public internet: loopback,
-/// unspecified, private, link-local (with the metadata services of clouds), shared
-/// (carrier-grade NAT), multicast, broadcast, reserved. IPv6 forms that carry an IPv4
-/// address are judged by that. Names are not resolved; only those of loopback count.
+/// Returns whether a host is an address outside the public internet: loopback, unspecified, private, link-local (with
+/// the metadata services of clouds), shared (carrier-grade NAT), multicast, broadcast, reserved. IPv6 forms that contain
+/// an IPv4 address are classified by it. Names are not resolved; only loopback names count.
 pub fn is_internal<S: AsRef<str>>(host: &Host<S>) -> bool {
     match host {
         Host::Domain(_) => is_loopback(host),
@@ -36,11 +35,11 @@ pub fn is_internal<S: AsRef<str>>(host: &Host<S>) -> bool {
     }
 }
 
-/// Whether an address is one of this machine or of its link, which no name of the public internet or of a private
-/// network may stand for: loopback, unspecified, link-local (with the metadata services of clouds), multicast,
-/// broadcast. A name is not looked up; only those of loopback count.
+/// Returns whether a host is an address of this machine or its link, to which names of other networks must not resolve:
+/// loopback, unspecified, link-local (with the metadata services of clouds), multicast, broadcast. Names are not
+/// resolved; only loopback names count.
 pub fn is_of_this_link<S: AsRef<str>>(host: &Host<S>) -> bool {
-    let is_near = |address: Ipv4Addr| {
+    let is_local = |address: Ipv4Addr| {
         address.is_link_local()
             || address.is_unspecified()
             || address.is_multicast()
@@ -49,9 +48,9 @@ pub fn is_of_this_link<S: AsRef<str>>(host: &Host<S>) -> bool {
     is_loopback(host)
         || match host {
             Host::Domain(_) => false,
-            Host::Ipv4(address) => is_near(*address),
+            Host::Ipv4(address) => is_local(*address),
             Host::Ipv6(address) => match embedded(*address) {
-                Some(address) => is_near(address),
+                Some(address) => is_local(address),
                 None => {
                     address.is_unspecified()
                         || address.is_multicast()
@@ -81,10 +80,10 @@ fn is_internal_v6(address: Ipv6Addr) -> bool {
         || address.is_unique_local()
         || address.is_unicast_link_local()
         || address.segments()[0] & 0xffc0 == 0xfec0 // site-local, RFC 3879
-        || address.segments()[..3] == [0x64, 0xff9b, 1] // translation inside of a network, RFC 8215
+        || address.segments()[..3] == [0x64, 0xff9b, 1] // translation within a network, RFC 8215
 }
 
-/// The IPv4 address inside an IPv6 one: mapped (`::ffff:a.b.c.d`), compatible
+/// Returns the IPv4 address that an IPv6 address contains: mapped (`::ffff:a.b.c.d`), compatible
 /// (`::a.b.c.d`), translated (`64:ff9b::a.b.c.d`, RFC 6052) or 6to4 (`2002:…`, RFC 3056).
 fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let from = |high: u16, low: u16| {
@@ -93,7 +92,7 @@ fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
         Some(Ipv4Addr::new(a, b, c, d))
     };
     match address.segments() {
-        // `::` and `::1` are themselves.
+        // `::` and `::1` contain none.
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => None,
         [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
             from(high, low)
@@ -112,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn internal_addresses_in_every_disguise() {
+    fn internal_addresses_are_found_in_every_notation() {
         for text in [
             "127.0.0.1",
             "127.8.8.8",
@@ -159,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn the_public_internet_is_not_internal() {
+    fn public_addresses_are_not_internal() {
         for text in [
             "1.1.1.1",
             "100.63.255.255",
@@ -183,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn loopback_is_less_than_internal() {
+    fn loopback_is_a_subset_of_internal() {
         for text in ["127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "localhost"] {
             assert!(is_loopback(&host(text)), "{text}");
         }

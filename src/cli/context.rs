@@ -115,7 +115,7 @@ impl<'a> Context<'a> {
                 jobs: options.jobs.into(),
                 retry_for: options.retry_for,
                 tls: tls.clone(),
-                timeouts: Timeouts::of_patience(options.idle_timeout),
+                timeouts: Timeouts::with_idle(options.idle_timeout),
                 ..TransportSettings::of_environment(self.environment)
             },
             Arc::clone(&self.observed),

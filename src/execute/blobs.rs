@@ -15,12 +15,12 @@ use crate::store::{Store, StoreError};
 use crate::stores::Stores;
 use crate::sync::Mutex;
 
-/// From this size on a blob counts as large: few of them are moved at once, because each holds buffers.
-const LARGE: u64 = 4 << 20;
-/// How many places a large blob takes.
-const LARGE_WEIGHT: u32 = 4;
-/// All places: four large blobs at once, or sixteen small ones.
-const PLACES: usize = 16;
+/// The buffers of all blobs under way, in KiB. Bounds the memory of a copy.
+const BUFFERS: u32 = 4096;
+/// The buffers of the largest blobs: six of them at once, which is enough to use the bandwidth of a link.
+const MOST_BUFFERS: u32 = BUFFERS / 6;
+/// The buffers of the smallest blobs: 128 of them at once, since each takes round trips and little bandwidth.
+const LEAST_BUFFERS: u32 = BUFFERS / 128;
 
 /// The repository of a registry that has a blob first; set once it is there.
 type FirstHome = Arc<OnceCell<Repository>>;
@@ -28,7 +28,9 @@ type FirstHome = Arc<OnceCell<Repository>>;
 pub(super) struct BlobMover<'a> {
     stores: &'a Stores,
     observed: &'a Observed,
-    places: Semaphore,
+    buffers: Semaphore,
+    /// The buffers of a blob, in KiB, at least: `jobs` blobs at once.
+    least: u32,
     homes: Mutex<HashMap<(RegistryHost, Digest), FirstHome>>,
 }
 
@@ -37,7 +39,10 @@ impl<'a> BlobMover<'a> {
         Self {
             stores,
             observed,
-            places: Semaphore::new(PLACES.min(jobs.max(LARGE_WEIGHT as usize))),
+            buffers: Semaphore::new(BUFFERS as usize),
+            least: u32::try_from(jobs).map_or(LEAST_BUFFERS, |jobs| {
+                LEAST_BUFFERS.max(BUFFERS / jobs.max(1))
+            }),
             homes: Mutex::default(),
         }
     }
@@ -108,8 +113,9 @@ impl<'a> BlobMover<'a> {
     ) -> Result<(), StoreError> {
         let name = store.name();
         let blob = &transfer.blob;
-        let weight = if blob.size >= LARGE { LARGE_WEIGHT } else { 1 };
-        let _place = self.places.acquire_many(weight).await;
+        let kibibytes = u32::try_from(blob.size >> 10).unwrap_or(u32::MAX);
+        let buffers = kibibytes.min(MOST_BUFFERS).max(self.least);
+        let _buffers = self.buffers.acquire_many(buffers).await;
         let how = if store.has_blob(blob).await? {
             BlobOutcome::Exists
         } else {

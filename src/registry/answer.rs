@@ -6,7 +6,7 @@ use url::Url;
 
 use super::redactor::Redactor;
 use crate::spec::{Digest, MediaType};
-use crate::transport::{Response, RetryAfter, TransportError};
+use crate::transport::{Response, RetryDelay, TransportError};
 
 /// The most bytes of an error body that are read.
 const MAX_ERROR_BODY: usize = 8 << 10;
@@ -115,8 +115,8 @@ impl Success {
 }
 
 impl Answer {
-    pub(super) fn retry_after(&self) -> Option<RetryAfter> {
-        RetryAfter::of(&self.headers)
+    pub(super) fn retry_delay(&self) -> RetryDelay {
+        RetryDelay::after_response(&self.headers)
     }
 
     /// Returns the digest that the registry reports.

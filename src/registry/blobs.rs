@@ -15,7 +15,7 @@ use super::error::DAMAGED;
 use super::repository::RegistryRepository;
 use crate::spec::{Descriptor, Repository};
 use crate::store::{BlobStream, FailureKind, Operation, StoreError};
-use crate::transport::{Response, Retries, TransportError};
+use crate::transport::{BULK_SIZE, Response, Retries, TransportError};
 
 impl RegistryRepository {
     /// Reads a blob of at most `limit` bytes, and verifies it.
@@ -98,9 +98,11 @@ impl RegistryRepository {
 
     /// Streams a blob from byte `offset` on.
     pub(super) async fn stream_blob(&self, blob: &Descriptor, offset: u64) -> Outcome<BlobStream> {
+        let mut call = self.blob_call(Method::GET, blob, "read");
+        call.is_bulk = blob.size >= BULK_SIZE;
         let mut download = Download {
             client: Arc::clone(&self.client),
-            call: self.blob_call(Method::GET, blob, "read"),
+            call,
             retries: self.client.retries(),
             position: offset,
             size: blob.size,

@@ -39,6 +39,8 @@ pub(super) struct Call {
     /// This run has written what the call reads: a 404 means that the registry is not consistent yet.
     pub(super) reads_own_write: bool,
     pub(super) repository: Repository,
+    /// The body of the request or of its answer is large: see [`crate::transport::Request::is_bulk`].
+    pub(super) is_bulk: bool,
     /// Another repository that the registry reads for this call.
     pub(super) also_reads: Option<Repository>,
 }
@@ -78,6 +80,7 @@ impl Call {
             access,
             is_optional: false,
             reads_own_write: false,
+            is_bulk: false,
             repository: repository.clone(),
             also_reads: None,
         }

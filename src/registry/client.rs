@@ -1,20 +1,20 @@
 //! The client of one registry with one credential: authorizes calls, sends them, and retries within the budget.
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use http::StatusCode;
 
 use super::answer::{Answer, MAX_WRITE_ANSWER, Reply};
 use super::authorizer::{AuthOutcome, Authorizer, Trials};
 use super::call::{Call, Outcome};
-use super::endpoint::Endpoint;
+use super::endpoint::{BulkUpload, Endpoint};
 use super::error::{refused, unreachable};
 use crate::auth::Candidate;
+use crate::hint::Hint;
 use crate::spec::RegistryHost;
 use crate::store::StoreError;
 use crate::transport::{
-    Body, Retries, TransportError, is_retryable_status, may_carry_authorization,
+    Body, GiveUp, Retries, TransportError, is_retryable_status, may_carry_authorization,
 };
 
 /// A client of one registry with one credential.
@@ -75,6 +75,11 @@ impl Client {
 
     pub(super) fn retries(&self) -> Retries {
         self.endpoint.transport().retries()
+    }
+
+    /// See [`Endpoint::begin_bulk_upload`].
+    pub(super) fn begin_bulk_upload(&self) -> BulkUpload<'_> {
+        self.endpoint.begin_bulk_upload()
     }
 
     /// Sends a read call until it has an answer that is not temporary, and reads at most `limit` bytes of a success.
@@ -192,12 +197,8 @@ impl Client {
         cause: RetryCause,
         retries: &mut Retries,
     ) -> Outcome<()> {
-        let (error, retry_after, lost) = match &cause {
-            RetryCause::Answer(answer) => (
-                self.refused(call, answer),
-                answer.retry_after(),
-                Duration::ZERO,
-            ),
+        let (error, delay) = match &cause {
+            RetryCause::Answer(answer) => (self.refused(call, answer), answer.retry_delay()),
             RetryCause::Transport(failure) => {
                 let endpoint = &self.endpoint;
                 let (allows_plain, is_named) = (endpoint.allows_plain_http(), endpoint.is_named());
@@ -205,14 +206,20 @@ impl Client {
                 if !failure.is_retryable() {
                     return Err(error);
                 }
-                (error, None, failure.lost())
+                (error, failure.delay())
             }
         };
         let operation = call.operation.to_string();
-        let paused = retries.pause(&operation, &error.cause, retry_after, lost);
-        paused.await.map_err(|given_up| StoreError {
-            cause: format!("{} ({given_up})", error.cause),
-            ..error
+        let paused = retries.pause(&operation, &error.cause, delay).await;
+        paused.map_err(|reason| {
+            let error = StoreError {
+                cause: format!("{} ({reason})", error.cause),
+                ..error
+            };
+            match reason {
+                GiveUp::Budget(_) => error.hint(Hint::RaiseRetryBudget),
+                _ => error,
+            }
         })
     }
 

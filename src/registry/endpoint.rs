@@ -1,5 +1,7 @@
 //! One registry: its addresses over HTTPS and HTTP, and single requests to it. Authorization is above.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use http::HeaderValue;
 use url::Url;
 
@@ -9,7 +11,7 @@ use super::scheme::Schemes;
 use crate::auth::well_known_realm;
 use crate::spec::RegistryHost;
 use crate::transport::{
-    Body, Protocol, Request, TlsProfile, Transport, TransportError, check_hop,
+    Body, ConnectFailure, Protocol, Request, TlsProfile, Transport, TransportError, check_hop,
     may_carry_authorization,
 };
 
@@ -23,6 +25,17 @@ pub(super) struct Endpoint {
     schemes: Schemes,
     /// The command names this registry, so that it may be made insecure for it.
     is_named: bool,
+    /// Uploads of large blobs under way.
+    bulk_uploads: AtomicUsize,
+}
+
+/// An upload of a large blob.
+pub(super) struct BulkUpload<'a>(&'a AtomicUsize);
+
+impl Drop for BulkUpload<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Endpoint {
@@ -39,12 +52,13 @@ impl Endpoint {
             Some(_) => Protocol::Http2,
             None => Protocol::Unknown,
         };
-        transport.open_lane(schemes.secure(), profile, registry.as_str(), protocol)?;
+        transport.configure(schemes.secure(), profile, registry.as_str(), protocol)?;
         Ok(Self {
             registry,
             transport,
             schemes,
             is_named,
+            bulk_uploads: AtomicUsize::new(0),
         })
     }
 
@@ -72,6 +86,14 @@ impl Endpoint {
     /// Opens connections before the first request is ready.
     pub(super) fn preconnect(&self) {
         self.transport.preconnect(&self.base(), PRECONNECTIONS);
+    }
+
+    /// Counts an upload of a large blob until the guard is dropped, and opens a connection for it while the upload is
+    /// being started.
+    pub(super) fn begin_bulk_upload(&self) -> BulkUpload<'_> {
+        let count = self.bulk_uploads.fetch_add(1, Ordering::Relaxed) + 1;
+        self.transport.preconnect_bulk(&self.base(), count);
+        BulkUpload(&self.bulk_uploads)
     }
 
     /// Sends a call once, and once more with the other scheme if the registry does not speak the first. `stream`
@@ -128,6 +150,7 @@ impl Endpoint {
         let url = address(&base, call)?;
         let mut request = Request::new(call.method.clone(), url.clone());
         request.headers = call.headers.clone();
+        request.is_bulk = call.is_bulk;
         request.authorization = authorization
             .filter(|_| may_carry_authorization(&base, &url))
             .cloned();
@@ -150,7 +173,9 @@ impl Endpoint {
             // Some servers close the connection without an answer.
             TransportError::Broken { .. } => !is_secure || !self.transport.has_connected(url),
             // Port 443 is closed, port 80 may be open: Docker tries both.
-            TransportError::Connect { dns: false, .. } => is_secure && url.port().is_none(),
+            TransportError::Connect { kind, .. } => {
+                *kind != ConnectFailure::UnknownHost && is_secure && url.port().is_none()
+            }
             _ => false,
         }
     }

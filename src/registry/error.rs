@@ -11,7 +11,7 @@ use crate::hint::Hint;
 use crate::spec::{MediaType, RegistryHost};
 use crate::store::{FailureKind, StoreError};
 use crate::text::clean;
-use crate::transport::TransportError;
+use crate::transport::{ConnectFailure, GiveUp, TransportError};
 
 /// The most characters of a message of a registry that are shown.
 const MAX_MESSAGE: usize = 300;
@@ -247,14 +247,19 @@ pub(super) fn unreachable(
         TransportError::Refused { host, .. } => failed(FailureKind::Other).hint(format!(
             "the client certificate for {host} is read from /etc/docker/certs.d/{host}/client.cert, its key from client.key"
         )),
-        TransportError::Connect { dns: true, .. } => failed(FailureKind::Unavailable)
+        TransportError::Connect { kind: ConnectFailure::UnknownHost, .. } => failed(FailureKind::Unavailable)
             .hint(format!("check the name {registry}: it could not be resolved")),
         TransportError::Connect { .. } => {
             failed(FailureKind::Unavailable).hint(format!("check that {registry} is running and reachable from here"))
         }
-        TransportError::Timeout { .. } | TransportError::Broken { .. } | TransportError::GaveUp { .. } => {
-            failed(FailureKind::Unavailable)
+        TransportError::GaveUp { reason: GiveUp::Budget(_), .. } => {
+            failed(FailureKind::Unavailable).hint(Hint::RaiseRetryBudget)
         }
+        TransportError::Timeout { .. }
+        | TransportError::TooSlow { .. }
+        | TransportError::Broken { .. }
+        | TransportError::NoCommonProtocol { .. }
+        | TransportError::GaveUp { .. } => failed(FailureKind::Unavailable),
         TransportError::TooLarge { what: A_MANIFEST, .. } => failed(FailureKind::Refused)
             .hint(Hint::RaiseManifestLimit),
         TransportError::TooLarge { .. } => failed(FailureKind::Refused),

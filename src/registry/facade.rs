@@ -35,7 +35,7 @@ impl Response {
 
     /// Parses the headers whose values need no check.
     pub fn parse_headers(&self) {
-        let _ = (self.0.retry_after(), self.0.digest(), range_end(&self.0));
+        let _ = (self.0.retry_delay(), self.0.digest(), range_end(&self.0));
     }
 
     /// Parses the body as a page of referrers.

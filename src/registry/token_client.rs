@@ -1,8 +1,6 @@
 //! Requests tokens from a token server, with retries.
 //! Protocol: <https://distribution.github.io/distribution/spec/auth/token/>.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
 use tokio::time::Instant;
@@ -17,7 +15,7 @@ use crate::auth::{
 use crate::spec::RegistryHost;
 use crate::store::{FailureKind, StoreError};
 use crate::transport::{
-    Body, Request, Response, RetryAfter, Transport, TransportError, is_retryable_status,
+    Body, Request, Response, RetryDelay, Transport, TransportError, authority, is_retryable_status,
 };
 
 /// A request for a token with some scopes.
@@ -72,7 +70,7 @@ impl TokenClient<'_> {
 
     async fn send(&self, call: TokenCall) -> Result<Token, TokenFailure> {
         if self.is_guess {
-            let timeout = self.transport.patience_for_a_guess();
+            let timeout = self.transport.optional_request_timeout();
             return tokio::time::timeout(timeout, self.try_once(&call))
                 .await
                 .unwrap_or(Err(TokenFailure::Late));
@@ -84,16 +82,16 @@ impl TokenClient<'_> {
                 Err(failure) if failure.is_temporary() => failure,
                 outcome => return outcome,
             };
-            let (retry_after, lost) = match &failure {
-                TokenFailure::Busy(_, retry_after) => (*retry_after, Duration::ZERO),
-                TokenFailure::Transport(error) => (None, error.lost()),
-                _ => (None, Duration::ZERO),
+            let delay = match &failure {
+                TokenFailure::Busy(_, delay) => *delay,
+                TokenFailure::Transport(error) => error.delay(),
+                _ => RetryDelay::default(),
             };
             let cause = failure.cause(&self.server.realm);
-            if let Err(given_up) = retries.pause(&doing, &cause, retry_after, lost).await {
+            if let Err(reason) = retries.pause(&doing, &cause, delay).await {
                 return Err(TokenFailure::Transport(TransportError::GaveUp {
                     cause,
-                    given_up,
+                    reason,
                 }));
             }
         }
@@ -112,11 +110,11 @@ impl TokenClient<'_> {
         if status.is_success() {
             return read(response, sent).await;
         }
-        let retry_after = RetryAfter::of(response.headers());
+        let delay = RetryDelay::after_response(response.headers());
         // The body is read so that the connection can be reused.
         response.beginning(1 << 10).await;
         Err(if is_retryable_status(status) {
-            TokenFailure::Busy(status, retry_after)
+            TokenFailure::Busy(status, delay)
         } else {
             TokenFailure::Status(status.as_u16())
         })
@@ -159,7 +157,7 @@ impl TokenCall {
 /// Why there is no token.
 enum TokenFailure {
     /// A temporary status.
-    Busy(StatusCode, Option<RetryAfter>),
+    Busy(StatusCode, RetryDelay),
     /// Any other status that is not a success.
     Status(u16),
     /// The answer contains no usable token.
@@ -229,6 +227,5 @@ impl TokenFailure {
 
 /// Returns the host of a token server, for messages.
 pub(super) fn realm_host(realm: &Realm) -> String {
-    let url: &Url = realm.url();
-    url.host_str().unwrap_or_default().to_owned()
+    authority(realm.url())
 }

@@ -16,7 +16,11 @@ use crate::sync::Mutex;
 /// The distance of the positions at which the state of the hash is kept, in bytes.
 pub(super) const CHECKPOINT: u64 = 8 << 20;
 
+/// The bytes of a request.
+pub(super) type Pieces = BoxStream<'static, Result<Bytes, String>>;
+
 /// The content of a blob in a source.
+#[derive(Clone)]
 pub(super) struct Content {
     blob: Descriptor,
     from: Arc<dyn Store>,
@@ -61,11 +65,7 @@ impl Content {
 
     /// Streams `length` bytes from `offset` on. The last piece of the blob is sent only if the digest is right, so that
     /// wrong content is never completed.
-    pub(super) async fn open(
-        &self,
-        offset: u64,
-        length: u64,
-    ) -> Outcome<BoxStream<'static, Result<Bytes, String>>> {
+    pub(super) async fn open(&self, offset: u64, length: u64) -> Outcome<Pieces> {
         let (start, hasher) = {
             let mut checkpoints = self.shared.checkpoints.lock();
             checkpoints.retain(|(at, _)| *at <= offset);

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use futures_util::{StreamExt as _, stream};
 use http::{HeaderValue, Method, StatusCode, header};
 use url::Url;
@@ -15,10 +15,10 @@ use super::authorizer::Trials;
 use super::call::{Call, Outcome};
 use super::client::{CallError, RetryCause, is_temporary};
 use super::repository::RegistryRepository;
-use super::upload_content::{CHECKPOINT, Content};
+use super::upload_content::{CHECKPOINT, Content, Pieces};
 use crate::spec::Descriptor;
 use crate::store::{FailureKind, Operation, Store, StoreError};
-use crate::transport::{Body, TransportError};
+use crate::transport::{BULK_SIZE, Body, TransportError};
 
 /// The sizes of a chunk, tried in this order where a registry or a proxy limits the body of a request. The last one is
 /// the default limit of nginx (`client_max_body_size`).
@@ -39,6 +39,7 @@ impl RegistryRepository {
             blob,
             number: self.state.begin_upload(),
             content: Content::new(blob.clone(), from),
+            opened: None,
             operation: Operation::new(
                 format!("push blob {} to", blob.digest),
                 self.repository.to_string(),
@@ -51,6 +52,8 @@ impl RegistryRepository {
             trials: Trials::default(),
             turns: 0,
         };
+        let is_bulk = blob.size >= BULK_SIZE;
+        let _bulk = is_bulk.then(|| self.client.begin_bulk_upload());
         upload.run(progress).await?;
         self.state.end_upload(upload.number);
         self.state.record_push(format!("blobs/{}", blob.digest));
@@ -78,6 +81,8 @@ struct Upload<'a> {
     /// Its number in the state of the repository.
     number: u64,
     content: Content,
+    /// The whole content, opened in advance.
+    opened: Option<Pieces>,
     operation: Operation,
     /// The most bytes of one request.
     max_chunk: u64,
@@ -124,7 +129,7 @@ impl Upload<'_> {
                 offset: 0,
                 location,
             },
-            None => self.begin().await?,
+            None => self.begin_and_open().await?,
         };
         let mut furthest = 0;
         loop {
@@ -179,6 +184,18 @@ impl Upload<'_> {
         }
     }
 
+    /// Opens an upload. The read of a large blob begins at the same time, and a connection for the upload is opened.
+    async fn begin_and_open(&mut self) -> Outcome<Position> {
+        if self.blob.size < BULK_SIZE {
+            return self.begin().await;
+        }
+        let content = self.content.clone();
+        let (position, opened) = join(self.begin(), content.open(0, self.blob.size)).await;
+        let position = position?;
+        self.opened = Some(opened?);
+        Ok(position)
+    }
+
     /// Opens an upload.
     async fn begin(&mut self) -> Outcome<Position> {
         let path = "blobs/uploads/".to_owned();
@@ -221,10 +238,12 @@ impl Upload<'_> {
             Method::PATCH
         };
         let repository = &self.repository.repository;
-        let call = Call::to_location(repository, method, address, self.operation.clone()).header(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/octet-stream"),
-        );
+        let mut call = Call::to_location(repository, method, address, self.operation.clone())
+            .header(
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("application/octet-stream"),
+            );
+        call.is_bulk = length >= BULK_SIZE;
         let last = position.offset.saturating_add(length.saturating_sub(1));
         let range = format!("{}-{last}", position.offset);
         match HeaderValue::from_str(&range) {
@@ -249,6 +268,8 @@ impl Upload<'_> {
         let length = self.length(position);
         let content = if length == 0 {
             stream::empty().boxed()
+        } else if let Some(opened) = self.opened.take().filter(|_| length == self.blob.size) {
+            opened
         } else {
             self.content.open(position.offset, length).await?
         };

@@ -1,13 +1,13 @@
-//! What a TLS alert of the other side means: a refusal that will be the same next time, or a failure that may pass.
-//! The alerts are those of RFC 8446, section 6.2, and RFC 5246, section 7.2.2.
+//! The meaning of a TLS alert from the peer: a lasting refusal, or a temporary failure. See RFC 8446, section 6.2, and
+//! RFC 5246, section 7.2.2.
 
 use std::error::Error;
 use std::io;
 
 use rustls::AlertDescription as Alert;
 
-/// What is refused for good, as the object of "refused". `None`: the same may succeed a moment later, since
-/// what failed is inside the server, or on the way.
+/// Returns what the peer refuses, as the object of "refused"; `None` for a failure inside the server or in transit,
+/// after which a retry may succeed.
 pub(super) fn refused(alert: Alert) -> Option<&'static str> {
     match alert {
         Alert::CloseNotify
@@ -32,13 +32,13 @@ pub(super) fn refused(alert: Alert) -> Option<&'static str> {
         Alert::AccessDenied => Some("access"),
         Alert::UnrecognisedName => Some("the host name"),
         Alert::ProtocolVersion | Alert::InsufficientSecurity => {
-            Some("the versions and ciphers of TLS that are spoken here")
+            Some("the TLS versions and ciphers of this client")
         }
         _ => Some("the TLS handshake"),
     }
 }
 
-/// The name of an alert as the RFCs write it, with spaces: `BadCertificate` is "bad certificate".
+/// Returns the name of an alert in words: `BadCertificate` is "bad certificate".
 pub(super) fn words(alert: Alert) -> String {
     let mut words = String::new();
     let mut was_small = false;
@@ -52,8 +52,8 @@ pub(super) fn words(alert: Alert) -> String {
     words.to_ascii_lowercase()
 }
 
-/// The alert in an error of HTTP/2: h2 keeps no more of what ended its connection than the text.
-pub(super) fn told_by(link: &(dyn Error + 'static)) -> Option<Alert> {
+/// Finds the alert in an error of h2, which keeps only the text of the error that ended its connection.
+pub(super) fn in_http2_error(link: &(dyn Error + 'static)) -> Option<Alert> {
     let io = link.downcast_ref::<io::Error>()?;
     let text = io.to_string();
     let name = text.strip_prefix("received fatal alert: ")?;
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_may_pass_is_no_refusal() {
+    fn temporary_failures_are_not_refusals() {
         for passing in [
             Alert::InternalError,
             Alert::UserCanceled,
@@ -92,20 +92,20 @@ mod tests {
     }
 
     #[test]
-    fn alerts_are_told_in_words() {
+    fn alerts_are_named_in_words() {
         assert_eq!(words(Alert::BadCertificate), "bad certificate");
         assert_eq!(words(Alert::UnknownCA), "unknown ca");
         assert_eq!(words(Alert::InternalError), "internal error");
     }
 
     #[test]
-    fn an_alert_is_found_in_what_http2_keeps_of_it() {
+    fn an_alert_is_found_in_an_http2_error() {
         for alert in [Alert::CertificateRequired, Alert::UnknownCA] {
             let text = rustls::Error::AlertReceived(alert).to_string();
-            assert_eq!(told_by(&io::Error::other(text)), Some(alert));
+            assert_eq!(in_http2_error(&io::Error::other(text)), Some(alert));
         }
         for other in ["received fatal alert: ", "stream closed", ""] {
-            assert_eq!(told_by(&io::Error::other(other)), None);
+            assert_eq!(in_http2_error(&io::Error::other(other)), None);
         }
     }
 }

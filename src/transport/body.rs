@@ -1,10 +1,8 @@
-//! Bodies: what is sent, with its progress watched; what comes back, never more than a limit, never
-//! slower than the patience for one piece.
+//! Request and response bodies, with size limits, an idle timeout and a minimum rate.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -17,33 +15,28 @@ use url::Url;
 
 use super::error::{SourceFailed, TransportError};
 use super::limiter::Permit;
+use super::rate::RateWindow;
+use crate::sync::Mutex;
 
-/// The slowest that a body which is read whole may come, in bytes a second on average, after the patience for its
-/// first piece: what drips in for hours is no answer.
-const SLOWEST: u64 = 16 << 10;
-/// How long the body of an error is waited for: it only makes the message better.
-const ERROR_BODY_PATIENCE: Duration = Duration::from_secs(5);
-/// While our side is the one that is waited for, the other side is not held to anything.
-const OUR_TURN: u64 = u64::MAX;
+/// The minimum average rate of a body that is read whole, in bytes per second after the idle timeout.
+const MINIMUM_WHOLE_RATE: u64 = 16 << 10;
+/// How long the body of an error response is read; it only improves the message.
+const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What is sent.
+/// A request body.
 pub enum Body {
-    /// Nothing.
     Empty,
-    /// A whole small body.
     Bytes(Bytes),
-    /// A body that is read while it is sent. An error of the stream ends the request and comes
-    /// back as [`TransportError::Source`].
+    /// A body that is read while it is sent. An error of the stream ends the request and is returned as
+    /// [`TransportError::Source`].
     Stream {
-        /// Its size in bytes.
         length: u64,
-        /// Its content.
         content: BoxStream<'static, Result<Bytes, String>>,
     },
 }
 
 impl Body {
-    /// Its size in bytes.
+    /// The size in bytes.
     pub(super) fn len(&self) -> u64 {
         match self {
             Self::Empty => 0,
@@ -52,8 +45,8 @@ impl Body {
         }
     }
 
-    /// Whether it can be sent once more.
-    pub(super) fn again(&self) -> Option<Self> {
+    /// Returns a copy; `None` for a stream, which can be read only once.
+    pub(super) fn try_clone(&self) -> Option<Self> {
         match self {
             Self::Empty => Some(Self::Empty),
             Self::Bytes(bytes) => Some(Self::Bytes(bytes.clone())),
@@ -65,58 +58,106 @@ impl Body {
         match self {
             Self::Empty => reqwest::Body::from(Bytes::new()),
             Self::Bytes(bytes) => reqwest::Body::from(bytes),
-            Self::Stream { content, .. } => reqwest::Body::wrap_stream(Watched {
+            Self::Stream { content, length } => reqwest::Body::wrap_stream(Watched {
                 content,
+                left: length,
                 activity: activity.clone(),
             }),
         }
     }
 }
 
-/// When something last moved, in milliseconds since the request began; or that we have nothing to send.
+/// What a request is waiting for, shared between its body and the timer beside it.
 #[derive(Clone)]
-pub(super) struct Activity {
-    began: Instant,
-    last: Arc<AtomicU64>,
+pub(super) struct Activity(Arc<Mutex<ActivityState>>);
+
+struct ActivityState {
+    waiting_for: WaitingFor,
+    rate: RateWindow,
+}
+
+enum WaitingFor {
+    /// The peer reads the body, since this instant.
+    Peer(Instant),
+    /// The source of the body has limits of its own.
+    Source,
+    /// The whole body is sent, since this instant.
+    Response(Instant),
+}
+
+/// Why a request is given up.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Stall {
+    /// Nothing happened for so many seconds.
+    Idle(u64),
+    /// The body was read too slowly over so many seconds.
+    TooSlow(u64),
 }
 
 impl Activity {
-    pub(super) fn new() -> Self {
-        Self {
-            began: Instant::now(),
-            last: Arc::default(),
-        }
+    pub(super) fn new(idle_timeout: Duration) -> Self {
+        Self(Arc::new(Mutex::new(ActivityState {
+            waiting_for: WaitingFor::Response(Instant::now()),
+            rate: RateWindow::new(idle_timeout),
+        })))
     }
 
-    fn touch(&self) {
-        let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.last.store(now, Ordering::Relaxed);
-    }
-
-    /// What is sent is still on its way to us: whoever brings it has limits of its own.
-    fn wait_for_source(&self) {
-        self.last.store(OUR_TURN, Ordering::Relaxed);
-    }
-
-    /// Returns when nothing has moved for `patience`.
-    pub(super) async fn silence(&self, patience: Duration) {
+    /// Returns once nothing has happened for `timeout`, or the peer has read too slowly.
+    pub(super) async fn stalled(&self, timeout: Duration) -> Stall {
         loop {
-            let last = self.last.load(Ordering::Relaxed);
-            if last == OUR_TURN {
-                tokio::time::sleep(patience).await;
-                continue;
-            }
-            let deadline = self.began + Duration::from_millis(last) + patience;
-            if Instant::now() >= deadline {
-                return;
-            }
+            let deadline = {
+                let state = self.0.lock();
+                let now = Instant::now();
+                match state.waiting_for {
+                    WaitingFor::Source => now + timeout,
+                    WaitingFor::Response(since) if since + timeout <= now => {
+                        return Stall::Idle(timeout.as_secs());
+                    }
+                    WaitingFor::Response(since) => since + timeout,
+                    WaitingFor::Peer(since) => {
+                        let slow = state.rate.remaining().map(|left| since + left);
+                        if slow.is_some_and(|slow| slow <= now) {
+                            return Stall::TooSlow(state.rate.seconds());
+                        }
+                        if since + timeout <= now {
+                            return Stall::Idle(timeout.as_secs());
+                        }
+                        slow.map_or(since + timeout, |slow| slow.min(since + timeout))
+                    }
+                }
+            };
             tokio::time::sleep_until(deadline).await;
         }
     }
+
+    /// Notes that the peer is ready for more.
+    fn peer_is_ready(&self) {
+        let mut state = self.0.lock();
+        if let WaitingFor::Peer(since) = state.waiting_for {
+            state.rate.add(since.elapsed(), 0);
+            state.waiting_for = WaitingFor::Peer(Instant::now());
+        }
+    }
+
+    fn waits_for_source(&self) {
+        self.0.lock().waiting_for = WaitingFor::Source;
+    }
+
+    fn sends(&self, bytes: u64, is_last: bool) {
+        let mut state = self.0.lock();
+        state.rate.add(Duration::ZERO, bytes);
+        state.waiting_for = if is_last {
+            WaitingFor::Response(Instant::now())
+        } else {
+            WaitingFor::Peer(Instant::now())
+        };
+    }
 }
 
+/// A streamed body that notes what it waits for.
 struct Watched {
     content: BoxStream<'static, Result<Bytes, String>>,
+    left: u64,
     activity: Activity,
 }
 
@@ -124,60 +165,68 @@ impl Stream for Watched {
     type Item = Result<Bytes, io::Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let next = self.content.poll_next_unpin(cx);
-        if next.is_ready() {
-            self.activity.touch();
-        } else {
-            self.activity.wait_for_source();
+        self.activity.peer_is_ready();
+        match self.content.poll_next_unpin(cx) {
+            Poll::Pending => {
+                self.activity.waits_for_source();
+                Poll::Pending
+            }
+            Poll::Ready(Some(Ok(piece))) => {
+                let bytes = piece.len() as u64;
+                self.left = self.left.saturating_sub(bytes);
+                self.activity.sends(bytes, self.left == 0);
+                Poll::Ready(Some(Ok(piece)))
+            }
+            Poll::Ready(Some(Err(text))) => {
+                Poll::Ready(Some(Err(io::Error::other(SourceFailed(text)))))
+            }
+            Poll::Ready(None) => {
+                self.activity.sends(0, true);
+                Poll::Ready(None)
+            }
         }
-        next.map(|piece| {
-            piece.map(|result| result.map_err(|text| io::Error::other(SourceFailed(text))))
-        })
     }
 }
 
-/// An answer whose head is here and whose body is still to be read.
+/// A response whose head has arrived and whose body is still to be read.
 pub struct Response {
     pub(super) inner: reqwest::Response,
     pub(super) host: String,
     pub(super) permit: Option<Permit>,
     pub(super) hops: usize,
-    /// The longest silence that is borne.
-    pub(super) silence: Duration,
+    pub(super) idle_timeout: Duration,
+    pub(super) rate: RateWindow,
 }
 
 impl Response {
-    /// The status.
     pub fn status(&self) -> StatusCode {
         self.inner.status()
     }
 
-    /// The headers.
     pub fn headers(&self) -> &HeaderMap {
         self.inner.headers()
     }
 
-    /// A header as text; one that is no text is as if it were not there.
+    /// Returns a header as text; `None` if it is missing or not text.
     pub fn header(&self, name: impl header::AsHeaderName) -> Option<&str> {
         self.inner.headers().get(name)?.to_str().ok()
     }
 
-    /// Where the answer came from, after all redirects.
+    /// The URL that answered, after all redirects.
     pub fn url(&self) -> &Url {
         self.inner.url()
     }
 
-    /// Whether it came from elsewhere than where it was asked for.
     pub fn was_redirected(&self) -> bool {
         self.hops > 0
     }
 
-    /// The HTTP version of the answer.
     pub fn is_http2(&self) -> bool {
         self.inner.version() == http::Version::HTTP_2
     }
 
-    /// The whole body, at most `limit` bytes of it. A body that ends before its `Content-Length` is an error.
+    /// Reads the whole body, at most `limit` bytes of `what`. A body that ends before its `Content-Length` is an
+    /// error.
     pub async fn bytes(mut self, what: &'static str, limit: u64) -> Result<Bytes, TransportError> {
         let too_large = |host: &str| TransportError::TooLarge {
             host: host.to_owned(),
@@ -191,7 +240,8 @@ impl Response {
         let began = Instant::now();
         let mut body = BytesMut::new();
         loop {
-            let longest = self.silence + Duration::from_secs(body.len() as u64 / SLOWEST);
+            let longest =
+                self.idle_timeout + Duration::from_secs(body.len() as u64 / MINIMUM_WHOLE_RATE);
             let piece = tokio::time::timeout_at(began + longest, self.piece());
             let Ok(piece) = piece.await else {
                 return Err(TransportError::Timeout {
@@ -209,26 +259,26 @@ impl Response {
         }
     }
 
-    /// The beginning of an error body: at most `limit` bytes, whatever happens on the way.
+    /// Reads at most `limit` bytes of the body of an error response. Whatever fails ends it early.
     pub async fn beginning(mut self, limit: usize) -> Vec<u8> {
         let mut body = Vec::new();
-        let patience = ERROR_BODY_PATIENCE.min(self.silence);
+        let timeout = ERROR_BODY_TIMEOUT.min(self.idle_timeout);
         let read = async {
             while body.len() < limit {
                 let Ok(Some(piece)) = self.piece().await else {
                     break;
                 };
-                let room = limit - body.len();
-                body.extend_from_slice(&piece[..piece.len().min(room)]);
+                let left = limit - body.len();
+                body.extend_from_slice(&piece[..piece.len().min(left)]);
             }
         };
-        let _ = tokio::time::timeout(patience, read).await;
+        let _ = tokio::time::timeout(timeout, read).await;
         body
     }
 
-    /// The body in pieces as they arrive.
+    /// Returns the body in pieces as they arrive.
     pub fn pieces(mut self) -> BoxStream<'static, Result<Bytes, TransportError>> {
-        // Whoever reads it may wait for a place of its own before it does.
+        // The reader may wait for a permit of its own before it reads.
         self.permit = None;
         futures_util::stream::try_unfold(self, |mut response| async move {
             Ok(response.piece().await?.map(|piece| (piece, response)))
@@ -237,17 +287,94 @@ impl Response {
     }
 
     async fn piece(&mut self) -> Result<Option<Bytes>, TransportError> {
-        match tokio::time::timeout(self.silence, self.inner.chunk()).await {
-            Ok(Ok(Some(piece))) => Ok(Some(piece)),
+        let slow = self.rate.remaining();
+        let timeout = slow.map_or(self.idle_timeout, |slow| slow.min(self.idle_timeout));
+        let began = Instant::now();
+        match tokio::time::timeout(timeout, self.inner.chunk()).await {
+            Ok(Ok(Some(piece))) => {
+                self.rate.add(began.elapsed(), piece.len() as u64);
+                Ok(Some(piece))
+            }
             Ok(Ok(None)) => {
                 self.permit = None;
                 Ok(None)
             }
             Ok(Err(error)) => Err(TransportError::from_reqwest(&error, &self.host)),
+            Err(_) if timeout < self.idle_timeout => Err(TransportError::TooSlow {
+                host: self.host.clone(),
+                seconds: self.rate.seconds(),
+            }),
             Err(_) => Err(TransportError::Timeout {
                 host: self.host.clone(),
-                seconds: self.silence.as_secs(),
+                seconds: self.idle_timeout.as_secs(),
             }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+
+    use super::*;
+
+    const IDLE: Duration = Duration::from_secs(10);
+
+    /// Polls a body every `interval`, as a peer does that reads one piece at a time.
+    async fn read_by(interval: Duration, pieces: usize, size: usize, activity: &Activity) {
+        let content = stream::iter((0..pieces).map(move |_| Ok(Bytes::from(vec![0; size]))));
+        let mut body = Watched {
+            content: content.boxed(),
+            left: (pieces * size) as u64,
+            activity: activity.clone(),
+        };
+        while body.next().await.is_some() {
+            tokio::time::sleep(interval).await;
+        }
+        std::future::pending().await
+    }
+
+    async fn stall(interval: Duration, pieces: usize, size: usize) -> (Stall, Duration) {
+        let began = Instant::now();
+        let activity = Activity::new(IDLE);
+        let stall = tokio::select! {
+            stall = activity.stalled(IDLE) => stall,
+            () = read_by(interval, pieces, size, &activity) => unreachable!("it is pending"),
+        };
+        (stall, began.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_reads_too_slowly_is_given_up() {
+        let (stall, after) = stall(Duration::from_secs(5), 100, 1000).await;
+        assert_eq!(stall, Stall::TooSlow(30));
+        assert_eq!(after.as_secs(), 30);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_reads_steadily_is_not() {
+        let (stall, after) = stall(Duration::from_secs(5), 100, 100_000).await;
+        // Only the response is missing, after the whole body was sent.
+        assert_eq!(stall, Stall::Idle(10));
+        assert!(after.as_secs() > 490, "{after:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn time_of_the_source_does_not_count() {
+        let activity = Activity::new(IDLE);
+        let content = stream::unfold(0, |piece| async move {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            (piece < 10).then(|| (Ok(Bytes::from_static(b"x")), piece + 1))
+        });
+        let mut body = Watched {
+            content: content.boxed(),
+            left: 100,
+            activity: activity.clone(),
+        };
+        let read = async { while body.next().await.is_some() {} };
+        tokio::select! {
+            stall = activity.stalled(IDLE) => panic!("{stall:?}"),
+            () = read => {}
         }
     }
 }

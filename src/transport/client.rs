@@ -1,103 +1,31 @@
-//! Sends one request to wherever it ends up: the host_client of its host, redirects by hand, limits on the head.
-//! One call is one try; who calls decides whether to try again.
+//! Sends one request, on a connection to its origin, and follows redirects. One call is one try; the caller decides
+//! whether to try again.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::{HeaderMap, Method};
 use tokio::time::Instant;
-use url::Url;
+use url::{Origin, Url};
 
-use super::body::{Activity, Body, Response};
+use super::body::{Activity, Body, Response, Stall};
 use super::dial::Protocol;
 use super::error::{MAX_HEAD, TransportError};
 use super::guarded_resolver::GuardedResolver;
-use super::host_client::{HostClient, MAX_HEADERS, authority};
-use super::redirect::{MAX_HOPS, RedirectRefused, check_hop, may_carry_authorization};
+use super::host_client::{Choice, HostClient, MAX_HEADERS, Takes, authority};
+use super::rate::RateWindow;
+use super::redirect::{MAX_HOPS, RedirectRefused};
+use super::request::Request;
 use super::retry::{Budget, Retries};
 use super::settings::TransportSettings;
 use super::tls::TlsProfile;
 use crate::progress::{Event, Observed};
 use crate::sync::Mutex;
 
-/// One request, for one try.
-pub struct Request {
-    /// The method.
-    pub method: Method,
-    /// Where to.
-    pub url: Url,
-    /// Headers, without authorisation.
-    pub headers: HeaderMap,
-    /// `Authorization`, which is dropped when a redirect leaves scheme, host and port.
-    pub authorization: Option<HeaderValue>,
-    /// What is sent.
-    pub body: Body,
-    /// The body is as secret as the authorisation, and stays with it.
-    pub is_confidential: bool,
-    /// The host that named the address (of a token server, of an upload), if another one did. It is trusted alike:
-    /// an authority that signs for a registry signs for its neighbours too. Client certificates are looked up
-    /// under the host's own name, and the name may not stand for this machine or link.
-    pub referred_by: Option<Url>,
-}
-
-impl Request {
-    /// A request without headers and body.
-    pub fn new(method: Method, url: Url) -> Self {
-        Self {
-            method,
-            url,
-            headers: HeaderMap::new(),
-            authorization: None,
-            body: Body::Empty,
-            is_confidential: false,
-            referred_by: None,
-        }
-    }
-
-    /// The same once more, unless its body can be sent only once.
-    fn again(&self) -> Option<Self> {
-        Some(Self {
-            method: self.method.clone(),
-            url: self.url.clone(),
-            headers: self.headers.clone(),
-            authorization: self.authorization.clone(),
-            body: self.body.again()?,
-            is_confidential: self.is_confidential,
-            referred_by: self.referred_by.clone(),
-        })
-    }
-
-    /// The headers as they are sent.
-    fn take_headers(&mut self) -> HeaderMap {
-        let mut headers = std::mem::take(&mut self.headers);
-        if let Some(mut authorization) = self.authorization.take() {
-            authorization.set_sensitive(true);
-            headers.insert(header::AUTHORIZATION, authorization);
-        }
-        let has_body = matches!(self.method, Method::PUT | Method::POST | Method::PATCH);
-        if has_body || !matches!(self.body, Body::Empty) {
-            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(self.body.len()));
-        }
-        headers
-    }
-}
-
-/// Scheme, host and port.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Origin(String);
-
-impl Origin {
-    fn of(url: &Url) -> Self {
-        Self(format!(
-            "{}://{}:{}",
-            url.scheme(),
-            url.host_str().unwrap_or_default(),
-            url.port_or_known_default().unwrap_or_default()
-        ))
-    }
-}
+/// A redirect that takes longer counts against the retry budget: a chain of them must not hold the run.
+const SLOW_REDIRECT: Duration = Duration::from_secs(1);
 
 /// The HTTP client of one run. Cheap to clone.
 #[derive(Clone)]
@@ -110,12 +38,12 @@ struct Inner {
     clients: Mutex<HashMap<ClientKey, Arc<HostClient>>>,
 }
 
-/// An origin, and the one that led there where that is not the user's own: each leads with its own trust, and to
-/// what it may lead to.
+/// An origin, and the origin that referred to it unless the user named it: each has its own trust settings, and its own
+/// restrictions on what it may refer to.
 type ClientKey = (Origin, Option<Origin>);
 
 impl Transport {
-    /// A client with no connection yet.
+    /// A client without connections.
     pub fn new(settings: TransportSettings, observed: Observed) -> Self {
         let budget = Budget::new(settings.retry_for, settings.timeouts.first_pause);
         Self(Arc::new(Inner {
@@ -126,185 +54,231 @@ impl Transport {
         }))
     }
 
-    /// The tries of one request, within the budget of the run.
+    /// Returns the tries of one request, within the budget of the run.
     pub fn retries(&self) -> Retries {
         Retries::new(Arc::clone(&self.0.budget), Arc::clone(&self.0.observed))
     }
 
-    /// How long a guess may take that is not needed for anything but speed.
-    pub fn patience_for_a_guess(&self) -> Duration {
+    /// Returns the timeout for a request that only saves time, such as a token fetched in advance.
+    pub fn optional_request_timeout(&self) -> Duration {
         self.0.settings.timeouts.connect / 2
     }
 
-    /// Who is told what happens.
     pub fn observed(&self) -> &Observed {
         &self.0.observed
     }
 
-    /// Opens the host_client to an origin with trust of its own. `certs_name` is the name under which certs.d
-    /// knows the host. Does nothing if the host_client is open.
-    pub fn open_lane(
+    /// Configures an origin with trust settings of its own. `certs_name` is its name in certs.d. Does nothing if the
+    /// origin is configured already.
+    pub fn configure(
         &self,
         url: &Url,
         profile: &TlsProfile,
         certs_name: &str,
         known: Protocol,
     ) -> Result<(), TransportError> {
-        self.lane_or(url, (Origin::of(url), None), || {
-            (profile.clone(), certs_name.to_owned(), known, None)
+        self.client_or_new(url, (url.origin(), None), || ClientOptions {
+            profile: profile.clone(),
+            certs_name: certs_name.to_owned(),
+            known,
+            guarded_resolver: None,
         })
         .map(drop)
     }
 
-    /// What the host of `url` is known to speak.
+    /// Returns the HTTP version of the host of `url`, as far as it is known.
     pub fn protocol(&self, url: &Url) -> Protocol {
         self.clients()
-            .get(&(Origin::of(url), None))
-            .map_or(Protocol::Unknown, |host_client| host_client.protocol())
+            .get(&(url.origin(), None))
+            .map_or(Protocol::Unknown, |client| client.protocol())
     }
 
-    /// Whether a connection to the host of `url` has ever been opened, TLS included.
+    /// Returns whether a connection to the host of `url` has ever been opened, TLS included.
     pub fn has_connected(&self, url: &Url) -> bool {
         self.clients()
-            .get(&(Origin::of(url), None))
-            .is_some_and(|host_client| host_client.dialer.protocol() != Protocol::Unknown)
+            .get(&(url.origin(), None))
+            .is_some_and(|client| client.has_connected())
     }
 
-    /// Begins to open `count` connections to the host of `url` ahead of the requests that will need them (one
-    /// is enough where HTTP/2 is known). They are kept until then; a failure shows at the request. Does nothing
-    /// if there have been connections already.
+    /// Begins to open `count` connections to the host of `url` (one if it is known to speak HTTP/2). The next requests
+    /// take them, and report their failures. Does nothing if there have been connections already.
     pub fn preconnect(&self, url: &Url, count: usize) {
         let Ok(host_client) = self.host_client(url) else {
             return;
         };
-        if !host_client.dialer.is_fresh() {
+        if host_client.dialer.attempts() > 0 {
             return;
         }
         let count = match host_client.protocol() {
             Protocol::Http2 => 1,
             Protocol::Http1 | Protocol::Unknown => count,
         };
-        let (client, _) = host_client.client();
-        // Polled once, each asks for a connection of its own; dropped, it leaves the dial to itself (see `dial`).
-        let mut asking: Vec<_> = (0..count)
+        let client = host_client.shared().client;
+        // Polled once, each request asks for a connection; dropped, it leaves that to the dialer.
+        let mut requests: Vec<_> = (0..count)
             .map(|_| Box::pin(client.get(url.clone()).send()))
             .collect();
-        for request in &mut asking {
+        for request in &mut requests {
             drop(request.as_mut().now_or_never());
         }
     }
 
-    /// One try of one request: redirects are followed, the body of the answer is still to be read. A streamed
-    /// body cannot be sent twice, so a redirect of it is handed out as it is.
+    /// Begins to open the connections for large bodies to the host of `url`, so that `count` have been opened in the
+    /// run. Does nothing over plain HTTP and HTTP/1.1, where requests share their connections.
+    pub fn preconnect_bulk(&self, url: &Url, count: usize) {
+        let Ok(host_client) = self.host_client(url) else {
+            return;
+        };
+        let Some(bulk) = host_client.bulk().filter(|bulk| bulk.is_used(false)) else {
+            return;
+        };
+        for _ in bulk.dialer.attempts()..count as u64 {
+            bulk.open_ahead(url);
+        }
+    }
+
+    /// Sends a request once and follows redirects. The body of the response is still to be read. A streamed body cannot
+    /// be sent twice, so that a redirect of it is returned as it is.
     pub async fn send(&self, mut request: Request) -> Result<Response, TransportError> {
         let mut host_client = match &request.referred_by {
             Some(referred_by) => {
-                self.led_lane(&request.url, referred_by, &self.host_client(referred_by)?)?
+                let by = self.host_client(referred_by)?;
+                self.referred_client(&request.url, referred_by, &by)?
             }
             None => self.host_client(&request.url)?,
         };
         for hops in 0..=MAX_HOPS {
-            let next = request.again();
-            let mut response = self.send_once(&host_client, request).await?;
+            let began = Instant::now();
+            let copy = request.try_clone();
+            let mut response = self.send_to(&host_client, request).await?;
             response.hops = hops;
-            match next.map(|next| onward(next, &response)).transpose()? {
-                Some(Some(onward)) => {
-                    host_client = self.led_lane(&onward.url, response.url(), &host_client)?;
-                    // Read, so that its connection can be used again.
-                    response.beginning(1 << 10).await;
-                    request = onward;
-                }
-                _ => return Ok(response),
-            }
+            let next = copy.map(|sent| sent.redirected(&response)).transpose()?;
+            let Some(next) = next.flatten() else {
+                return Ok(response);
+            };
+            host_client = self.referred_client(&next.url, response.url(), &host_client)?;
+            // Read, so that its connection can be used again.
+            response.beginning(1 << 10).await;
+            self.count_redirect(&host_client, began.elapsed())?;
+            request = next;
         }
         Err(RedirectRefused::TooMany.into())
     }
 
-    async fn send_once(
+    fn count_redirect(&self, next: &HostClient, took: Duration) -> Result<(), TransportError> {
+        if took < SLOW_REDIRECT {
+            return Ok(());
+        }
+        let spent = self.0.budget.spend(took, Duration::ZERO);
+        spent.map_err(|reason| TransportError::GaveUp {
+            cause: format!("slow redirects to {}", next.host),
+            reason,
+        })
+    }
+
+    /// Sends a request to its origin.
+    async fn send_to(
         &self,
         host_client: &HostClient,
         mut request: Request,
     ) -> Result<Response, TransportError> {
+        let is_read = matches!(request.body, Body::Empty);
         let permit = if matches!(request.body, Body::Stream { .. }) {
-            host_client.limiter.wait_turn().await;
+            host_client.limiter.wait_for_pause().await;
             None
         } else {
-            Some(host_client.limiter.enter().await)
+            Some(host_client.limiter.acquire().await)
         };
         let began = Instant::now();
-        let (client, only_http2) = host_client.client();
-        let again = if only_http2 { request.again() } else { None };
+        let choice = if request.is_bulk {
+            host_client.for_bulk(is_read)
+        } else {
+            host_client.shared()
+        };
+        let copy = match choice.takes {
+            Takes::Any => None,
+            Takes::OnlyHttp2 | Takes::Bulk(_) => request.try_clone(),
+        };
         let (method, url) = (request.method.clone(), request.url.clone());
-        let mut outcome = self.try_once(host_client, client, &mut request).await;
-        // The host was known to speak HTTP/2, and no longer does.
-        if outcome.is_err()
-            && only_http2
-            && host_client.dialer.protocol() == Protocol::Http1
-            && let Some(mut again) = again
+        let is_bulk = request.is_bulk;
+        let mut result = self.try_once(host_client, &choice, &mut request).await;
+        if let Err(error) = &result
+            && is_wrong_protocol(host_client, &choice, error)
+            && let Some(mut copy) = copy
         {
-            outcome = self
-                .try_once(host_client, host_client.client().0, &mut again)
-                .await;
+            let choice = host_client.shared();
+            result = self.try_once(host_client, &choice, &mut copy).await;
         }
-        if matches!(outcome, Err(TransportError::Broken { .. }))
+        let mut result = result.map_err(|error| host_client.note_refused(error));
+        if matches!(result, Err(TransportError::Broken { .. }))
             && let Some(refusal) = host_client.refusal(&url).await
         {
-            outcome = Err(refusal);
+            result = Err(refusal);
         }
-        self.tell(&method, &url, &outcome, began.elapsed());
-        let response = outcome?;
+        self.report(&method, &url, &result, began.elapsed());
+        let response = result?;
         check_head(&response, &host_client.host)?;
-        host_client.note(&response, &self.0.budget);
+        host_client.note(&response, began.elapsed(), &self.0.budget);
+        if is_bulk
+            && is_read
+            && let Some(bulk) = host_client.bulk()
+        {
+            bulk.note_redirect(response.status().is_redirection());
+        }
+        let idle_timeout = self.0.settings.timeouts.idle;
         Ok(Response {
             inner: response,
             host: host_client.host.clone(),
             permit,
             hops: 0,
-            silence: self.0.settings.timeouts.silence,
+            idle_timeout,
+            rate: RateWindow::new(idle_timeout),
         })
     }
 
     async fn try_once(
         &self,
         host_client: &HostClient,
-        client: &reqwest::Client,
+        choice: &Choice<'_>,
         request: &mut Request,
     ) -> Result<reqwest::Response, TransportError> {
-        let activity = Activity::new();
-        // A registry may need long to take in what it was sent: one more second for each 10 MiB.
-        let patience =
-            self.0.settings.timeouts.silence + Duration::from_secs(request.body.len() / (10 << 20));
+        let idle_timeout = self.0.settings.timeouts.idle;
+        let activity = Activity::new(idle_timeout);
+        // A registry may need long to store a body: one more second for each 10 MiB.
+        let timeout = idle_timeout + Duration::from_secs(request.body.len() / (10 << 20));
         let headers = request.take_headers();
-        let builder = client
+        let builder = choice
+            .client
             .request(request.method.clone(), request.url.clone())
             .headers(headers);
         let builder = match std::mem::replace(&mut request.body, Body::Empty) {
             Body::Empty => builder,
             body => builder.body(body.into_reqwest(&activity)),
         };
+        let host = host_client.host.clone();
         tokio::select! {
-            outcome = builder.send() => {
-                outcome.map_err(|error| TransportError::from_reqwest(&error, &host_client.host))
+            result = builder.send() => {
+                result.map_err(|error| TransportError::from_reqwest(&error, &host))
             }
-            () = activity.silence(patience) => Err(TransportError::Timeout {
-                host: host_client.host.clone(),
-                seconds: patience.as_secs(),
+            stall = activity.stalled(timeout) => Err(match stall {
+                Stall::Idle(seconds) => TransportError::Timeout { host, seconds },
+                Stall::TooSlow(seconds) => TransportError::TooSlow { host, seconds },
             }),
         }
     }
 
-    fn tell(
+    fn report(
         &self,
         method: &Method,
         url: &Url,
-        outcome: &Result<reqwest::Response, TransportError>,
+        result: &Result<reqwest::Response, TransportError>,
         took: Duration,
     ) {
-        let outcome = match outcome {
+        let outcome = match result {
             Ok(response) => response.status().to_string(),
             Err(error) => error.to_string(),
         };
-        // Queries hold signatures, states, and scopes.
+        // Queries contain signatures, states and scopes.
         let mut shown = url.clone();
         shown.set_query(None);
         self.0.observed.observe(Event::Request {
@@ -316,107 +290,105 @@ impl Transport {
     }
 
     fn host_client(&self, url: &Url) -> Result<Arc<HostClient>, TransportError> {
-        let default = || {
-            let profile = self.0.settings.tls.clone();
-            (profile, authority(url), Protocol::Unknown, None)
-        };
-        self.lane_or(url, (Origin::of(url), None), default)
+        self.client_or_new(url, (url.origin(), None), || ClientOptions {
+            profile: self.0.settings.tls.clone(),
+            certs_name: authority(url),
+            known: Protocol::Unknown,
+            guarded_resolver: None,
+        })
     }
 
-    /// The host_client to where `referred_by` leads, which was reached by `by`. A host that the user has named is the user's
-    /// own, whoever leads there.
-    fn led_lane(
+    /// Returns the client for `url`, which `referred_by`, reached through `by`, has named. An origin that the user has
+    /// named keeps its own settings, whichever origin refers to it.
+    fn referred_client(
         &self,
         url: &Url,
         referred_by: &Url,
         by: &Arc<HostClient>,
     ) -> Result<Arc<HostClient>, TransportError> {
-        let (origin, led_by) = (Origin::of(url), Origin::of(referred_by));
-        if origin == led_by {
+        let (origin, referring) = (url.origin(), referred_by.origin());
+        if origin == referring {
             return Ok(Arc::clone(by));
         }
         let own = (origin.clone(), None);
         if let Some(own) = self.clients().get(&own) {
             return Ok(Arc::clone(own));
         }
-        self.lane_or(url, (origin, Some(led_by)), || {
-            let guarded_resolver = GuardedResolver::new(url, referred_by);
-            let profile = by.profile.clone();
-            (profile, authority(url), Protocol::Unknown, guarded_resolver)
+        self.client_or_new(url, (origin, Some(referring)), || ClientOptions {
+            profile: by.profile.clone(),
+            certs_name: authority(url),
+            known: Protocol::Unknown,
+            guarded_resolver: GuardedResolver::new(url, referred_by),
         })
     }
 
-    /// The host_client of a way, opened as `described` if there is none.
-    fn lane_or(
+    fn client_or_new(
         &self,
         url: &Url,
-        way: ClientKey,
-        described: impl FnOnce() -> (TlsProfile, String, Protocol, Option<GuardedResolver>),
+        key: ClientKey,
+        options: impl FnOnce() -> ClientOptions,
     ) -> Result<Arc<HostClient>, TransportError> {
-        if let Some(host_client) = self.clients().get(&way) {
-            return Ok(Arc::clone(host_client));
+        if let Some(client) = self.clients().get(&key) {
+            return Ok(Arc::clone(client));
         }
-        let (profile, certs_name, known, guarded_resolver) = described();
-        let settings = &self.0.settings;
-        let (host_client, warnings) = HostClient::new(
+        let options = options();
+        let (client, warnings) = HostClient::new(
             url,
-            settings,
-            &profile,
-            &certs_name,
-            known,
-            guarded_resolver.as_ref(),
+            &self.0.settings,
+            &options.profile,
+            &options.certs_name,
+            options.known,
+            options.guarded_resolver.as_ref(),
         )?;
         for warning in warnings {
             self.0.observed.observe(Event::Warning(&warning));
         }
+        let mut clients = self.clients();
         Ok(Arc::clone(
-            self.clients()
-                .entry(way)
-                .or_insert_with(|| Arc::new(host_client)),
+            clients.entry(key).or_insert_with(|| Arc::new(client)),
         ))
     }
 
-    fn clients(&self) -> std::sync::MutexGuard<'_, HashMap<ClientKey, Arc<HostClient>>> {
+    fn clients(&self) -> MutexGuard<'_, HashMap<ClientKey, Arc<HostClient>>> {
         self.0.clients.lock()
     }
 }
 
-/// The request that follows `sent`, if the answer is a redirect that can be followed.
-fn onward(sent: Request, response: &Response) -> Result<Option<Request>, TransportError> {
-    let status = response.status().as_u16();
-    let is_read = matches!(sent.method, Method::GET | Method::HEAD);
-    let follows = match status {
-        301..=303 => is_read,
-        307 | 308 => true,
-        _ => false,
-    };
-    let Some(location) = response.header(header::LOCATION).filter(|_| follows) else {
-        return Ok(None);
-    };
-    let url = sent
-        .url
-        .join(location)
-        .map_err(|_| RedirectRefused::Malformed)?;
-    check_hop(&sent.url, &url)?;
-    let stays = may_carry_authorization(&sent.url, &url);
-    if sent.is_confidential && !stays {
-        return Ok(None);
+/// What a new [`HostClient`] needs to know.
+struct ClientOptions {
+    profile: TlsProfile,
+    certs_name: String,
+    known: Protocol,
+    guarded_resolver: Option<GuardedResolver>,
+}
+
+/// Returns whether the same request may succeed over another protocol: the host no longer speaks HTTP/2, or does not
+/// speak HTTP/1.1.
+fn is_wrong_protocol(
+    host_client: &HostClient,
+    choice: &Choice<'_>,
+    error: &TransportError,
+) -> bool {
+    match choice.takes {
+        Takes::Any => false,
+        Takes::OnlyHttp2 => host_client.dialer.protocol() == Protocol::Http1,
+        Takes::Bulk(bulk) => {
+            let is_refused = matches!(error, TransportError::NoCommonProtocol { .. });
+            if is_refused {
+                bulk.note_refusal();
+            }
+            is_refused
+        }
     }
-    let authorization = sent.authorization.filter(|_| stays);
-    Ok(Some(Request {
-        url,
-        authorization,
-        ..sent
-    }))
 }
 
 fn check_head(response: &reqwest::Response, host: &str) -> Result<(), TransportError> {
-    let size: usize = response
-        .headers()
+    let headers: &HeaderMap = response.headers();
+    let size: usize = headers
         .iter()
         .map(|(name, value)| name.as_str().len() + value.len() + 4)
         .sum();
-    if size as u64 > MAX_HEAD || response.headers().len() > MAX_HEADERS {
+    if size as u64 > MAX_HEAD || headers.len() > MAX_HEADERS {
         return Err(TransportError::too_large_head(host));
     }
     Ok(())

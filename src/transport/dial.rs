@@ -1,5 +1,5 @@
-//! How connections to one host are opened. A dial belongs to the host, not to the request that asked for it:
-//! if that goes away, the connection is kept for the next one. So connections can be opened ahead of need.
+//! Opens the connections to one host. A connection attempt belongs to the host, not to the request that needs it: if the
+//! request is dropped, the next one takes the connection. So connections can be opened ahead of need.
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -17,51 +17,63 @@ use tower::{Layer, Service};
 
 use crate::sync::Mutex;
 
-/// How long a connection that nobody took is worth keeping: a server closes it some time.
+/// How long an unused connection is kept; servers close idle connections.
 const KEPT: Duration = Duration::from_secs(10);
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// What a host speaks.
+/// The HTTP version of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// Not known yet.
     Unknown,
-    /// HTTP/1.1: a connection for each request under way.
+    /// A connection for each request under way.
     Http1,
-    /// HTTP/2: one connection for all.
+    /// One connection for all requests.
     Http2,
 }
 
-/// No connection came in time.
 #[derive(Debug, thiserror::Error)]
 #[error("no connection within {} s", .0.as_secs_f32())]
 struct TooSlow(Duration);
 
-/// Whoever asked for HTTP/2 only cannot use the connection.
 #[derive(Debug, thiserror::Error)]
 #[error("the host does not speak HTTP/2")]
 struct NotHttp2;
 
-/// Opens the connections to one host, for all clients of its host_client.
+/// The answer to a request that only opens a connection for others.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection is opened for a later request")]
+struct OpenedAhead;
+
+/// Which connections a client takes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    Any,
+    OnlyHttp2,
+    /// None: the connections are for other clients of the dialer.
+    Ahead,
+}
+
+/// Opens the connections to one host, for several clients.
 #[derive(Clone)]
 pub(super) struct Dialer(Arc<Shared>);
 
 struct Shared {
-    /// The longest that a dial may take.
-    limit: Duration,
+    timeout: Duration,
     protocol: AtomicU8,
-    dials: AtomicU64,
+    /// Connections asked for so far.
+    attempts: AtomicU64,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    /// Dials under way.
+    /// Connection attempts under way.
     under_way: usize,
-    /// Who wants a connection, first come first served.
+    /// Requests without a connection, in their order.
     waiting: VecDeque<Waiter>,
-    /// Connections that nobody was left to take.
+    /// Connections that no request waits for.
     ready: VecDeque<(Instant, Open)>,
 }
 
@@ -70,23 +82,24 @@ struct Waiter {
     reply: oneshot::Sender<Result<Open, BoxError>>,
 }
 
-/// A connection. Its type is reqwest's own and has no name, hence `Any`.
+/// A connection. Its type is private to reqwest and cannot be named, hence `Any`.
 struct Open {
     connection: Box<dyn Any + Send>,
     is_http2: bool,
 }
 
 impl Dialer {
-    pub(super) fn new(limit: Duration) -> Self {
+    /// A dialer whose connection attempts may take `timeout`.
+    pub(super) fn new(timeout: Duration) -> Self {
         Self(Arc::new(Shared {
-            limit,
+            timeout,
             protocol: AtomicU8::new(Protocol::Unknown as u8),
-            dials: AtomicU64::new(0),
+            attempts: AtomicU64::new(0),
             state: Mutex::default(),
         }))
     }
 
-    /// What the host has been seen to speak.
+    /// Returns the protocol of the latest connection.
     pub(super) fn protocol(&self) -> Protocol {
         match self.0.protocol.load(Ordering::Relaxed) {
             1 => Protocol::Http1,
@@ -95,16 +108,16 @@ impl Dialer {
         }
     }
 
-    /// Whether no connection was ever asked for.
-    pub(super) fn is_fresh(&self) -> bool {
-        self.0.dials.load(Ordering::Relaxed) == 0
+    /// Returns the number of connections asked for so far.
+    pub(super) fn attempts(&self) -> u64 {
+        self.0.attempts.load(Ordering::Relaxed)
     }
 
-    /// The layer around the connector of a client; `only_http2` if the client can use nothing else.
-    pub(super) fn layer(&self, only_http2: bool) -> DialLayer {
+    /// Returns a layer for the connector of a client.
+    pub(super) fn layer(&self, usage: Use) -> DialLayer {
         DialLayer {
             shared: Arc::clone(&self.0),
-            only_http2,
+            usage,
         }
     }
 }
@@ -114,7 +127,7 @@ impl Shared {
         self.state.lock()
     }
 
-    /// A dial has ended: its outcome goes to whoever has waited longest.
+    /// Gives the outcome of a connection attempt to the request that has waited longest.
     fn finished(&self, outcome: Result<Open, BoxError>) {
         let mut state = self.state();
         state.under_way -= 1;
@@ -160,11 +173,11 @@ impl State {
     }
 }
 
-/// Puts the dialer before a client's connector.
+/// Wraps the connector of a client.
 #[derive(Clone)]
 pub(super) struct DialLayer {
     shared: Arc<Shared>,
-    only_http2: bool,
+    usage: Use,
 }
 
 impl<S> Layer<S> for DialLayer {
@@ -178,7 +191,6 @@ impl<S> Layer<S> for DialLayer {
     }
 }
 
-/// The connector with the dialer before it.
 #[derive(Clone)]
 pub(super) struct Dial<S> {
     inner: S,
@@ -201,8 +213,14 @@ where
     }
 
     fn call(&mut self, destination: R) -> Self::Future {
-        let DialLayer { shared, only_http2 } = self.layer.clone();
-        shared.dials.fetch_add(1, Ordering::Relaxed);
+        let DialLayer { shared, usage } = self.layer.clone();
+        shared.attempts.fetch_add(1, Ordering::Relaxed);
+        let only_http2 = usage == Use::OnlyHttp2;
+        if usage == Use::Ahead {
+            shared.state().under_way += 1;
+            tokio::spawn(dial(self.inner.call(destination), shared));
+            return Box::pin(std::future::ready(Err(OpenedAhead.into())));
+        }
         if only_http2 && shared.protocol.load(Ordering::Relaxed) == Protocol::Http1 as u8 {
             return Box::pin(std::future::ready(Err(NotHttp2.into())));
         }
@@ -214,13 +232,12 @@ where
         } else {
             state.waiting.retain(|waiter| !waiter.reply.is_closed());
             state.waiting.push_back(Waiter { only_http2, reply });
-            // A dial whose own request went away serves this one.
-            let dials = state.under_way < state.waiting.len();
-            state.under_way += usize::from(dials);
+            // An attempt whose own request was dropped serves this one.
+            let needs_attempt = state.under_way < state.waiting.len();
+            state.under_way += usize::from(needs_attempt);
             drop(state);
-            if dials {
-                let dialling = self.inner.call(destination);
-                tokio::spawn(dial(dialling, shared));
+            if needs_attempt {
+                tokio::spawn(dial(self.inner.call(destination), shared));
             }
         }
         Box::pin(async move {
@@ -235,15 +252,15 @@ where
     }
 }
 
-/// Waits for a connection and hands it over.
-async fn dial<C, F>(dialling: F, shared: Arc<Shared>)
+/// Waits for a connection and gives it to a request.
+async fn dial<C, F>(attempt: F, shared: Arc<Shared>)
 where
     C: Connection + Send + 'static,
     F: Future<Output = Result<C, BoxError>> + Send,
 {
-    let outcome = tokio::time::timeout(shared.limit, dialling)
+    let outcome = tokio::time::timeout(shared.timeout, attempt)
         .await
-        .unwrap_or_else(|_| Err(TooSlow(shared.limit).into()));
+        .unwrap_or_else(|_| Err(TooSlow(shared.timeout).into()));
     shared.finished(outcome.map(|connection| Open {
         is_http2: connection.connected().is_negotiated_h2(),
         connection: Box::new(connection),

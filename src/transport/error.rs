@@ -1,116 +1,109 @@
-//! What can go wrong on the way, in words that are safe to print.
+//! Failures of a request, with causes that are safe to print.
 
 use std::error::Error;
 use std::io;
 use std::time::Duration;
 
 use super::alert;
-use super::guarded_resolver::LeadsInside;
+use super::guarded_resolver::InternalName;
 use super::redirect::RedirectRefused;
+use super::retry::{GiveUp, RetryDelay};
+use super::tls::is_ca_certificate;
 use crate::text::clean;
 
-/// The most bytes of headers in an answer.
+/// The most bytes of headers in a response.
 pub(super) const MAX_HEAD: u64 = 64 << 10;
 
-/// Why a request has no usable answer.
+/// Why a request has no usable response. Hosts include the port if it is not the default one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TransportError {
-    /// Nobody listens, or the name is unknown.
     #[error("cannot connect to {host}: {cause}")]
     Connect {
-        /// Host and port.
         host: String,
-        /// What the system said.
         cause: String,
-        /// Whether there is no host of this name.
-        dns: bool,
+        kind: ConnectFailure,
     },
-    /// The environment names a proxy by something that is no address. The value may hold a password.
-    #[error("{variable} is not the address of a proxy")]
-    Proxy {
-        /// The variable.
-        variable: &'static str,
-    },
-    /// The other side speaks no TLS at all.
+    /// An environment variable that names no usable proxy. Its value may hold a password.
+    #[error("{variable} is not the URL of a proxy (http, https, socks5 or socks5h)")]
+    Proxy { variable: &'static str },
     #[error("{host} does not speak TLS")]
-    NotTls {
-        /// Host and port.
-        host: String,
-    },
+    NotTls { host: String },
     /// A certificate that is not trusted, or a handshake that cannot succeed.
     #[error("TLS error with {host}: {cause}")]
-    Tls {
-        /// Host and port.
-        host: String,
-        /// What is wrong.
-        cause: String,
-    },
-    /// The other side ended the connection with a TLS alert that says no for good.
+    Tls { host: String, cause: String },
+    /// The host ended the connection with a TLS alert that a retry cannot change.
     #[error("{host} refused {what} (alert: {alert})")]
     Refused {
-        /// Host and port.
         host: String,
-        /// What it does not take.
         what: &'static str,
-        /// Its alert.
         alert: String,
     },
-    /// Nothing was heard for too long.
+    /// The host speaks none of the offered HTTP versions.
+    #[error("{host} speaks no common HTTP version")]
+    NoCommonProtocol { host: String },
     #[error("no answer from {host} for {seconds} s")]
-    Timeout {
-        /// Host and port.
-        host: String,
-        /// The limit.
-        seconds: u64,
-    },
-    /// The connection broke, or what came over it was no HTTP.
+    Timeout { host: String, seconds: u64 },
+    #[error("{host} transferred less than 1 KiB/s for {seconds} s")]
+    TooSlow { host: String, seconds: u64 },
+    /// The connection broke, or its content was not HTTP.
     #[error("the connection to {host} broke: {cause}")]
-    Broken {
-        /// Host and port.
-        host: String,
-        /// What happened.
-        cause: String,
-    },
-    /// A body or head over its limit.
+    Broken { host: String, cause: String },
+    /// A body or head over its limit, in bytes.
     #[error("{host} sent more than {limit} bytes of {what}")]
     TooLarge {
-        /// Host and port.
         host: String,
-        /// What was too large.
         what: &'static str,
-        /// The limit in bytes.
         limit: u64,
     },
-    /// A redirect that must not be followed.
     #[error(transparent)]
     Redirect(#[from] RedirectRefused),
-    /// The content that was to be sent could not be read.
+    /// The source of a request body failed.
     #[error("{0}")]
     Source(String),
-    /// The retry budget of the run is used up, or the other side asked for too long a pause.
-    #[error("{cause} ({given_up})")]
-    GaveUp {
-        /// The last failure.
-        cause: String,
-        /// Why no further try is made.
-        given_up: String,
+    /// The last failure, and why there is no further try.
+    #[error("{cause} ({reason})")]
+    GaveUp { cause: String, reason: GiveUp },
+}
+
+/// Why no connection could be opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConnectFailure {
+    UnknownHost,
+    /// Nothing listens there. The host is tried for so much longer if it has never accepted a connection.
+    Refused {
+        retry_within: Option<Duration>,
     },
+    Other,
 }
 
 impl TransportError {
-    /// How long nothing was heard, where that is what went wrong.
-    pub fn lost(&self) -> Duration {
-        match self {
-            Self::Timeout { seconds, .. } => Duration::from_secs(*seconds),
-            _ => Duration::ZERO,
+    /// Returns what this failure means for the pause before the next try.
+    pub fn delay(&self) -> RetryDelay {
+        let (lost, longest) = match self {
+            Self::Timeout { seconds, .. } | Self::TooSlow { seconds, .. } => {
+                (Duration::from_secs(*seconds), None)
+            }
+            Self::Connect {
+                kind: ConnectFailure::Refused { retry_within },
+                ..
+            } => (Duration::ZERO, *retry_within),
+            _ => (Duration::ZERO, None),
+        };
+        RetryDelay {
+            retry_after: None,
+            lost,
+            longest,
         }
     }
 
-    /// Whether the same request may succeed a moment later.
+    /// Returns whether the same request may succeed later.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Timeout { .. } | Self::Broken { .. } => true,
-            Self::Connect { dns, .. } => !dns,
+            Self::Timeout { .. }
+            | Self::TooSlow { .. }
+            | Self::Broken { .. }
+            | Self::NoCommonProtocol { .. } => true,
+            Self::Connect { kind, .. } => *kind != ConnectFailure::UnknownHost,
             Self::NotTls { .. }
             | Self::Tls { .. }
             | Self::Refused { .. }
@@ -130,8 +123,8 @@ impl TransportError {
         }
     }
 
-    /// What `error` of a request to `host` means. Walks the whole chain, since the outer layers
-    /// say no more than "error sending request".
+    /// Converts the error of a request to `host`. Walks the whole chain of causes, since the outer ones are only
+    /// "error sending request".
     pub(super) fn from_reqwest(error: &reqwest::Error, host: &str) -> Self {
         let host = host.to_owned();
         let mut causes = Vec::new();
@@ -140,7 +133,7 @@ impl TransportError {
             if let Some(failed) = link.downcast_ref::<SourceFailed>() {
                 return Self::Source(failed.0.clone());
             }
-            if let Some(LeadsInside(name)) = link.downcast_ref::<LeadsInside>() {
+            if let Some(InternalName(name)) = link.downcast_ref::<InternalName>() {
                 return RedirectRefused::Internal(clean(name, 200)).into();
             }
             if let Some(tls) = link.downcast_ref::<rustls::Error>() {
@@ -153,7 +146,7 @@ impl TransportError {
                     },
                 };
             }
-            if let Some(alert) = alert::told_by(link) {
+            if let Some(alert) = alert::in_http2_error(link) {
                 return Self::from_alert(alert, host);
             }
             if error.is_request() && is_too_large_head(link) {
@@ -168,17 +161,26 @@ impl TransportError {
             if is_broken_handshake(&causes) {
                 return Self::Broken { host, cause };
             }
-            let dns = causes
+            let is_dns = causes
                 .iter()
-                .any(|link| link.to_string().contains("dns error"))
-                && is_unknown_name(&cause);
-            return Self::Connect { host, cause, dns };
+                .any(|link| link.to_string().contains("dns error"));
+            let kind = if is_dns && is_unknown_name(&cause) {
+                ConnectFailure::UnknownHost
+            } else if has_io_kind(&causes, &[io::ErrorKind::ConnectionRefused]) {
+                ConnectFailure::Refused { retry_within: None }
+            } else {
+                ConnectFailure::Other
+            };
+            return Self::Connect { host, cause, kind };
         }
         Self::Broken { host, cause }
     }
 
     fn from_alert(alert: rustls::AlertDescription, host: String) -> Self {
         let named = alert::words(alert);
+        if alert == rustls::AlertDescription::NoApplicationProtocol {
+            return Self::NoCommonProtocol { host };
+        }
         match alert::refused(alert) {
             Some(what) => Self::Refused {
                 host,
@@ -193,8 +195,8 @@ impl TransportError {
     }
 }
 
-/// Whether the system says for certain that there is no such host: a name server that does not answer may do
-/// so a moment later. The texts are those of glibc, musl and macOS.
+/// Returns whether the system reports that the host does not exist, and not that a name server failed. The texts are
+/// those of glibc, musl and macOS.
 fn is_unknown_name(cause: &str) -> bool {
     [
         "not known",
@@ -207,13 +209,13 @@ fn is_unknown_name(cause: &str) -> bool {
     .any(|text| cause.contains(text))
 }
 
-/// The error of a request body whose source failed: carried through the HTTP stack, so that it is
-/// told apart from a connection that broke.
+/// The error of a request body whose source failed. It passes through the HTTP stack, which distinguishes it from a
+/// broken connection.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct SourceFailed(pub(super) String);
 
-/// What is behind an error. An `io::Error` hides what it wraps from `source()`.
+/// Returns the cause of an error. An `io::Error` hides the error that it wraps from `source()`.
 fn cause_of<'a>(link: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
     match link.downcast_ref::<io::Error>() {
         Some(io) => io.get_ref().map(|inner| inner as &(dyn Error + 'static)),
@@ -221,8 +223,8 @@ fn cause_of<'a>(link: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'sta
     }
 }
 
-/// The texts of hyper (HTTP/1.1) and h2, for an error that came before the body: a head over the limit has no
-/// error of its own there.
+/// Matches the texts of hyper (HTTP/1.1) and h2 for an error before the body: they have no error type for a head over
+/// the limit.
 fn is_too_large_head(link: &(dyn Error + 'static)) -> bool {
     let text = link.to_string();
     text.contains("message head is too large")
@@ -230,18 +232,21 @@ fn is_too_large_head(link: &(dyn Error + 'static)) -> bool {
         || text.contains("too_many_continuations")
 }
 
-/// A connection that was accepted and then closed: the other side may be starting or stopping.
+/// Returns whether the connection was accepted and then closed: the host may be starting or stopping.
 fn is_broken_handshake(causes: &[&(dyn Error + 'static)]) -> bool {
+    let kinds = [
+        io::ErrorKind::ConnectionReset,
+        io::ErrorKind::UnexpectedEof,
+        io::ErrorKind::BrokenPipe,
+        io::ErrorKind::ConnectionAborted,
+    ];
+    has_io_kind(causes, &kinds)
+}
+
+fn has_io_kind(causes: &[&(dyn Error + 'static)], kinds: &[io::ErrorKind]) -> bool {
     causes.iter().any(|link| {
-        link.downcast_ref::<io::Error>().is_some_and(|error| {
-            matches!(
-                error.kind(),
-                io::ErrorKind::ConnectionReset
-                    | io::ErrorKind::UnexpectedEof
-                    | io::ErrorKind::BrokenPipe
-                    | io::ErrorKind::ConnectionAborted
-            )
-        })
+        link.downcast_ref::<io::Error>()
+            .is_some_and(|error| kinds.contains(&error.kind()))
     })
 }
 
@@ -249,7 +254,11 @@ fn describe_tls(error: &rustls::Error) -> String {
     use rustls::CertificateError as Certificate;
     match error {
         rustls::Error::InvalidCertificate(Certificate::UnknownIssuer) => {
-            "the certificate is signed by an authority that is not trusted here".to_owned()
+            "the certificate is signed by an unknown authority".to_owned()
+        }
+        rustls::Error::InvalidCertificate(certificate) if is_ca_certificate(certificate) => {
+            "the certificate is that of an authority, and not itself trusted for this server"
+                .to_owned()
         }
         rustls::Error::InvalidCertificate(
             Certificate::Expired | Certificate::ExpiredContext { .. },
@@ -266,7 +275,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tls_error_is_found_through_nested_io_errors() {
+    fn a_tls_error_is_found_in_nested_io_errors() {
         let tls = rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType);
         let nested = io::Error::other(io::Error::new(io::ErrorKind::InvalidData, tls.clone()));
         let inner = cause_of(cause_of(&nested).unwrap()).unwrap();

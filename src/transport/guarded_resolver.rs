@@ -1,5 +1,5 @@
-//! Names that a registry leads to (a token server, a redirect, the place of an upload) are looked up with care: what a
-//! name stands for is as much the other side's choice as an address would be.
+//! Name resolution for hosts that a registry refers to (a token server, a redirect, the location of an upload). The
+//! registry chooses the name, and so may choose what it resolves to.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -9,32 +9,31 @@ use url::{Host, Url};
 
 use crate::address::{is_loopback, is_of_this_link};
 
-/// Looks up names as the system does, and leaves out what no registry may lead to under one of them: this machine
-/// and this link, where the metadata services of clouds are.
+/// Resolves names as the system does, without addresses of this machine and this link, where the metadata services of
+/// clouds are.
 ///
-/// Private networks are not left out: the endpoints that clouds put into a customer's network have the names of
-/// the public ones, and a company's registry leads to its neighbours. Nor is anything left out for a registry
-/// that is on this machine or link itself, under whatever name: its neighbours are where it is.
+/// Private networks are allowed: the private endpoints of clouds have the names of the public ones, and a company's
+/// registry refers to hosts of its network. A registry that is on this machine or link itself may refer to any.
 #[derive(Debug, Clone)]
 pub(super) struct GuardedResolver {
-    /// The host that was led to. Other names (a proxy's) are the user's own.
+    /// The host that was referred to. Other names (a proxy's) come from the user.
     host: String,
-    /// The host that led there.
+    /// The host that referred to it.
     referred_by: String,
 }
 
-/// A name that stands for nothing but addresses that it may not lead to.
+/// A name that resolves only to addresses that are not allowed.
 #[derive(Debug, thiserror::Error)]
-#[error("{0} is the name of an address on this machine or link")]
-pub(super) struct LeadsInside(pub(super) String);
+#[error("{0} resolves to an address of this machine or link")]
+pub(super) struct InternalName(pub(super) String);
 
 impl GuardedResolver {
-    /// For the host of `to`, which `referred_by` named; `None` if that host is written as an address (which has been
-    /// checked), is the referred_by's own, or the referred_by is written as one of this machine.
+    /// Returns the resolver for `to`, which `referred_by` named. `None` if no check is needed: `to` is an IP literal
+    /// (checked before) or the same host, or `referred_by` is on this machine.
     pub(super) fn new(to: &Url, referred_by: &Url) -> Option<Self> {
-        let leads_from_here = referred_by.host().is_some_and(|host| is_loopback(&host));
+        let is_local = referred_by.host().is_some_and(|host| is_loopback(&host));
         match to.host() {
-            Some(Host::Domain(host)) if !leads_from_here && to.host() != referred_by.host() => {
+            Some(Host::Domain(host)) if !is_local && to.host() != referred_by.host() => {
                 Some(Self {
                     host: host.to_owned(),
                     referred_by: referred_by.host_str().unwrap_or_default().to_owned(),
@@ -44,33 +43,33 @@ impl GuardedResolver {
         }
     }
 
-    /// What of `found` may be led to. `referred_by` looks up where the referred_by is, if that matters.
+    /// Returns the allowed addresses of `found`. `referred_by` resolves the referring host if that matters.
     async fn allowed(
         &self,
         name: &str,
         found: Vec<SocketAddr>,
         referred_by: impl Future<Output = io::Result<Vec<SocketAddr>>>,
-    ) -> Result<Vec<SocketAddr>, LeadsInside> {
+    ) -> Result<Vec<SocketAddr>, InternalName> {
         if name != self.host || found.is_empty() {
             return Ok(found);
         }
-        let outside: Vec<_> = found.iter().copied().filter(is_outside).collect();
-        if !outside.is_empty() {
-            return Ok(outside);
+        let external: Vec<_> = found.iter().copied().filter(is_external).collect();
+        if !external.is_empty() {
+            return Ok(external);
         }
-        // Each of its addresses: a name can stand for one elsewhere, and for one here to get around this.
-        let leads_from_here = referred_by.await.is_ok_and(|referred_by| {
-            !referred_by.is_empty() && !referred_by.iter().any(is_outside)
+        // All of its addresses must be local: a name can resolve to a local and to another one to bypass the check.
+        let is_local = referred_by.await.is_ok_and(|referred_by| {
+            !referred_by.is_empty() && !referred_by.iter().any(is_external)
         });
-        if leads_from_here {
+        if is_local {
             Ok(found)
         } else {
-            Err(LeadsInside(name.to_owned()))
+            Err(InternalName(name.to_owned()))
         }
     }
 }
 
-fn is_outside(address: &SocketAddr) -> bool {
+fn is_external(address: &SocketAddr) -> bool {
     !is_of_this_link(&match address.ip() {
         IpAddr::V4(address) => Host::<&str>::Ipv4(address),
         IpAddr::V6(address) => Host::Ipv6(address),
@@ -103,7 +102,7 @@ mod tests {
         GuardedResolver::new(&to.parse().unwrap(), &referred_by.parse().unwrap())
     }
 
-    /// What is left of `addresses`, which `name` stands for, to a referred_by at `referred_by`.
+    /// The allowed ones of `addresses`, to which `name` resolves, for a registry at `referred_by`.
     fn allowed_by(
         referred_by: &[&str],
         name: &str,
@@ -114,7 +113,7 @@ mod tests {
             parsed.map(|address| SocketAddr::new(address, 0)).collect()
         };
         let guarded_resolver =
-            guarded_resolver("https://led.example/x", "https://registry.example/").unwrap();
+            guarded_resolver("https://other.example/x", "https://registry.example/").unwrap();
         let referred_by = parsed(referred_by);
         let allowed = guarded_resolver.allowed(name, parsed(addresses), async { Ok(referred_by) });
         match allowed.now_or_never().unwrap() {
@@ -131,8 +130,8 @@ mod tests {
     }
 
     #[test]
-    fn a_name_may_not_stand_for_this_machine_or_link() {
-        for inside in [
+    fn a_name_must_not_resolve_to_this_machine_or_link() {
+        for internal in [
             "169.254.169.254",
             "127.0.0.1",
             "0.0.0.0",
@@ -140,23 +139,26 @@ mod tests {
             "fe80::1",
             "::ffff:169.254.169.254",
         ] {
-            let refused = allowed("led.example", &[inside]).unwrap_err();
-            assert!(refused.starts_with("led.example is the name"), "{refused}");
+            let refused = allowed("other.example", &[internal]).unwrap_err();
+            assert!(
+                refused.starts_with("other.example resolves to"),
+                "{refused}"
+            );
             assert_eq!(
-                allowed("led.example", &[inside, "1.1.1.1"]).unwrap(),
+                allowed("other.example", &[internal, "1.1.1.1"]).unwrap(),
                 ["1.1.1.1"]
             );
         }
-        for outside in ["1.1.1.1", "10.0.0.1", "fd00::1", "2606:4700::1111"] {
-            assert_eq!(allowed("led.example", &[outside]).unwrap(), [outside]);
+        for external in ["1.1.1.1", "10.0.0.1", "fd00::1", "2606:4700::1111"] {
+            assert_eq!(allowed("other.example", &[external]).unwrap(), [external]);
         }
     }
 
     #[test]
-    fn a_registry_on_this_machine_or_link_may_lead_there_by_name() {
+    fn a_local_registry_may_refer_to_local_names() {
         for referred_by in [&["127.0.1.1"][..], &["::1", "127.0.0.1"], &["169.254.1.1"]] {
             assert_eq!(
-                allowed_by(referred_by, "led.example", &["127.0.1.1"]).unwrap(),
+                allowed_by(referred_by, "other.example", &["127.0.1.1"]).unwrap(),
                 ["127.0.1.1"]
             );
         }
@@ -166,19 +168,19 @@ mod tests {
             &["10.0.0.1"],
             &[],
         ] {
-            allowed_by(referred_by, "led.example", &["127.0.1.1"]).unwrap_err();
+            allowed_by(referred_by, "other.example", &["127.0.1.1"]).unwrap_err();
         }
     }
 
     #[test]
-    fn the_users_own_names_are_left_alone() {
+    fn names_from_the_user_are_not_checked() {
         assert_eq!(
             allowed("proxy.example", &["127.0.0.1"]).unwrap(),
             ["127.0.0.1"]
         );
         for (to, referred_by) in [
-            ("https://led.example/", "http://localhost:5000/"),
-            ("https://led.example/", "http://127.0.0.1:5000/"),
+            ("https://other.example/", "http://localhost:5000/"),
+            ("https://other.example/", "http://127.0.0.1:5000/"),
             ("https://1.1.1.1/", "https://registry.example/"),
             // Its own host, on whatever port.
             ("http://registry.local:9000/", "http://registry.local:5000/"),
@@ -191,21 +193,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn names_are_looked_up() {
+    async fn names_are_resolved() {
         let guarded_resolver = |host: &str, referred_by: &str| GuardedResolver {
             host: host.to_owned(),
             referred_by: referred_by.to_owned(),
         };
-        let elsewhere = guarded_resolver("localhost", "1.1.1.1");
-        let refused = elsewhere.resolve("localhost".parse().unwrap()).await;
-        let error = refused.err().expect("this machine");
-        assert!(error.is::<LeadsInside>(), "{error}");
-        for fine in [
-            guarded_resolver("led.example", "1.1.1.1"),
+        let public = guarded_resolver("localhost", "1.1.1.1");
+        let refused = public.resolve("localhost".parse().unwrap()).await;
+        let error = refused.err().expect("a local address");
+        assert!(error.is::<InternalName>(), "{error}");
+        for allowed in [
+            guarded_resolver("other.example", "1.1.1.1"),
             guarded_resolver("localhost", "localhost"),
         ] {
-            let found = fine.resolve("localhost".parse().unwrap()).await.unwrap();
-            assert!(found.count() > 0, "{fine:?}");
+            let found = allowed.resolve("localhost".parse().unwrap()).await.unwrap();
+            assert!(found.count() > 0, "{allowed:?}");
         }
     }
 }

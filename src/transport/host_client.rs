@@ -1,26 +1,29 @@
-//! The way to one origin: its clients, their connections, and how many requests may be under way.
+//! The clients, connections and limits for one origin.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::StatusCode;
+use tokio::time::Instant;
 use url::Url;
 
-use super::dial::{Dialer, Protocol};
-use super::error::{MAX_HEAD, TransportError};
+use super::bulk::Bulk;
+use super::dial::{Dialer, Protocol, Use};
+use super::error::{ConnectFailure, MAX_HEAD, TransportError};
 use super::guarded_resolver::GuardedResolver;
 use super::limiter::Limiter;
-use super::retry::{Budget, LONGEST_RETRY_AFTER, RetryAfter};
+use super::retry::{Budget, GiveUp, LONGEST_RETRY_AFTER, REFUSED_FOR, RetryAfter};
 use super::settings::TransportSettings;
 use super::tls::{Identities, TlsProfile};
 use crate::address::is_loopback;
+use crate::sync::Mutex;
 use crate::text::clean;
 
-/// Big enough that a fast link is never idle, small enough that a slow reader holds little.
+/// The HTTP/2 window of a stream: a blob that is not bulk arrives within one window, and a slow reader holds little.
 const STREAM_WINDOW: u32 = 1 << 20;
-/// The most headers of an answer.
+/// The most headers of a response.
 pub(super) const MAX_HEADERS: usize = 1000;
 
 /// The addresses of every name below `localhost` (RFC 6761, section 6.3). Port 0 stands for the URL's port.
@@ -29,30 +32,46 @@ const LOOPBACK: [SocketAddr; 2] = [
     SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), 0),
 ];
 
-/// The way to one origin.
+/// The clients for one origin.
 pub(super) struct HostClient {
-    /// For a host that is known to speak HTTP/2: whatever is asked at once goes over one connection.
+    /// For a host known to speak HTTP/2: all requests share one connection.
     one_connection: Option<reqwest::Client>,
-    /// For any host: a connection for each request under way, until the host turns out to speak HTTP/2. So nothing
-    /// waits for a first connection to tell.
+    /// For any host: a connection for each request under way, until the host turns out to speak HTTP/2. No request
+    /// waits for a first connection to find out.
     any: reqwest::Client,
+    /// For large bodies; `None` over plain HTTP, where every request has a connection of its own anyway.
+    bulk: OnceLock<Option<Bulk>>,
     pub(super) dialer: Dialer,
     pub(super) limiter: Arc<Limiter>,
-    /// How the host is trusted.
     pub(super) profile: TlsProfile,
-    /// How long nothing is sent after a "too many requests" that names no time.
+    /// The pause after a "too many requests" without `Retry-After`.
     first_pause: Duration,
-    /// Who we are there.
     identities: Arc<Identities>,
     has_answered: AtomicBool,
-    clients: Clients,
+    /// When the first of the connections was refused, while none has been accepted.
+    refused_since: Mutex<Option<Instant>>,
+    builder: ClientBuilder,
     /// Host and port, for messages.
     pub(super) host: String,
 }
 
+/// The client for one request.
+pub(super) struct Choice<'a> {
+    pub(super) client: &'a reqwest::Client,
+    pub(super) takes: Takes<'a>,
+}
+
+/// The protocols that a client takes.
+pub(super) enum Takes<'a> {
+    Any,
+    OnlyHttp2,
+    /// HTTP/1.1, on connections for large bodies.
+    Bulk(&'a Bulk),
+}
+
 impl HostClient {
-    /// A host_client without connections; `guarded_resolver` if a registry led here. Returns warnings too: files of trust that were
-    /// passed over.
+    /// Creates the clients for the origin of `url`, without connections; with `guarded_resolver` if another origin
+    /// referred to it. Also returns warnings about certificate files that cannot be used.
     pub(super) fn new(
         url: &Url,
         settings: &TransportSettings,
@@ -68,36 +87,39 @@ impl HostClient {
                 host: host.clone(),
                 cause: error.to_string(),
             })?;
-        let clients = Clients {
+        let builder = ClientBuilder {
             tls: tls.config,
-            dialer: Dialer::new(settings.timeouts.connect),
             settings: settings.clone(),
             guarded_resolver: guarded_resolver.cloned(),
             loopback_name: url
                 .domain()
                 .filter(|name| name.ends_with(".localhost"))
                 .map(str::to_owned),
-            // Go's clients never send loopback through a proxy, and neither do people expect it.
+            // As Go's clients do, and as users expect.
             is_direct: url.host().is_some_and(|host| is_loopback(&host)),
-            host: host.clone(),
+            url: url.clone(),
         };
+        let dialer = Dialer::new(settings.timeouts.connect);
         let may_share = url.scheme() == "https" && known == Protocol::Http2;
-        let host_client = Self {
-            one_connection: may_share.then(|| clients.only_http2()).transpose()?,
-            any: clients.any()?,
+        let one_connection = may_share.then(|| builder.only_http2(&dialer)).transpose()?;
+        let client = Self {
+            one_connection,
+            any: builder.any(&dialer)?,
+            bulk: OnceLock::new(),
             limiter: Limiter::new(settings.jobs),
             profile: profile.clone(),
             first_pause: settings.timeouts.first_pause,
-            dialer: clients.dialer.clone(),
+            dialer,
             identities: tls.identities,
             has_answered: AtomicBool::new(false),
-            clients,
+            refused_since: Mutex::new(None),
+            builder,
             host,
         };
-        Ok((host_client, tls.warnings))
+        Ok((client, tls.warnings))
     }
 
-    /// What the host speaks, as far as is known.
+    /// Returns the HTTP version of the host, as far as it is known.
     pub(super) fn protocol(&self) -> Protocol {
         match self.dialer.protocol() {
             Protocol::Unknown if self.one_connection.is_some() => Protocol::Http2,
@@ -105,84 +127,171 @@ impl HostClient {
         }
     }
 
-    /// The client for the next request. `false`: it takes any protocol.
-    pub(super) fn client(&self) -> (&reqwest::Client, bool) {
+    /// Returns whether a connection has ever been opened, TLS included.
+    pub(super) fn has_connected(&self) -> bool {
+        let bulk = self.bulk.get().and_then(Option::as_ref);
+        self.dialer.protocol() != Protocol::Unknown
+            || bulk.is_some_and(|bulk| bulk.dialer.protocol() != Protocol::Unknown)
+    }
+
+    /// Returns the client for the next request without a large body.
+    pub(super) fn shared(&self) -> Choice<'_> {
         match &self.one_connection {
-            Some(client) if self.dialer.protocol() != Protocol::Http1 => (client, true),
-            _ => (&self.any, false),
+            Some(client) if self.dialer.protocol() != Protocol::Http1 => Choice {
+                client,
+                takes: Takes::OnlyHttp2,
+            },
+            _ => Choice {
+                client: &self.any,
+                takes: Takes::Any,
+            },
         }
     }
 
-    /// Why the host lets nobody in like us, after a connection to `url` broke. With TLS 1.3 a client certificate is
-    /// refused when the client thinks that the handshake is over. HTTP/2 has begun to write by then, and finds the
-    /// connection closed without reading why; HTTP/1.1 reads first. So it is asked once more that way, unless
-    /// the host never wanted a certificate or has let us in before.
+    /// Returns the client for the next request with a large body, or for the read of one (`is_read`).
+    pub(super) fn for_bulk(&self, is_read: bool) -> Choice<'_> {
+        match self.bulk() {
+            Some(bulk) if bulk.is_used(is_read) => Choice {
+                client: &bulk.client,
+                takes: Takes::Bulk(bulk),
+            },
+            _ => self.shared(),
+        }
+    }
+
+    /// The clients for large bodies; `None` where the host speaks only HTTP/1.1, so that any client will do.
+    pub(super) fn bulk(&self) -> Option<&Bulk> {
+        if self.dialer.protocol() == Protocol::Http1 {
+            return None;
+        }
+        let create = || {
+            (self.builder.url.scheme() == "https").then_some(())?;
+            let dialer = Dialer::new(self.builder.settings.timeouts.connect);
+            let client = self.builder.bulk(&dialer, Use::Any).ok()?;
+            let ahead = self.builder.bulk(&dialer, Use::Ahead).ok()?;
+            Some(Bulk::new(client, ahead, dialer))
+        };
+        self.bulk.get_or_init(create).as_ref()
+    }
+
+    /// Finds out why the host refused the client, after a connection to `url` broke. With TLS 1.3, a client certificate
+    /// is refused after the client has completed the handshake. An HTTP/2 client has begun to write by then and finds
+    /// the connection closed; an HTTP/1.1 client reads the alert. So one more request is sent over HTTP/1.1, unless the
+    /// host never requested a certificate or has answered before.
     pub(super) async fn refusal(&self, url: &Url) -> Option<TransportError> {
         let is_doubtful =
-            self.identities.were_asked_for() && !self.has_answered.load(Ordering::Relaxed);
+            self.identities.were_requested() && !self.has_answered.load(Ordering::Relaxed);
         if !is_doubtful || url.scheme() != "https" {
             return None;
         }
-        let client = self.clients.only_http1().ok()?;
+        let client = self.builder.only_http1().ok()?;
         let error = client.head(url.join("/").ok()?).send().await.err()?;
-        let told = TransportError::from_reqwest(&error, &self.host);
-        matches!(told, TransportError::Refused { .. }).then_some(told)
+        let error = TransportError::from_reqwest(&error, &self.host);
+        matches!(error, TransportError::Refused { .. }).then_some(error)
     }
 
-    /// What an answer says about how much the host can take. A pause that it asks for is one of all requests to it, if
-    /// the budget allows it: what waits here waits beside the request that was answered so, and that tells it.
-    pub(super) fn note(&self, response: &reqwest::Response, budget: &Budget) {
+    /// Limits how long a host is tried that has refused every connection so far.
+    pub(super) fn note_refused(&self, error: TransportError) -> TransportError {
+        if self.has_connected() || !is_refused(&error) {
+            return error;
+        }
+        let since = *self.refused_since.lock().get_or_insert_with(Instant::now);
+        let left = REFUSED_FOR.saturating_sub(since.elapsed());
+        let TransportError::Connect { host, cause, .. } = error else {
+            return error;
+        };
+        let error = TransportError::Connect {
+            host,
+            cause,
+            kind: ConnectFailure::Refused {
+                retry_within: Some(left),
+            },
+        };
+        if left.is_zero() {
+            return TransportError::GaveUp {
+                cause: error.to_string(),
+                reason: GiveUp::Refused,
+            };
+        }
+        error
+    }
+
+    /// Adapts the number of requests under way to a response that arrived after `delay`. A pause that the host asks for
+    /// applies to all requests to it, if the budget allows it.
+    pub(super) fn note(&self, response: &reqwest::Response, delay: Duration, budget: &Budget) {
         self.has_answered.store(true, Ordering::Relaxed);
-        if response.status() == StatusCode::TOO_MANY_REQUESTS {
-            let asked =
-                RetryAfter::of(response.headers()).map_or(self.first_pause, |asked| asked.0);
-            // A longer pause ends the run: nothing is gained by making the other requests wait for it.
-            let honoured = asked <= LONGEST_RETRY_AFTER && budget.take(Duration::ZERO, asked);
-            self.limiter
-                .slow_down(if honoured { asked } else { Duration::ZERO });
-        } else if !response.status().is_server_error() {
-            self.limiter.succeeded();
+        match response.status() {
+            StatusCode::TOO_MANY_REQUESTS => {
+                let asked =
+                    RetryAfter::of(response.headers()).map_or(self.first_pause, |asked| asked.0);
+                // A longer pause ends the run, so that the other requests need not wait for it.
+                let is_honoured =
+                    asked <= LONGEST_RETRY_AFTER && budget.spend(Duration::ZERO, asked).is_ok();
+                self.limiter
+                    .slow_down(if is_honoured { asked } else { Duration::ZERO });
+            }
+            StatusCode::SERVICE_UNAVAILABLE => self.limiter.slow_down(Duration::ZERO),
+            status if status.is_server_error() => {}
+            _ => {
+                let is_http2 = response.version() == http::Version::HTTP_2;
+                self.limiter.succeeded(delay, is_http2);
+            }
         }
     }
 }
 
-/// What the clients of a host_client have in common.
-struct Clients {
+fn is_refused(error: &TransportError) -> bool {
+    matches!(
+        error,
+        TransportError::Connect {
+            kind: ConnectFailure::Refused { .. },
+            ..
+        }
+    )
+}
+
+/// Builds the clients for one origin.
+struct ClientBuilder {
     tls: rustls::ClientConfig,
-    dialer: Dialer,
     settings: TransportSettings,
     guarded_resolver: Option<GuardedResolver>,
     /// A name below `localhost`, which many systems do not resolve.
     loopback_name: Option<String>,
-    /// No proxy leads there.
+    /// No proxy is used.
     is_direct: bool,
-    host: String,
+    url: Url,
 }
 
-impl Clients {
-    /// Takes whatever the host speaks.
-    fn any(&self) -> Result<reqwest::Client, TransportError> {
-        self.built(
-            self.common(self.tls.clone())?
-                .connector_layer(self.dialer.layer(false)),
-        )
+impl ClientBuilder {
+    /// Takes HTTP/2 and HTTP/1.1.
+    fn any(&self, dialer: &Dialer) -> Result<reqwest::Client, TransportError> {
+        let builder = self.common(self.tls.clone())?;
+        self.build(builder.connector_layer(dialer.layer(Use::Any)))
     }
 
     /// Takes HTTP/2.
-    fn only_http2(&self) -> Result<reqwest::Client, TransportError> {
-        self.built(
-            self.common(self.tls.clone())?
-                .connector_layer(self.dialer.layer(true))
-                .http2_prior_knowledge(),
-        )
+    fn only_http2(&self, dialer: &Dialer) -> Result<reqwest::Client, TransportError> {
+        let builder = self.common(self.tls.clone())?;
+        let builder = builder.connector_layer(dialer.layer(Use::OnlyHttp2));
+        self.build(builder.http2_prior_knowledge())
+    }
+
+    /// Takes HTTP/1.1.
+    fn bulk(&self, dialer: &Dialer, usage: Use) -> Result<reqwest::Client, TransportError> {
+        let builder = self.common(self.http1_tls())?;
+        self.build(builder.connector_layer(dialer.layer(usage)).http1_only())
     }
 
     /// Takes HTTP/1.1, on connections of its own.
     fn only_http1(&self) -> Result<reqwest::Client, TransportError> {
+        let timeout = self.settings.timeouts.connect;
+        self.build(self.common(self.http1_tls())?.http1_only().timeout(timeout))
+    }
+
+    fn http1_tls(&self) -> rustls::ClientConfig {
         let mut tls = self.tls.clone();
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let patience = self.settings.timeouts.connect;
-        self.built(self.common(tls)?.http1_only().timeout(patience))
+        tls
     }
 
     fn common(&self, tls: rustls::ClientConfig) -> Result<reqwest::ClientBuilder, TransportError> {
@@ -190,7 +299,7 @@ impl Clients {
         builder = if self.is_direct {
             builder.no_proxy()
         } else {
-            self.settings.proxies.apply(builder)?
+            self.settings.proxies.apply(&self.url, builder)?
         };
         if let Some(guarded_resolver) = &self.guarded_resolver {
             builder = builder.dns_resolver(Arc::new(guarded_resolver.clone()));
@@ -212,15 +321,15 @@ impl Clients {
             .http2_max_header_list_size(u32::try_from(2 * MAX_HEAD).unwrap_or(u32::MAX)))
     }
 
-    fn built(&self, builder: reqwest::ClientBuilder) -> Result<reqwest::Client, TransportError> {
+    fn build(&self, builder: reqwest::ClientBuilder) -> Result<reqwest::Client, TransportError> {
         builder
             .build()
-            .map_err(|error| TransportError::from_reqwest(&error, &self.host))
+            .map_err(|error| TransportError::from_reqwest(&error, &authority(&self.url)))
     }
 }
 
-/// Host, and port if one is written: for messages, and as certs.d names directories.
-pub(super) fn authority(url: &Url) -> String {
+/// Returns the host, with the port unless it is the default one: for messages, and as certs.d names directories.
+pub fn authority(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     let text = match url.port() {
         Some(port) => format!("{host}:{port}"),

@@ -1,127 +1,175 @@
-//! How many requests to one host are under way at once. A host that says "too many" gets fewer: halved
-//! at each such answer, one more for each full round of successes.
+//! The number of requests under way to one host. It starts at [`START`], grows with each answer while the host answers
+//! over HTTP/2 without growing delay, and halves when the host answers 429 or 503.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::sync::Mutex;
 
-/// The gate before one host. Requests with a body that streams pass without taking a place: what they send
-/// may come from the same host, and two that wait for each other's place would wait for ever.
+/// The number at the beginning. Growing delay alone never reduces it further; an overloaded host says so.
+const START: usize = 24;
+/// Differences in delay below this are noise.
+const NOISE: Duration = Duration::from_millis(50);
+
+/// Limits the requests to one host. Requests with a streamed body are not counted: the source of the body may be a
+/// request to the same host, and two requests that wait for each other's permit would never end.
 pub(super) struct Limiter {
-    most: usize,
+    slots: Arc<Semaphore>,
     state: Mutex<State>,
-    changed: Notify,
 }
 
 struct State {
+    most: usize,
     allowed: usize,
-    under_way: usize,
+    /// Permits to remove when they are returned.
+    excess: usize,
+    /// Successes since the number last changed.
     successes: usize,
+    /// The host has asked for fewer requests: the number grows slowly from then on.
+    is_careful: bool,
+    delay: Delay,
     not_before: Option<Instant>,
 }
 
-/// The right to have one request under way; given back when dropped.
-pub(super) struct Permit(Arc<Limiter>);
+/// How long the host takes to answer.
+#[derive(Default)]
+struct Delay {
+    shortest: Option<Duration>,
+    smoothed: Duration,
+}
+
+impl Delay {
+    fn add(&mut self, delay: Duration) {
+        let Some(shortest) = &mut self.shortest else {
+            self.shortest = Some(delay);
+            self.smoothed = delay;
+            return;
+        };
+        *shortest = delay.min(*shortest);
+        self.smoothed = (self.smoothed * 7 + delay) / 8;
+    }
+
+    /// Whether requests wait at the host: it takes twice as long as it can.
+    fn has_grown(&self) -> bool {
+        let shortest = self.shortest.unwrap_or_default();
+        self.smoothed > shortest * 2 + NOISE
+    }
+}
+
+/// The permission for one request; returned when dropped.
+pub(super) struct Permit {
+    limiter: Arc<Limiter>,
+    slot: Option<OwnedSemaphorePermit>,
+}
 
 impl Limiter {
+    /// Allows at most `most` requests at once.
     pub(super) fn new(most: usize) -> Arc<Self> {
         let most = most.max(1);
+        let allowed = most.min(START);
         Arc::new(Self {
-            most,
+            slots: Arc::new(Semaphore::new(allowed)),
             state: Mutex::new(State {
-                allowed: most,
-                under_way: 0,
+                most,
+                allowed,
+                excess: 0,
                 successes: 0,
+                is_careful: false,
+                delay: Delay::default(),
                 not_before: None,
             }),
-            changed: Notify::new(),
         })
     }
 
-    /// Waits for a place.
-    pub(super) async fn enter(self: &Arc<Self>) -> Permit {
+    /// Waits until one more request may be sent.
+    pub(super) async fn acquire(self: &Arc<Self>) -> Permit {
         loop {
-            let changed = self.changed.notified();
-            tokio::pin!(changed);
-            // Registered before the look, so that no change between look and wait is missed.
-            changed.as_mut().enable();
-            match self.try_enter() {
-                Ok(()) => return Permit(Arc::clone(self)),
-                Err(Some(until)) => {
-                    // Whoever sleeps may be dropped meanwhile, and the change that woke it would be lost for all
-                    // others: it is passed on, so that everybody waits for the time and nobody for a change.
-                    self.changed.notify_one();
-                    tokio::time::sleep_until(until).await;
-                }
-                Err(None) => changed.await,
+            self.wait_for_pause().await;
+            // An error means that the semaphore is closed, which never happens.
+            let slot = Arc::clone(&self.slots).acquire_owned().await.ok();
+            let permit = Permit {
+                limiter: Arc::clone(self),
+                slot,
+            };
+            if self.pause_end().is_none() {
+                return permit;
             }
         }
     }
 
-    /// Waits until the host wants to hear of us again, without taking a place.
-    pub(super) async fn wait_turn(&self) {
-        loop {
-            let until = self.lock().not_before;
-            match until.filter(|until| *until > Instant::now()) {
-                Some(until) => tokio::time::sleep_until(until).await,
-                None => return,
-            }
+    /// Waits until the pause that the host asked for has passed.
+    pub(super) async fn wait_for_pause(&self) {
+        while let Some(until) = self.pause_end() {
+            tokio::time::sleep_until(until).await;
         }
     }
 
-    fn try_enter(&self) -> Result<(), Option<Instant>> {
-        let mut state = self.lock();
-        if let Some(until) = state.not_before {
-            if until > Instant::now() {
-                return Err(Some(until));
-            }
-            state.not_before = None;
-        }
-        if state.under_way < state.allowed {
-            state.under_way += 1;
-            Ok(())
-        } else {
-            Err(None)
-        }
+    fn pause_end(&self) -> Option<Instant> {
+        let until = self.state.lock().not_before?;
+        (until > Instant::now()).then_some(until)
     }
 
-    /// The host said "too many requests": fewer from now on, and none before `pause` has passed.
+    /// Halves the number of requests and sends none before `pause` has passed.
     pub(super) fn slow_down(&self, pause: Duration) {
-        let mut state = self.lock();
-        state.allowed = (state.allowed / 2).max(1);
-        state.successes = 0;
+        let mut state = self.state.lock();
+        state.is_careful = true;
+        let half = (state.allowed / 2).max(1);
+        self.reduce(&mut state, half);
         let until = Instant::now() + pause;
         state.not_before = Some(state.not_before.map_or(until, |before| before.max(until)));
     }
 
-    /// The host answered as it should.
-    pub(super) fn succeeded(&self) {
-        let mut state = self.lock();
-        if state.allowed >= self.most {
+    /// Notes that the host answered as expected after `delay`. Over HTTP/1.1 each further request under way would need
+    /// a connection of its own, so that only a number that was reduced grows again.
+    pub(super) fn succeeded(&self, delay: Duration, is_http2: bool) {
+        let mut state = self.state.lock();
+        state.delay.add(delay);
+        state.successes += 1;
+        let is_round = state.successes >= state.allowed;
+        if state.delay.has_grown() {
+            if is_round {
+                let fewer = (state.allowed * 3 / 4).max(START).min(state.allowed);
+                self.reduce(&mut state, fewer);
+            }
             return;
         }
-        state.successes += 1;
-        if state.successes >= state.allowed {
+        let most = if is_http2 {
+            state.most
+        } else {
+            state.most.min(START)
+        };
+        let grows = is_round || !state.is_careful;
+        if state.allowed < most && grows {
             state.successes = 0;
             state.allowed += 1;
-            drop(state);
-            self.changed.notify_one();
+            if state.excess > 0 {
+                state.excess -= 1;
+            } else {
+                self.slots.add_permits(1);
+            }
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock()
+    fn reduce(&self, state: &mut State, allowed: usize) {
+        let surplus = state.allowed - allowed;
+        state.allowed = allowed;
+        state.successes = 0;
+        state.excess += surplus - self.slots.forget_permits(surplus);
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.lock().under_way -= 1;
-        self.0.changed.notify_one();
+        let mut state = self.limiter.state.lock();
+        if state.excess > 0
+            && let Some(slot) = self.slot.take()
+        {
+            state.excess -= 1;
+            slot.forget();
+        }
     }
 }
 
@@ -129,14 +177,23 @@ impl Drop for Permit {
 mod tests {
     use super::*;
 
+    const FAST: Duration = Duration::from_millis(10);
+    const SLOW: Duration = Duration::from_secs(1);
+
+    impl Limiter {
+        fn allowed(&self) -> usize {
+            self.state.lock().allowed
+        }
+    }
+
     #[tokio::test(start_paused = true)]
-    async fn never_more_than_allowed() {
+    async fn no_more_requests_than_allowed() {
         let limiter = Limiter::new(2);
-        let first = limiter.enter().await;
-        let _second = limiter.enter().await;
+        let first = limiter.acquire().await;
+        let _second = limiter.acquire().await;
         let third = tokio::spawn({
             let limiter = Arc::clone(&limiter);
-            async move { drop(limiter.enter().await) }
+            async move { drop(limiter.acquire().await) }
         });
         tokio::task::yield_now().await;
         assert!(!third.is_finished());
@@ -144,49 +201,91 @@ mod tests {
         third.await.unwrap();
     }
 
-    /// A request that waits for the time is dropped (another one of its image failed): those behind it go on.
     #[tokio::test(start_paused = true)]
-    async fn no_change_is_lost_with_a_request_that_is_dropped() {
+    async fn a_dropped_waiter_does_not_block_the_others() {
         let limiter = Limiter::new(1);
-        let first = limiter.enter().await;
+        let first = limiter.acquire().await;
         let waiting: Vec<_> = (0..3)
             .map(|_| {
                 let limiter = Arc::clone(&limiter);
-                tokio::spawn(async move { drop(limiter.enter().await) })
+                tokio::spawn(async move { drop(limiter.acquire().await) })
             })
             .collect();
         tokio::task::yield_now().await;
         limiter.slow_down(Duration::from_secs(3));
         drop(first);
         tokio::time::sleep(Duration::from_secs(1)).await;
-        // The first in the queue was woken, and sleeps.
         waiting[0].abort();
         for waiting in waiting.into_iter().skip(1) {
-            let patience = Duration::from_secs(10);
-            tokio::time::timeout(patience, waiting)
-                .await
-                .unwrap()
-                .unwrap();
+            let limit = Duration::from_secs(10);
+            tokio::time::timeout(limit, waiting).await.unwrap().unwrap();
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn too_many_means_fewer_and_later() {
+    async fn a_429_halves_the_number_and_pauses() {
         let limiter = Limiter::new(8);
         limiter.slow_down(Duration::from_secs(5));
         let before = Instant::now();
-        let permits = [
-            limiter.enter().await,
-            limiter.enter().await,
-            limiter.enter().await,
-            limiter.enter().await,
-        ];
-        assert!(before.elapsed() >= Duration::from_secs(5));
-        assert!(limiter.try_enter().is_err());
+        let mut permits = Vec::new();
         for _ in 0..4 {
-            limiter.succeeded();
+            permits.push(limiter.acquire().await);
         }
-        assert!(limiter.try_enter().is_ok());
-        drop(permits);
+        assert!(before.elapsed() >= Duration::from_secs(5));
+        assert_eq!(limiter.slots.available_permits(), 0);
+        for _ in 0..4 {
+            limiter.succeeded(FAST, true);
+        }
+        assert_eq!(limiter.allowed(), 5);
+        assert_eq!(limiter.slots.available_permits(), 1);
+    }
+
+    #[tokio::test]
+    async fn permits_in_use_are_removed_when_returned() {
+        let limiter = Limiter::new(4);
+        let mut permits = Vec::new();
+        for _ in 0..4 {
+            permits.push(limiter.acquire().await);
+        }
+        limiter.slow_down(Duration::ZERO);
+        permits.truncate(2);
+        assert_eq!(limiter.slots.available_permits(), 0);
+        permits.clear();
+        assert_eq!(limiter.slots.available_permits(), 2);
+    }
+
+    #[test]
+    fn it_doubles_each_round_while_the_delay_stays() {
+        let limiter = Limiter::new(128);
+        assert_eq!(limiter.allowed(), START);
+        for _ in 0..START {
+            limiter.succeeded(FAST, true);
+        }
+        assert_eq!(limiter.allowed(), 2 * START);
+        for _ in 0..200 {
+            limiter.succeeded(FAST, true);
+        }
+        assert_eq!(limiter.allowed(), 128);
+    }
+
+    #[test]
+    fn growing_delay_reduces_it_to_the_start_at_most() {
+        let limiter = Limiter::new(128);
+        for _ in 0..200 {
+            limiter.succeeded(FAST, true);
+        }
+        for _ in 0..2000 {
+            limiter.succeeded(SLOW, true);
+        }
+        assert_eq!(limiter.allowed(), START);
+    }
+
+    #[test]
+    fn over_http1_it_stays_at_the_start() {
+        let limiter = Limiter::new(128);
+        for _ in 0..200 {
+            limiter.succeeded(FAST, false);
+        }
+        assert_eq!(limiter.allowed(), START);
     }
 }

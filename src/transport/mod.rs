@@ -1,17 +1,19 @@
-//! The one HTTP client: TLS, connections, timeouts, redirects, limits, retry. Knows how requests
-//! travel and what must not leave (secrets, other hosts); knows nothing of registries.
+//! The HTTP client: TLS, connections, timeouts, redirects, limits, retry. Independent of the distribution API.
 //!
-//! | file | knows |
+//! | file | content |
 //! | --- | --- |
-//! | `settings`, `proxy`, `tls` | what a run allows: patience, ways out, trust |
-//! | `client`, `host_client` | the way of one request; the way to one host |
-//! | `dial`, `limiter` | connections, and how many requests at once |
-//! | `body`, `error`, `alert` | what comes back, and what can go wrong |
-//! | `redirect` | where a request may be sent on to |
-//! | `retry` | when to try again |
+//! | `settings`, `proxy`, `tls` | configuration of a run: limits, proxies, trust |
+//! | `client`, `request` | sends one request, follows redirects |
+//! | `host_client`, `bulk` | the connections to one origin: shared ones, and those of large bodies |
+//! | `dial`, `limiter` | opening connections; the number of requests under way |
+//! | `body`, `rate` | request and response bodies, with limits and a minimum rate |
+//! | `error`, `alert` | failures and their causes |
+//! | `redirect`, `guarded_resolver` | which URLs and addresses an origin may refer to |
+//! | `retry` | delays between tries and the retry budget |
 
 mod alert;
 mod body;
+mod bulk;
 mod client;
 mod dial;
 mod error;
@@ -19,17 +21,25 @@ mod guarded_resolver;
 mod host_client;
 mod limiter;
 mod proxy;
+mod rate;
 mod redirect;
+mod request;
 mod retry;
 mod settings;
 mod tls;
 
 pub use body::{Body, Response};
-pub use client::{Request, Transport};
+pub use client::Transport;
 pub use dial::Protocol;
-pub use error::TransportError;
+pub use error::{ConnectFailure, TransportError};
+pub use host_client::authority;
 pub use proxy::Proxies;
 pub use redirect::{RedirectRefused, check_hop, may_carry_authorization};
-pub use retry::{Budget, Retries, RetryAfter, is_retryable_status};
+pub use request::Request;
+pub use retry::{Budget, GiveUp, Retries, RetryAfter, RetryDelay, is_retryable_status};
 pub use settings::{Timeouts, TransportSettings};
 pub use tls::{TlsError, TlsProfile};
+
+/// Bodies of at least this size get connections of their own (see [`Request::is_bulk`]). Smaller ones arrive within
+/// one or two round trips on the shared connection, where a new one would cost two before the first byte.
+pub const BULK_SIZE: u64 = 1 << 20;

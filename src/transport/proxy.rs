@@ -1,77 +1,124 @@
-//! The proxies that the environment names, in the words that curl and Go share.
+//! Proxies from the environment, with the variables of curl and Go.
 
 use std::fmt;
 
 use reqwest::NoProxy;
+use url::Url;
 
 use super::error::TransportError;
 use crate::environment::Environment;
 
-/// `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, each also in lower case. An address may be
-/// `http://`, `https://`, `socks5://` or `socks5h://`, and hold a user name and password.
+/// The proxy protocols that reqwest supports.
+const SCHEMES: [&str; 6] = ["http", "https", "socks4", "socks4a", "socks5", "socks5h"];
+
+/// `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, each also in lower case. A proxy URL may contain a user
+/// name and password; without a scheme it means http.
 #[derive(Clone, Default)]
 pub struct Proxies {
-    http: Option<Named>,
-    https: Option<Named>,
+    http: Option<Variable>,
+    https: Option<Variable>,
     except: Option<String>,
 }
 
-/// The variable and its value, which may hold a password.
+/// A variable and its value, which may contain a password.
 #[derive(Clone)]
-struct Named {
-    variable: &'static str,
-    address: String,
+struct Variable {
+    name: &'static str,
+    value: String,
 }
 
 impl Proxies {
-    /// What the environment says. The upper-case name goes first, as in Go.
+    /// Reads the variables. The upper-case name has priority, as in Go.
     pub fn of_environment(environment: &Environment) -> Self {
         let first = |names: &[&'static str]| {
-            names.iter().find_map(|variable| {
-                let address = environment.var(variable)?.to_owned();
-                Some(Named { variable, address })
+            names.iter().find_map(|name| {
+                let value = environment.var(name)?.to_owned();
+                Some(Variable { name, value })
             })
         };
         Self {
             http: first(&["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"]),
             https: first(&["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]),
-            except: first(&["NO_PROXY", "no_proxy"]).map(|named| named.address),
+            except: first(&["NO_PROXY", "no_proxy"]).map(|variable| variable.value),
         }
     }
 
-    /// Tells a client about them. Nothing is read from the process.
+    /// Configures the proxies of a client for the origin of `url`. Nothing is read from the process environment.
     pub(super) fn apply(
         &self,
+        url: &Url,
         builder: reqwest::ClientBuilder,
     ) -> Result<reqwest::ClientBuilder, TransportError> {
         let mut builder = builder.no_proxy();
-        let except = || self.except.as_deref().and_then(NoProxy::from_string);
-        if let Some(named) = &self.http {
-            let proxy = reqwest::Proxy::http(&named.address).map_err(|_| named.unusable())?;
+        let except = || NoProxy::from_string(&self.exceptions_for(url));
+        if let Some(variable) = &self.http {
+            let proxy = reqwest::Proxy::http(variable.proxy_url()?);
+            let proxy = proxy.map_err(|_| variable.unusable())?;
             builder = builder.proxy(proxy.no_proxy(except()));
         }
-        if let Some(named) = &self.https {
-            let proxy = reqwest::Proxy::https(&named.address).map_err(|_| named.unusable())?;
+        if let Some(variable) = &self.https {
+            let proxy = reqwest::Proxy::https(variable.proxy_url()?);
+            let proxy = proxy.map_err(|_| variable.unusable())?;
             builder = builder.proxy(proxy.no_proxy(except()));
         }
         Ok(builder)
     }
+
+    /// Returns the entries of `NO_PROXY` that apply to the port of `url`, without their ports, which reqwest does not
+    /// know.
+    fn exceptions_for(&self, url: &Url) -> String {
+        let port = url.port_or_known_default();
+        let entries = self.except.as_deref().unwrap_or_default().split(',');
+        let applying = entries.filter_map(|entry| {
+            let (host, entry_port) = split_port(entry.trim());
+            (entry_port.is_none() || entry_port == port).then_some(host)
+        });
+        applying.collect::<Vec<_>>().join(",")
+    }
 }
 
-impl Named {
+/// Splits `host:port` and `[address]:port`; anything else, such as an IPv6 address, has no port.
+fn split_port(entry: &str) -> (&str, Option<u16>) {
+    let Some((host, port)) = entry.rsplit_once(':') else {
+        return (entry, None);
+    };
+    let unbracketed = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    match port.parse() {
+        Ok(port) if unbracketed.is_some() || !host.contains(':') => {
+            (unbracketed.unwrap_or(host), Some(port))
+        }
+        _ => (entry, None),
+    }
+}
+
+impl Variable {
+    fn proxy_url(&self) -> Result<Url, TransportError> {
+        let text = if self.value.contains("://") {
+            self.value.clone()
+        } else {
+            format!("http://{}", self.value)
+        };
+        Url::parse(&text)
+            .ok()
+            .filter(|url| SCHEMES.contains(&url.scheme()) && url.has_host())
+            .ok_or_else(|| self.unusable())
+    }
+
     fn unusable(&self) -> TransportError {
         TransportError::Proxy {
-            variable: self.variable,
+            variable: self.name,
         }
     }
 }
 
-/// Names the variables only: a value may hold a password.
+/// Shows the names of the variables only, since a value may contain a password.
 impl fmt::Debug for Proxies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let named = self.http.iter().chain(&self.https);
+        let variables = self.http.iter().chain(&self.https);
         f.debug_list()
-            .entries(named.map(|named| named.variable))
+            .entries(variables.map(|variable| variable.name))
             .finish()
     }
 }
@@ -80,16 +127,64 @@ impl fmt::Debug for Proxies {
 mod tests {
     use super::*;
 
+    fn url(text: &str) -> Url {
+        text.parse().unwrap()
+    }
+
+    fn apply(value: &str) -> Result<(), TransportError> {
+        let environment = Environment::from_iter([("HTTPS_PROXY", value)]);
+        Proxies::of_environment(&environment)
+            .apply(&url("https://a.example/"), reqwest::Client::builder())
+            .map(drop)
+    }
+
     #[test]
-    fn a_password_is_never_shown_and_nonsense_is_named() {
-        let environment = Environment::from_iter([("HTTPS_PROXY", "http://u:hunter2@[nonsense")]);
+    fn an_unusable_proxy_is_named_without_its_password() {
+        for value in [
+            "http://u:hunter2@[nonsense",
+            "ftp://u:hunter2@proxy.example",
+            "socks6://u:hunter2@proxy.example",
+            "https://",
+            "mailto:hunter2",
+        ] {
+            let environment = Environment::from_iter([("HTTPS_PROXY", value)]);
+            let proxies = Proxies::of_environment(&environment);
+            assert_eq!(format!("{proxies:?}"), r#"["HTTPS_PROXY"]"#);
+            let message = apply(value).unwrap_err().to_string();
+            assert!(
+                message.contains("HTTPS_PROXY") && !message.contains("hunter2"),
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
+    fn usable_proxies_have_a_known_scheme_or_none() {
+        for value in [
+            "proxy.example:3128",
+            "http://u:p@proxy.example",
+            "https://proxy.example",
+            "socks5h://127.0.0.1:1080",
+        ] {
+            apply(value).unwrap();
+        }
+    }
+
+    #[test]
+    fn entries_of_no_proxy_apply_to_their_port() {
+        let environment = Environment::from_iter([(
+            "NO_PROXY",
+            "a.example:5000, .b.example,[::1]:5000,fd00::1,10.0.0.0/8,*:443",
+        )]);
         let proxies = Proxies::of_environment(&environment);
-        assert_eq!(format!("{proxies:?}"), r#"["HTTPS_PROXY"]"#);
-        let error = proxies.apply(reqwest::Client::builder()).err().unwrap();
-        let shown = error.to_string();
-        assert!(
-            shown.contains("HTTPS_PROXY") && !shown.contains("hunter2"),
-            "{shown}"
-        );
+        for (to, exceptions) in [
+            (
+                "http://x:5000/",
+                "a.example,.b.example,::1,fd00::1,10.0.0.0/8",
+            ),
+            ("https://x/", ".b.example,fd00::1,10.0.0.0/8,*"),
+        ] {
+            assert_eq!(proxies.exceptions_for(&url(to)), exceptions);
+        }
     }
 }

@@ -1,64 +1,56 @@
-//! Where a request may be sent on to, and what may travel with it.
+//! Which URLs a response may redirect to, and where `Authorization` may be sent.
 
 use url::Url;
 
 use crate::address::{is_internal, is_loopback};
 
-/// The most hops that are followed.
+/// The most redirects that are followed for one request.
 pub(super) const MAX_HOPS: usize = 10;
 
-/// A redirect (or an upload location) that must not be followed.
+/// Why a redirect, or the location of an upload, is not followed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RedirectRefused {
-    /// From https to http: what follows would travel in the clear.
-    #[error("refused to go on from https to plain http at {0}")]
+    #[error("refused redirect from https to plain http at {0}")]
     Downgrade(String),
-    /// To an address inside the network of whoever runs this.
-    #[error("refused to be sent to the internal address {0}")]
+    #[error("refused redirect to internal address {0}")]
     Internal(String),
-    /// Neither http nor https.
-    #[error("refused to be sent to an address of scheme {0:?}")]
+    #[error("refused redirect to URL scheme {0:?}")]
     Scheme(String),
-    /// A user name or password inside of the address.
-    #[error("refused to be sent to {0} with a user name or password that the answer names")]
+    #[error("refused redirect to {0} with credentials in the URL")]
     UserInfo(String),
-    /// Not an address.
-    #[error("the answer names a location that is no address")]
-    Malformed,
-    /// In circles, or for ever.
+    #[error("invalid Location URL in a redirect")]
+    InvalidLocation,
     #[error("more than {MAX_HOPS} redirects")]
     TooMany,
 }
 
-/// Whether a request that went to `from` may go on to `to`. https never becomes http, and an IP
-/// literal of a private, link-local or loopback range is refused unless it is the host itself (or both
-/// are loopback), so that a registry cannot make its client probe the network it runs in (SSRF).
+/// Checks whether a request to `from` may continue at `to`. https never becomes http. An IP literal of a private,
+/// link-local or loopback range is refused unless it is the host of `from` (or both are loopback), so that a registry
+/// cannot make its client probe the local network (SSRF).
 pub fn check_hop(from: &Url, to: &Url) -> Result<(), RedirectRefused> {
-    let shown = || to.host_str().unwrap_or_default().to_owned();
+    let host = || to.host_str().unwrap_or_default().to_owned();
     match (from.scheme(), to.scheme()) {
         ("http" | "https", "https") | ("http", "http") => {}
-        ("https", "http") => return Err(RedirectRefused::Downgrade(shown())),
+        ("https", "http") => return Err(RedirectRefused::Downgrade(host())),
         (_, other) => return Err(RedirectRefused::Scheme(other.to_owned())),
     }
-    // reqwest would make a Basic header of it.
+    // reqwest would send them as a Basic header.
     if !to.username().is_empty() || to.password().is_some() {
-        return Err(RedirectRefused::UserInfo(shown()));
+        return Err(RedirectRefused::UserInfo(host()));
     }
     let (Some(from_host), Some(to_host)) = (from.host(), to.host()) else {
-        return Err(RedirectRefused::Malformed);
+        return Err(RedirectRefused::InvalidLocation);
     };
     let both_loopback = is_loopback(&from_host) && is_loopback(&to_host);
     if from_host != to_host && is_internal(&to_host) && !both_loopback {
-        return Err(RedirectRefused::Internal(shown()));
+        return Err(RedirectRefused::Internal(host()));
     }
     Ok(())
 }
 
-/// Whether `Authorization` meant for `from` may be sent to `to`: only to the same scheme, host and port.
+/// Returns whether `Authorization` meant for `from` may be sent to `to`: only to the same scheme, host and port.
 pub fn may_carry_authorization(from: &Url, to: &Url) -> bool {
-    from.scheme() == to.scheme()
-        && from.host() == to.host()
-        && from.port_or_known_default() == to.port_or_known_default()
+    from.origin() == to.origin()
 }
 
 #[cfg(test)]
@@ -70,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn hops_outward_are_fine() {
+    fn public_and_same_host_redirects_are_allowed() {
         for (from, to) in [
             ("https://ghcr.io/v2/", "https://cdn.example/x"),
             ("https://ghcr.io/v2/", "https://93.184.216.34/x"),
@@ -83,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn hops_inward_and_downward_are_refused() {
+    fn internal_addresses_and_downgrades_are_refused() {
         for to in [
             "https://169.254.169.254/latest",
             "https://10.1.2.3/",
@@ -100,13 +92,8 @@ mod tests {
             "https://2852039166/",
             "https://0x7f.1/",
         ] {
-            assert!(
-                matches!(
-                    hop("https://ghcr.io/", to),
-                    Err(RedirectRefused::Internal(_))
-                ),
-                "{to}"
-            );
+            let refused = hop("https://ghcr.io/", to);
+            assert!(matches!(refused, Err(RedirectRefused::Internal(_))), "{to}");
         }
         assert!(matches!(
             hop("https://a.io/", "http://a.io/"),
@@ -123,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn authorization_stays_with_its_origin() {
+    fn authorization_stays_at_its_origin() {
         let same =
             |a: &str, b: &str| may_carry_authorization(&a.parse().unwrap(), &b.parse().unwrap());
         assert!(same("https://a.io/x", "https://a.io:443/y"));

@@ -1,4 +1,4 @@
-//! When a request is tried again, after how long, and when enough is enough.
+//! Delays between the tries of a request, and the retry budget of a run.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -9,21 +9,36 @@ use tokio::time::Instant;
 use crate::progress::{Event, Observed};
 use crate::sync::Mutex;
 
-/// The longest pause that we choose ourselves.
+/// The longest pause without a `Retry-After`.
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 /// The longest `Retry-After` that is honoured; a longer one ends the run.
 pub(super) const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
-/// The most times that one request is tried, so that a registry which fails at once, for ever, is not
-/// asked more often than this before the budget ends.
+/// The most tries of one request: bounds the requests to a host that fails at once each time.
 const MOST_TRIES: u32 = 8;
+/// How long a host that has never accepted a connection is tried.
+pub(super) const REFUSED_FOR: Duration = Duration::from_secs(5);
 
-/// Whether an answer with this status may turn into a better one by itself.
+/// Returns whether the same request may succeed later.
 pub fn is_retryable_status(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504)
 }
 
-/// The waiting that one run allows itself, over all its requests: waits that overlap count once, because
-/// what matters to the person at the other end is the time on the clock.
+/// Why a request is not tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum GiveUp {
+    #[error("Retry-After of {} s exceeds the limit of {} s", .0.as_secs(), LONGEST_RETRY_AFTER.as_secs())]
+    RetryAfter(Duration),
+    #[error("gave up after {MOST_TRIES} tries")]
+    Tries,
+    /// The budget of the run, as configured.
+    #[error("gave up after waiting {} s for retries", .0.as_secs())]
+    Budget(Duration),
+    #[error("gave up after {} s", REFUSED_FOR.as_secs())]
+    Refused,
+}
+
+/// The time that one run may spend waiting, over all its requests. Waits that overlap count once: what matters is
+/// the wall clock.
 #[derive(Debug)]
 pub struct Budget {
     total: Duration,
@@ -38,8 +53,8 @@ struct Spent {
 }
 
 impl Budget {
-    /// A budget of `total` waiting. The first pause of a request is at most `first_pause`; it doubles with
-    /// each further failure.
+    /// A budget of `total`. The first pause of a request is at most `first_pause`; it doubles with each further
+    /// failure.
     pub fn new(total: Duration, first_pause: Duration) -> Self {
         Self {
             total,
@@ -51,14 +66,9 @@ impl Budget {
         }
     }
 
-    /// The whole of it.
-    pub fn total(&self) -> Duration {
-        self.total
-    }
-
-    /// Takes out of the budget what was `lost` by waiting in vain until now, and a wait of `pause` from now on; `false`
-    /// if that no longer fits.
-    pub(super) fn take(&self, lost: Duration, pause: Duration) -> bool {
+    /// Spends the time `lost` until now and a pause from now on. Fails, and spends nothing, if that exceeds the
+    /// budget.
+    pub(super) fn spend(&self, lost: Duration, pause: Duration) -> Result<(), GiveUp> {
         let mut spent = self.state.lock();
         let now = Instant::now();
         let end = now + pause;
@@ -68,20 +78,20 @@ impl Budget {
             .max(spent.covered_until);
         let added = end.saturating_duration_since(from);
         if spent.waited + added > self.total {
-            return false;
+            return Err(GiveUp::Budget(self.total));
         }
         spent.waited += added;
         spent.covered_until = spent.covered_until.max(end);
-        true
+        Ok(())
     }
 }
 
-/// What `Retry-After` asked for (RFC 9110, section 10.2.3).
+/// The duration in `Retry-After` (RFC 9110, section 10.2.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryAfter(pub Duration);
 
 impl RetryAfter {
-    /// Reads the header: seconds or an HTTP date. A negative, past or unreadable one is as if it were not there.
+    /// Reads the header: seconds or an HTTP date. Returns `None` for a negative, past or unreadable value.
     pub fn of(headers: &HeaderMap) -> Option<Self> {
         let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
         if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -94,6 +104,27 @@ impl RetryAfter {
     }
 }
 
+/// What decides how long to wait before the next try.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RetryDelay {
+    /// What the host asked for.
+    pub retry_after: Option<RetryAfter>,
+    /// Time that the failed try spent waiting in vain, which counts against the budget.
+    pub lost: Duration,
+    /// Upper bound of the pause.
+    pub longest: Option<Duration>,
+}
+
+impl RetryDelay {
+    /// A delay after a response with these headers.
+    pub fn after_response(headers: &HeaderMap) -> Self {
+        Self {
+            retry_after: RetryAfter::of(headers),
+            ..Self::default()
+        }
+    }
+}
+
 /// The tries of one request.
 pub struct Retries {
     budget: Arc<Budget>,
@@ -102,7 +133,6 @@ pub struct Retries {
 }
 
 impl Retries {
-    /// No try yet.
     pub fn new(budget: Arc<Budget>, observed: Observed) -> Self {
         Self {
             budget,
@@ -111,51 +141,41 @@ impl Retries {
         }
     }
 
-    /// How often this request has failed since the last progress.
+    /// The number of failures since the last progress.
     pub fn failures(&self) -> u32 {
         self.failures
     }
 
-    /// Progress was made: the pauses start small again.
+    /// Notes progress: pauses start small again.
     pub fn reset(&mut self) {
         self.failures = 0;
     }
 
-    /// Waits before the next try: exponential with full jitter, or what the other side asked for. What was `lost`
-    /// since this try began because the other side was silent is waiting, too. An error is the reason why there is no
-    /// next try.
+    /// Waits before the next try: exponential backoff with full jitter, or what the host asked for. An error means
+    /// that there is no next try.
     pub async fn pause(
         &mut self,
-        doing: &str,
+        operation: &str,
         cause: &str,
-        asked: Option<RetryAfter>,
-        lost: Duration,
-    ) -> Result<(), String> {
+        delay: RetryDelay,
+    ) -> Result<(), GiveUp> {
         self.failures += 1;
-        if let Some(RetryAfter(asked)) = asked
+        if let Some(RetryAfter(asked)) = delay.retry_after
             && asked > LONGEST_RETRY_AFTER
         {
-            return Err(format!(
-                "the registry asks to wait {} s, which is longer than the {} s that are honoured",
-                asked.as_secs(),
-                LONGEST_RETRY_AFTER.as_secs()
-            ));
+            return Err(GiveUp::RetryAfter(asked));
         }
         if self.failures >= MOST_TRIES {
-            return Err(format!("gave up after {MOST_TRIES} tries"));
+            return Err(GiveUp::Tries);
         }
-        let pause = match asked {
+        let pause = match delay.retry_after {
             Some(RetryAfter(asked)) => asked + jitter(self.budget.first_pause),
             None => self.backoff(),
         };
-        if !self.budget.take(lost, pause) {
-            return Err(format!(
-                "gave up: the {} s of waiting that this run allows are used up; raise them with --retry-for",
-                self.budget.total().as_secs()
-            ));
-        }
+        let pause = delay.longest.map_or(pause, |longest| pause.min(longest));
+        self.budget.spend(delay.lost, pause)?;
         self.observed.observe(Event::Waiting {
-            doing,
+            doing: operation,
             cause,
             delay: pause,
         });
@@ -187,6 +207,19 @@ mod tests {
         RetryAfter::of(&headers)
     }
 
+    fn budget(seconds: u64) -> Budget {
+        Budget::new(Duration::from_secs(seconds), Duration::from_millis(250))
+    }
+
+    fn retries(seconds: u64) -> Retries {
+        Retries::new(Arc::new(budget(seconds)), Arc::new(Silent))
+    }
+
+    fn spend(budget: &Budget, lost: u64, pause: u64) -> bool {
+        let spent = budget.spend(Duration::from_secs(lost), Duration::from_secs(pause));
+        spent.is_ok()
+    }
+
     #[test]
     fn retry_after_is_seconds_or_a_date() {
         assert_eq!(header("1"), Some(RetryAfter(Duration::from_secs(1))));
@@ -201,64 +234,62 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn waits_that_overlap_count_once() {
-        let budget = Budget::new(Duration::from_secs(10), Duration::from_millis(250));
+    async fn overlapping_pauses_count_once() {
+        let budget = budget(10);
         for _ in 0..100 {
-            assert!(budget.take(Duration::ZERO, Duration::from_secs(8)));
+            assert!(spend(&budget, 0, 8));
         }
-        assert!(!budget.take(Duration::ZERO, Duration::from_secs(11)));
+        assert!(!spend(&budget, 0, 11));
         tokio::time::sleep(Duration::from_secs(8)).await;
-        assert!(budget.take(Duration::ZERO, Duration::from_secs(2)));
-        assert!(!budget.take(Duration::ZERO, Duration::from_secs(3)));
+        assert!(spend(&budget, 0, 2));
+        assert!(!spend(&budget, 0, 3));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_lost_by_silence_is_waiting_too() {
-        let budget = Budget::new(Duration::from_secs(10), Duration::from_millis(250));
+    async fn time_lost_in_a_try_counts() {
+        let budget = budget(10);
         tokio::time::sleep(Duration::from_secs(6)).await;
-        // Two requests that were silent at the same time.
-        assert!(budget.take(Duration::from_secs(6), Duration::from_secs(1)));
-        assert!(budget.take(Duration::from_secs(6), Duration::from_secs(1)));
+        // Two requests that waited at the same time.
+        assert!(spend(&budget, 6, 1));
+        assert!(spend(&budget, 6, 1));
         tokio::time::sleep(Duration::from_secs(3)).await;
-        assert!(!budget.take(Duration::from_secs(2), Duration::from_secs(2)));
-        assert!(budget.take(Duration::from_secs(2), Duration::from_secs(1)));
+        assert!(!spend(&budget, 2, 2));
+        assert!(spend(&budget, 2, 1));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_long_request_to_wait_ends_the_run_and_says_so() {
-        let budget = Arc::new(Budget::new(
-            Duration::from_secs(120),
-            Duration::from_millis(250),
-        ));
-        let observed: Observed = Arc::new(Silent);
-        let mut retries = Retries::new(budget, observed);
-        let asked = Some(RetryAfter(Duration::from_secs(1_000_000_000)));
-        let why = retries
-            .pause("read", "429", asked, Duration::ZERO)
-            .await
-            .unwrap_err();
-        assert!(why.contains("1000000000 s"), "{why}");
+    async fn a_long_retry_after_ends_the_run() {
+        let delay = RetryDelay {
+            retry_after: Some(RetryAfter(Duration::from_secs(1_000_000_000))),
+            ..RetryDelay::default()
+        };
+        let gave_up = retries(120).pause("read", "429", delay).await.unwrap_err();
+        let message = gave_up.to_string();
+        assert!(message.contains("1000000000 s"), "{message}");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn tries_are_bounded() {
-        let budget = Arc::new(Budget::new(
-            Duration::from_secs(3600),
-            Duration::from_millis(250),
-        ));
-        let observed: Observed = Arc::new(Silent);
-        let mut retries = Retries::new(budget, observed);
+    async fn the_number_of_tries_is_bounded() {
+        let mut retries = retries(3600);
         for _ in 1..MOST_TRIES {
-            retries
-                .pause("read", "503", None, Duration::ZERO)
-                .await
-                .unwrap();
+            let paused = retries.pause("read", "503", RetryDelay::default()).await;
+            paused.unwrap();
         }
-        assert!(
-            retries
-                .pause("read", "503", None, Duration::ZERO)
-                .await
-                .is_err()
-        );
+        let paused = retries.pause("read", "503", RetryDelay::default()).await;
+        assert_eq!(paused, Err(GiveUp::Tries));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_is_at_most_the_longest() {
+        let mut retries = retries(3600);
+        let began = Instant::now();
+        let delay = RetryDelay {
+            longest: Some(Duration::from_millis(1)),
+            ..RetryDelay::default()
+        };
+        for _ in 1..MOST_TRIES {
+            retries.pause("read", "refused", delay).await.unwrap();
+        }
+        assert!(began.elapsed() <= Duration::from_millis(20));
     }
 }

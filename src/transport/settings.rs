@@ -1,4 +1,4 @@
-//! What one run allows its requests: how many at once, how much waiting, whom to trust, which way out.
+//! Configuration of the HTTP client of one run.
 
 use std::time::Duration;
 
@@ -6,26 +6,25 @@ use super::proxy::Proxies;
 use super::tls::TlsProfile;
 use crate::environment::Environment;
 
-/// What one run allows and trusts.
+/// Limits, trust and proxies of one run.
 #[derive(Clone, Debug)]
 pub struct TransportSettings {
-    /// Requests under way at once, for each host. Bodies that stream are not counted: one may wait for another.
+    /// The most requests under way to one host. Requests with a streamed body are not counted, since the source of
+    /// that body may be a request to the same host.
     pub jobs: usize,
-    /// The waiting between tries that the run allows itself.
+    /// The total time that the run may wait for retries.
     pub retry_for: Duration,
-    /// Trust for hosts that have no profile of their own and that no other host has led to.
+    /// Trust for hosts without a profile of their own that no other host referred to.
     pub tls: TlsProfile,
-    /// The proxies that lead out.
     pub proxies: Proxies,
-    /// How long is waited for what.
     pub timeouts: Timeouts,
 }
 
 impl TransportSettings {
-    /// The defaults, with trust and proxies as the environment says.
+    /// The defaults, with trust and proxies from the environment.
     pub fn of_environment(environment: &Environment) -> Self {
         Self {
-            jobs: 16,
+            jobs: 128,
             retry_for: Duration::from_secs(120),
             tls: TlsProfile::of_environment(environment),
             proxies: Proxies::of_environment(environment),
@@ -34,25 +33,25 @@ impl TransportSettings {
     }
 }
 
-/// How long is waited for what.
+/// The durations that the client waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// For a connection, TLS included.
+    /// Until a connection is open, TLS included.
     pub connect: Duration,
-    /// For a sign of life inside a request.
-    pub silence: Duration,
-    /// Before the second try of a request, at most; it doubles with each further failure.
+    /// Until the next bytes of a request or response.
+    pub idle: Duration,
+    /// Upper bound of the pause before the second try of a request; it doubles with each further failure.
     pub first_pause: Duration,
 }
 
 impl Timeouts {
-    /// With this much patience for a silence; who has less than the usual has no more for a connection either.
-    pub fn of_patience(silence: Duration) -> Self {
-        let usual = Self::default();
+    /// Uses `idle` as the idle timeout; the connect timeout is never longer.
+    pub fn with_idle(idle: Duration) -> Self {
+        let default = Self::default();
         Self {
-            connect: usual.connect.min(silence),
-            silence,
-            ..usual
+            connect: default.connect.min(idle),
+            idle,
+            ..default
         }
     }
 }
@@ -61,7 +60,7 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(10),
-            silence: Duration::from_secs(30),
+            idle: Duration::from_secs(30),
             first_pause: Duration::from_millis(250),
         }
     }

@@ -1,7 +1,8 @@
-//! Who is trusted: the bundled roots, those of the system, and what the user adds for one registry.
+//! TLS configuration: bundled roots, roots of the system, and the certificates that the user adds for one registry.
 
 mod host_directory;
 mod identities;
+mod pem;
 mod usage;
 
 use std::path::{Path, PathBuf};
@@ -10,7 +11,6 @@ use std::sync::{Arc, OnceLock};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{
@@ -21,38 +21,27 @@ use rustls::{
 use crate::environment::Environment;
 use host_directory::HostDirectory;
 pub(super) use identities::Identities;
+pub use pem::TlsError;
+use pem::read_certificates;
 use usage::is_for_servers;
 
-/// The most that a certificate file may hold, in bytes.
-const MAX_PEM: u64 = 8 << 20;
-
-/// How one registry is trusted.
+/// Trust settings for one registry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsProfile {
-    /// No certificate check at all (`--insecure`).
+    /// Disables certificate checks.
     pub insecure: bool,
-    /// A further authority (`--ca-cert`).
+    /// A PEM file with further authorities.
     pub ca_cert: Option<PathBuf>,
-    /// Where certs.d directories stand; `<dir>/<host:port>/` is looked at.
+    /// Directories with a subdirectory `<host:port>` for each host.
     pub certs_d: Vec<PathBuf>,
-    /// `SSL_CERT_FILE` and `SSL_CERT_DIR`: in place of the system's store.
+    /// `SSL_CERT_FILE`, which replaces the roots of the system.
     pub system_file: Option<PathBuf>,
-    /// See `system_file`.
+    /// `SSL_CERT_DIR`, which replaces the roots of the system.
     pub system_dir: Option<PathBuf>,
 }
 
-/// A file that was named and cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("cannot use the certificates of {}: {cause}", path.display())]
-pub struct TlsError {
-    /// The file.
-    pub path: PathBuf,
-    /// Why not.
-    pub cause: String,
-}
-
 impl TlsProfile {
-    /// What the environment says of trust, with Docker's and containers' directories of certificates.
+    /// The settings of the environment, with the certificate directories of Docker and containers.
     pub fn of_environment(environment: &Environment) -> Self {
         let path = |name| environment.var(name).map(PathBuf::from);
         let mut certs_d = vec![
@@ -71,8 +60,7 @@ impl TlsProfile {
         }
     }
 
-    /// Whether the user said something that only makes sense for a registry with TLS: then a registry on
-    /// loopback is spoken to over TLS first.
+    /// Returns whether the settings only make sense with TLS. Then TLS is tried first even on loopback.
     pub fn expects_tls(&self, host: &str) -> bool {
         self.insecure
             || self.ca_cert.is_some()
@@ -80,8 +68,8 @@ impl TlsProfile {
             || self.certs_d.iter().any(|dir| dir.join(host).is_dir())
     }
 
-    /// Whether `SSL_CERT_FILE` names something other than a usual place of the system's own store, which many
-    /// images set it to.
+    /// Returns whether `SSL_CERT_FILE` is outside the usual directories of the system's store. Many container images set
+    /// it to the system's own file.
     fn names_own_authorities(&self) -> bool {
         let system = [
             "/etc/ssl",
@@ -92,10 +80,10 @@ impl TlsProfile {
         ];
         self.system_file
             .as_ref()
-            .is_some_and(|file| !system.iter().any(|place| file.starts_with(place)))
+            .is_some_and(|file| !system.iter().any(|directory| file.starts_with(directory)))
     }
 
-    /// What it takes to speak to `host`.
+    /// Returns the TLS configuration for `host`, which is written as certs.d names it.
     pub(super) fn setup(&self, host: &str) -> Result<TlsSetup, TlsError> {
         let mut warnings = Vec::new();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -106,9 +94,9 @@ impl TlsProfile {
             ("SSL_CERT_DIR", &self.system_dir),
         ] {
             if let Some(path) = path
-                && let Err(error) = std::fs::metadata(path)
+                && let Err(cause) = check_readable(path)
             {
-                warnings.push(format!("{variable} names {}: {error}", path.display()));
+                warnings.push(format!("{variable} names {}: {cause}", path.display()));
             }
         }
         if let Some(path) = &self.ca_cert {
@@ -118,10 +106,10 @@ impl TlsProfile {
             let found = HostDirectory::read(&dir.join(host), provider.key_provider);
             extra.extend(found.authorities);
             identities.extend(found.identities);
-            warnings.extend(found.passed_over.iter().map(ToString::to_string));
+            warnings.extend(found.unusable.iter().map(ToString::to_string));
         }
         let verifier: Arc<dyn ServerCertVerifier> = if self.insecure {
-            Arc::new(TrustAnyone(Arc::clone(&provider)))
+            Arc::new(AcceptAll(Arc::clone(&provider)))
         } else {
             Arc::new(TrustRoots::new(self, extra, Arc::clone(&provider)))
         };
@@ -141,45 +129,26 @@ impl TlsProfile {
     }
 }
 
-/// How one host is spoken to over TLS.
+/// The TLS configuration for one host.
 pub(super) struct TlsSetup {
     pub(super) config: ClientConfig,
-    /// Who we are there.
     pub(super) identities: Arc<Identities>,
-    /// Files that were passed over.
+    /// Files that cannot be used.
     pub(super) warnings: Vec<String>,
 }
 
-fn read_pem(path: &Path) -> Result<Vec<u8>, TlsError> {
-    let failed = |cause: String| TlsError {
-        path: path.to_owned(),
-        cause,
-    };
-    let size = std::fs::metadata(path)
-        .map_err(|error| failed(error.to_string()))?
-        .len();
-    if size > MAX_PEM {
-        return Err(failed(format!("larger than {MAX_PEM} bytes")));
+/// Checks that a path of trusted certificates is a regular file or a directory: reading a device or pipe may never end.
+fn check_readable(path: &Path) -> Result<(), String> {
+    let metadata = std::fs::metadata(path).map_err(|error| error.to_string())?;
+    if metadata.is_file() || metadata.is_dir() {
+        Ok(())
+    } else {
+        Err("neither a regular file nor a directory".to_owned())
     }
-    std::fs::read(path).map_err(|error| failed(error.to_string()))
 }
 
-fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let failed = |cause: String| TlsError {
-        path: path.to_owned(),
-        cause,
-    };
-    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&read_pem(path)?)
-        .collect::<Result<_, _>>()
-        .map_err(|error| failed(error.to_string()))?;
-    if certificates.is_empty() {
-        return Err(failed("no PEM certificate in it".to_owned()));
-    }
-    Ok(certificates)
-}
-
-/// Trusts the bundled roots and what the user named; the system's store is read only when those do not
-/// know the authority, since reading it costs more than all the rest of a start.
+/// Trusts the bundled roots and the certificates from the user. The system's store is read only for an authority that
+/// these do not include, since reading it takes longer than the rest of the start.
 #[derive(Debug)]
 struct TrustRoots {
     first: Arc<WebPkiServerVerifier>,
@@ -190,7 +159,7 @@ struct TrustRoots {
     provider: Arc<CryptoProvider>,
 }
 
-/// The system's store, or what `SSL_CERT_FILE` and `SSL_CERT_DIR` name in its place.
+/// The system's store, or the certificates of `SSL_CERT_FILE` and `SSL_CERT_DIR`.
 #[derive(Debug)]
 struct System {
     verifier: Arc<WebPkiServerVerifier>,
@@ -220,8 +189,10 @@ impl TrustRoots {
     fn system(&self) -> Option<&System> {
         self.system
             .get_or_init(|| {
-                let (file, dir) = (self.file.as_deref(), self.dir.as_deref());
-                let found = if file.is_some() || dir.is_some() {
+                let is_readable = |path: &&Path| check_readable(path).is_ok();
+                let found = if self.file.is_some() || self.dir.is_some() {
+                    let file = self.file.as_deref().filter(is_readable);
+                    let dir = self.dir.as_deref().filter(is_readable);
                     rustls_native_certs::load_certs_from_paths(file, dir)
                 } else {
                     rustls_native_certs::load_native_certs()
@@ -237,8 +208,8 @@ impl TrustRoots {
             .as_ref()
     }
 
-    /// Whether this very certificate is among those that are trusted.
-    fn knows(&self, certificate: &CertificateDer<'_>) -> bool {
+    /// Returns whether the certificate itself is among the trusted ones.
+    fn trusts(&self, certificate: &CertificateDer<'_>) -> bool {
         let is_it = |known: &CertificateDer<'_>| known.as_ref() == certificate.as_ref();
         self.extra.iter().any(is_it)
             || self
@@ -247,7 +218,8 @@ impl TrustRoots {
     }
 }
 
-fn is_own_authority(error: &CertificateError) -> bool {
+/// Returns whether a server's certificate was refused because it is that of an authority.
+pub(super) fn is_ca_certificate(error: &CertificateError) -> bool {
     let CertificateError::Other(OtherError(cause)) = error else {
         return false;
     };
@@ -272,20 +244,20 @@ impl ServerCertVerifier for TrustRoots {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let ask = |verifier: &Arc<WebPkiServerVerifier>| {
+        let verify = |verifier: &Arc<WebPkiServerVerifier>| {
             verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
         };
-        match ask(&self.first) {
+        match verify(&self.first) {
             Err(unknown @ rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
                 self.system()
-                    .map_or(Err(unknown), |system| ask(&system.verifier))
+                    .map_or(Err(unknown), |system| verify(&system.verifier))
             }
-            // `openssl req -x509`, which Docker's documentation has for a registry of one's own, makes a
-            // certificate that is its own authority. Docker takes it where it is trusted itself; webpki never
-            // does, but says so only of one that is not expired. What is left to check is its use and the name.
+            // `openssl req -x509`, which Docker's documentation recommends for private registries, makes a certificate
+            // that is its own authority. Docker accepts it where it is itself trusted; webpki never does, and reports
+            // this error only for one that has not expired. So its usage and the name are left to check.
             Err(rustls::Error::InvalidCertificate(error))
-                if is_own_authority(&error)
-                    && self.knows(end_entity)
+                if is_ca_certificate(&error)
+                    && self.trusts(end_entity)
                     && is_for_servers(end_entity) =>
             {
                 verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
@@ -318,12 +290,11 @@ impl ServerCertVerifier for TrustRoots {
     }
 }
 
-/// `--insecure`: whoever answers is believed. Signatures are still checked, so that a broken connection is
-/// noticed as one.
+/// Accepts every certificate. Signatures are still checked, to detect a broken connection.
 #[derive(Debug)]
-struct TrustAnyone(Arc<CryptoProvider>);
+struct AcceptAll(Arc<CryptoProvider>);
 
-impl ServerCertVerifier for TrustAnyone {
+impl ServerCertVerifier for AcceptAll {
     fn verify_server_cert(
         &self,
         _: &CertificateDer<'_>,

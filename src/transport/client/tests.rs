@@ -1,4 +1,4 @@
-//! Who leads to a host decides how it is reached: each referred_by for itself, and the user before all.
+//! The referring origin decides which addresses are allowed; origins that the user named are not restricted.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -7,7 +7,7 @@ use super::*;
 use crate::environment::Environment;
 use crate::progress::Silent;
 
-/// A server that answers every request with nothing, under the name of this machine.
+/// A server on `localhost` that answers every request with 204.
 async fn server() -> Url {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!(
@@ -24,8 +24,8 @@ async fn server() -> Url {
     url.parse().unwrap()
 }
 
-/// Sends a request to where `referred_by` leads.
-async fn lead(transport: &Transport, url: &Url, referred_by: &str) -> Result<(), String> {
+/// Sends a request to a URL that `referred_by` named.
+async fn send(transport: &Transport, url: &Url, referred_by: &str) -> Result<(), String> {
     let mut request = Request::new(Method::GET, url.clone());
     request.referred_by = Some(referred_by.parse().unwrap());
     let sent = transport.send(request).await;
@@ -41,12 +41,12 @@ const PUBLIC: &str = "https://1.1.1.1/";
 const HERE: &str = "http://127.0.0.1:5000/";
 
 #[tokio::test]
-async fn what_one_host_may_lead_to_another_may_not() {
+async fn each_referring_origin_is_restricted_by_itself() {
     let url = server().await;
-    for leaders in [[HERE, PUBLIC], [PUBLIC, HERE]] {
+    for origins in [[HERE, PUBLIC], [PUBLIC, HERE]] {
         let transport = transport();
-        for referred_by in leaders.into_iter().cycle().take(4) {
-            let outcome = lead(&transport, &url, referred_by).await;
+        for referred_by in origins.into_iter().cycle().take(4) {
+            let outcome = send(&transport, &url, referred_by).await;
             match outcome {
                 Ok(()) => assert_eq!(referred_by, HERE),
                 Err(error) => {
@@ -59,17 +59,17 @@ async fn what_one_host_may_lead_to_another_may_not() {
 }
 
 #[tokio::test]
-async fn the_users_own_is_not_checked_even_if_it_was_led_to_before() {
+async fn an_origin_named_by_the_user_is_not_restricted() {
     let url = server().await;
     let transport = transport();
-    lead(&transport, &url, PUBLIC).await.unwrap_err();
+    send(&transport, &url, PUBLIC).await.unwrap_err();
     let profile = TlsProfile::default();
     transport
-        .open_lane(&url, &profile, "localhost", Protocol::Unknown)
+        .configure(&url, &profile, "localhost", Protocol::Unknown)
         .unwrap();
     transport
         .send(Request::new(Method::GET, url.clone()))
         .await
         .unwrap();
-    lead(&transport, &url, PUBLIC).await.unwrap();
+    send(&transport, &url, PUBLIC).await.unwrap();
 }

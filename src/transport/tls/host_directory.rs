@@ -1,6 +1,5 @@
-//! What a directory `certs.d/<host:port>/` holds: `*.crt` are authorities, `*.cert` with `*.key` beside it is
-//! who we are (<https://docs.docker.com/engine/security/certificates/>). Each file stands for itself: one that
-//! cannot be used takes nothing from the others.
+//! A directory `certs.d/<host:port>/`: `*.crt` are authorities, `*.cert` with `*.key` are client certificates
+//! (<https://docs.docker.com/engine/security/certificates/>). A file that cannot be used does not affect the others.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -12,32 +11,31 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::{CertifiedKey, SigningKey};
 use rustls::{Error, InconsistentKeys};
 
-use super::{TlsError, read_certificates, read_pem};
+use super::pem::{TlsError, read_certificates, read_pem};
 
 /// The files of one directory.
 #[derive(Default)]
 pub(super) struct HostDirectory {
-    /// Who else is trusted.
     pub(super) authorities: Vec<CertificateDer<'static>>,
-    /// Who we are, in the order of the files' names.
+    /// Client certificates, in the order of the files' names.
     pub(super) identities: Vec<Arc<CertifiedKey>>,
-    /// What cannot be used.
-    pub(super) passed_over: Vec<TlsError>,
+    /// Files that cannot be used.
+    pub(super) unusable: Vec<TlsError>,
 }
 
 impl HostDirectory {
-    /// Reads `dir`; nothing if there is no such directory.
+    /// Reads `dir`; empty if there is no such directory.
     pub(super) fn read(dir: &Path, keys: &dyn KeyProvider) -> Self {
         let mut found = Self::default();
         for path in found.paths(dir) {
             match path.extension().and_then(|extension| extension.to_str()) {
                 Some("crt") => match read_certificates(&path) {
                     Ok(certificates) => found.authorities.extend(certificates),
-                    Err(error) => found.passed_over.push(error),
+                    Err(error) => found.unusable.push(error),
                 },
                 Some("cert") => match read_identity(&path, keys) {
                     Ok(identity) => found.identities.push(Arc::new(identity)),
-                    Err(error) => found.passed_over.push(error),
+                    Err(error) => found.unusable.push(error),
                 },
                 _ => {}
             }
@@ -50,7 +48,7 @@ impl HostDirectory {
             Ok(entries) => entries,
             Err(error) if error.kind() == ErrorKind::NotFound => return Vec::new(),
             Err(error) => {
-                self.passed_over.push(unusable(dir, &error));
+                self.unusable.push(TlsError::new(dir, error));
                 return Vec::new();
             }
         };
@@ -58,7 +56,7 @@ impl HostDirectory {
         for entry in entries {
             match entry {
                 Ok(entry) => paths.push(entry.path()),
-                Err(error) => self.passed_over.push(unusable(dir, &error)),
+                Err(error) => self.unusable.push(TlsError::new(dir, error)),
             }
         }
         paths.sort();
@@ -66,32 +64,25 @@ impl HostDirectory {
     }
 }
 
-/// A certificate as it stands in its file, and the key of the same name. The certificate is the server's to
-/// judge: rustls would read only version 3, and `openssl x509 -req` makes version 1 unless told otherwise.
+/// Reads a certificate and the key of the same name. The certificate is not parsed, since only the server has to accept
+/// it: rustls reads version 3 only, and `openssl x509 -req` makes version 1 by default.
 fn read_identity(path: &Path, keys: &dyn KeyProvider) -> Result<CertifiedKey, TlsError> {
     let chain = read_certificates(path)?;
     let key = read_key(&path.with_extension("key"), keys)?;
     let identity = CertifiedKey::new(chain, key);
     match identity.keys_match() {
         Err(error @ Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
-            Err(unusable(path, &error))
+            Err(TlsError::new(path, error))
         }
         _ => Ok(identity),
     }
 }
 
 fn read_key(path: &Path, keys: &dyn KeyProvider) -> Result<Arc<dyn SigningKey>, TlsError> {
-    let key =
-        PrivateKeyDer::from_pem_slice(&read_pem(path)?).map_err(|error| unusable(path, &error))?;
+    let key = PrivateKeyDer::from_pem_slice(&read_pem(path)?)
+        .map_err(|error| TlsError::new(path, error))?;
     keys.load_private_key(key)
-        .map_err(|error| unusable(path, &error))
-}
-
-fn unusable(path: &Path, cause: &dyn std::error::Error) -> TlsError {
-    TlsError {
-        path: path.to_owned(),
-        cause: cause.to_string(),
-    }
+        .map_err(|error| TlsError::new(path, error))
 }
 
 #[cfg(test)]
@@ -125,11 +116,11 @@ mod tests {
 
     fn names(found: &HostDirectory) -> Vec<String> {
         let name = |error: &TlsError| error.path.file_name()?.to_str().map(ToOwned::to_owned);
-        found.passed_over.iter().filter_map(name).collect()
+        found.unusable.iter().filter_map(name).collect()
     }
 
     #[test]
-    fn a_file_that_cannot_be_used_takes_nothing_from_the_others() {
+    fn an_unusable_file_does_not_affect_the_others() {
         let (certificate, key) = pair();
         let (_, other_key) = pair();
         let found = Dir::of(&[
@@ -154,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_of_version_1_is_the_servers_to_judge() {
+    fn a_certificate_of_version_1_is_used() {
         let (certificate, key) = pair();
         let mut der = CertificateDer::from_pem_slice(certificate.as_bytes())
             .unwrap()
@@ -164,16 +155,16 @@ mod tests {
         der[at + 4] = 0;
         let old = crate::transport::tls::tests::pem(&der);
         let found = Dir::of(&[("client.cert", &old), ("client.key", &key)]).read();
-        assert_eq!(found.passed_over, []);
+        assert_eq!(found.unusable, []);
         assert_eq!(found.identities.len(), 1);
     }
 
     #[test]
-    fn no_directory_is_no_fault_and_a_file_in_its_place_is_one() {
+    fn a_missing_directory_is_fine_and_a_file_is_not() {
         let dir = Dir::of(&[("host", "")]);
         let provider = rustls::crypto::ring::default_provider();
         let read = |name| HostDirectory::read(&dir.0.path().join(name), provider.key_provider);
-        assert_eq!(read("nowhere").passed_over, []);
-        assert_eq!(read("host").passed_over.len(), 1);
+        assert_eq!(read("nowhere").unusable, []);
+        assert_eq!(read("host").unusable.len(), 1);
     }
 }

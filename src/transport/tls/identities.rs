@@ -1,4 +1,4 @@
-//! Which of our client certificates a server is shown.
+//! Selects the client certificate for a server.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,36 +7,36 @@ use rustls::SignatureScheme;
 use rustls::client::ResolvesClientCert;
 use rustls::sign::CertifiedKey;
 
-/// All that certs.d has for one host.
+/// The client certificates of one host in certs.d.
 #[derive(Debug)]
 pub(in crate::transport) struct Identities {
     all: Vec<Arc<CertifiedKey>>,
-    were_asked_for: AtomicBool,
+    were_requested: AtomicBool,
 }
 
 impl Identities {
     pub(super) fn new(all: Vec<Arc<CertifiedKey>>) -> Self {
         Self {
             all,
-            were_asked_for: AtomicBool::new(false),
+            were_requested: AtomicBool::new(false),
         }
     }
 
-    /// Whether the host has ever asked for a client certificate, so that it may refuse a connection for it.
-    pub(in crate::transport) fn were_asked_for(&self) -> bool {
-        self.were_asked_for.load(Ordering::Relaxed)
+    /// Returns whether the host has requested a client certificate, and so may refuse connections without one.
+    pub(in crate::transport) fn were_requested(&self) -> bool {
+        self.were_requested.load(Ordering::Relaxed)
     }
 }
 
 impl ResolvesClientCert for Identities {
-    /// The first that one of the server's authorities has signed. A server need not name all of them, or any:
-    /// then the first with a key that it can check.
+    /// Selects the first one that an authority of the server has signed. The server may name only some authorities or
+    /// none: then the first one with a key type that it supports.
     fn resolve(
         &self,
         root_hint_subjects: &[&[u8]],
         sigschemes: &[SignatureScheme],
     ) -> Option<Arc<CertifiedKey>> {
-        self.were_asked_for.store(true, Ordering::Relaxed);
+        self.were_requested.store(true, Ordering::Relaxed);
         let mut usable = self
             .all
             .iter()
@@ -57,8 +57,8 @@ impl ResolvesClientCert for Identities {
     }
 }
 
-/// Whether the name of `authority`, in DER, stands in a certificate of the chain: as its issuer, or as itself.
-/// Looked for instead of read, since the choice is only a guess at what the server will take.
+/// Returns whether the DER name of `authority` occurs in a certificate of the chain, as issuer or subject. Searching is
+/// enough, since the server decides in the end.
 fn names(identity: &CertifiedKey, authority: &[u8]) -> bool {
     !authority.is_empty()
         && identity.cert.iter().any(|certificate| {
@@ -100,7 +100,7 @@ mod tests {
         ))
     }
 
-    /// Which of `identities` a server shows that it takes those of `hints`.
+    /// The index of the certificate for a server that accepts the authorities `hints`.
     fn chosen(
         identities: &[Arc<CertifiedKey>],
         hints: &[&Authority],
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn the_servers_authorities_decide_and_then_the_order() {
+    fn authorities_decide_before_the_order() {
         let [one, two, three] = ["one", "two", "three"].map(authority);
         let key = KeyPair::generate().unwrap();
         let both = [signed_by(&one, &key), signed_by(&two, &key)];
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_the_server_cannot_check_is_not_shown() {
+    fn an_unsupported_key_type_is_not_selected() {
         let one = authority("one");
         let odd = KeyPair::generate_for(&PKCS_ED25519).unwrap();
         let both = [

@@ -1,4 +1,4 @@
-//! A registry with a certificate that is its own authority, as `openssl req -x509` makes it.
+//! A registry whose certificate is its own authority, as `openssl req -x509` makes it.
 
 use rcgen::{
     BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd,
@@ -28,7 +28,7 @@ pub(super) fn pem(certificate: &[u8]) -> String {
     format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n")
 }
 
-/// Whether a server at `name` that shows `certificate` is believed by somebody who trusts `trusted`.
+/// Verifies `certificate` of a server at `name` for a client that trusts `trusted`.
 fn verify(
     certificate: &CertificateDer<'_>,
     name: &str,
@@ -59,7 +59,7 @@ fn verify(
 }
 
 #[test]
-fn it_is_believed_where_it_is_trusted_itself() {
+fn it_is_accepted_where_it_is_trusted() {
     let certificate = own_authority(2999);
     for in_system in [false, true] {
         verify(&certificate, NAME, &certificate, in_system).unwrap();
@@ -67,30 +67,30 @@ fn it_is_believed_where_it_is_trusted_itself() {
 }
 
 #[test]
-fn for_its_own_names_only() {
+fn it_is_refused_for_another_name() {
     let certificate = own_authority(2999);
     let error = verify(&certificate, "other.test", &certificate, false).unwrap_err();
     assert!(error.to_string().contains("not valid for name"), "{error}");
 }
 
 #[test]
-fn until_it_expires() {
+fn it_is_refused_when_expired() {
     let certificate = own_authority(2001);
     let error = verify(&certificate, NAME, &certificate, false).unwrap_err();
     assert!(error.to_string().contains("expired"), "{error}");
 }
 
 #[test]
-fn one_that_only_looks_like_it_is_refused() {
+fn another_one_of_the_same_name_is_refused() {
     for in_system in [false, true] {
         verify(&own_authority(2999), NAME, &own_authority(2999), in_system).unwrap_err();
     }
 }
 
 #[test]
-fn as_a_server_if_it_says_what_it_is_for() {
+fn its_usage_must_allow_servers() {
     use ExtendedKeyUsagePurpose::{Any, ClientAuth, CodeSigning, EmailProtection, ServerAuth};
-    for (usages, is_believed) in [
+    for (usages, is_accepted) in [
         (&[ServerAuth][..], true),
         (&[ClientAuth, ServerAuth], true),
         (&[Any], true),
@@ -99,6 +99,6 @@ fn as_a_server_if_it_says_what_it_is_for() {
     ] {
         let certificate = own_authority_for(2999, usages);
         let outcome = verify(&certificate, NAME, &certificate, false);
-        assert_eq!(outcome.is_ok(), is_believed, "{usages:?} {outcome:?}");
+        assert_eq!(outcome.is_ok(), is_accepted, "{usages:?} {outcome:?}");
     }
 }

@@ -1,16 +1,16 @@
-//! What a certificate says it is for, where webpki refuses it before it looks.
+//! The extended key usage of a certificate that webpki refuses before it reads the usage.
 
-/// The object identifier of the extension "extended key usage", in DER.
+/// The DER object identifier of the extension "extended key usage".
 const EXTENDED_KEY_USAGE: &[u8] = &[0x06, 0x03, 0x55, 0x1d, 0x25];
-/// Servers of TLS.
+/// The usage "TLS server".
 const SERVER_AUTH: &[u8] = &[0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01];
-/// Anything.
+/// The usage "any".
 const ANY: &[u8] = &[0x06, 0x04, 0x55, 0x1d, 0x25, 0x00];
-/// "This extension is critical", which may stand before its value.
+/// The flag "critical", which may precede the value.
 const CRITICAL: &[u8] = &[0x01, 0x01, 0xff];
 
-/// Whether a certificate may be a server's: it names no usage, or that one. Looks for the extension instead of
-/// reading the whole, so it is only for certificates that the user trusts by name; what is unclear is refused.
+/// Returns whether a certificate may be used by a server: it has no usage, or this one. Searches for the extension
+/// without parsing the certificate, which is enough for one that the user trusts itself; unclear ones are refused.
 pub(super) fn is_for_servers(certificate: &[u8]) -> bool {
     let Some(start) = position(certificate, EXTENDED_KEY_USAGE) else {
         return true;

@@ -110,7 +110,7 @@ async fn a_refused_handshake_is_not_tried_again() {
         (49, "access (alert: access denied)"),
         (
             70,
-            "the versions and ciphers of TLS that are spoken here (alert: protocol version)",
+            "the TLS versions and ciphers of this client (alert: protocol version)",
         ),
     ] {
         let server = Alerting::start(alert).await;

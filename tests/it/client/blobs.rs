@@ -197,8 +197,8 @@ async fn redirects_that_must_not_be_followed() {
         ("https://169.254.169.254/latest", "169.254.169.254"),
         ("https://10.0.0.1/x", "10.0.0.1"),
         ("file:///etc/passwd", "file"),
-        ("https://u:p@127.0.0.1:9/", "user name"),
-        ("https://[", "no address"),
+        ("https://u:p@127.0.0.1:9/", "credentials in the URL"),
+        ("https://[", "invalid Location URL"),
         (&own, "more than 10 redirects"),
     ] {
         registry.clear();

@@ -353,7 +353,7 @@ async fn go_containerregistry_2292_no_token_server_redirects_inside_or_into_the_
         let away = Fault::Redirect(307, target.to_owned());
         registry.rule(Rule::on(Class::Token).forever().then(away));
         let client = logged_in(&registry);
-        refused(read(&client, &registry).await, "refused to");
+        refused(read(&client, &registry).await, "refused redirect");
         asked_only_for(&client, &registry.url(), target);
     }
 }
@@ -374,8 +374,14 @@ async fn no_redirect_and_no_upload_leads_inside_or_into_the_clear() {
             client.pull(&registry, "a").await,
             client.push(&registry, "b").await,
         );
-        refused(soon(from.has_blob(&blob)).await.map(drop), "refused to");
-        refused(soon(to.copy_blob(&blob, from, &|_| ())).await, "refused to");
+        refused(
+            soon(from.has_blob(&blob)).await.map(drop),
+            "refused redirect",
+        );
+        refused(
+            soon(to.copy_blob(&blob, from, &|_| ())).await,
+            "refused redirect",
+        );
         asked_only_for(&client, &registry.url(), target);
     }
 }

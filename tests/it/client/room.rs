@@ -24,7 +24,7 @@ use crate::support::registry::{Registry, tls};
 /// The timeouts of tests: a failure shows at once.
 pub(super) const PACE: Timeouts = Timeouts {
     connect: Duration::from_secs(3),
-    silence: Duration::from_secs(3),
+    idle: Duration::from_secs(3),
     first_pause: Duration::from_millis(1),
 };
 
@@ -133,7 +133,7 @@ impl Builder {
     }
 
     pub(super) fn silence(mut self, time: Duration) -> Self {
-        self.timeouts.silence = time;
+        self.timeouts.idle = time;
         self
     }
 

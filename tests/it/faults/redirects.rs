@@ -151,7 +151,7 @@ fn not_followed() -> Vec<Case> {
             ("https://10.0.0.7/", "internal address"),
             ("https://[fe80::1]/", "internal address"),
             ("ftp://example.test/", "scheme \"ftp\""),
-            ("https://user:pw@example.test/", "a user name or password"),
+            ("https://user:pw@example.test/", "credentials in the URL"),
         ] {
             let case = Case::new("307", act, request)
                 .when(&format!("to {to}"))

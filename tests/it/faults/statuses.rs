@@ -100,8 +100,8 @@ pub(super) fn retry_after() -> Vec<Case> {
                 let case = at(class, act, request, &status.to_string())
                     .when(&format!("`Retry-After`: {value}"))
                     .arrange(move |scene| scene.faulty.rule(busy(class, status, value).forever()))
-                    .refused(6, ["asks to wait"])
-                    .cause("how long the registry asks to wait")
+                    .refused(6, ["Retry-After"])
+                    .cause("the Retry-After of the registry")
                     .retry_for(600)
                     .look(|_, said| assert_eq!(said.longest_wait(), Duration::ZERO));
                 cases.extend(case.over(BOTH));
@@ -110,10 +110,7 @@ pub(super) fn retry_after() -> Vec<Case> {
         let case = at(class, act, request, "503")
             .when("`Retry-After`: 30, of 5 s that are allowed")
             .arrange(move |scene| scene.faulty.rule(busy(class, 503, "30").forever()))
-            .refused(
-                6,
-                ["503", "the 5 s of waiting that this run allows are used up"],
-            )
+            .refused(6, ["503", "gave up after waiting 5 s for retries"])
             .retry_for(5);
         cases.extend(case.over(ALL));
     }

@@ -44,7 +44,7 @@ fn locations() -> Vec<Case> {
         ("ftp://example.test/upload", "scheme \"ftp\""),
         (
             "https://user:pw@example.test/upload",
-            "a user name or password",
+            "credentials in the URL",
         ),
     ] {
         let case = Case::new("`Location`", Act::CopyTo, "POST upload")

@@ -1,0 +1,101 @@
+//! One HTTP request, and the request that follows it after a redirect.
+
+use http::{HeaderMap, HeaderValue, Method, header};
+use url::Url;
+
+use super::body::{Body, Response};
+use super::error::TransportError;
+use super::redirect::{RedirectRefused, check_hop, may_carry_authorization};
+
+/// A request that is sent once.
+pub struct Request {
+    pub method: Method,
+    pub url: Url,
+    /// Headers other than `Authorization`.
+    pub headers: HeaderMap,
+    /// `Authorization`; dropped when a redirect leads to another origin.
+    pub authorization: Option<HeaderValue>,
+    pub body: Body,
+    /// The body is a secret, and is not sent to another origin either.
+    pub is_confidential: bool,
+    /// The body of the request or of its response is large ([`super::BULK_SIZE`] or more). It gets an HTTP/1.1
+    /// connection of its own: the window of a shared HTTP/2 connection would limit it to so many bytes a round trip.
+    pub is_bulk: bool,
+    /// The origin that named this URL (a registry that names its token server or the location of an upload). Its
+    /// trust settings apply, since one authority often signs for all hosts of a registry. Client certificates are
+    /// looked up under the host's own name, and that name may not resolve to this machine or link.
+    pub referred_by: Option<Url>,
+}
+
+impl Request {
+    /// A request without headers and body.
+    pub fn new(method: Method, url: Url) -> Self {
+        Self {
+            method,
+            url,
+            headers: HeaderMap::new(),
+            authorization: None,
+            body: Body::Empty,
+            is_confidential: false,
+            is_bulk: false,
+            referred_by: None,
+        }
+    }
+
+    /// Returns a copy; `None` if the body is a stream, which can be read only once.
+    pub(super) fn try_clone(&self) -> Option<Self> {
+        Some(Self {
+            method: self.method.clone(),
+            url: self.url.clone(),
+            headers: self.headers.clone(),
+            authorization: self.authorization.clone(),
+            body: self.body.try_clone()?,
+            is_confidential: self.is_confidential,
+            is_bulk: self.is_bulk,
+            referred_by: self.referred_by.clone(),
+        })
+    }
+
+    /// Takes the headers to send, with `Authorization` and `Content-Length`.
+    pub(super) fn take_headers(&mut self) -> HeaderMap {
+        let mut headers = std::mem::take(&mut self.headers);
+        if let Some(mut authorization) = self.authorization.take() {
+            authorization.set_sensitive(true);
+            headers.insert(header::AUTHORIZATION, authorization);
+        }
+        let has_body = matches!(self.method, Method::PUT | Method::POST | Method::PATCH);
+        if has_body || !matches!(self.body, Body::Empty) {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(self.body.len()));
+        }
+        headers
+    }
+
+    /// Returns the request that follows this one if `response` is a redirect that can be followed. A confidential
+    /// request does not leave its origin: `None`.
+    pub(super) fn redirected(self, response: &Response) -> Result<Option<Self>, TransportError> {
+        let is_read = matches!(self.method, Method::GET | Method::HEAD);
+        let is_followed = match response.status().as_u16() {
+            301..=303 => is_read,
+            307 | 308 => true,
+            _ => false,
+        };
+        let Some(location) = response.header(header::LOCATION).filter(|_| is_followed) else {
+            return Ok(None);
+        };
+        let url = self
+            .url
+            .join(location)
+            .map_err(|_| RedirectRefused::InvalidLocation)?;
+        check_hop(&self.url, &url)?;
+        let stays = may_carry_authorization(&self.url, &url);
+        if self.is_confidential && !stays {
+            return Ok(None);
+        }
+        let authorization = self.authorization.filter(|_| stays);
+        Ok(Some(Self {
+            url,
+            authorization,
+            ..self
+        }))
+    }
+}
