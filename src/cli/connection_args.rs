@@ -17,8 +17,8 @@ pub(super) struct ConnectionArgs {
     /// Trust the authorities in this PEM file, too
     #[arg(long, value_name = "FILE")]
     pub(super) ca_cert: Option<PathBuf>,
-    /// Requests under way at once, for each registry
-    #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u16).range(1..=256))]
+    /// Limit the requests under way at once to N for each registry; how many there are depends on the registry
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(super) jobs: u16,
     /// How long to wait for a failing registry in all, for example 30s, 2m or 0
     #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = parse_duration)]

@@ -18,6 +18,7 @@ use super::repository::RegistryRepository;
 use super::upload_content::{CHECKPOINT, Content, Pieces};
 use crate::spec::Descriptor;
 use crate::store::{FailureKind, Operation, Store, StoreError};
+use crate::sync::Mutex;
 use crate::transport::{BULK_SIZE, Body, TransportError};
 
 /// The sizes of a chunk, tried in this order where a registry or a proxy limits the body of a request. The last one is
@@ -39,7 +40,7 @@ impl RegistryRepository {
             blob,
             number: self.state.begin_upload(),
             content: Content::new(blob.clone(), from),
-            opened: None,
+            opened: Mutex::default(),
             operation: Operation::new(
                 format!("push blob {} to", blob.digest),
                 self.repository.to_string(),
@@ -82,7 +83,7 @@ struct Upload<'a> {
     number: u64,
     content: Content,
     /// The whole content, opened in advance.
-    opened: Option<Pieces>,
+    opened: Mutex<Option<Pieces>>,
     operation: Operation,
     /// The most bytes of one request.
     max_chunk: u64,
@@ -189,10 +190,10 @@ impl Upload<'_> {
         if self.blob.size < BULK_SIZE {
             return self.begin().await;
         }
-        let content = self.content.clone();
-        let (position, opened) = join(self.begin(), content.open(0, self.blob.size)).await;
+        let (content, size) = (self.content.clone(), self.blob.size);
+        let (position, opened) = join(self.begin(), content.open(0, size)).await;
         let position = position?;
-        self.opened = Some(opened?);
+        *self.opened.lock() = Some(opened?);
         Ok(position)
     }
 
@@ -268,7 +269,12 @@ impl Upload<'_> {
         let length = self.length(position);
         let content = if length == 0 {
             stream::empty().boxed()
-        } else if let Some(opened) = self.opened.take().filter(|_| length == self.blob.size) {
+        } else if let Some(opened) = self
+            .opened
+            .lock()
+            .take()
+            .filter(|_| length == self.blob.size)
+        {
             opened
         } else {
             self.content.open(position.offset, length).await?

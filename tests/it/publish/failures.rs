@@ -51,7 +51,7 @@ fn a_storage_host_that_refuses_its_link_is_named_and_no_credentials_are_blamed()
     );
     let said = home
         .publish(&registry.reference("team/app", "1"), &[&source])
-        .refused(3, &["127.0.0.3, where ", "answered 403", "run it again"]);
+        .refused(3, &["127.0.0.3 (redirected from ", "answered 403", "run it again"]);
     assert!(!said.stderr.contains("POLYARCH_"), "{}", said.stderr);
     assert_eq!(registry.tag("team/app", "1"), None);
 }
@@ -115,7 +115,7 @@ fn digests_that_lie_in_another_repository() {
     assert_eq!(to.problems(), Vec::<String>::new());
     assert!(to.manifest("other/app", &image.digest).is_some());
     home.publish("oci:out:1", &[&image.digest])
-        .refused(2, &["in which repository", "--image"]);
+        .refused(2, &["add --image", "--image"]);
     home.publish("oci:out:1", &["--image", &place, &image.digest])
         .ok();
 }
