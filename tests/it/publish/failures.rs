@@ -51,7 +51,14 @@ fn a_storage_host_that_refuses_its_link_is_named_and_no_credentials_are_blamed()
     );
     let said = home
         .publish(&registry.reference("team/app", "1"), &[&source])
-        .refused(3, &["127.0.0.3 (redirected from ", "answered 403", "run it again"]);
+        .refused(
+            3,
+            &[
+                "127.0.0.3 (redirected from ",
+                "answered 403",
+                "run it again",
+            ],
+        );
     assert!(!said.stderr.contains("POLYARCH_"), "{}", said.stderr);
     assert_eq!(registry.tag("team/app", "1"), None);
 }
