@@ -61,6 +61,30 @@ pub fn without_commands(text: &str) -> String {
         .replace("##[", "## [")
 }
 
+/// Returns the first `limit` characters of `text`, with `…` if it is longer.
+pub fn shortened(text: &str, limit: usize) -> String {
+    match text.char_indices().nth(limit) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// Joins items with commas: the first twenty, then the number of the others.
+pub fn listed<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
+    const SHOWN: usize = 20;
+    let mut items = items.into_iter();
+    let shown: Vec<String> = items
+        .by_ref()
+        .take(SHOWN)
+        .map(|item| item.to_string())
+        .collect();
+    let text = shown.join(", ");
+    match items.count() {
+        0 => text,
+        more => format!("{text} and {more} more"),
+    }
+}
+
 /// Whether a character is neither a control character nor one that hides or reorders text.
 pub fn is_printable(c: char) -> bool {
     let is_format = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
@@ -100,5 +124,13 @@ mod tests {
         ] {
             assert_eq!(log_safe(line), shown);
         }
+    }
+
+    #[test]
+    fn long_texts_and_lists_are_shortened() {
+        assert_eq!(shortened("äöü", 2), "äö…");
+        assert_eq!(shortened("äö", 2), "äö");
+        assert_eq!(listed([1, 2]), "1, 2");
+        assert!(listed(0..22).ends_with("18, 19 and 2 more"));
     }
 }

@@ -54,7 +54,7 @@ pub(super) fn run(
 
 fn parse(doing: &str, text: &str) -> Result<Reference, Failure> {
     Reference::parse_or_latest(text)
-        .map_err(|error| Failure::from(error).context(format!("{doing} {text}")))
+        .map_err(|error| Failure::reference(text, error).context(format!("{doing} {text}")))
 }
 
 fn changes_platform(arguments: &AnnotateArgs) -> bool {

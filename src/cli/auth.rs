@@ -5,10 +5,10 @@ use std::process::ExitCode;
 
 use super::args::{AccessArg, AuthArgs, Format};
 use super::context::Context;
-use super::failure::Failure;
+use super::failure::{Failure, parse_reference};
 use super::shell::print;
 use crate::auth::{Explanation, Keychain, Outcome, Scope};
-use crate::spec::{JsonStyle, Reference, RegistryHost, write};
+use crate::spec::{JsonStyle, RegistryHost, write};
 
 pub(super) async fn run(arguments: &AuthArgs, context: &Context<'_>) -> Result<ExitCode, Failure> {
     let (registry, repository) = target(&arguments.reference)?;
@@ -34,7 +34,7 @@ fn target(text: &str) -> Result<(RegistryHost, String), Failure> {
     if may_be_host && let Ok(registry) = text.parse() {
         return Ok((registry, String::new()));
     }
-    let reference = Reference::parse_or_latest(text)?;
+    let reference = parse_reference(text)?;
     let repository = reference.repository().path().to_owned();
     Ok((reference.registry().clone(), repository))
 }

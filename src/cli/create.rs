@@ -29,7 +29,8 @@ pub(super) async fn run(
         .iter()
         .map(|text| {
             Reference::parse_or_latest(text).map_err(|error| {
-                Failure::from(error).context(format!("error parsing name for manifest {text}"))
+                Failure::reference(text, error)
+                    .context(format!("error parsing name for manifest {text}"))
             })
         })
         .collect::<Result<Vec<_>, _>>()?;
@@ -49,7 +50,8 @@ pub(super) async fn run(
 
 fn parse_list(text: &str) -> Result<Reference, Failure> {
     Reference::parse_or_latest(text).map_err(|error| {
-        Failure::from(error).context(format!("error parsing name for manifest list {text}"))
+        Failure::reference(text, error)
+            .context(format!("error parsing name for manifest list {text}"))
     })
 }
 

@@ -9,8 +9,8 @@ use crate::execute::{Change, Execution, TagOutcome};
 use crate::hint::Hint;
 use crate::plan::PlanError;
 use crate::report::{ErrorResult, IndexResult, Palette, Tone, Wording};
-use crate::sources::SourceError;
-use crate::spec::ReferenceError;
+use crate::sources::{SourceError, reference_hints};
+use crate::spec::{Reference, ReferenceError};
 use crate::store::{FailureKind, StoreError};
 use crate::text::log_safe;
 
@@ -147,6 +147,19 @@ impl Failure {
         self
     }
 
+    /// Keeps Docker's words as the error; the hints are more specific.
+    pub(super) fn reference(text: &str, error: ReferenceError) -> Self {
+        let explanation = match &error {
+            ReferenceError::Format(reason) => Some(Hint::Text(reason.to_string())),
+            _ => None,
+        };
+        let hints = explanation.into_iter().chain(reference_hints(text, &error));
+        Self {
+            hints: hints.collect(),
+            ..Self::new(exit::USAGE, error)
+        }
+    }
+
     /// For the reports.
     pub(super) fn result(&self, wording: Wording) -> ErrorResult {
         ErrorResult {
@@ -236,10 +249,9 @@ impl From<StoreError> for Failure {
     }
 }
 
-impl From<ReferenceError> for Failure {
-    fn from(error: ReferenceError) -> Self {
-        Self::new(exit::USAGE, error)
-    }
+/// Parses a reference of a command that `docker manifest` has too.
+pub(super) fn parse_reference(text: &str) -> Result<Reference, Failure> {
+    Reference::parse_or_latest(text).map_err(|error| Failure::reference(text, error))
 }
 
 impl From<DraftError> for Failure {

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::args::{Format, InspectArgs};
 use super::context::Context;
-use super::failure::{Failure, exit};
+use super::failure::{Failure, exit, parse_reference};
 use super::list::{find, no_such_manifest, preview_of};
 use super::shell::print;
 use crate::draft::{Draft, Drafts, Entry};
@@ -36,8 +36,8 @@ pub(super) async fn run(
     };
     let output = match names {
         [list, image] => {
-            let list = Reference::parse_or_latest(list)?;
-            let image = Reference::parse_or_latest(image)?;
+            let list = parse_reference(list)?;
+            let image = parse_reference(image)?;
             // Without a place for drafts there are none.
             let draft = match Drafts::locate(context.environment) {
                 Ok(drafts) => drafts.load(&list)?,
@@ -56,7 +56,7 @@ pub(super) async fn run(
                 .show(arguments)?
         }
         [name, ..] => {
-            let reference = Reference::parse_or_latest(name)?;
+            let reference = parse_reference(name)?;
             let subject = match local(&reference, context)? {
                 Some(draft) => Subject::of_draft(&draft)?,
                 None => remote(&reference, arguments, context).await?,

@@ -154,7 +154,7 @@ fn platform_settings(arguments: &PublishArgs) -> Result<Vec<(String, Platform)>,
 fn image(text: &str) -> Result<Repository, Failure> {
     text.trim()
         .parse()
-        .map_err(|error| Failure::from(error).context(format!("--image {text}")))
+        .map_err(|error| Failure::reference(text, error).context(format!("--image {text}")))
 }
 
 fn target_specs(

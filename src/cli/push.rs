@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use super::args::PushArgs;
 use super::context::Context;
-use super::failure::{Failure, exit};
+use super::failure::{Failure, exit, parse_reference};
 use super::list::plan_of;
 use super::publish_report::tell_github;
 use super::shell::print;
@@ -19,7 +19,7 @@ use crate::spec::{Location, Reference, Tag, attestation};
 use crate::stores::Stores;
 
 pub(super) async fn run(arguments: &PushArgs, context: &Context<'_>) -> Result<ExitCode, Failure> {
-    let list = Reference::parse_or_latest(&arguments.list)?;
+    let list = parse_reference(&arguments.list)?;
     let targets = targets(&list, &arguments.tags)?;
     let drafts = Drafts::locate(context.environment)?;
     let draft = drafts.load(&list)?.ok_or_else(|| no_such_list(&list))?;
@@ -142,7 +142,7 @@ fn elsewhere(text: &str) -> Result<(Location, Tag), Failure> {
         return Err(no_tag());
     }
     let reference = Reference::parse_or_latest(text)
-        .map_err(|error| Failure::from(error).context(format!("--tag {text}")))?;
+        .map_err(|error| Failure::reference(text, error).context(format!("--tag {text}")))?;
     let tag = reference.tag().filter(|_| reference.digest().is_none());
     let tag = tag.cloned().ok_or_else(no_tag)?;
     Ok((reference.repository().clone().into(), tag))

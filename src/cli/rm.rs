@@ -3,11 +3,10 @@
 use std::process::ExitCode;
 
 use super::args::RmArgs;
-use super::failure::{Failure, exit};
+use super::failure::{Failure, exit, parse_reference};
 use crate::draft::Drafts;
 use crate::environment::Environment;
 use crate::report::Wording;
-use crate::spec::Reference;
 
 pub(super) fn run(arguments: &RmArgs, environment: &Environment) -> Result<ExitCode, Failure> {
     let drafts = Drafts::locate(environment)?;
@@ -26,7 +25,7 @@ pub(super) fn run(arguments: &RmArgs, environment: &Environment) -> Result<ExitC
 }
 
 fn remove(drafts: &Drafts, text: &str) -> Result<(), Failure> {
-    let list = Reference::parse_or_latest(text)?;
+    let list = parse_reference(text)?;
     if drafts.remove(&list)? {
         Ok(())
     } else {

@@ -1,4 +1,4 @@
-//! A directory of digests, as the merge job of a build matrix finds it.
+//! Directories of digests, which the build jobs of a matrix leave for the merge job.
 //! <https://docs.docker.com/build/ci/github-actions/multi-platform/#distribute-build-across-multiple-runners>.
 
 use std::collections::HashSet;
@@ -6,26 +6,26 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::text::check_count;
-use super::{SourceError, SourceForm, SourceSpec};
+use super::error::SourceError;
+use super::limits::check_count;
+use super::source::{SourceForm, SourceSpec};
 use crate::disk::{self, at};
 use crate::spec::Digest;
 
-/// The most bytes of a file that may hold a digest.
+/// The largest digest file, in bytes.
 const MAX_FILE: u64 = 1024;
-/// What an OCI layout has in its directory, and no directory of digests.
+/// The content of an OCI layout, which is never in a directory of digests.
 const LAYOUT_NAMES: [&str; 3] = ["oci-layout", "index.json", "blobs"];
 
-/// The digests in `directory`: files named by 64 hex digits (`touch "digests/${digest#sha256:}"`), directly
-/// or in directories one level down, as download-artifact leaves them without `merge-multiple`. A file may
-/// also hold one digest under any name, which many workflows write (`echo "$digest" > digests/amd64`).
+/// Reads the digests in `directory`: files with 64 hex digits as their name (`touch "digests/${digest#sha256:}"`), in the
+/// directory or in its subdirectories, where download-artifact puts them without `merge-multiple`. A file with any
+/// other name may contain a digest (`echo "$digest" > digests/amd64`).
 ///
-/// Files of the directory itself come first, then those of each directory in it, all sorted by name, as a
-/// shell sorts `digests/* digests/*/*`: the order does not depend on the file system. A digest that comes
-/// twice is one source.
+/// Files of the directory come first, then those of each subdirectory, sorted by name like `digests/* digests/*/*` in a
+/// shell. A repeated digest is one source.
 ///
-/// Errors: anything else in it, hidden files too; a directory without a digest file: a build of the matrix
-/// that left nothing behind would go unnoticed.
+/// All other files, hidden ones too, are errors, and so is a directory without a digest file: a build job would be
+/// missing.
 pub fn read_digests(directory: &Path) -> Result<Vec<SourceSpec>, SourceError> {
     let mut reader = Reader {
         found: Vec::new(),
@@ -40,7 +40,7 @@ pub fn read_digests(directory: &Path) -> Result<Vec<SourceSpec>, SourceError> {
     }
     for path in below {
         if let Some(deeper) = reader.files_of(&path)?.into_iter().next() {
-            return Err(foreign(deeper, "it is a directory two levels down"));
+            return Err(foreign(deeper, "it is a directory two levels deep"));
         }
         if reader.found.len() == count {
             return Err(SourceError::NoDigests { path });
@@ -61,7 +61,7 @@ struct Reader {
 }
 
 impl Reader {
-    /// Keeps the digests of the files in `directory`, and gives the directories in it.
+    /// Collects the digests of the files in `directory` and returns its subdirectories.
     fn files_of(&mut self, directory: &Path) -> Result<Vec<PathBuf>, SourceError> {
         let mut paths = Vec::new();
         for entry in fs::read_dir(directory).map_err(at("read", directory))? {
@@ -88,11 +88,11 @@ impl Reader {
     }
 }
 
-/// What a file says by its name, by its content, or by both alike.
+/// Returns the digest in the name of a file, in its content, or in both if they agree.
 fn digest_of(path: PathBuf) -> Result<Digest, SourceError> {
     let (_, metadata) = disk::open(&path)?;
     if metadata.len() > MAX_FILE {
-        return Err(foreign(path, "it is too large to be one"));
+        return Err(foreign(path, "it is too large"));
     }
     let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
     let named: Option<Digest> = format!("sha256:{name}").parse().ok();
@@ -105,7 +105,7 @@ fn digest_of(path: PathBuf) -> Result<Digest, SourceError> {
         (Some(named), Some(text)) if text == named.hex() || text == named.to_string() => Ok(named),
         (Some(_), Some(_)) => Err(foreign(
             path,
-            "it holds something else than the digest of its name",
+            "its content differs from the digest in its name",
         )),
         (None, Some(text)) => text
             .parse()
@@ -119,11 +119,11 @@ fn digest_of(path: PathBuf) -> Result<Digest, SourceError> {
 
 fn foreign(path: PathBuf, found: &'static str) -> SourceError {
     let name = path.file_name().unwrap_or_default();
-    let of_layout = LAYOUT_NAMES.iter().any(|known| name == OsStr::new(known));
+    let in_layout = LAYOUT_NAMES.iter().any(|known| name == OsStr::new(known));
     SourceError::ForeignFile {
         path,
         found,
-        of_layout,
+        in_layout,
     }
 }
 
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn files_come_first_and_then_directories_by_name() {
+    fn files_precede_directories_sorted_by_name() {
         let (a, b, c, d) = (hex('a'), hex('b'), hex('c'), hex('d'));
         let found = read(&[
             (&d, ""),
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_may_hold_its_digest() {
+    fn a_file_may_contain_its_digest() {
         let (a, b) = (hex('a'), hex('b'));
         let found = read(&[
             (&a, &format!("sha256:{a}\n")),
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_named() {
+    fn other_files_are_errors() {
         let a = hex('a');
         let nested = format!("x/y/{a}");
         let large = " ".repeat(2000);
@@ -202,13 +202,13 @@ mod tests {
             (
                 &hex('b'),
                 "sha256:abc",
-                "something else than the digest of its name",
+                "its content differs from the digest in its name",
             ),
-            (&hex('c'), &large, "it is too large to be one"),
+            (&hex('c'), &large, "it is too large"),
             (
                 &nested,
                 "",
-                "x/y is not a digest file: it is a directory two levels down",
+                "x/y is not a digest file: it is a directory two levels deep",
             ),
             (
                 "x/blobs/y",
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_an_error_in_every_directory() {
+    fn directories_without_digest_files_are_errors() {
         let error = read(&[]).unwrap_err();
         assert!(
             error.to_string().starts_with("no digest file in "),

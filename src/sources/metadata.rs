@@ -1,10 +1,10 @@
-//! What docker/metadata-action leaves in the environment for the steps after it: the defaults of tags and
-//! annotations. <https://github.com/docker/metadata-action#outputs>.
+//! Tags and annotations from the environment variables of docker/metadata-action. <https://github.com/docker/metadata-action#outputs>.
 
 use serde::Deserialize;
 
-use super::text::check_size;
-use super::{SourceError, TargetSpec, parse_targets};
+use super::error::SourceError;
+use super::limits::check_size;
+use super::targets::{TargetSpec, parse_targets};
 use crate::environment::Environment;
 use crate::spec::AnnotationRule;
 
@@ -12,12 +12,12 @@ const JSON: &str = "DOCKER_METADATA_OUTPUT_JSON";
 const TAGS: &str = "DOCKER_METADATA_OUTPUT_TAGS";
 const ANNOTATIONS: &str = "DOCKER_METADATA_OUTPUT_ANNOTATIONS";
 
-/// Tags and annotations from the environment; both may be empty.
+/// Tags and annotations, as written; both may be empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MetadataDefaults {
     /// Full references: `ghcr.io/o/app:1.2`.
     pub tags: Vec<String>,
-    /// Rules with their level: `manifest:org.opencontainers.image.title=app`.
+    /// With their level: `manifest:org.opencontainers.image.title=app`.
     pub annotations: Vec<String>,
 }
 
@@ -30,9 +30,8 @@ struct Json {
 }
 
 impl MetadataDefaults {
-    /// What the environment says. The JSON is asked first: in it no separator can be mistaken for a part of
-    /// a value. The lists are separated by line ends, tags by commas too. JSON that is broken is an error
-    /// that names the variable.
+    /// Reads the variables. The JSON has precedence because it needs no separators. The lists are separated by line
+    /// breaks, tags by commas too. Invalid JSON is an error that names the variable.
     pub fn from_environment(environment: &Environment) -> Result<Self, SourceError> {
         let json = match environment.var(JSON) {
             Some(text) => Some(parse_json(text).map_err(|error| error.at(JSON))?),
@@ -51,7 +50,6 @@ impl MetadataDefaults {
         })
     }
 
-    /// The tags as targets; none if there are none.
     pub fn targets(&self) -> Result<Vec<TargetSpec>, SourceError> {
         if self.tags.is_empty() {
             return Ok(Vec::new());
@@ -60,7 +58,6 @@ impl MetadataDefaults {
             .map_err(|error| error.at("tags of docker/metadata-action"))
     }
 
-    /// The annotations as rules.
     pub fn rules(&self) -> Result<Vec<AnnotationRule>, SourceError> {
         let rules = self.annotations.iter().map(|text| text.parse());
         rules
@@ -71,10 +68,7 @@ impl MetadataDefaults {
 
 fn parse_json(text: &str) -> Result<Json, SourceError> {
     check_size(text)?;
-    crate::spec::parse(text.as_bytes()).map_err(|reason| SourceError::Json {
-        text: super::error::shown(text),
-        reason: reason.to_string(),
-    })
+    crate::spec::parse(text.as_bytes()).map_err(|reason| SourceError::json(text, reason))
 }
 
 #[cfg(test)]
@@ -87,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_no_error() {
+    fn an_empty_environment_has_no_defaults() {
         let defaults = read(&[(TAGS, ""), ("OTHER", "x")]).unwrap();
         assert_eq!(defaults, MetadataDefaults::default());
         assert_eq!(defaults.targets().unwrap(), []);
@@ -95,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_are_separated_by_line_ends() {
+    fn lists_are_split_at_line_breaks() {
         let defaults = read(&[
             (TAGS, "ghcr.io/o/app:1\nghcr.io/o/app:latest"),
             (ANNOTATIONS, "manifest:a=x, y\nindex:a=x, y\nindex:b="),
@@ -111,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn json_knows_better_where_a_value_ends() {
+    fn json_has_precedence_over_lists() {
         let json = r#"{"tags":["ghcr.io/o/app:1"],"tag-names":["1"],"labels":{"a":"b"},"annotations":["index:a=one\ntwo"]}"#;
         let defaults = read(&[
             (JSON, json),
@@ -126,10 +120,10 @@ mod tests {
     }
 
     #[test]
-    fn faults_name_their_variable() {
+    fn errors_name_their_variable() {
         let error = read(&[(JSON, "{\"tags\":")]).unwrap_err().to_string();
         assert!(
-            error.starts_with("DOCKER_METADATA_OUTPUT_JSON: broken JSON"),
+            error.starts_with("DOCKER_METADATA_OUTPUT_JSON: cannot parse"),
             "{error}"
         );
         let defaults = read(&[(TAGS, "a:b:c"), (ANNOTATIONS, "nonsense")]).unwrap();

@@ -6,19 +6,20 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-use self::keys::is_like;
-use super::text::{check_count, is_digest_meant, parse_one, starts_json};
-use super::{SourceError, SourceForm, SourceSpec};
+use self::keys::is_similar;
+use super::error::{SourceError, shown};
+use super::limits::check_count;
+use super::source::{SourceForm, SourceSpec, is_digest_like, parse_one, starts_json};
 use crate::spec::{Descriptor, Digest, LayoutReference, Reference};
 
-/// How deep JSON may stand in strings of JSON.
+/// The deepest nesting of JSON in strings of JSON.
 const MAX_STRINGS: usize = 4;
-/// The most of what was there that an error lists.
+/// The most skipped values that an error lists.
 const MAX_LISTED: usize = 12;
 
-/// Outputs of well-known steps that look like sources and never are one: the id of an image's config, which
-/// docker/build-push-action gives, and the names that docker/metadata-action makes for what is to be pushed.
-/// (`containerimage.descriptor` is `containerimage.digest` once more, with annotations of the builder.)
+/// Outputs of well-known steps that look like sources but are none: the digest of an image's config from
+/// docker/build-push-action, and the names from docker/metadata-action. (`containerimage.descriptor` repeats
+/// `containerimage.digest`, with annotations of the builder.)
 const NEVER_SOURCES: [&str; 8] = [
     "imageid",
     "containerimage.config.digest",
@@ -29,55 +30,48 @@ const NEVER_SOURCES: [&str; 8] = [
     "annotations",
     "image.name",
 ];
-/// The same by prefix: provenance in buildx's metadata is full of digests of other things.
+/// Prefixes of such outputs: the provenance in buildx's metadata contains digests of other content.
 const NEVER_PREFIXES: [&str; 2] = ["buildx.build.", "bake-file"];
 
-/// Who is asked whether a value is a source.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mode {
-    /// Somebody listed sources: what is none is an error.
-    Listed,
-    /// Outputs of a job: what is none is skipped.
+    /// A list of sources: anything else is an error.
+    List,
+    /// Outputs of a job: anything else is skipped.
     Outputs,
 }
 
-/// Walks through one JSON value and keeps what it finds.
-pub(super) struct Collector {
+/// Returns the sources in `value`, each digest once. It is an error if there is none.
+pub(super) fn sources_in_json(value: &Value) -> Result<Vec<SourceSpec>, SourceError> {
+    let mut collector = Collector::default();
+    collector.value(value, Mode::List)?;
+    if collector.found.is_empty() {
+        let mut found = collector.skipped;
+        let more = found.len().saturating_sub(MAX_LISTED);
+        found.truncate(MAX_LISTED);
+        if more > 0 {
+            found.push(format!("{more} more"));
+        }
+        return Err(SourceError::NoSourceInOutputs { found });
+    }
+    Ok(collector.found)
+}
+
+/// Collects the sources in a JSON value.
+#[derive(Default)]
+struct Collector {
     found: Vec<SourceSpec>,
-    /// Where in `found` each bare digest and each descriptor is.
+    /// Positions in `found` of bare digests and descriptors.
     by_digest: HashMap<Digest, usize>,
-    /// How often something was kept, digests that came again included.
+    /// The number of sources so far, repeated digests included.
     kept: usize,
     skipped: Vec<String>,
     path: Vec<String>,
+    /// The nesting of JSON in strings.
     strings: usize,
 }
 
 impl Collector {
-    /// The sources in `value`, each digest once. None at all is an error.
-    pub(super) fn of_value(value: &Value) -> Result<Vec<SourceSpec>, SourceError> {
-        let mut collector = Self {
-            found: Vec::new(),
-            by_digest: HashMap::new(),
-            kept: 0,
-            skipped: Vec::new(),
-            path: Vec::new(),
-            strings: 0,
-        };
-        collector.value(value, Mode::Listed)?;
-        if collector.found.is_empty() {
-            let more = collector.skipped.len().saturating_sub(MAX_LISTED);
-            collector.skipped.truncate(MAX_LISTED);
-            if more > 0 {
-                collector.skipped.push(format!("{more} more"));
-            }
-            return Err(SourceError::NothingInOutputs {
-                found: collector.skipped,
-            });
-        }
-        Ok(collector.found)
-    }
-
     fn value(&mut self, value: &Value, mode: Mode) -> Result<(), SourceError> {
         match value {
             Value::Object(object) => self.object(object, mode),
@@ -90,7 +84,7 @@ impl Collector {
                 Ok(())
             }
             Value::String(text) => self.string(text, mode),
-            other if mode == Mode::Listed => {
+            other if mode == Mode::List => {
                 Err(self.at(SourceError::not_a_source(&other.to_string())))
             }
             Value::Null => self.empty_output(),
@@ -126,13 +120,13 @@ impl Collector {
                 empty.push(key);
             }
         }
-        let is_lost = |key: &&&String| sources.iter().any(|source| is_like(key, source));
+        let is_lost = |key: &&&String| sources.iter().any(|source| is_similar(key, source));
         if let Some(key) = empty.iter().find(is_lost) {
             self.path.push((*key).clone());
             return Err(self.at(SourceError::EmptyOutput));
         }
-        // An object in a list stands for something that was listed.
-        if mode == Mode::Listed && !self.path.is_empty() && self.kept == before {
+        // Each object in a list must contain a source.
+        if mode == Mode::List && !self.path.is_empty() && self.kept == before {
             let shown = Value::Object(object.clone()).to_string();
             return Err(self.at(SourceError::not_a_source(&shown)));
         }
@@ -140,11 +134,8 @@ impl Collector {
     }
 
     fn descriptor(&self, object: &Map<String, Value>) -> Result<Descriptor, SourceError> {
-        serde_json::from_value(Value::Object(object.clone())).map_err(|reason| {
-            self.at(SourceError::Descriptor {
-                reason: reason.to_string(),
-            })
-        })
+        serde_json::from_value(Value::Object(object.clone()))
+            .map_err(|reason| self.at(SourceError::Descriptor(reason)))
     }
 
     fn string(&mut self, text: &str, mode: Mode) -> Result<(), SourceError> {
@@ -152,7 +143,7 @@ impl Collector {
         if starts_json(trimmed) {
             return self.json_in_string(trimmed, mode);
         }
-        if mode == Mode::Listed {
+        if mode == Mode::List {
             let source = parse_one(trimmed).map_err(|error| self.at(error))?;
             return self.keep(source);
         }
@@ -166,7 +157,7 @@ impl Collector {
         self.list_in_string(trimmed)
     }
 
-    /// `digests: "sha256:…\nsha256:…"`: if one of them is a source, all must be.
+    /// Parses a value such as `sha256:…\nsha256:…`: if one item is a source, all must be.
     fn list_in_string(&mut self, text: &str) -> Result<(), SourceError> {
         let pieces = text.split(['\n', '\r', ',']).map(str::trim);
         let (mut sources, mut other) = (Vec::new(), None);
@@ -195,9 +186,9 @@ impl Collector {
                 Ok(())
             }
             Ok(_) => Err(self.at(SourceError::TooDeep)),
-            // Cut off, and with it a platform.
-            Err(reason) if mode == Mode::Listed || text.contains("sha256:") => {
-                Err(self.at(SourceError::json(text, &reason)))
+            // Truncated JSON would lose a platform.
+            Err(reason) if mode == Mode::List || text.contains("sha256:") => {
+                Err(self.at(SourceError::json(text, reason)))
             }
             Err(_) => {
                 self.skip(text);
@@ -206,17 +197,17 @@ impl Collector {
         }
     }
 
-    /// What a job put out, if it can be nothing but a source. What starts as one and is none is an error:
-    /// skipping it would lose a platform without a word.
+    /// Parses an output of a job if it can only be a source. It is an error if it begins like a source and is invalid:
+    /// skipping it would silently lose a platform.
     fn output(&self, text: &str) -> Result<Option<SourceSpec>, SourceError> {
         let is_meant = LayoutReference::is_meant_by(text)
-            || is_digest_meant(text)
+            || is_digest_like(text)
             || (text.contains("@sha256:") && !text.contains(char::is_whitespace));
         if is_meant {
             return parse_one(text).map(Some).map_err(|error| self.at(error));
         }
         if is_cut_off(text) {
-            let text = super::error::shown(text);
+            let text = shown(text);
             return Err(self.at(SourceError::CutOff { text }));
         }
         if Reference::is_hostless(text) {
@@ -228,7 +219,7 @@ impl Collector {
             .map(|reference| SourceSpec::new(text, SourceForm::Reference(reference))))
     }
 
-    /// A digest that a job was to give and did not.
+    /// Reports an empty output whose name contains `digest`.
     fn empty_output(&mut self) -> Result<(), SourceError> {
         let mut keys = self.path.iter().rev();
         let key = keys
@@ -241,8 +232,8 @@ impl Collector {
         Ok(())
     }
 
-    /// Keeps a source. A digest that comes twice is one source, and a descriptor says more than it; two
-    /// descriptors of one digest may say different platforms.
+    /// Adds a source. A repeated digest is one source, and a descriptor replaces the bare digest; two descriptors of one
+    /// digest may have different platforms.
     fn keep(&mut self, source: SourceSpec) -> Result<(), SourceError> {
         self.kept += 1;
         let digest = match &source.form {
@@ -271,36 +262,36 @@ impl Collector {
 
     fn skip(&mut self, text: &str) {
         let shown: String = text.chars().take(60).collect();
-        self.skipped.push(format!("{}={shown:?}", self.place()));
+        self.skipped.push(format!("{}={shown:?}", self.position()));
     }
 
-    fn place(&self) -> String {
-        let mut place = String::new();
+    fn position(&self) -> String {
+        let mut position = String::new();
         for step in &self.path {
-            if !place.is_empty() && !step.starts_with('[') {
-                place.push('.');
+            if !position.is_empty() && !step.starts_with('[') {
+                position.push('.');
             }
-            place.push_str(step);
+            position.push_str(step);
         }
-        place
+        position
     }
 
     fn at(&self, error: SourceError) -> SourceError {
         if self.path.is_empty() {
             error
         } else {
-            error.at(self.place())
+            error.at(self.position())
         }
     }
 }
 
-/// `repository@` and `repository:`, which is what `repository@${{ … }}` gives when there is no digest.
+/// Whether a text is `repository@` or `repository:`, the result of `repository@${{ … }}` without a digest.
 fn is_cut_off(text: &str) -> bool {
-    let is_whole = |name: &str| name.parse::<Reference>().is_ok();
+    let is_reference = |name: &str| name.parse::<Reference>().is_ok();
     match (text.strip_suffix('@'), text.strip_suffix(':')) {
-        (Some(name), _) => is_whole(name),
-        // Much else ends in a colon.
-        (None, Some(name)) => is_whole(name) && !Reference::is_hostless(name),
+        (Some(name), _) => is_reference(name),
+        // Other outputs may end with a colon.
+        (None, Some(name)) => is_reference(name) && !Reference::is_hostless(name),
         (None, None) => false,
     }
 }

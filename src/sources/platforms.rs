@@ -1,16 +1,16 @@
-//! `--set-platform SOURCE=PLATFORM`: what `docker manifest annotate` is for.
+//! Platforms that the user sets for sources.
 
-use super::error::shown;
-use super::{SourceError, SourceForm, SourceSpec};
+use super::error::{SourceError, shown};
+use super::source::{SourceForm, SourceSpec};
 use crate::spec::{Digest, Platform, Reference};
 
-/// One value of `--set-platform`: `SOURCE=linux/arm/v7`, cut at the last `=`.
+/// Parses `SOURCE=PLATFORM`, split at the last `=`.
 pub fn parse_set_platform(text: &str) -> Result<(String, Platform), SourceError> {
-    let wrong = || SourceError::SetPlatform { text: shown(text) };
-    let (source, platform) = text.rsplit_once('=').ok_or_else(wrong)?;
+    let invalid = || SourceError::SetPlatform { text: shown(text) };
+    let (source, platform) = text.rsplit_once('=').ok_or_else(invalid)?;
     let (source, platform) = (source.trim(), platform.trim());
     if source.is_empty() || platform.is_empty() {
-        return Err(wrong());
+        return Err(invalid());
     }
     let platform = platform
         .parse()
@@ -18,8 +18,7 @@ pub fn parse_set_platform(text: &str) -> Result<(String, Platform), SourceError>
     Ok((source.to_owned(), platform))
 }
 
-/// Sets platforms of the sources that are named. A name that no source has, and two platforms for one
-/// source, are errors.
+/// Sets the platforms of the named sources. An unknown name and two platforms for one source are errors.
 pub fn set_platforms(
     sources: &mut [SourceSpec],
     settings: &[(String, Platform)],
@@ -27,12 +26,12 @@ pub fn set_platforms(
     let mut set_by_name: Vec<Option<&Platform>> = vec![None; sources.len()];
     for (name, platform) in settings {
         let wanted = Name::new(name);
-        let mut is_there = false;
+        let mut is_known = false;
         for (source, set) in sources.iter_mut().zip(&mut set_by_name) {
-            if !wanted.names(source) {
+            if !wanted.matches(source) {
                 continue;
             }
-            is_there = true;
+            is_known = true;
             if let Some(first) = set.filter(|first| *first != platform) {
                 return Err(SourceError::SetPlatformTwice {
                     text: source.text.clone(),
@@ -43,8 +42,8 @@ pub fn set_platforms(
             *set = Some(platform);
             source.set_platform = Some(platform.clone());
         }
-        if !is_there {
-            return Err(SourceError::SetPlatformOfNothing {
+        if !is_known {
+            return Err(SourceError::SetPlatformOfUnknown {
                 text: shown(name),
                 sources: sources.iter().map(|source| source.text.clone()).collect(),
             });
@@ -53,8 +52,7 @@ pub fn set_platforms(
     Ok(())
 }
 
-/// What a person may call a source: as it was written, as the same reference in other words, or by its
-/// digest (with or without `sha256:` and repository).
+/// The name of a source: its text, an equal reference, or its digest (with or without `sha256:` and repository).
 struct Name<'a> {
     text: &'a str,
     reference: Option<Reference>,
@@ -71,7 +69,7 @@ impl<'a> Name<'a> {
         }
     }
 
-    fn names(&self, source: &SourceSpec) -> bool {
+    fn matches(&self, source: &SourceSpec) -> bool {
         let same_reference = match (&source.form, &self.reference) {
             (SourceForm::Reference(reference), Some(wanted)) => reference == wanted,
             _ => false,
@@ -84,13 +82,13 @@ impl<'a> Name<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::source_list::parse_sources;
     use super::*;
-    use crate::sources::parse_sources;
 
     const A: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
     #[test]
-    fn a_setting_is_cut_at_the_last_equals_sign() {
+    fn settings_are_split_at_the_last_equals_sign() {
         let (source, platform) = parse_set_platform(" oci:a=b:1 = linux/arm/v7 ").unwrap();
         assert_eq!(
             (source.as_str(), platform.to_string().as_str()),
@@ -125,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_is_found_by_text_reference_or_digest() {
+    fn sources_are_found_by_text_reference_or_digest() {
         let arm = Some("linux/arm/v6".to_owned());
         let by_digest = [None, None, arm.clone(), arm.clone()];
         for (setting, expected) in [
@@ -153,9 +151,9 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_for_nothing_and_two_for_one_are_errors() {
+    fn unknown_and_contradictory_settings_are_errors() {
         let error = set(&["ngnix:1=linux/arm"]).unwrap_err().to_string();
-        assert!(error.starts_with("no source is named \"ngnix:1\", for which a platform is set; the sources are nginx:1, oci:build"), "{error}");
+        assert!(error.starts_with("cannot set the platform of \"ngnix:1\": no such source; the sources are nginx:1, oci:build"), "{error}");
         let error = set(&["nginx:1=linux/arm/v6", "library/nginx:1=linux/arm64"]).unwrap_err();
         assert_eq!(
             error.to_string(),

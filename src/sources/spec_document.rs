@@ -1,4 +1,4 @@
-//! The YAML of a spec file: manifest-tool's keys, ours, and how its faults are told.
+//! The YAML of a spec file: the keys of manifest-tool and polyarch, and error messages.
 
 use std::fmt;
 
@@ -6,11 +6,10 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::SourceError;
-use super::error::shown;
+use super::error::{SourceError, shown};
 use crate::spec::nearest;
 
-/// One document: one image to publish. manifest-tool's `types.YAMLInput`, and `sources`.
+/// One image to publish: manifest-tool's `types.YAMLInput`, and `sources`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Document {
@@ -30,16 +29,15 @@ pub(super) struct Entry {
     pub(super) annotations: Option<Pairs>,
 }
 
-/// A platform in its parts, or as `linux/arm/v7`.
+/// A platform as a map of fields, or as `linux/arm/v7`.
 #[derive(Debug)]
 pub(super) enum PlatformText {
     Parts(Box<PlatformParts>),
     Text(String),
 }
 
-/// manifest-tool reads the version and features of Windows under the names without a dot, since its YAML
-/// library writes the names of Go's fields in lower case. The OCI names are understood too, and `features` of
-/// the Docker format, which its first version knew.
+/// manifest-tool's names of the version and features of Windows have no dot. The OCI names are accepted too, and
+/// `features` of the Docker format, which manifest-tool v1 supports.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PlatformParts {
@@ -60,7 +58,7 @@ impl<'de> Deserialize<'de> for PlatformText {
             type Value = PlatformText;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a platform: architecture and os, or a text such as linux/arm/v7")
+                f.write_str("a platform: architecture and os, or a string such as linux/arm/v7")
             }
 
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
@@ -87,16 +85,16 @@ impl<'de> Deserialize<'de> for Pairs {
             type Value = Pairs;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("annotations: keys with texts")
+                f.write_str("annotations: keys with strings")
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut pairs = Vec::new();
                 while let Some(key) = map.next_key::<String>()? {
                     if key.trim().is_empty() {
-                        return Err(A::Error::custom("an annotation without a key"));
+                        return Err(A::Error::custom("annotation without a key"));
                     }
-                    // Nothing behind the colon is an empty text, as for manifest-tool.
+                    // A missing value is an empty string, as in manifest-tool.
                     let value: Option<String> = map.next_value()?;
                     pairs.push((key, value.unwrap_or_default()));
                 }
@@ -107,8 +105,8 @@ impl<'de> Deserialize<'de> for Pairs {
     }
 }
 
-/// The documents of a file; empty ones are skipped. The limits are far above every real spec and keep what
-/// aliases expand to below some 100 MiB.
+/// Parses the documents of a file, without the empty ones. The limits exceed every real spec file and bound the
+/// expansion of aliases.
 pub(super) fn parse(text: &str) -> Result<Vec<Document>, SourceError> {
     let options = serde_saphyr::options! {
         with_snippet: false,
@@ -133,16 +131,16 @@ fn explain(error: &serde_saphyr::Error) -> SourceError {
         field, expected, ..
     } = error.without_snippet()
     else {
-        let told = error.render_with_formatter(&serde_saphyr::UserMessageFormatter);
-        return SourceError::spec(shown(&told.replace(['\n', '\r'], " ")));
+        let message = error.render_with_formatter(&serde_saphyr::UserMessageFormatter);
+        return SourceError::spec(shown(&message.replace(['\n', '\r'], " ")));
     };
     let line = error.location().map_or(0, |location| location.line());
     let field = shown(field);
-    // `arch` is nearer to `architecture` than letters tell.
+    // `arch` is meant to be `architecture`, in spite of the edit distance.
     let longer = expected.iter().find(|known| known.starts_with(&field));
     let advice = match longer.copied().or_else(|| nearest(&field, expected)) {
         Some(known) => format!("did you mean {known:?}?"),
-        None => format!("known here: {}", expected.join(", ")),
+        None => format!("known keys: {}", expected.join(", ")),
     };
     SourceError::spec(format!("unknown key {field:?} in line {line} ({advice})"))
 }

@@ -1,4 +1,4 @@
-//! Spec files: several images in YAML. manifest-tool's files are accepted as they are.
+//! Spec files: several images in YAML. Files of manifest-tool are accepted unchanged.
 //! <https://github.com/estesp/manifest-tool#createpush>.
 
 use std::collections::HashSet;
@@ -8,21 +8,22 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use super::error::{SourceError, shown};
+use super::limits::{MAX_TEXT, check_count};
+use super::source::{SourceSpec, parse_one, starts_json};
+use super::source_list::parse_sources;
 use super::spec_document::{Document, Entry, Pairs, PlatformParts, PlatformText, parse};
 use super::targets::parse_tagged;
-use super::text::{check_count, parse_one, parse_sources, starts_json};
-use super::{MAX_TEXT, SourceError, SourceSpec};
 use crate::disk::at;
 use crate::spec::{AnnotationLevel, AnnotationRule, Platform, Reference, Tag};
 
 /// One image of a spec file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageSpec {
-    /// Where it goes: a reference with a tag and without a digest.
+    /// The target: a reference with a tag and without a digest.
     pub image: Reference,
     /// More tags in the same repository.
     pub tags: Vec<Tag>,
-    /// What it is made of.
     pub sources: Vec<SourceSpec>,
     /// Annotations of the index, and of its entries by their platform.
     pub annotations: Vec<AnnotationRule>,
@@ -30,13 +31,11 @@ pub struct ImageSpec {
 
 /// Reads a spec file of at most 4 MiB; `-` is the standard input.
 ///
-/// `image`, `tags`, `annotations` and `manifests` (each with `image`, `platform`, `annotations`) are
-/// manifest-tool's keys; `sources` is a list of sources in any form, for those who need nothing else of an
-/// entry. Where a `platform` names os and architecture it becomes the source's `set_platform`, with the
-/// variant, version and features that are written there and no others: manifest-tool takes those that are
-/// left out from the image's config.
+/// `image`, `tags`, `annotations` and `manifests` (each with `image`, `platform`, `annotations`) are manifest-tool's
+/// keys; `sources` is a list of sources in any form. A `platform` becomes the source's `set_platform`; variant, version
+/// and features that it omits come from the image's config, as in manifest-tool.
 ///
-/// Errors: a key that nobody knows, an image without tag, a document without sources, two documents for one tag.
+/// Unknown keys, targets with a digest, documents without sources, and two documents for one tag are errors.
 pub fn read_spec(path: &Path) -> Result<Vec<ImageSpec>, SourceError> {
     let name = path.display().to_string();
     let bytes = if path == Path::new("-") {
@@ -47,10 +46,13 @@ pub fn read_spec(path: &Path) -> Result<Vec<ImageSpec>, SourceError> {
     };
     let bytes = bytes.map_err(at("read", path))?;
     if bytes.len() > MAX_TEXT {
-        return Err(SourceError::TooLarge { what: name });
+        return Err(SourceError::TooLarge {
+            what: name,
+            limit: MAX_TEXT,
+        });
     }
-    let text = String::from_utf8(bytes)
-        .map_err(|_| SourceError::spec("it is not UTF-8").at(name.clone()))?;
+    let text =
+        String::from_utf8(bytes).map_err(|_| SourceError::spec("not UTF-8").at(name.clone()))?;
     parse_spec(&text).map_err(|error| error.at(name))
 }
 
@@ -61,23 +63,24 @@ fn bounded(file: impl Read) -> std::io::Result<Vec<u8>> {
 }
 
 /// Parses the documents of a spec file.
+/// Parses the content of a spec file.
 pub fn parse_spec(text: &str) -> Result<Vec<ImageSpec>, SourceError> {
     let documents = parse(text)?;
     if documents.is_empty() {
-        return Err(SourceError::spec("it has no document"));
+        return Err(SourceError::spec("no document"));
     }
     let mut targets = HashSet::new();
     let mut images = Vec::new();
     for (position, document) in documents.into_iter().enumerate() {
-        let place = match &document.image {
-            Some(image) => super::error::shown(image),
+        let position = match &document.image {
+            Some(image) => shown(image),
             None => format!("document {}", position + 1),
         };
-        let image = image_of(document).map_err(|error| error.at(place.clone()))?;
+        let image = image_of(document).map_err(|error| error.at(position.clone()))?;
         for reference in image.targets() {
             if !targets.insert(reference.clone()) {
-                let message = format!("{reference} is published by an earlier document too");
-                return Err(SourceError::spec(message).at(place));
+                let message = format!("an earlier document has the target {reference} too");
+                return Err(SourceError::spec(message).at(position));
             }
         }
         images.push(image);
@@ -86,7 +89,7 @@ pub fn parse_spec(text: &str) -> Result<Vec<ImageSpec>, SourceError> {
 }
 
 impl ImageSpec {
-    /// Everything that the image is published as, each once.
+    /// Returns all targets, each once.
     pub fn targets(&self) -> Vec<Reference> {
         let repository = self.image.repository();
         let more = self.tags.iter().map(|tag| repository.with_tag(tag.clone()));
@@ -104,7 +107,7 @@ fn image_of(document: Document) -> Result<ImageSpec, SourceError> {
     let image = document
         .image
         .filter(|image| !image.trim().is_empty())
-        .ok_or_else(|| SourceError::spec("no image: the name under which to publish is missing"))?;
+        .ok_or_else(|| SourceError::spec("no image: the target is missing"))?;
     let (repository, tag) = parse_tagged(image.trim()).map_err(|error| error.at("image"))?;
     let tags = document.tags.unwrap_or_default();
     check_count(tags.len())?;
@@ -112,17 +115,17 @@ fn image_of(document: Document) -> Result<ImageSpec, SourceError> {
         .iter()
         .map(|tag| tag.trim().parse::<Tag>())
         .collect::<Result<_, _>>()
-        .map_err(|reason| SourceError::spec(reason.to_string()).at("tags"))?;
+        .map_err(|reason| SourceError::Tag(reason).at("tags"))?;
     let mut annotations = rules(document.annotations, &AnnotationLevel::Index);
     let manifests = document.manifests.unwrap_or_default();
     let listed = document.sources.unwrap_or_default();
     let sources = match (manifests.is_empty(), listed.is_empty()) {
         (false, true) => entries(manifests, &mut annotations)?,
         (true, false) => sources_of(&listed)?,
-        (true, true) => return Err(SourceError::spec("it has neither manifests nor sources")),
+        (true, true) => return Err(SourceError::spec("neither manifests nor sources")),
         (false, false) => {
             return Err(SourceError::spec(
-                "it has both manifests and sources: put all into one of them",
+                "both manifests and sources: use one of them",
             ));
         }
     };
@@ -136,8 +139,8 @@ fn image_of(document: Document) -> Result<ImageSpec, SourceError> {
 
 fn sources_of(listed: &[String]) -> Result<Vec<SourceSpec>, SourceError> {
     let mut sources = Vec::new();
-    for (position, text) in listed.iter().enumerate() {
-        let place = || format!("sources[{position}]");
+    for (index, text) in listed.iter().enumerate() {
+        let place = || format!("sources[{index}]");
         let found = if starts_json(text.trim()) {
             parse_sources(text)
         } else {
@@ -155,9 +158,9 @@ fn entries(
 ) -> Result<Vec<SourceSpec>, SourceError> {
     check_count(manifests.len())?;
     let mut sources = Vec::new();
-    for (position, entry) in manifests.into_iter().enumerate() {
-        let place = format!("manifests[{position}]");
-        let source = source_of(entry, annotations).map_err(|error| error.at(place))?;
+    for (index, entry) in manifests.into_iter().enumerate() {
+        let position = format!("manifests[{index}]");
+        let source = source_of(entry, annotations).map_err(|error| error.at(position))?;
         sources.push(source);
     }
     Ok(sources)
@@ -183,7 +186,7 @@ fn source_of(
             annotations.append(&mut rules(pairs, &level));
         }
         (Some(_), None) => {
-            return Err(SourceError::spec("its annotations need its platform"));
+            return Err(SourceError::spec("annotations need a platform"));
         }
     }
     Ok(source)
@@ -206,8 +209,8 @@ fn platform_of(platform: PlatformText) -> Result<Option<Platform>, SourceError> 
     }
 }
 
-/// The platform as it is written: `v8` of `arm64` stays, as manifest-tool leaves it. With neither os nor
-/// architecture it is as if there were none; with only one of them it is an error.
+/// Returns the platform as written: the variant `v8` of `arm64` stays, as in manifest-tool. An empty platform is none;
+/// a platform without os or architecture is an error.
 fn platform_of_parts(parts: PlatformParts) -> Result<Option<Platform>, SourceError> {
     let given = |text: Option<String>| text.unwrap_or_default().trim().to_owned();
     let mut platform = Platform {

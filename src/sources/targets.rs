@@ -1,32 +1,30 @@
-//! Where the result goes: the values of `-t`.
+//! Targets: the values of `--tag`.
 
-use super::SourceError;
-use super::error::shown;
-use super::text::{check_count, check_size};
+use super::error::{SourceError, shown};
+use super::limits::{check_count, check_size};
+use super::source::is_digest_like;
 use crate::spec::{LayoutReference, Reference, Repository, Tag};
 
-/// A target as a person wrote it.
+/// A target as the user wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetSpec {
-    /// As written, for messages.
+    /// As written.
     pub text: String,
-    /// What it is.
     pub form: TargetForm,
-    /// No registry host was named, so that Docker Hub is meant: worth a notice.
+    /// Whether Docker Hub is used because no registry host was given.
     pub hostless: bool,
 }
 
-/// The forms of a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TargetForm {
     /// A tag in a repository.
     Repository(Repository, Tag),
-    /// An OCI layout on disk; without a tag, the index has no name in it.
+    /// An OCI layout on disk; the index has no name in it if there is no tag.
     Layout(LayoutReference),
 }
 
-/// The targets of one argument or variable: references (without a tag: `latest`) and layouts, separated by
-/// line ends or commas. One that comes twice is one target. A digest cannot be a target.
+/// Parses the targets of one argument or variable: references (`latest` if there is no tag) and layouts, separated by
+/// line breaks or commas. Duplicates are removed; a digest is an error.
 pub fn parse_targets(text: &str) -> Result<Vec<TargetSpec>, SourceError> {
     check_size(text)?;
     let mut targets: Vec<TargetSpec> = Vec::new();
@@ -65,9 +63,9 @@ fn parse_target(text: &str) -> Result<TargetSpec, SourceError> {
     })
 }
 
-/// A reference that can be pushed to.
+/// Parses a reference with a tag, or `latest`, and without a digest.
 pub(super) fn parse_tagged(text: &str) -> Result<(Repository, Tag), SourceError> {
-    if super::text::is_digest_meant(text) {
+    if is_digest_like(text) {
         return Err(SourceError::TargetDigest { text: shown(text) });
     }
     let reference = Reference::parse_or_latest(text)
@@ -79,7 +77,7 @@ pub(super) fn parse_tagged(text: &str) -> Result<(Repository, Tag), SourceError>
 }
 
 impl TargetSpec {
-    /// What it means, in full: `docker.io/library/app:latest`.
+    /// Returns the full name: `docker.io/library/app:latest`.
     pub fn name(&self) -> String {
         match &self.form {
             TargetForm::Repository(repository, tag) => format!("{repository}:{tag}"),
@@ -94,7 +92,7 @@ mod tests {
     use crate::hint::Hint;
 
     #[test]
-    fn targets_have_a_tag_and_are_there_once() {
+    fn targets_have_a_tag_and_no_duplicates() {
         let targets = parse_targets(
             "ghcr.io/o/app:1.2,docker.io/o/app\n\n o/app:latest ,oci:out:1\r\nlocalhost:5000/a, oci-archive:x.tar",
         )
@@ -118,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_pushed_to_is_refused() {
+    fn invalid_targets_are_refused() {
         let digest = format!("sha256:{}", "a".repeat(64));
         for (text, message) in [
             (String::new(), "no target was given"),
@@ -135,7 +133,7 @@ mod tests {
             (digest, "a target cannot have a digest"),
             (
                 "a:b:c".to_owned(),
-                "invalid target \"a:b:c\": invalid reference format",
+                "invalid target \"a:b:c\": invalid tag \"b:c\"",
             ),
             ("oci:out:".to_owned(), "empty tag"),
         ] {
@@ -143,12 +141,12 @@ mod tests {
             assert!(error.contains(message), "{error}");
         }
         let hints = parse_targets("ghcr.io/Org/App:1").unwrap_err().hints();
-        assert_eq!(hints, [Hint::from("write ghcr.io/org/app:1")]);
+        assert_eq!(hints, [Hint::from("use ghcr.io/org/app:1")]);
     }
 
     proptest::proptest! {
         #[test]
-        fn any_text_is_survived(text in ".{0,200}") {
+        fn any_text_is_parsed_without_panic(text in ".{0,200}") {
             let _ = parse_targets(&text);
         }
     }

@@ -26,5 +26,5 @@ pub use manifest::{Document, ImageManifest, Index, Manifest, ManifestError, atte
 pub use media_type::{Family, MediaType};
 pub(crate) use platform::nearest;
 pub use platform::{Platform, PlatformError};
-pub use reference::{Reference, ReferenceError, Repository, Tag};
+pub use reference::{FormatError, Reference, ReferenceError, Repository, Tag};
 pub use registry_host::{RegistryHost, RegistryHostError};

@@ -7,8 +7,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::{Digest, DigestError, RegistryHost, RegistryHostError};
+use crate::text::shortened;
 
-/// A repository in a registry: where images live, without tag and digest.
+/// A repository in a registry, without tag and digest.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Repository {
     registry: RegistryHost,
@@ -20,8 +21,8 @@ pub struct Repository {
 #[serde(try_from = "String", into = "String")]
 pub struct Tag(String);
 
-/// A repository with a tag, a digest, both or neither. Displayed in the full form
-/// (`docker.io/library/nginx:latest`), which parses back to the same value.
+/// A repository with a tag, a digest, both or neither. Displayed in full (`docker.io/library/nginx:latest`), which parses
+/// to the same value.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Reference {
@@ -30,52 +31,73 @@ pub struct Reference {
     digest: Option<Digest>,
 }
 
-/// Why a text is not a reference. The words are Docker's, which scripts may match.
+/// Why a text is not a valid reference. Displayed in Docker's words, which scripts may match;
+/// [`ReferenceError::explanation`] is more specific.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReferenceError {
-    /// The text does not have the form of a reference.
     #[error("invalid reference format")]
-    Format,
-    /// The registry is not a host.
+    Format(FormatError),
     #[error(transparent)]
     Host(#[from] RegistryHostError),
-    /// A repository with capitals.
     #[error("invalid reference format: repository name ({0}) must be lowercase")]
     Uppercase(String),
-    /// A bare image id.
+    /// An image ID without a repository.
     #[error("invalid repository name ({0}), cannot specify 64-byte hexadecimal strings")]
     ImageId(String),
-    /// More than 255 characters of name.
     #[error("repository name must not be more than 255 characters")]
     TooLong,
-    /// The digest part is wrong.
     #[error("invalid reference format: {0}")]
     Digest(DigestError),
-    /// A tag was given where it does not fit the grammar.
+    /// A text that should be a tag on its own.
+    #[error("{}", FormatError::Tag(.0.clone()))]
+    Tag(String),
+}
+
+/// The part of a reference that is invalid.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FormatError {
+    #[error("it is empty")]
+    Empty,
+    #[error("{0:?} is not a registry host")]
+    Host(String),
+    #[error("the repository name is missing")]
+    NoRepository,
+    #[error(
+        "invalid repository name {0:?}: a name has components of a-z and 0-9, separated by / . _ __ or -"
+    )]
+    Repository(String),
     #[error(
         "invalid tag {0:?}: a tag has 1 to 128 characters of A-Z a-z 0-9 . _ - and does not start with . or -"
     )]
     Tag(String),
+    #[error(transparent)]
+    Digest(DigestError),
+    #[error("a repository without tag and digest is expected")]
+    NotARepository,
 }
 
-impl From<DigestError> for ReferenceError {
-    fn from(error: DigestError) -> Self {
-        Self::Digest(error)
+impl ReferenceError {
+    /// Returns which part of the reference is invalid and why.
+    pub fn explanation(&self) -> String {
+        match self {
+            Self::Format(error) => error.to_string(),
+            Self::Uppercase(_) => "the repository name must be lowercase".to_owned(),
+            Self::Digest(error) => error.to_string(),
+            _ => self.to_string(),
+        }
     }
 }
 
 impl Repository {
-    /// The registry.
     pub fn registry(&self) -> &RegistryHost {
         &self.registry
     }
 
-    /// The path inside the registry: `library/nginx`.
+    /// Returns the path in the registry: `library/nginx`.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// The reference of a digest in this repository.
     pub fn with_digest(&self, digest: Digest) -> Reference {
         Reference {
             repository: self.clone(),
@@ -84,7 +106,6 @@ impl Repository {
         }
     }
 
-    /// The reference of a tag in this repository.
     pub fn with_tag(&self, tag: Tag) -> Reference {
         Reference {
             repository: self.clone(),
@@ -95,7 +116,7 @@ impl Repository {
 }
 
 impl Reference {
-    /// Parses and, if there is neither tag nor digest, adds `:latest`, as every Docker command does.
+    /// Parses a reference and adds `:latest` if it has neither tag nor digest, as every Docker command does.
     pub fn parse_or_latest(text: &str) -> Result<Self, ReferenceError> {
         let mut reference: Self = text.parse()?;
         if reference.tag.is_none() && reference.digest.is_none() {
@@ -104,27 +125,23 @@ impl Reference {
         Ok(reference)
     }
 
-    /// The repository.
     pub fn repository(&self) -> &Repository {
         &self.repository
     }
 
-    /// The registry.
     pub fn registry(&self) -> &RegistryHost {
         &self.repository.registry
     }
 
-    /// The tag, if one is named.
     pub fn tag(&self) -> Option<&Tag> {
         self.tag.as_ref()
     }
 
-    /// The digest, if one is named.
     pub fn digest(&self) -> Option<&Digest> {
         self.digest.as_ref()
     }
 
-    /// The same name, with this digest: `name:tag@digest` if there is a tag.
+    /// Returns this reference with another digest; the tag is kept.
     #[must_use]
     pub fn at_digest(&self, digest: Digest) -> Self {
         Self {
@@ -133,7 +150,7 @@ impl Reference {
         }
     }
 
-    /// Whether `text` names no registry host, so that Docker Hub was meant by default.
+    /// Whether `text` has no registry host, so that it refers to Docker Hub.
     pub fn is_hostless(text: &str) -> bool {
         split_domain(text).0.is_none()
     }
@@ -143,21 +160,23 @@ impl FromStr for Reference {
     type Err = ReferenceError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.is_empty() {
+            return Err(ReferenceError::Format(FormatError::Empty));
+        }
         if is_image_id(text) {
             return Err(ReferenceError::ImageId(text.to_owned()));
         }
         let (registry, remainder) = normalised_parts(text)?;
         let before_colon = remainder.split(':').next().unwrap_or_default();
         if before_colon.to_lowercase() != before_colon {
-            let shown = before_colon.chars().take(255).collect();
-            return Err(ReferenceError::Uppercase(shown));
+            return Err(ReferenceError::Uppercase(shortened(before_colon, 255)));
         }
         let (rest, digest) = match remainder.split_once('@') {
             Some((rest, digest)) => (rest, Some(parse_digest_part(digest)?)),
             None => (remainder.as_str(), None),
         };
-        let (path, tag) = match rest.rsplit_once(':') {
-            Some((path, tag)) => (path, Some(tag.parse().map_err(|_| ReferenceError::Format)?)),
+        let (path, tag) = match rest.split_once(':') {
+            Some((path, tag)) => (path, Some(parse_tag_part(tag)?)),
             None => (rest, None),
         };
         let repository = Repository::new(registry, path)?;
@@ -171,8 +190,12 @@ impl FromStr for Reference {
 
 impl Repository {
     fn new(registry: RegistryHost, path: &str) -> Result<Self, ReferenceError> {
+        if path.is_empty() || path == "library/" {
+            return Err(ReferenceError::Format(FormatError::NoRepository));
+        }
         if !is_path(path) {
-            return Err(ReferenceError::Format);
+            let path = shortened(path, 255);
+            return Err(ReferenceError::Format(FormatError::Repository(path)));
         }
         if registry.as_str().len() + 1 + path.len() > 255 {
             return Err(ReferenceError::TooLong);
@@ -184,14 +207,14 @@ impl Repository {
     }
 }
 
-/// Parses a repository in the familiar form; a tag or digest behind it is an error.
+/// Parses a repository in the familiar form; a tag or digest is an error.
 impl FromStr for Repository {
     type Err = ReferenceError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let reference: Reference = text.parse()?;
         if reference.tag.is_some() || reference.digest.is_some() {
-            return Err(ReferenceError::Format);
+            return Err(ReferenceError::Format(FormatError::NotARepository));
         }
         Ok(reference.repository)
     }
@@ -209,20 +232,19 @@ impl FromStr for Tag {
         if valid {
             Ok(Self(text.to_owned()))
         } else {
-            Err(ReferenceError::Tag(text.chars().take(140).collect()))
+            Err(ReferenceError::Tag(shortened(text, 140)))
         }
     }
 }
 
 impl Tag {
-    /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// The domain that `name` starts with, if it names one, and what follows. The first component
-/// is a domain if it contains `.` or `:`, is `localhost`, or has a capital, which no repository has.
+/// Splits a name into its domain, if there is one, and the rest. The first component is a domain if it contains `.` or
+/// `:`, is `localhost`, or has an upper-case letter.
 fn split_domain(name: &str) -> (Option<&str>, &str) {
     match name.split_once('/') {
         Some((first, rest))
@@ -236,10 +258,10 @@ fn split_domain(name: &str) -> (Option<&str>, &str) {
     }
 }
 
-/// The registry and what follows it, with `library/` where Docker Hub's familiar names omit it.
+/// Returns the registry and the rest of the name, with the `library/` that familiar names omit.
 fn normalised_parts(name: &str) -> Result<(RegistryHost, String), ReferenceError> {
     let (registry, rest) = match split_domain(name) {
-        (Some(domain), rest) => (domain.parse()?, rest),
+        (Some(domain), rest) => (parse_host(domain)?, rest),
         (None, rest) => (RegistryHost::docker_hub(), rest),
     };
     let is_familiar = registry.is_docker_hub() && !rest.contains('/');
@@ -251,13 +273,33 @@ fn normalised_parts(name: &str) -> Result<(RegistryHost, String), ReferenceError
     Ok((registry, rest))
 }
 
-/// Docker's grammar wants at least 32 hex digits before it looks at the algorithm.
+fn parse_tag_part(text: &str) -> Result<Tag, ReferenceError> {
+    text.parse().map_err(|error| match error {
+        ReferenceError::Tag(text) => ReferenceError::Format(FormatError::Tag(text)),
+        other => other,
+    })
+}
+
+fn parse_host(text: &str) -> Result<RegistryHost, ReferenceError> {
+    text.parse().map_err(|error| match error {
+        RegistryHostError::Format => {
+            ReferenceError::Format(FormatError::Host(shortened(text, 255)))
+        }
+        RegistryHostError::Address(_) => error.into(),
+    })
+}
+
+/// Docker's grammar requires at least 32 hex digits before it checks algorithm and length.
 fn parse_digest_part(text: &str) -> Result<Digest, ReferenceError> {
-    let (_, hex) = text.split_once(':').ok_or(ReferenceError::Format)?;
-    if hex.len() < 32 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Err(ReferenceError::Format);
-    }
-    Ok(text.parse()?)
+    let hex = text.split_once(':').map_or("", |(_, hex)| hex);
+    let has_digits = hex.len() >= 32 && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
+    text.parse().map_err(|error: DigestError| {
+        if has_digits {
+            ReferenceError::Digest(error)
+        } else {
+            ReferenceError::Format(FormatError::Digest(error))
+        }
+    })
 }
 
 fn is_image_id(text: &str) -> bool {
@@ -271,7 +313,7 @@ fn is_path(text: &str) -> bool {
     text.split('/').all(is_path_component)
 }
 
-/// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`, by hand: the separators between runs of letters and digits.
+/// Matches `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*` by the separators between runs of letters and digits.
 fn is_path_component(text: &str) -> bool {
     let is_alphanumeric = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let bytes = text.as_bytes();

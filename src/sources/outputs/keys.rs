@@ -1,20 +1,20 @@
-//! Which outputs of a job go together by their names: `digest-amd64` and `digest-arm64`, `linux/amd64` and
-//! `windows`, `image1` and `image2`. If one of them is a source, an empty one is a platform that is lost.
+//! Similar names of job outputs: `digest-amd64` and `digest-arm64`, `linux/amd64` and `windows`, `image1` and `image2`.
+//! If one of them is a source and another is empty, a platform would be lost.
 
-/// How names of platforms begin.
+/// The first letters of platform names.
 const PLATFORMS: [&str; 14] = [
     "linux", "windows", "amd64", "arm", "aarch64", "x86", "i386", "ppc64", "s390x", "riscv",
     "mips", "loong", "darwin", "freebsd",
 ];
 
-/// Whether an output named `empty`, which has no value, was to be a source like the one named `source`: the two
-/// differ in a platform or a number only, or `empty` is named by a platform alone.
-pub(super) fn is_like(empty: &str, source: &str) -> bool {
+/// Whether two outputs differ in a platform or number only, or `empty` consists of a platform only: then the empty output
+/// should be a source like the other.
+pub(super) fn is_similar(empty: &str, source: &str) -> bool {
     let stem = stem(empty);
     empty != source && (stem.is_empty() || stem == self::stem(source))
 }
 
-/// The words of a name that say neither a platform nor a number.
+/// Returns the words of a name that are neither a platform nor a number.
 fn stem(name: &str) -> Vec<String> {
     words(name)
         .into_iter()
@@ -28,7 +28,7 @@ fn stem(name: &str) -> Vec<String> {
 }
 
 fn is_platform(word: &str) -> bool {
-    // Digits at the end are gone: "amd64" is "amd" here.
+    // `word` has no trailing digits: "amd64" is "amd" here.
     PLATFORMS.iter().any(|name| {
         let name = name.trim_end_matches(|c: char| c.is_ascii_digit());
         word == name
@@ -36,12 +36,12 @@ fn is_platform(word: &str) -> bool {
     })
 }
 
-/// What comes behind the name of a platform without a separator: `armv7`, `arm64v8`, `linuxarm64`.
+/// Whether a character may follow a platform name without a separator: `armv7`, `arm64v8`.
 fn is_part_of_platform(c: char) -> bool {
     c.is_ascii_digit() || c == 'v'
 }
 
-/// `digest_linux-arm64`, `digestLinuxArm64`: digest, linux, arm64.
+/// Splits `digest_linux-arm64` and `digestLinuxArm64` into digest, linux, arm64.
 fn words(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut before = ' ';
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn platforms_and_numbers_make_no_difference() {
+    fn platforms_and_numbers_are_ignored() {
         for (empty, source) in [
             ("linux-arm64", "linux-amd64"),
             ("linux/arm/v7", "linux/amd64"),
@@ -72,15 +72,14 @@ mod tests {
             ("image2", "image1"),
             ("s390x", "ppc64le"),
             ("app-windows", "app-linux"),
-            // Named by nothing but a platform.
             ("arm64", "digest"),
         ] {
-            assert!(is_like(empty, source), "{empty} {source}");
+            assert!(is_similar(empty, source), "{empty} {source}");
         }
     }
 
     #[test]
-    fn other_outputs_are_of_another_kind() {
+    fn other_words_are_compared() {
         for (empty, source) in [
             ("notes", "digest-amd64"),
             ("cache-hit-arm64", "digest-arm64"),
@@ -89,7 +88,7 @@ mod tests {
             ("army", "linux-amd64"),
             ("image", "image"),
         ] {
-            assert!(!is_like(empty, source), "{empty} {source}");
+            assert!(!is_similar(empty, source), "{empty} {source}");
         }
     }
 }

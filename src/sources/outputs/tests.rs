@@ -1,4 +1,4 @@
-//! What jobs put out, and which of it is a source.
+//! Tests with outputs of jobs.
 
 use serde_json::json;
 
@@ -8,16 +8,16 @@ const A: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
 const B: &str = "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
 
 fn texts(value: &Value) -> Vec<String> {
-    let sources = Collector::of_value(value).unwrap();
+    let sources = sources_in_json(value).unwrap();
     sources.into_iter().map(|source| source.text).collect()
 }
 
 fn error(value: &Value) -> String {
-    Collector::of_value(value).unwrap_err().to_string()
+    sources_in_json(value).unwrap_err().to_string()
 }
 
 #[test]
-fn outputs_of_a_job_give_their_sources_in_their_order() {
+fn sources_in_outputs_keep_their_order() {
     let outputs = json!({
         "digest-arm64": B,
         "version": "1.2.3",
@@ -41,7 +41,7 @@ fn outputs_of_a_job_give_their_sources_in_their_order() {
 }
 
 #[test]
-fn values_may_be_nested_and_written_as_text() {
+fn values_may_be_nested_or_json_strings() {
     let outputs = json!({"build": {"result": "success", "outputs": {
         "matrix": json!({"linux/amd64": {"digest": A}, "linux/arm64": {"digest": B}}).to_string(),
     }}});
@@ -54,7 +54,7 @@ fn values_may_be_nested_and_written_as_text() {
 }
 
 #[test]
-fn what_build_push_action_puts_out_is_one_source() {
+fn outputs_of_build_push_action_are_one_source() {
     let config = "sha256:cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc";
     let outputs = json!({
         "imageid": config,
@@ -75,14 +75,14 @@ fn what_build_push_action_puts_out_is_one_source() {
 }
 
 #[test]
-fn a_descriptor_takes_the_place_of_its_digest() {
+fn a_descriptor_replaces_its_digest() {
     let media_type = "application/vnd.oci.image.manifest.v1+json";
     let descriptor = json!({"mediaType": media_type, "digest": A, "size": 3});
     for list in [
         json!([A, descriptor, B]),
         json!([descriptor, A, B, descriptor]),
     ] {
-        let sources = Collector::of_value(&list).unwrap();
+        let sources = sources_in_json(&list).unwrap();
         assert_eq!(sources.len(), 2, "{list}");
         assert!(
             matches!(sources[0].form, SourceForm::Descriptor(_)),
@@ -92,7 +92,7 @@ fn a_descriptor_takes_the_place_of_its_digest() {
 }
 
 #[test]
-fn in_a_list_everything_is_meant() {
+fn everything_in_a_list_must_be_a_source() {
     assert_eq!(texts(&json!(["nginx", A])), ["nginx", A]);
     assert_eq!(
         error(&json!(["nginx", true])),
@@ -102,12 +102,11 @@ fn in_a_list_everything_is_meant() {
         error(&json!([{"digest": A}, {"version": "1"}])),
         "[1]: \"{\\\"version\\\":\\\"1\\\"}\" is not a source"
     );
-    // The same digest in two of them is not nothing.
     assert_eq!(texts(&json!([{"digest": A}, {"digest": A}])), [A]);
 }
 
 #[test]
-fn what_would_lose_a_platform_is_an_error() {
+fn outputs_that_would_lose_a_platform_are_errors() {
     for (outputs, message) in [
         (
             json!({"a": A, "b": &B[..50]}),
@@ -141,20 +140,23 @@ fn what_would_lose_a_platform_is_an_error() {
         ),
         (
             json!({"a": A, "b": "ghcr.io/o/app@"}),
-            "b: \"ghcr.io/o/app@\" is cut off",
+            "b: \"ghcr.io/o/app@\" is incomplete",
         ),
-        (json!({"a": A, "b": "o/app@"}), "b: \"o/app@\" is cut off"),
+        (
+            json!({"a": A, "b": "o/app@"}),
+            "b: \"o/app@\" is incomplete",
+        ),
         (
             json!({"a": A, "b": "localhost:5000/o/app:"}),
-            "b: \"localhost:5000/o/app:\" is cut off",
+            "b: \"localhost:5000/o/app:\" is incomplete",
         ),
         (
             json!({"a": format!("{A},ghcr.io/o/app@")}),
-            "a: \"ghcr.io/o/app@\" is cut off",
+            "a: \"ghcr.io/o/app@\" is incomplete",
         ),
         (
             json!({"a": A, "b": [B, {"x": format!("{{\"y\":\"{B}")}]}),
-            "b[1].x: broken JSON",
+            "b[1].x: cannot parse",
         ),
         (
             json!({"a": A, "b": format!("{B}\noops")}),
@@ -162,11 +164,11 @@ fn what_would_lose_a_platform_is_an_error() {
         ),
         (
             json!({"a": A, "b": {"mediaType": "x", "digest": B}}),
-            "b: not a descriptor: missing field `size`",
+            "b: invalid descriptor: missing field `size`",
         ),
         (
             json!({"a": A, "b": {"schemaVersion": 2}}),
-            "b: the content of a manifest",
+            "b: a manifest was given",
         ),
     ] {
         let found = error(&outputs);
@@ -175,7 +177,7 @@ fn what_would_lose_a_platform_is_an_error() {
 }
 
 #[test]
-fn outputs_without_a_source_are_listed() {
+fn outputs_without_a_source_are_an_error() {
     assert_eq!(
         error(&json!({"version": "1.2.3", "ok": true, "imageid": A})),
         "no source in the JSON: version=\"1.2.3\", ok=\"true\", imageid"
@@ -186,10 +188,10 @@ fn outputs_without_a_source_are_listed() {
 }
 
 #[test]
-fn strings_in_strings_have_an_end() {
+fn json_in_strings_is_bounded() {
     let mut value = json!([A]);
     for _ in 0..=MAX_STRINGS {
         value = json!([value.to_string()]);
     }
-    assert!(error(&value).ends_with("JSON nested too deep in strings of JSON"));
+    assert!(error(&value).ends_with("JSON in strings is nested too deeply"));
 }

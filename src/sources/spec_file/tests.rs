@@ -1,4 +1,4 @@
-//! Spec files of the shapes that manifest-tool has in its repository and documentation, and ours.
+//! Tests with spec files of manifest-tool's repository and documentation, and of polyarch.
 
 use super::*;
 use crate::hint::Hint;
@@ -25,7 +25,7 @@ fn error(text: &str) -> String {
 }
 
 #[test]
-fn manifest_tools_files_are_read_as_they_are() {
+fn files_of_manifest_tool_are_accepted() {
     let image = one("\
 image: registry.example:5000/team/app:1.0
 tags: [ \"latest\", 1.10, 2 ]
@@ -116,7 +116,7 @@ fn sources_may_have_any_form() {
 }
 
 #[test]
-fn a_platform_that_says_nothing_is_none() {
+fn an_empty_platform_is_none() {
     for platform in [
         "",
         "platform:",
@@ -131,7 +131,7 @@ fn a_platform_that_says_nothing_is_none() {
 }
 
 #[test]
-fn documents_and_anchors() {
+fn documents_and_anchors_are_read() {
     let images = parse_spec(
         "\
 ---
@@ -170,7 +170,7 @@ manifests:
 }
 
 #[test]
-fn a_key_that_nobody_knows_is_named_with_its_line() {
+fn unknown_keys_are_errors_with_their_line() {
     for (text, message) in [
         (
             "image: a:1\nmanifest:\n- image: b:1\n",
@@ -186,7 +186,7 @@ fn a_key_that_nobody_knows_is_named_with_its_line() {
         ),
         (
             "image: a:1\nsomething_else: 1\n",
-            "unknown key \"something_else\" in line 2 (known here: image, tags, manifests, sources, annotations)",
+            "unknown key \"something_else\" in line 2 (known keys: image, tags, manifests, sources, annotations)",
         ),
     ] {
         assert_eq!(error(text), message);
@@ -194,18 +194,18 @@ fn a_key_that_nobody_knows_is_named_with_its_line() {
 }
 
 #[test]
-fn faults_say_where_they_are() {
+fn errors_have_a_position() {
     let digest = format!("a:1@sha256:{}", "a".repeat(64));
     let by_digest = format!("image: {digest}\nsources: [b]");
     for (text, message) in [
-        ("", "it has no document"),
-        ("# nothing\n---\n", "it has no document"),
+        ("", "no document"),
+        ("# nothing\n---\n", "no document"),
         ("sources: [a]", "document 1: no image"),
-        ("image: a:1", "a:1: it has neither manifests nor sources"),
-        ("image: a:1\nsources: []", "a:1: it has neither"),
+        ("image: a:1", "a:1: neither manifests nor sources"),
+        ("image: a:1\nsources: []", "a:1: neither"),
         (
             "image: a:1\nsources: [b]\nmanifests: [{image: c}]",
-            "a:1: it has both",
+            "a:1: both",
         ),
         (
             "image: a:1\nsources: [b, 'c:d:e']",
@@ -229,7 +229,7 @@ fn faults_say_where_they_are() {
         ),
         (
             "image: a:1\nmanifests: [{image: b, annotations: {k: v}}]",
-            "a:1: manifests[0]: its annotations need its platform",
+            "a:1: manifests[0]: annotations need a platform",
         ),
         (
             "image: a:1\ntags: ['-x']\nsources: [b]",
@@ -241,7 +241,7 @@ fn faults_say_where_they_are() {
         ),
         (
             "image: a:1\nsources: [b]\n---\nimage: docker.io/library/a:2\ntags: ['1']\nsources: [c]",
-            "docker.io/library/a:2: docker.io/library/a:1 is published by an earlier document too",
+            "docker.io/library/a:2: an earlier document has the target docker.io/library/a:1 too",
         ),
         ("image: a:1\nimage: a:2\nsources: [b]", "duplicate"),
         ("image: [a]\n", "line 1"),
@@ -255,7 +255,7 @@ fn faults_say_where_they_are() {
 }
 
 #[test]
-fn bombs_are_refused() {
+fn yaml_bombs_are_refused() {
     use std::fmt::Write as _;
     let mut laughs = "image: a:1\nmanifests:\n- {annotations: &a0 {k: v, l: w}}\n".to_owned();
     for level in 1..12 {
@@ -279,17 +279,17 @@ fn bombs_are_refused() {
 }
 
 #[test]
-fn files_are_read_and_named() {
+fn errors_name_the_file() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("spec.yml");
     std::fs::write(&path, "\u{feff}image: a:1\r\nsources:\r\n- b:1\r\n").unwrap();
     assert_eq!(read_spec(&path).unwrap().len(), 1);
     std::fs::write(&path, b"image: \xff").unwrap();
     let error = read_spec(&path).unwrap_err().to_string();
-    assert!(error.ends_with("spec.yml: it is not UTF-8"), "{error}");
+    assert!(error.ends_with("spec.yml: not UTF-8"), "{error}");
     std::fs::write(&path, " ".repeat(MAX_TEXT + 1)).unwrap();
     let error = read_spec(&path).unwrap_err().to_string();
-    assert!(error.ends_with("spec.yml has more than 4 MiB"), "{error}");
+    assert!(error.ends_with("spec.yml is larger than 4 MiB"), "{error}");
     let missing = read_spec(&directory.path().join("missing")).unwrap_err();
     assert!(missing.to_string().contains("missing"), "{missing}");
     std::fs::write(&path, "image: ghcr.io/o/app:${TAG}\nsources: [b]").unwrap();
@@ -299,12 +299,12 @@ fn files_are_read_and_named() {
 
 proptest::proptest! {
     #[test]
-    fn any_text_is_survived(text in "(\\PC|\n){0,200}") {
+    fn any_text_is_parsed_without_panic(text in "(\\PC|\n){0,200}") {
         let _ = parse_spec(&text);
     }
 
     #[test]
-    fn texts_made_of_pieces_are_survived(pieces in proptest::collection::vec(
+    fn texts_of_tokens_are_parsed_without_panic(pieces in proptest::collection::vec(
         proptest::sample::select(vec![
             "image: ", "tags: ", "manifests:\n", "sources:\n", "annotations: ", "platform: ", "- ", "  ",
             "\n", "a:1", "[", "]", "{", "}", "&a ", "*a", "<<: ", "---\n", "...\n", "'", "\"", "|\n", "? ",

@@ -1,11 +1,11 @@
-//! References as Docker reads and writes them.
+//! Tests of references in Docker's familiar form.
 
 use super::*;
 
 const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 #[test]
-fn familiar_names_become_full() {
+fn familiar_names_are_expanded() {
     for (text, full) in [
         ("nginx", "docker.io/library/nginx:latest"),
         ("nginx:1", "docker.io/library/nginx:1"),
@@ -28,7 +28,7 @@ fn familiar_names_become_full() {
 }
 
 #[test]
-fn tag_and_digest_are_kept_whole() {
+fn tag_and_digest_are_both_kept() {
     let text = format!("ghcr.io/o/app:1@{DIGEST}");
     let reference = Reference::parse_or_latest(&text).unwrap();
     assert_eq!(reference.to_string(), text);
@@ -38,7 +38,7 @@ fn tag_and_digest_are_kept_whole() {
 }
 
 #[test]
-fn messages_are_dockers() {
+fn messages_are_those_of_docker() {
     let hex = &DIGEST[7..];
     for (text, message) in [
         ("", "invalid reference format"),
@@ -69,4 +69,36 @@ fn messages_are_dockers() {
         Reference::parse_or_latest(&long).unwrap_err(),
         ReferenceError::TooLong
     );
+}
+
+#[test]
+fn explanations_name_the_invalid_part() {
+    for (text, explanation) in [
+        ("", "it is empty"),
+        ("app:-bad", "invalid tag \"-bad\": a tag has"),
+        ("app:1.2:3", "invalid tag \"1.2:3\": a tag has"),
+        ("ghcr.io/o/app:", "invalid tag \"\": a tag has"),
+        (
+            "@sha256:abc",
+            "invalid checksum digest length: sha256 has 64 hex digits, not 3",
+        ),
+        (
+            "a@1",
+            "invalid digest \"1\": expected sha256:<64 hex digits>",
+        ),
+        (&format!("@{DIGEST}"), "the repository name is missing"),
+        ("ghcr.io/", "the repository name is missing"),
+        (":1", "the repository name is missing"),
+        ("a//b", "invalid repository name \"a//b\": a name has"),
+        ("https://ghcr.io/o/app", "\"https:\" is not a registry host"),
+        (
+            "1.2.3.999/app",
+            "invalid reference format: 1.2.3.999 is not",
+        ),
+        ("You/app:1@x", "\"You\" is not a registry host"),
+        ("o/App", "the repository name must be lowercase"),
+    ] {
+        let error = text.parse::<Reference>().unwrap_err().explanation();
+        assert!(error.starts_with(explanation), "{text}: {error}");
+    }
 }

@@ -1,18 +1,16 @@
-//! Lists of lines: annotations, labels, platforms of sources.
+//! Lists with one item per line: annotations, labels, platforms of sources.
 
-use super::SourceError;
-use super::error::shown;
+use super::error::{SourceError, shown};
+use super::limits::{check_count, check_size};
 use super::platforms::parse_set_platform;
-use super::text::{check_count, check_size};
 use crate::spec::{AnnotationLevel, AnnotationRule, Platform};
 
-/// Annotations, one `[LEVEL:]KEY=VALUE` a line. Empty lines are skipped; a comma is part of a value.
+/// Parses annotations, one `[LEVEL:]KEY=VALUE` per line. Commas belong to the value.
 pub fn parse_annotations(text: &str) -> Result<Vec<AnnotationRule>, SourceError> {
     each_line(text, |line| Ok(line.parse()?))
 }
 
-/// Labels, one `KEY=VALUE` a line, as annotations of the index. A colon is part of a key: labels have no
-/// levels.
+/// Parses labels, one `KEY=VALUE` per line, as annotations of the index. Colons belong to the key.
 pub fn parse_labels(text: &str) -> Result<Vec<AnnotationRule>, SourceError> {
     each_line(text, |line| {
         let pair = line.split_once('=').map(|(key, value)| (key.trim(), value));
@@ -27,7 +25,7 @@ pub fn parse_labels(text: &str) -> Result<Vec<AnnotationRule>, SourceError> {
     })
 }
 
-/// Platforms of sources, one `SOURCE=PLATFORM` a line.
+/// Parses platforms of sources, one `SOURCE=PLATFORM` per line.
 pub fn parse_annotate_list(text: &str) -> Result<Vec<(String, Platform)>, SourceError> {
     each_line(text, parse_set_platform)
 }
@@ -51,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn annotations_stand_one_a_line() {
+    fn annotations_are_parsed_per_line() {
         let rules = parse_annotations("index:a=1, 2=3\r\n\n manifest-descriptor[linux/arm64]:b=\n")
             .unwrap();
         assert_eq!(rules.len(), 2);
@@ -75,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn platforms_of_sources_stand_one_a_line() {
+    fn platforms_of_sources_are_parsed_per_line() {
         let settings =
             parse_annotate_list("a=linux/arm\n\nb:1=windows(10.0.17763.1)/amd64\n").unwrap();
         let shown: Vec<_> = settings

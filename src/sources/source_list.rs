@@ -1,19 +1,19 @@
-//! A list of sources in one text, and what one source looks like.
+//! A list of sources in one text.
 
-use super::outputs::Collector;
-use super::{MAX_ITEMS, MAX_TEXT, SourceError, SourceForm, SourceSpec};
-use crate::spec::{LayoutReference, Reference};
+use super::error::SourceError;
+use super::limits::{check_count, check_size};
+use super::outputs::sources_in_json;
+use super::source::{SourceSpec, parse_one, starts_json};
 
-/// The sources of one argument or variable, in the order in which they stand.
+/// Parses the sources of one argument or variable, in their order.
 ///
-/// They are separated by line ends or commas; each is a reference, a digest, a layout, a descriptor, or a
-/// JSON object or array of any of these. Outside of JSON, and in a JSON array, everything must be a source.
-/// In a JSON object, which may be all the outputs of a job, a value counts if it can be nothing else: a
-/// digest, a descriptor, a layout, a reference with registry host and tag, or with a digest. (`1.2.3` and
-/// `success` are outputs, and valid references to Docker Hub, too.) A path of a layout that has a comma is
-/// written in a JSON array.
+/// They are separated by line breaks or commas. Each is a reference, a digest, a layout, a descriptor, or a JSON object
+/// or array of these. Everything outside of JSON and in a JSON array must be a source. A JSON object may be the outputs
+/// of a job: a value in it is a source if it is a digest, a descriptor, a layout, or a reference with registry host and
+/// tag or with a digest. (`1.2.3` and `success` are outputs too, and valid references to Docker Hub.) A layout whose
+/// path has a comma must be written in a JSON array.
 ///
-/// Errors: something that is no source; nothing at all; an object in which nothing is a source.
+/// It is an error if a source is invalid, if there is none, or if an object contains none.
 pub fn parse_sources(text: &str) -> Result<Vec<SourceSpec>, SourceError> {
     check_size(text)?;
     let mut sources = Vec::new();
@@ -21,7 +21,7 @@ pub fn parse_sources(text: &str) -> Result<Vec<SourceSpec>, SourceError> {
     while !rest.is_empty() {
         if starts_json(rest) {
             let (value, after) = first_json_value(rest)?;
-            sources.append(&mut Collector::of_value(&value)?);
+            sources.append(&mut sources_in_json(&value)?);
             let after = after.trim_start_matches([' ', '\t']);
             if !after.is_empty() && !after.starts_with(SEPARATORS) {
                 return Err(SourceError::not_a_source(first_piece(after).0));
@@ -40,54 +40,13 @@ pub fn parse_sources(text: &str) -> Result<Vec<SourceSpec>, SourceError> {
     Ok(sources)
 }
 
-/// One source that is meant to be one: a reference without tag means `latest`, as in every Docker command.
-pub(super) fn parse_one(text: &str) -> Result<SourceSpec, SourceError> {
-    let text = text.trim();
-    if text.is_empty() {
-        return Err(SourceError::Empty);
-    }
-    let form = if LayoutReference::is_meant_by(text) {
-        SourceForm::Layout(text.parse()?)
-    } else if is_digest_meant(text) {
-        SourceForm::Digest(text.parse()?)
-    } else {
-        let reference = Reference::parse_or_latest(text)
-            .map_err(|reason| SourceError::reference("source", text, reason))?;
-        SourceForm::Reference(reference)
-    };
-    Ok(SourceSpec::new(text, form))
-}
-
-/// Whether a text starts as a digest does. `sha256:abc` would be a valid reference, and is never meant as one.
-pub(super) fn is_digest_meant(text: &str) -> bool {
-    text.split_once(':').is_some_and(|(name, _)| {
-        name.strip_prefix("sha").is_some_and(|digits| {
-            !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
-        })
-    })
-}
-
-/// Whether a text is JSON rather than a reference: `[::1]:5000/app` is none.
-pub(super) fn starts_json(text: &str) -> bool {
-    let Some(inside) = text.strip_prefix('[') else {
-        return text.starts_with('{');
-    };
-    let is_address = inside.split_once(']').is_some_and(|(address, _)| {
-        address.contains(':')
-            && address
-                .bytes()
-                .all(|byte| byte.is_ascii_hexdigit() || byte == b':')
-    });
-    !is_address
-}
-
 const SEPARATORS: [char; 3] = ['\n', '\r', ','];
 
 fn skip_separators(text: &str) -> &str {
     text.trim_start_matches(|c: char| c.is_whitespace() || SEPARATORS.contains(&c))
 }
 
-/// The text up to the first separator, and what follows.
+/// Splits at the first separator.
 fn first_piece(text: &str) -> (&str, &str) {
     let end = text.find(SEPARATORS).unwrap_or(text.len());
     let (piece, rest) = text.split_at(end);
@@ -99,28 +58,14 @@ fn first_json_value(text: &str) -> Result<(serde_json::Value, &str), SourceError
     let value = values
         .next()
         .unwrap_or_else(|| Ok(serde_json::Value::Null))
-        .map_err(|reason| SourceError::json(text, &reason))?;
+        .map_err(|reason| SourceError::json(text, reason))?;
     Ok((value, text.get(values.byte_offset()..).unwrap_or_default()))
-}
-
-pub(super) fn check_size(text: &str) -> Result<(), SourceError> {
-    if text.len() > MAX_TEXT {
-        return Err(SourceError::TooLarge {
-            what: "a list".to_owned(),
-        });
-    }
-    Ok(())
-}
-
-pub(super) fn check_count(count: usize) -> Result<(), SourceError> {
-    if count > MAX_ITEMS {
-        return Err(SourceError::TooMany);
-    }
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::limits::{MAX_ITEMS, MAX_TEXT};
+    use super::super::source::SourceForm;
     use super::*;
 
     const A: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -137,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_is_told_apart() {
+    fn every_form_is_recognised() {
         let descriptor = format!(
             r#"{{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"{A}","size":7}}"#
         );
@@ -158,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_may_hold_many() {
+    fn a_text_may_contain_many_sources() {
         let text = format!(
             "\n  ghcr.io/o/a:1, ghcr.io/o/b:1\r\n,\n{A}\n[\n \"nginx:1\",\n \"oci:a,b\"\n],oci:c\n"
         );
@@ -176,14 +121,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_kept_for_messages() {
+    fn sources_keep_their_text() {
         let sources = parse_sources("nginx, oci:x").unwrap();
         assert_eq!(sources[0].text, "nginx");
         assert_eq!(sources[1].text, "oci:x");
     }
 
     #[test]
-    fn what_is_no_source_is_an_error_with_advice() {
+    fn invalid_sources_have_hints() {
         let hex = &A[7..];
         let cut = &A[..40];
         for (text, message, hint) in [
@@ -198,25 +143,25 @@ mod tests {
             ("sha256:latest", "invalid digest", ""),
             ("sha384:abc", "unsupported digest algorithm", ""),
             ("oci://ghcr.io/o/app", "looks like a registry reference", ""),
-            ("docker://nginx", "invalid source", "leave out docker://"),
+            ("docker://nginx", "invalid source", "omit docker://"),
             (
                 "ghcr.io/O/app:1",
                 "must be lowercase",
-                "write ghcr.io/o/app:1",
+                "use ghcr.io/o/app:1",
             ),
             ("./build", "invalid source", "oci:./build"),
             (
                 "build/image.TAR",
                 "must be lowercase",
-                "write build/image.tar",
+                "use build/image.tar",
             ),
             ("/tmp/i.tar", "invalid source", "oci-archive:/tmp/i.tar"),
             ("ghcr.io/o/app:${TAG}", "invalid source", "not replaced"),
-            ("ghcr.io/o/app:", "invalid source", "is a variable empty?"),
-            ("nginx alpine", "invalid source", "line ends or commas"),
+            ("ghcr.io/o/app:", "invalid source", "a variable is empty"),
+            ("nginx alpine", "invalid source", "line breaks or commas"),
             ("[1, 2]", "[0]: \"1\" is not a source", "a source is"),
             ("[null]", "[0]: \"null\" is not a source", "a source is"),
-            ("{\"a\":", "broken JSON", "toJSON"),
+            ("{\"a\":", "not valid JSON", "toJSON"),
             (
                 "[\"nginx\"] alpine",
                 "\"alpine\" is not a source",
@@ -231,9 +176,12 @@ mod tests {
     }
 
     #[test]
-    fn lists_have_an_end() {
+    fn lists_are_bounded() {
         let many = "a\n".repeat(MAX_ITEMS + 1);
-        assert!(matches!(parse_sources(&many), Err(SourceError::TooMany)));
+        assert!(matches!(
+            parse_sources(&many),
+            Err(SourceError::TooMany { .. })
+        ));
         let long = " ".repeat(MAX_TEXT + 1);
         assert!(matches!(
             parse_sources(&long),
@@ -245,12 +193,12 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn any_text_is_survived(text in ".{0,200}") {
+        fn any_text_is_parsed_without_panic(text in ".{0,200}") {
             let _ = parse_sources(&text);
         }
 
         #[test]
-        fn texts_made_of_pieces_are_survived(pieces in proptest::collection::vec(
+        fn texts_of_tokens_are_parsed_without_panic(pieces in proptest::collection::vec(
             proptest::sample::select(vec![
                 "{", "}", "[", "]", "\"", ":", ",", "\n", " ", "@", "oci:", "sha256:", "a", "\\",
                 "\"digest\":", "\"mediaType\":", "null", "1", A, "ghcr.io/o/a:1", "\u{e4}",
