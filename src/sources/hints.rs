@@ -52,7 +52,7 @@ impl SourceError {
             Self::TargetDigest { .. } => vec!["use the tag under which to publish".into()],
             Self::NoDigests { .. } => vec![format!("after the build: {TOUCH}").into()],
             Self::Disk(error) if error.is_not_found() => vec![
-                "paths are relative to the working directory; check that earlier jobs uploaded the file and that this job downloaded it".into(),
+                "paths are relative to the working directory; check that an earlier job uploaded the files and this one downloaded them".into(),
             ],
             Self::ForeignFile {
                 path, in_layout, ..

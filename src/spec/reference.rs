@@ -56,7 +56,7 @@ pub enum ReferenceError {
 /// The part of a reference that is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FormatError {
-    #[error("it is empty")]
+    #[error("the reference is empty")]
     Empty,
     #[error("{0:?} is not a registry host")]
     Host(String),

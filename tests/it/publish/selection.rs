@@ -284,7 +284,7 @@ fn a_platform_can_be_set() {
     let nobody = ["--set-platform", "nobody:1=linux/arm/v7"];
     scene
         .publish(&["amd64"], &nobody)
-        .refused(2, &["no source is named \"nobody:1\""]);
+        .refused(2, &["cannot set the platform of \"nobody:1\": no such source"]);
 }
 
 #[test]

@@ -382,7 +382,7 @@ fn a_digest_directory_that_is_not_there_is_told_once() {
     let home = Home::new();
     let said = home
         .publish("registry.test/team/app:1", &["--digests", "nowhere"])
-        .refused(2, &["cannot read nowhere", "downloaded it?"]);
+        .refused(2, &["cannot read nowhere", "downloaded them"]);
     assert_eq!(
         said.stderr.matches("No such file").count(),
         1,
