@@ -269,7 +269,7 @@ fn a_place_that_cannot_be_written_to_is_named() {
             shown.starts_with("cannot ") && shown.contains("/drafts"),
             "{shown}"
         );
-        assert_eq!(error.hint(), Some(Hint::SetPersistentHome));
+        assert_eq!(error.hint(), Some(Hint::SetWritableHome));
     }
 }
 

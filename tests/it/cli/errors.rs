@@ -81,6 +81,7 @@ fn rm_continues_after_a_missing_list() {
     exit code: 1
     ----- stderr -----
     error: invalid reference format: repository name (App) must be lowercase
+     hint: use HOST/app
     error: No such manifest: HOST/app:0
     ");
     assert!(scene.drafts().is_empty());
@@ -217,6 +218,7 @@ fn mistyped_words_are_explained() {
     exit code: 2
     ----- stderr -----
     error: --tag a:b:c: invalid reference format
+     hint: invalid tag "b:c": a tag has 1 to 128 characters of A-Z a-z 0-9 . _ - and does not start with . or -
 
     $ polyarch push HOST/app:1 --retry-for soon
     exit code: 2

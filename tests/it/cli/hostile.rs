@@ -207,12 +207,12 @@ fn invalid_manifests_are_refused() {
     $ polyarch inspect HOST/app:both
     exit code: 5
     ----- stderr -----
-    error: failed to read HOST/app:both: refused: the document has both "manifests" and "config", so that two readers could see two different images (CVE-2021-41190)
+    error: failed to read HOST/app:both: refused: the document has both "manifests" and "config", so clients could read different images (CVE-2021-41190)
 
     $ polyarch inspect HOST/app:mislabelled
     exit code: 5
     ----- stderr -----
-    error: failed to read HOST/app:mislabelled: refused: the document says it is "application/vnd.oci.image.index.v1+json", but it was served as "application/vnd.oci.image.manifest.v1+json"
+    error: failed to read HOST/app:mislabelled: refused: the document declares the type "application/vnd.oci.image.index.v1+json", but was served as "application/vnd.oci.image.manifest.v1+json"
 
     $ polyarch inspect HOST/app:negative
     exit code: 5

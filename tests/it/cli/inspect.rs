@@ -117,11 +117,13 @@ fn empty_name_of_a_list_is_ignored() {
     exit code: 2
     ----- stderr -----
     error: invalid reference format
+     hint: the reference is empty
     ");
     insta::assert_snapshot!(scene.run_words(["inspect", "", ""]), @"
     exit code: 2
     ----- stderr -----
     error: invalid reference format
+     hint: the reference is empty
     ");
 }
 
