@@ -282,9 +282,10 @@ fn a_platform_can_be_set() {
         .ok();
     assert_eq!(scene.platforms(), ["linux/amd64", "linux/arm/v7"]);
     let nobody = ["--set-platform", "nobody:1=linux/arm/v7"];
-    scene
-        .publish(&["amd64"], &nobody)
-        .refused(2, &["cannot set the platform of \"nobody:1\": no such source"]);
+    scene.publish(&["amd64"], &nobody).refused(
+        2,
+        &["cannot set the platform of \"nobody:1\": no such source"],
+    );
 }
 
 #[test]
