@@ -1,5 +1,5 @@
-//! The process environment as a value: read once in `main`, passed down, so that
-//! no room reads global state and a test can say exactly what is set.
+//! The process environment as a value: read once in `main` and passed down, so that no module reads global
+//! state and a test sets exactly what it needs.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// The environment of this process. Variables that are not UTF-8 are left out.
+    /// Reads the environment of this process. Omits variables that are not UTF-8.
     pub fn of_process() -> Self {
         let variables = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -19,8 +19,8 @@ impl Environment {
         Self { variables }
     }
 
-    /// The value of `name`, or `None` if it is unset or empty: an empty variable means
-    /// "not given" everywhere, because CI systems set inputs that nobody filled in to "".
+    /// Returns the value of `name`, or `None` if it is unset or empty: CI systems set inputs without a value
+    /// to "".
     pub fn var(&self, name: &str) -> Option<&str> {
         self.variables
             .get(name)
@@ -28,7 +28,7 @@ impl Environment {
             .filter(|value| !value.is_empty())
     }
 
-    /// Every variable whose name starts with `prefix`, with the prefix cut off.
+    /// Iterates over the variables whose name starts with `prefix`, without the prefix.
     pub fn with_prefix<'a>(
         &'a self,
         prefix: &'a str,
@@ -39,7 +39,12 @@ impl Environment {
         })
     }
 
-    /// The home directory of the user, if one is set.
+    /// Sets a variable, without changing the environment of the process.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.variables.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Returns the home directory of the user.
     pub fn home(&self) -> Option<PathBuf> {
         self.var("HOME")
             .or_else(|| self.var("USERPROFILE"))

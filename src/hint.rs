@@ -1,7 +1,7 @@
 //! What to try after an error, as data. A hint that names options or variables is a variant of its own:
 //! only `cli` and `report` know what those are called where the run happens.
 
-use crate::spec::{RegistryHost, Repository};
+use crate::spec::{Reference, RegistryHost, Repository};
 
 /// What to try after an error.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -71,11 +71,21 @@ pub enum Hint {
     DropAttestations,
     /// A bare digest is not in the repositories of the targets.
     NameImageRepository,
+    /// A bare digest has no repository among the targets.
+    AddImageRepository,
 
     /// The drafts need a directory that lasts until `push`.
     SetPersistentHome,
     /// The drafts need a directory that is writable.
     SetWritableHome,
+    /// There is no draft of this name.
+    CreateDraft { list: Reference },
+    /// There is a draft of this name already.
+    AmendDraft,
+    /// An entry of a draft has no platform and cannot be pushed.
+    AnnotateEntry { list: Reference, entry: Reference },
+    /// The name of an operating system or architecture is unknown.
+    AcceptUnknownPlatform,
     /// A draft is damaged.
     ReplaceDraft { list: String },
 

@@ -30,6 +30,7 @@
 
 pub mod address;
 pub mod auth;
+pub mod check;
 pub mod cli;
 pub mod disk;
 pub mod draft;
@@ -38,6 +39,7 @@ pub mod execute;
 pub mod hint;
 pub mod interrupt;
 pub mod layout;
+pub mod ops;
 pub mod plan;
 pub mod progress;
 pub mod registry;

@@ -71,6 +71,7 @@ fn flattened_again(plan: &Plan, options: &Options) {
     let child = |entry: &PlannedEntry| Node {
         descriptor: entry.descriptor.clone(),
         manifest: entry.manifest.clone(),
+        seen: true,
         config_platform: None,
         children: Vec::new(),
     };

@@ -1,32 +1,33 @@
-//! What can be written on the command line. The help texts are the reference.
+//! The arguments of the command line. The help texts are the reference.
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Arg, Args, Command as ClapCommand, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use super::connection_args::ConnectionArgs;
-use super::publish_args::{CopyArgs, PublishArgs};
+use super::publish_args::{CheckArg, CopyArgs, PublishArgs};
 
-/// One tag, every architecture: put the images of several platforms under one name.
+/// Publish the images of several platforms under one name.
 ///
-/// `create`, `annotate`, `inspect`, `push` and `rm` take the place of `docker manifest`, word for word.
+/// `create`, `annotate`, `inspect`, `push` and `rm` replace `docker manifest` without changes to its arguments.
 #[derive(Parser, Debug)]
 #[command(
     name = "polyarch",
+    bin_name = "polyarch",
     disable_version_flag = true,
     // The last one counts, as with Docker.
     args_override_self = true,
     max_term_width = 100,
-    after_help = "Every option can also be given as POLYARCH_<OPTION> in the environment.\n\
+    after_help = "Every option can be set as POLYARCH_<OPTION> in the environment.\n\
                   Exit codes: 0 done, 1 failure, 2 usage, 3 authorisation, 4 a source does not exist,\n\
                   5 refused, 6 registry or network down, 7 partly done, 130 or 143 interrupted."
 )]
 pub(super) struct Cli {
-    /// Print the version; with --verbose, what the binary was built from
+    /// Print the version
     #[arg(long, short = 'V')]
     pub(super) version: bool,
-    /// More about the version
+    /// Show build details (with --version)
     #[arg(long, requires = "version")]
     pub(super) verbose: bool,
-    /// Tell every request on standard error (never a secret)
+    /// Log requests to standard error; secrets are omitted
     #[arg(long, short = 'D', global = true, display_order = 900)]
     pub(super) debug: bool,
     #[command(subcommand)]
@@ -35,23 +36,23 @@ pub(super) struct Cli {
 
 #[derive(Subcommand, Debug)]
 pub(super) enum Command {
-    /// The whole job in one command: resolve, plan, push, verify, report
+    /// Publish images of several platforms as one index: resolve, plan, check, push, verify, report
     Publish(Box<PublishArgs>),
-    /// Copy an image or an index as it is, between repositories, registries and layouts
+    /// Copy an image or an index byte for byte, between repositories, registries and layouts
     Copy(CopyArgs),
     /// Create a local manifest list for annotating and pushing to a registry
     Create(CreateArgs),
     /// Add information to an entry of a local manifest list, or to the list itself
     Annotate(AnnotateArgs),
-    /// Display an image manifest, or a manifest list
+    /// Display an image manifest or a manifest list
     Inspect(InspectArgs),
-    /// Push a manifest list to a registry, under one tag or several
+    /// Push a manifest list to a registry, under one or more tags
     Push(PushArgs),
     /// Delete one or more local manifest lists
     Rm(RmArgs),
     /// List the local manifest lists
     Ls(LsArgs),
-    /// Show which credentials would be used for a reference, and where each was looked for
+    /// Show which credentials are used for a reference, and where they were searched for
     Auth(AuthArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
@@ -60,7 +61,6 @@ pub(super) enum Command {
 }
 
 impl Command {
-    /// The word that calls it.
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Publish(_) => "publish",
@@ -83,16 +83,18 @@ impl Command {
     after_help = "Example:\n  polyarch create example.com/app:1.0 example.com/app:1.0-amd64 example.com/app:1.0-arm64\n  polyarch push --purge example.com/app:1.0"
 )]
 pub(super) struct CreateArgs {
-    /// Amend an existing manifest list: the named sources are read again, the others stay
+    /// Amend an existing manifest list
+    ///
+    /// The named sources are read again, the other entries stay.
     #[arg(long, short)]
     pub(super) amend: bool,
     /// Replace an existing manifest list
     #[arg(long, conflicts_with = "amend")]
     pub(super) replace: bool,
-    /// The list to create
+    /// The manifest list to create
     #[arg(value_name = "MANIFEST_LIST")]
     pub(super) list: String,
-    /// The images to put into it; an index gives all its entries
+    /// The images of the list; an index adds all its entries
     #[arg(value_name = "MANIFEST", required = true)]
     pub(super) manifests: Vec<String>,
     #[command(flatten)]
@@ -116,13 +118,15 @@ pub(super) struct AnnotateArgs {
     /// Set the version of the operating system; "" clears it
     #[arg(long, value_name = "VERSION", allow_hyphen_values = true)]
     pub(super) os_version: Option<String>,
-    /// Add features of the operating system, with commas between them
+    /// Add features of the operating system, separated by commas
     #[arg(long, value_name = "FEATURE", allow_hyphen_values = true)]
     pub(super) os_features: Vec<String>,
-    /// Set an annotation, on the entry or, without MANIFEST, on the list; an empty value removes it
-    #[arg(long, value_name = "KEY=VALUE")]
+    /// Set an annotation on the entry, or without MANIFEST on the list
+    ///
+    /// An empty value removes the annotation.
+    #[arg(long, alias = "annotations", value_name = "KEY=VALUE")]
     pub(super) annotation: Vec<String>,
-    /// Accept names of operating systems and architectures that are not known
+    /// Accept unknown names of operating systems and architectures
     #[arg(long)]
     pub(super) force: bool,
     /// The local manifest list
@@ -136,19 +140,19 @@ pub(super) struct AnnotateArgs {
 #[derive(Args, Debug)]
 #[command(override_usage = "polyarch inspect [OPTIONS] [MANIFEST_LIST] MANIFEST")]
 pub(super) struct InspectArgs {
-    /// Everything: reference, descriptor, raw bytes and content of each manifest
+    /// Show reference, descriptor, raw bytes and content of each manifest
     #[arg(long, short)]
     pub(super) verbose: bool,
-    /// The exact bytes of the manifest
+    /// Print the exact bytes of the manifest
     #[arg(long, conflicts_with_all = ["verbose", "tree", "format"])]
     pub(super) raw: bool,
-    /// A tree for people
+    /// Print a tree of platforms and attestations
     #[arg(long, conflicts_with_all = ["verbose", "format"])]
     pub(super) tree: bool,
-    /// A summary for programs
+    /// Print a summary in this format
     #[arg(long, value_name = "FORMAT")]
     pub(super) format: Option<Format>,
-    /// One name: a local list, else what the registry has, or oci:PATH and oci-archive:FILE. Two: a local list, and the entry of it to show
+    /// A local list, an image in a registry, oci:PATH or oci-archive:FILE; or a local list and its entry
     #[arg(value_name = "MANIFEST", required = true, num_args = 1..=2)]
     pub(super) names: Vec<String>,
     #[command(flatten)]
@@ -160,12 +164,21 @@ pub(super) struct PushArgs {
     /// Remove the local manifest list after the push
     #[arg(long, short)]
     pub(super) purge: bool,
-    /// Push under this too: a tag in the list's repository, or a whole reference anywhere
-    #[arg(long = "tag", short, value_name = "TAG", value_delimiter = ',')]
+    /// Also push under this tag of the list's repository, or under this reference
+    #[arg(
+        long = "tag",
+        alias = "tags",
+        short,
+        value_name = "TAG",
+        value_delimiter = ','
+    )]
     pub(super) tags: Vec<String>,
     /// Read every tag back and compare the bytes
     #[arg(long)]
     pub(super) verify: bool,
+    /// What is checked before a tag moves
+    #[arg(long, value_name = "LEVEL", default_value = "manifests")]
+    pub(super) check: CheckArg,
     /// The local manifest list
     #[arg(value_name = "MANIFEST_LIST")]
     pub(super) list: String,
@@ -182,7 +195,7 @@ pub(super) struct RmArgs {
 
 #[derive(Args, Debug)]
 pub(super) struct LsArgs {
-    /// The form of the output
+    /// The format of the output
     #[arg(long, value_name = "FORMAT")]
     pub(super) format: Option<Format>,
 }
@@ -192,10 +205,10 @@ pub(super) struct AuthArgs {
     /// An image reference or a repository
     #[arg(value_name = "REF")]
     pub(super) reference: String,
-    /// What the credentials are for
+    /// The access that the credentials are needed for
     #[arg(long = "for", value_name = "ACCESS", default_value = "push")]
     pub(super) access: AccessArg,
-    /// The form of the output
+    /// The format of the output
     #[arg(long, value_name = "FORMAT")]
     pub(super) format: Option<Format>,
 }
@@ -217,13 +230,35 @@ pub(super) enum AccessArg {
     Push,
 }
 
+/// Returns the command line with the variable of each option in its help.
+pub(super) fn command() -> ClapCommand {
+    Cli::command().mut_subcommands(|command| command.mut_args(with_variable))
+}
+
+fn with_variable(option: Arg) -> Arg {
+    let Some(long) = option.get_long().filter(|long| *long != "help") else {
+        return option;
+    };
+    let variable = format!("POLYARCH_{}", long.to_uppercase().replace('-', "_"));
+    let help = option.get_long_help().or_else(|| option.get_help());
+    let help = help.map(ToString::to_string).unwrap_or_default();
+    option.long_help(format!("{help}\n\n[env: {variable}]"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     #[test]
     fn the_arguments_are_consistent() {
-        Cli::command().debug_assert();
+        command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_names_the_variable_of_an_option() {
+        let mut command = command();
+        let publish = command.find_subcommand_mut("publish").unwrap();
+        let help = publish.render_long_help().to_string();
+        assert!(help.contains("[env: POLYARCH_TAG]"), "{help}");
     }
 }

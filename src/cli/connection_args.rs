@@ -7,33 +7,32 @@ use clap::Args;
 
 use crate::spec::limits::MAX_MANIFEST;
 
-/// How registries are spoken to.
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Registries")]
 pub(super) struct ConnectionArgs {
-    /// Allow HTTPS without certificate checks, and plain HTTP, with the registries named in this call
+    /// Allow plain HTTP and HTTPS without certificate checks for the registries named in this call
     #[arg(long)]
     pub(super) insecure: bool,
-    /// Trust the authorities in this PEM file, too
+    /// Also trust the certificate authorities in this PEM file
     #[arg(long, value_name = "FILE")]
     pub(super) ca_cert: Option<PathBuf>,
-    /// Limit the requests under way at once to N for each registry; how many there are depends on the registry
-    #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u16).range(1..=256))]
+    /// Maximum number of parallel requests to each registry
+    #[arg(long, hide_short_help = true, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(super) jobs: u16,
-    /// How long to wait for a failing registry in all, for example 30s, 2m or 0
+    /// Total time to wait for failing registries, for example 30s, 2m or 0
     #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = parse_duration)]
     pub(super) retry_for: Duration,
-    /// How long a registry may be silent within a request before it is tried again
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_patience)]
+    /// Time without data after which a request is retried
+    #[arg(long, hide_short_help = true, value_name = "DURATION", default_value = "30s", value_parser = parse_patience)]
     pub(super) idle_timeout: Duration,
-    /// The largest manifest that is read, in bytes
-    #[arg(long, value_name = "BYTES", default_value_t = MAX_MANIFEST)]
+    /// Maximum size of a manifest in bytes
+    #[arg(long, hide_short_help = true, value_name = "BYTES", default_value_t = MAX_MANIFEST)]
     pub(super) max_manifest: u64,
 }
 
-/// `90`, `90s`, `2m`, `1h`: a number of seconds, or with a unit.
+/// Parses `90`, `90s`, `2m` or `1h`: a number of seconds, or a number with a unit.
 fn parse_duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is no duration: expected for example 30s, 2m, 1h or 0");
+    let wrong = || format!("invalid duration {text:?}: expected for example 30s, 2m, 1h or 0");
     let text = text.trim();
     let (digits, factor) = match text.strip_suffix(['s', 'm', 'h']) {
         Some(digits) if text.ends_with('m') => (digits, 60),
@@ -50,10 +49,10 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| format!("{text:?} is longer than a day"))
 }
 
-/// A duration in which something can happen.
+/// Parses a duration greater than zero.
 fn parse_patience(text: &str) -> Result<Duration, String> {
     match parse_duration(text)? {
-        Duration::ZERO => Err("nothing is answered in no time".to_owned()),
+        Duration::ZERO => Err("the duration must be greater than zero".to_owned()),
         patience => Ok(patience),
     }
 }

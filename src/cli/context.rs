@@ -11,6 +11,7 @@ use super::signals;
 use crate::auth::Keychain;
 use crate::environment::Environment;
 use crate::interrupt::Interrupt;
+use crate::ops::Run;
 use crate::progress::Observed;
 use crate::registry::{Insecure, Registries, RegistrySettings};
 use crate::report::{Console, ConsoleMode, JsonLines, Palette, Recorder, Wording};
@@ -77,6 +78,14 @@ impl<'a> Context<'a> {
         }
     }
 
+    pub(super) fn run<'r>(&'r self, stores: &'r Stores) -> Run<'r> {
+        Run {
+            stores,
+            observed: &self.observed,
+            interrupt: &self.interrupt,
+        }
+    }
+
     /// Does something that may be dropped at any time: nobody can see that it was begun.
     pub(super) async fn unless_interrupted<T>(
         &self,
@@ -127,7 +136,6 @@ impl<'a> Context<'a> {
                 Insecure::Nobody
             },
             named,
-            ca_cert: options.ca_cert.clone(),
             tls,
             max_manifest: options.max_manifest,
         };

@@ -3,32 +3,30 @@
 use std::process::ExitCode;
 
 use super::context::Context;
-use super::failure::{Failure, exit};
-use super::job::{Job, Outcome, targets};
-use super::publish::platforms;
+use super::failure::Failure;
+use super::outcome::Outcome;
+use super::publish::{platforms, targets};
 use super::publish_args::CopyArgs;
 use super::publish_report::Reporter;
-use crate::plan::{self, OnDuplicate, Options, Plan, PlanError, Source, Target};
+use crate::ops::copy;
+use crate::ops::publish::Job;
+use crate::plan::{OnDuplicate, Options};
 use crate::sources::{parse_sources, parse_targets};
-use crate::stores::Stores;
 
 pub(super) async fn run(arguments: &CopyArgs, context: &Context<'_>) -> Result<ExitCode, Failure> {
     let stores = context.stores(&arguments.run.connection);
     let reporter = Reporter::new(&arguments.run.output, context);
-    let work = Box::pin(copy(arguments, context, &stores));
-    let work = async { Ok(work.await?.into()) };
+    let work = async {
+        let report = copy::copy(job(arguments)?, context.run(&stores)).await?;
+        Ok(Outcome::new(report, context.wording).into())
+    };
     reporter.tell(work, &stores).await
 }
 
-async fn copy(
-    arguments: &CopyArgs,
-    context: &Context<'_>,
-    stores: &Stores,
-) -> Result<Outcome, Failure> {
+fn job(arguments: &CopyArgs) -> Result<Job, Failure> {
     let sources = parse_sources(&arguments.source)?;
     if sources.len() != 1 {
-        return Err(Failure::message(
-            exit::USAGE,
+        return Err(Failure::usage(
             "copy takes one source; `publish` merges several",
         ));
     }
@@ -36,7 +34,7 @@ async fn copy(
     for text in &arguments.targets {
         specs.extend(parse_targets(text)?);
     }
-    let job = Job {
+    Ok(Job {
         sources,
         targets: targets(&specs),
         image: None,
@@ -51,19 +49,7 @@ async fn copy(
         referrers: arguments.run.referrers,
         dry_run: arguments.run.dry_run,
         verify: !arguments.run.no_verify,
+        check: arguments.run.check.into(),
         jobs: arguments.run.connection.jobs.into(),
-    };
-    job.run(stores, context, planner).await
-}
-
-/// Everything: byte for byte. One platform: its image, as it is. Several: an index of those.
-fn planner(sources: &[Source], targets: &[Target], options: &Options) -> Result<Plan, PlanError> {
-    match (sources, &options.platforms[..]) {
-        ([source], []) => plan::copy(source, targets),
-        ([source], [platform]) => {
-            let image = plan::image_of(source, platform)?;
-            plan::copy(&image, targets)
-        }
-        _ => plan::plan(sources, targets, options),
-    }
+    })
 }

@@ -7,6 +7,7 @@ use crate::draft::DraftError;
 use crate::environment::Environment;
 use crate::execute::{Change, Execution, TagOutcome};
 use crate::hint::Hint;
+use crate::ops::OpsError;
 use crate::plan::PlanError;
 use crate::report::{ErrorResult, IndexResult, Palette, Tone, Wording};
 use crate::sources::{SourceError, reference_hints};
@@ -245,6 +246,33 @@ impl From<StoreError> for Failure {
             error: error.into(),
             hints,
             is_told: false,
+        }
+    }
+}
+
+impl From<OpsError> for Failure {
+    fn from(error: OpsError) -> Self {
+        let code = match &error {
+            OpsError::Store(error)
+            | OpsError::DigestNotFound(error)
+            | OpsError::NoSuchManifest { error, .. } => code_of(error.kind),
+            OpsError::Plan(_)
+            | OpsError::BaseKeepsMoving { .. }
+            | OpsError::EntryWithoutPlatform { .. } => exit::REFUSED,
+            OpsError::NoRepository { .. }
+            | OpsError::AmbiguousEntry { .. }
+            | OpsError::UnknownPlatform(_) => exit::USAGE,
+            OpsError::NoImage { .. } => exit::NOT_FOUND,
+            OpsError::Draft(_)
+            | OpsError::NoDraft { .. }
+            | OpsError::NoEntry { .. }
+            | OpsError::DraftExists => exit::FAILURE,
+            OpsError::Interrupted { signal } => exit::SIGNAL + signal,
+        };
+        let hints = error.hints();
+        Self {
+            hints,
+            ..Self::new(code, error)
         }
     }
 }

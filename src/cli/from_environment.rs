@@ -1,5 +1,5 @@
 //! Options from the environment: `POLYARCH_<OPTION>`, and `PLUGIN_<OPTION>` as Woodpecker and Drone set it.
-//! They become arguments in front of those that were written, where the option was not written itself.
+//! They become arguments in front of the given ones, unless the option is given.
 
 use std::ffi::OsString;
 
@@ -11,8 +11,8 @@ use crate::environment::Environment;
 
 const PREFIXES: [&str; 2] = ["POLYARCH_", "PLUGIN_"];
 
-/// `arguments`, completed by what the environment says for the subcommand in them; not for the switches that
-/// were `declined` on the command line.
+/// Adds the options that the environment sets for the subcommand in `arguments`, except the switches that were
+/// `declined` on the command line.
 pub(super) fn complete(
     command: &Command,
     arguments: &[OsString],
@@ -64,7 +64,7 @@ fn from_variable(
     };
     let suffix = long.to_uppercase().replace('-', "_");
     let mut names = vec![suffix.clone()];
-    // A variable holds a whole list: `POLYARCH_PLATFORMS`, which would otherwise demand nothing without a word.
+    // A variable holds a whole list, so the plural is a natural name: `POLYARCH_PLATFORMS`.
     if matches!(option.get_action(), ArgAction::Append) && !suffix.ends_with('S') {
         names.push(suffix + "S");
     }
@@ -78,7 +78,7 @@ fn from_variable(
     let Some((variable, value)) = found else {
         return Ok(None);
     };
-    // What `--dotenv` of an earlier job left under this name: an image by its digest, no repository.
+    // `--dotenv` of an earlier job sets this name to an image by digest, which is not a repository.
     if long == "image" && value.contains('@') {
         return Ok(None);
     }
@@ -90,7 +90,7 @@ fn from_variable(
         "true" | "1" | "yes" | "on" => Ok(Some(format!("--{long}"))),
         _ => Err(command.clone().error(
             ErrorKind::InvalidValue,
-            format!("{variable} is to be true or false"),
+            format!("{variable} must be true or false"),
         )),
     }
 }

@@ -11,9 +11,10 @@ use serde_json::value::RawValue;
 use super::args::{Format, InspectArgs};
 use super::context::Context;
 use super::failure::{Failure, exit, parse_reference};
-use super::list::{find, no_such_manifest, preview_of};
 use super::shell::print;
 use crate::draft::{Draft, Drafts, Entry};
+use crate::ops::OpsError;
+use crate::ops::drafts::{find, preview};
 use crate::plan::docker_json;
 use crate::progress::Event;
 use crate::registry::Access;
@@ -63,7 +64,7 @@ pub(super) async fn run(
             };
             subject.show(arguments)?
         }
-        [] => return Err(Failure::usage("which manifest?")),
+        [] => return Err(Failure::usage("missing MANIFEST")),
     };
     print(&output)
 }
@@ -123,7 +124,7 @@ impl Subject {
             descriptor: shown(&draft, entry),
             manifest: Some(entry.manifest.clone()),
         });
-        let manifest = preview_of(&draft)?.index;
+        let manifest = preview(&draft)?.index;
         Ok(Self {
             is_local: true,
             reference: draft.list.to_string(),
@@ -298,7 +299,7 @@ async fn read(
     at_digest: impl Fn(&Digest) -> String,
     arguments: &InspectArgs,
 ) -> Result<Subject, Failure> {
-    let manifest = store.manifest(name).await.map_err(no_such_manifest)?;
+    let manifest = store.manifest(name).await.map_err(OpsError::of_manifest)?;
     let mut subject = Subject {
         is_local: false,
         reference,

@@ -1,4 +1,5 @@
-//! Arguments in, exit code out: one file a command. The only room that knows everybody.
+//! Parses arguments, renders results and returns exit codes, with one file for each command. May depend on
+//! every other module.
 
 mod annotate;
 mod args;
@@ -8,13 +9,13 @@ mod context;
 mod copy;
 mod create;
 mod csv;
+mod docker;
 mod failure;
 mod from_environment;
 mod inspect;
-mod job;
-mod list;
+mod invocation;
 mod ls;
-mod plugin;
+mod outcome;
 mod publish;
 mod publish_args;
 mod publish_report;
@@ -29,7 +30,7 @@ use std::ffi::OsString;
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, FromArgMatches as _};
+use clap::FromArgMatches as _;
 
 use crate::auth::secrets_in_variables;
 use crate::environment::Environment;
@@ -39,15 +40,21 @@ use args::{Cli, Command};
 use context::{Context, Progress};
 use failure::Failure;
 pub use failure::exit;
+use invocation::Invocation;
 use switches::Switches;
 
 /// Runs one command to its exit code. `arguments` are those of the process, its name first.
 pub fn main(arguments: Vec<OsString>, environment: &Environment) -> ExitCode {
-    let arguments = match plugin::unwrap(arguments) {
-        plugin::Call::Metadata => return plugin::print_metadata(),
-        plugin::Call::Command(arguments) => arguments,
+    let (arguments, environment) = match invocation::read(arguments, environment) {
+        Invocation::PluginMetadata => return invocation::print_metadata(),
+        Invocation::Docker(arguments) => return docker::run_next(&arguments, environment),
+        Invocation::Command {
+            arguments,
+            environment,
+        } => (arguments, environment),
     };
-    // Before anything else is said.
+    let environment = &*environment;
+    // Before anything else is printed.
     github::mask(environment, &secrets_in_variables(environment));
     let cli = match parse(&arguments, environment) {
         Ok(cli) => cli,
@@ -67,8 +74,8 @@ pub fn main(arguments: Vec<OsString>, environment: &Environment) -> ExitCode {
     }
 }
 
-/// Wrong usage, or help that was asked for. What is wrong is quoted as it was given, so it could be a command to
-/// a runner.
+/// Prints a usage error, or the requested help. An error quotes arguments, which could contain a workflow
+/// command.
 fn misused(error: &clap::Error, environment: &Environment) -> ExitCode {
     if !error.use_stderr() {
         // A closed pipe behind `--help` is no error.
@@ -91,7 +98,7 @@ fn misused(error: &clap::Error, environment: &Environment) -> ExitCode {
 }
 
 fn parse(arguments: &[OsString], environment: &Environment) -> Result<Cli, clap::Error> {
-    let command = Cli::command();
+    let command = args::command();
     let Switches {
         arguments,
         declined,
@@ -102,67 +109,82 @@ fn parse(arguments: &[OsString], environment: &Environment) -> Result<Cli, clap:
 }
 
 fn run(cli: Cli, environment: &Environment) -> Result<ExitCode, Failure> {
-    match cli.command {
-        Some(Command::Completions(arguments)) => shell::completions(&arguments),
-        Some(Command::Man) => shell::man(),
-        Some(Command::Rm(arguments)) => rm::run(&arguments, environment),
-        Some(Command::Ls(arguments)) => ls::run(&arguments, environment),
-        Some(Command::Annotate(arguments)) => annotate::run(&arguments, environment),
-        None if cli.version => version::print(cli.verbose),
-        None => {
-            Cli::command().print_help()?;
-            Ok(ExitCode::from(exit::USAGE))
+    let Some(command) = cli.command else {
+        if cli.version {
+            return version::print(cli.verbose);
         }
-        Some(command) => block_on(command, cli.debug, environment),
+        args::command().print_help()?;
+        return Ok(ExitCode::from(exit::USAGE));
+    };
+    let progress = progress_of(&command);
+    let online = Online {
+        environment,
+        progress,
+        debug: cli.debug,
+    };
+    match command {
+        Command::Completions(arguments) => shell::completions(&arguments),
+        Command::Man => shell::man(),
+        Command::Rm(arguments) => rm::run(&arguments, environment),
+        Command::Ls(arguments) => ls::run(&arguments, environment),
+        Command::Annotate(arguments) => annotate::run(&arguments, environment),
+        Command::Create(arguments) => online.run(async |context: &Context<'_>| {
+            let run = Box::pin(create::run(&arguments, context));
+            context.unless_interrupted(run).await
+        }),
+        Command::Inspect(arguments) => online.run(async |context: &Context<'_>| {
+            let run = Box::pin(inspect::run(&arguments, context));
+            context.unless_interrupted(run).await
+        }),
+        Command::Auth(arguments) => online.run(async |context: &Context<'_>| {
+            let run = auth::run(&arguments, context);
+            context.unless_interrupted(run).await
+        }),
+        Command::Push(arguments) => {
+            online.run(async |context: &Context<'_>| push::run(&arguments, context).await)
+        }
+        Command::Publish(arguments) => {
+            online.run(async |context: &Context<'_>| publish::run(&arguments, context).await)
+        }
+        Command::Copy(arguments) => {
+            online.run(async |context: &Context<'_>| copy::run(&arguments, context).await)
+        }
     }
-}
-
-/// The commands that talk to registries.
-fn block_on(command: Command, debug: bool, environment: &Environment) -> Result<ExitCode, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(std::thread::available_parallelism().map_or(2, |n| n.get().clamp(1, 4)))
-        .enable_all()
-        .build()?;
-    let outcome = runtime.block_on(async {
-        let context = Context::new(environment, progress_of(&command), debug);
-        let outcome = dispatch(command, &context).await;
-        context.observed.close();
-        outcome
-    });
-    // Connections that are closing must not keep the process.
-    runtime.shutdown_background();
-    outcome
 }
 
 fn progress_of(command: &Command) -> Progress {
     match command {
-        Command::Publish(arguments) => Progress::Asked(arguments.run.output.progress),
-        Command::Copy(arguments) => Progress::Asked(arguments.run.output.progress),
+        Command::Publish(arguments) => Progress::Asked(arguments.run.output.progress()),
+        Command::Copy(arguments) => Progress::Asked(arguments.run.output.progress()),
         _ => Progress::DropIn,
     }
 }
 
-async fn dispatch(command: Command, context: &Context<'_>) -> Result<ExitCode, Failure> {
-    match command {
-        Command::Create(arguments) => {
-            let run = Box::pin(create::run(&arguments, context));
-            context.unless_interrupted(run).await
-        }
-        Command::Inspect(arguments) => {
-            let run = Box::pin(inspect::run(&arguments, context));
-            context.unless_interrupted(run).await
-        }
-        Command::Auth(arguments) => {
-            let run = auth::run(&arguments, context);
-            context.unless_interrupted(run).await
-        }
-        Command::Push(arguments) => push::run(&arguments, context).await,
-        Command::Publish(arguments) => publish::run(&arguments, context).await,
-        Command::Copy(arguments) => copy::run(&arguments, context).await,
-        Command::Annotate(_)
-        | Command::Rm(_)
-        | Command::Ls(_)
-        | Command::Completions(_)
-        | Command::Man => Ok(ExitCode::SUCCESS),
+/// Runs a command that talks to registries.
+struct Online<'a> {
+    environment: &'a Environment,
+    progress: Progress,
+    debug: bool,
+}
+
+impl Online<'_> {
+    fn run(
+        self,
+        command: impl AsyncFnOnce(&Context<'_>) -> Result<ExitCode, Failure>,
+    ) -> Result<ExitCode, Failure> {
+        let threads = std::thread::available_parallelism().map_or(2, |n| n.get().clamp(1, 4));
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(threads)
+            .enable_all()
+            .build()?;
+        let outcome = runtime.block_on(async {
+            let context = Context::new(self.environment, self.progress, self.debug);
+            let outcome = command(&context).await;
+            context.observed.close();
+            outcome
+        });
+        // Connections that are closing must not delay the exit.
+        runtime.shutdown_background();
+        outcome
     }
 }

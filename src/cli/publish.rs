@@ -3,17 +3,17 @@
 use std::collections::HashSet;
 use std::process::ExitCode;
 
-use futures_util::StreamExt as _;
-
 use super::context::Context;
 use super::failure::Failure;
-use super::job::{Job, Outcomes, Unplanned, targets};
+use super::outcome::{Outcome, Outcomes};
 use super::publish_args::{
     AttestationsArg, ManifestAnnotationsArg, MediaTypeArg, OnDuplicateArg, PublishArgs,
 };
 use super::publish_report::Reporter;
+use crate::ops;
+use crate::ops::publish::Job;
 use crate::plan::{
-    self, Attestations, ManifestAnnotations, MediaTypeChoice, OnDuplicate, Options, Target,
+    Attestations, ManifestAnnotations, MediaTypeChoice, OnDuplicate, Options, Target,
 };
 use crate::progress::Event;
 use crate::sources::{
@@ -23,9 +23,6 @@ use crate::sources::{
 };
 use crate::spec::{AnnotationRule, Platform, Repository};
 use crate::stores::Stores;
-
-/// Images of a spec file under way at once.
-const IMAGES_AT_ONCE: usize = 16;
 
 pub(super) async fn run(
     arguments: &PublishArgs,
@@ -42,27 +39,17 @@ async fn publish(
     context: &Context<'_>,
     stores: &Stores,
 ) -> Result<Outcomes, Failure> {
-    let jobs = jobs(arguments, context)?;
-    let jobs = match <[Job; 1]>::try_from(jobs) {
-        Ok([only]) => return Ok(only.run(stores, context, plan::plan).await?.into()),
-        Err(jobs) => jobs,
-    };
-    for job in &jobs {
-        job.declare_targets(stores).await;
+    let run = context.run(stores);
+    match <[Job; 1]>::try_from(jobs(arguments, context)?) {
+        Ok([only]) => {
+            let report = ops::publish::publish(only, run).await?;
+            Ok(Outcome::new(report, context.wording).into())
+        }
+        Err(jobs) => {
+            let reports = ops::publish::publish_all(jobs, run).await;
+            Ok(Outcomes::new(reports, context.wording))
+        }
     }
-    for job in &jobs {
-        job.declare_sources(stores).await;
-    }
-    let runs = jobs.into_iter().map(|job| async {
-        let targets = job.targets.clone();
-        let outcome = job.run(stores, context, plan::plan).await;
-        outcome.map_err(|failure| Unplanned::new(targets, failure))
-    });
-    let images = futures_util::stream::iter(runs).buffered(IMAGES_AT_ONCE);
-    Ok(Outcomes {
-        are_several: true,
-        images: images.collect().await,
-    })
 }
 
 fn jobs(arguments: &PublishArgs, context: &Context<'_>) -> Result<Vec<Job>, Failure> {
@@ -111,6 +98,7 @@ fn job(
         referrers: arguments.run.referrers,
         dry_run: arguments.run.dry_run,
         verify: !arguments.run.no_verify,
+        check: arguments.run.check.into(),
         jobs: arguments.run.connection.jobs.into(),
     })
 }
@@ -171,7 +159,7 @@ fn target_specs(
         MetadataDefaults::from_environment(context.environment)?.targets()?
     };
     if specs.is_empty() {
-        return Err(Failure::usage("where to? Name at least one --tag REF")
+        return Err(Failure::usage("no target: add --tag REF")
             .hint("in GitHub Actions, docker/metadata-action leaves the tags in the environment"));
     }
     Ok(specs)
@@ -253,4 +241,32 @@ pub(super) fn platforms(texts: &[String]) -> Result<Vec<Platform>, Failure> {
 /// Whether anything was given: an option from the environment can be there and empty.
 fn is_given(texts: &[String]) -> bool {
     texts.iter().any(|text| !text.trim().is_empty())
+}
+
+/// Groups targets by location, in the order in which each location is named first.
+pub(super) fn targets(specs: &[TargetSpec]) -> Vec<Target> {
+    let mut targets: Vec<Target> = Vec::new();
+    for spec in specs {
+        let (location, tag) = match &spec.form {
+            TargetForm::Repository(repository, tag) => {
+                (repository.clone().into(), Some(tag.clone()))
+            }
+            TargetForm::Layout(reference) => {
+                (reference.layout.clone().into(), reference.tag.clone())
+            }
+        };
+        let position = targets.iter().position(|it| it.location == location);
+        let position = position.unwrap_or_else(|| {
+            targets.push(Target {
+                location,
+                tags: Vec::new(),
+            });
+            targets.len() - 1
+        });
+        let tags = &mut targets[position].tags;
+        if let Some(tag) = tag.filter(|tag| !tags.contains(tag)) {
+            tags.push(tag);
+        }
+    }
+    targets
 }

@@ -1,59 +1,77 @@
-//! What can be written behind `publish` and `copy`. The help texts are the reference.
+//! The arguments of `publish` and `copy`. The help texts are the reference.
 
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
 use super::connection_args::ConnectionArgs;
+use crate::check::CheckLevel;
 
-/// What goes into an index, and what is done with it. Every option can come from `POLYARCH_<OPTION>`.
 #[derive(Args, Debug)]
 #[command(after_help = PUBLISH_HELP)]
 pub(super) struct PublishArgs {
-    /// Images to put under one name: references, digests, descriptors, oci:PATH, oci-archive:FILE, or JSON of
-    /// these
+    /// The images: references, digests, descriptors, oci:PATH, oci-archive:FILE, or JSON of these
     #[arg(value_name = "SOURCE")]
     pub(super) sources: Vec<String>,
-    /// The same as SOURCE, for the environment
-    #[arg(long, value_name = "SOURCE", hide_short_help = true)]
+    /// Alternative to SOURCE, intended for POLYARCH_SOURCE
+    #[arg(long, alias = "sources", value_name = "SOURCE", hide_short_help = true)]
     pub(super) source: Vec<String>,
-    /// Where to publish: any number of repositories, registries and layouts
-    #[arg(long = "tag", short, value_name = "REF")]
+    /// Publish under this reference
+    ///
+    /// Targets may be in any number of repositories, registries and layouts. One option may hold a list, with
+    /// commas or line breaks.
+    #[arg(long = "tag", alias = "tags", short, value_name = "REF")]
     pub(super) tags: Vec<String>,
-    /// A directory of files named by digests, as the Docker documentation's merge job uses it
+    /// Directory whose file names are image digests, as in the merge job of the Docker documentation
     #[arg(long, value_name = "DIR")]
     pub(super) digests: Option<PathBuf>,
-    /// The repository in which bare digests lie (default: that of each tag)
+    /// Repository that contains bare digests (default: the repository of each tag)
     #[arg(long, value_name = "REPOSITORY")]
     pub(super) image: Option<String>,
-    /// A YAML file of one or several images, as manifest-tool's
+    /// YAML file of one or several images, in the format of manifest-tool
     #[arg(long, short, value_name = "SPEC", conflicts_with_all = ["sources", "source", "digests", "tags"])]
     pub(super) file: Option<PathBuf>,
-    /// Exactly these platforms: each must be there, others are left out
-    #[arg(long, value_name = "PLATFORM", value_delimiter = ',')]
+    /// Publish exactly these platforms
+    ///
+    /// Each must be in a source; other platforms are left out.
+    #[arg(
+        long,
+        alias = "platforms",
+        value_name = "PLATFORM",
+        value_delimiter = ','
+    )]
     pub(super) platform: Vec<String>,
     /// Override the platform of a source
     #[arg(long, value_name = "SOURCE=PLATFORM")]
     pub(super) set_platform: Vec<String>,
-    /// Annotate the index, or with a level (index, manifest-descriptor[os/arch]) its entries
-    #[arg(long, value_name = "[LEVEL:]KEY=VALUE")]
+    /// Annotate the index or, with the level manifest-descriptor[os/arch], its entries
+    #[arg(long, alias = "annotations", value_name = "[LEVEL:]KEY=VALUE")]
     pub(super) annotation: Vec<String>,
-    /// Labels that become annotations of the index
+    /// Annotate the index with labels
     #[arg(long, value_name = "KEY=VALUE")]
     pub(super) labels_as_annotations: Vec<String>,
-    /// What to do with annotations for manifests, which are pushed already and cannot be changed
-    #[arg(long, value_name = "POLICY", default_value = "index")]
+    /// How annotations of the level manifest are handled
+    ///
+    /// Manifests are pushed already and cannot be changed.
+    #[arg(
+        long,
+        hide_short_help = true,
+        value_name = "POLICY",
+        default_value = "index"
+    )]
     pub(super) manifest_annotations: ManifestAnnotationsArg,
-    /// Start from the index at the first tag; entries of the same platform are replaced
+    /// Start from the index at the first tag and replace entries of the same platform
+    ///
+    /// The distribution API has no conditional write: append from one job at a time, or use a concurrency group.
     #[arg(long)]
     pub(super) append: bool,
-    /// The type of the index
+    /// Media type of the index
     #[arg(long, value_name = "TYPE", default_value = "auto")]
     pub(super) media_type: MediaTypeArg,
-    /// Whether attestations come along
+    /// How attestations are handled
     #[arg(long, value_name = "POLICY", default_value = "keep")]
     pub(super) attestations: AttestationsArg,
-    /// What to do about two images for one platform
+    /// How two images for one platform are handled
     #[arg(long, value_name = "POLICY", default_value = "error")]
     pub(super) on_duplicate: OnDuplicateArg,
     #[command(flatten)]
@@ -66,64 +84,92 @@ Examples:
   polyarch publish -t ghcr.io/o/app:1.2 --platform linux/amd64,linux/arm64 ghcr.io/o/app:1.2-amd64 ghcr.io/o/app:1.2-arm64
   polyarch publish -t oci:./out:1.2 oci:examples/hello-amd64 oci:examples/hello-arm64";
 
-/// How a plan is carried out and told.
 #[derive(Args, Debug, Clone)]
 pub(super) struct RunArgs {
-    /// Copy what refers to the images too (signatures, SBOMs), when they are copied
+    /// Also copy referrers of copied images, such as signatures and SBOMs
     #[arg(long)]
     pub(super) referrers: bool,
-    /// Resolve and plan, and write nothing anywhere; the digest is that of the real run
+    /// Resolve, plan and check, but write nothing; the digest is that of the real run
     #[arg(long)]
     pub(super) dry_run: bool,
-    /// Do not read the tags back, nor look beforehand where they point: each is pushed, also one that is right already
+    /// Skip checking tags before and after pushing
+    ///
+    /// Every tag is pushed, even if it has the digest already.
     #[arg(long)]
     pub(super) no_verify: bool,
+    /// What is verified before a tag moves
+    #[arg(long, value_name = "LEVEL", default_value = "manifests")]
+    pub(super) check: CheckArg,
     #[command(flatten)]
     pub(super) output: OutputArgs,
     #[command(flatten)]
     pub(super) connection: ConnectionArgs,
 }
 
-/// What is told, and where.
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Output")]
 pub(super) struct OutputArgs {
     /// How progress is shown on standard error
     #[arg(long, value_name = "MODE", default_value = "auto")]
-    pub(super) progress: ProgressArg,
-    /// What standard output carries: text ends with the digest on a line of its own
+    progress: ProgressArg,
+    /// Show only notices and warnings, as --progress none
+    #[arg(long, short)]
+    quiet: bool,
+    /// Format of standard output
+    ///
+    /// Text ends with the digest on a line of its own.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(super) output: OutputFormat,
-    /// Write what `docker buildx --metadata-file` writes
-    #[arg(long, value_name = "FILE")]
+    /// Write the metadata file of `docker buildx`
+    #[arg(long, hide_short_help = true, value_name = "FILE")]
     pub(super) metadata_file: Option<PathBuf>,
     /// Write the digest of the index
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, hide_short_help = true, value_name = "FILE")]
     pub(super) digest_file: Option<PathBuf>,
     /// Write the exact bytes of the index
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, hide_short_help = true, value_name = "FILE")]
     pub(super) index_file: Option<PathBuf>,
-    /// Write POLYARCH_DIGEST, POLYARCH_IMAGE and POLYARCH_REF for later jobs (GitLab's dotenv report)
-    #[arg(long, value_name = "FILE")]
+    /// Write POLYARCH_DIGEST, POLYARCH_IMAGE and POLYARCH_REF for later jobs, as a dotenv report of GitLab
+    #[arg(long, hide_short_help = true, value_name = "FILE")]
     pub(super) dotenv: Option<PathBuf>,
-    /// Report to a CI system
-    #[arg(long, value_name = "SYSTEM", default_value = "auto")]
+    /// The CI system to report to
+    #[arg(
+        long,
+        hide_short_help = true,
+        value_name = "SYSTEM",
+        default_value = "auto"
+    )]
     pub(super) ci: CiArg,
-    /// No job summary
-    #[arg(long)]
+    /// Write no job summary
+    #[arg(long, hide_short_help = true)]
     pub(super) no_summary: bool,
+}
+
+impl OutputArgs {
+    pub(super) fn progress(&self) -> ProgressArg {
+        if self.quiet {
+            ProgressArg::None
+        } else {
+            self.progress
+        }
+    }
 }
 
 #[derive(Args, Debug)]
 pub(super) struct CopyArgs {
-    /// What to copy: a reference, oci:PATH, oci-archive:FILE
+    /// The source: a reference, oci:PATH or oci-archive:FILE
     #[arg(value_name = "SRC")]
     pub(super) source: String,
-    /// Where to: references, oci:PATH:TAG, oci-archive:FILE:TAG
+    /// The targets: references, oci:PATH:TAG or oci-archive:FILE:TAG
     #[arg(value_name = "DST", required = true)]
     pub(super) targets: Vec<String>,
-    /// Only these platforms; a single one is copied as an image of its own
-    #[arg(long, value_name = "PLATFORM", value_delimiter = ',')]
+    /// Copy only these platforms; a single one is copied as an image
+    #[arg(
+        long,
+        alias = "platforms",
+        value_name = "PLATFORM",
+        value_delimiter = ','
+    )]
     pub(super) platform: Vec<String>,
     #[command(flatten)]
     pub(super) run: RunArgs,
@@ -131,11 +177,11 @@ pub(super) struct CopyArgs {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum ManifestAnnotationsArg {
-    /// They go on the index, with a notice
+    /// Put them on the index, with a notice
     Index,
-    /// They are left out
+    /// Leave them out
     Ignore,
-    /// They are an error
+    /// Refuse them
     Error,
 }
 
@@ -151,20 +197,40 @@ pub(super) enum MediaTypeArg {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum AttestationsArg {
-    /// They follow their images
+    /// Keep them with their images
     Keep,
-    /// None is published
+    /// Publish none
     Drop,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum OnDuplicateArg {
-    /// Refuse
+    /// Refuse them
     Error,
-    /// The later one wins
+    /// Keep the later one
     Replace,
     /// Keep both
     Keep,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum CheckArg {
+    /// Nothing
+    None,
+    /// Every manifest exists and matches its descriptor
+    Manifests,
+    /// Every config and layer exists too
+    Blobs,
+}
+
+impl From<CheckArg> for CheckLevel {
+    fn from(level: CheckArg) -> Self {
+        match level {
+            CheckArg::None => Self::None,
+            CheckArg::Manifests => Self::Manifests,
+            CheckArg::Blobs => Self::Blobs,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -173,9 +239,9 @@ pub(super) enum ProgressArg {
     Auto,
     /// Bars
     Tty,
-    /// A line an event
+    /// One line for each event
     Plain,
-    /// A JSON document an event
+    /// One JSON document for each event
     Json,
     /// Notices and warnings only
     None,
@@ -183,7 +249,7 @@ pub(super) enum ProgressArg {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum OutputFormat {
-    /// For people
+    /// Text
     Text,
     /// One JSON document, described by docs/result.schema.json
     Json,
@@ -191,9 +257,9 @@ pub(super) enum OutputFormat {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum CiArg {
-    /// Whichever the environment shows
+    /// Detect it from the environment
     Auto,
-    /// GitHub Actions, and what is compatible
+    /// GitHub Actions and compatible systems
     Github,
     /// GitLab CI
     Gitlab,

@@ -5,13 +5,12 @@ use std::time::SystemTime;
 
 use super::context::Context;
 use super::failure::{Failure, exit};
-use super::job::{Outcome, Outcomes, Unplanned};
+use super::outcome::Outcomes;
 use super::publish_args::{CiArg, OutputArgs, OutputFormat};
 use super::shell::print;
 use crate::registry::Registries;
 use crate::report::{
-    CiSystem, Files, Palette, Results, Status, UnplannedResult, Wording, github, gitlab,
-    publish_json, publish_text,
+    CiSystem, Files, Palette, Results, github, gitlab, publish_json, publish_text,
 };
 use crate::stores::Stores;
 
@@ -57,13 +56,7 @@ impl<'a> Reporter<'a> {
             Ok(()) => work.await,
             Err(failure) => Err(failure),
         };
-        let failed = |all: &Outcomes| {
-            let is_good = |outcome: &Outcome| outcome.failure.is_none();
-            !all.images
-                .iter()
-                .all(|image| image.as_ref().is_ok_and(is_good))
-        };
-        if outcome.as_ref().map_or(true, failed) {
+        if outcome.as_ref().map_or(true, Outcomes::failed) {
             // Not before: until here another image of the run may have been under way.
             stores.abandon().await;
         }
@@ -77,7 +70,7 @@ impl<'a> Reporter<'a> {
         registries: &Registries,
     ) -> Result<ExitCode, Failure> {
         let (mut results, failure) = match outcome {
-            Ok(outcomes) => split(outcomes, self.context.wording),
+            Ok(outcomes) => outcomes.split(self.context.wording),
             Err(failure) => (Results::default(), Some(failure)),
         };
         for (severity, text) in self.context.recorder.recorded() {
@@ -172,35 +165,4 @@ pub(super) fn tell_github(
     let error = failure.map(|failure| failure.result(context.wording));
     github::report(environment, results, error.as_ref(), with_summary)
         .map_err(|error| Failure::new(exit::FAILURE, error))
-}
-
-/// The results, and the first failure with the others behind it. Where something landed, the run failed in part.
-fn split(outcomes: Outcomes, wording: Wording) -> (Results, Option<Failure>) {
-    let mut results = Results::new(outcomes.are_several);
-    let mut failures = Vec::new();
-    for image in outcomes.images {
-        match image {
-            Ok(outcome) => {
-                results.push(outcome.result);
-                failures.extend(outcome.failure);
-            }
-            Err(Unplanned { targets, failure }) => {
-                results.push_unplanned(UnplannedResult::new(&targets, &failure.result(wording)));
-                failures.push(failure);
-            }
-        }
-    }
-    let is_there = |status| !matches!(status, Status::Planned | Status::Failed);
-    let landed = results.iter().any(|result| is_there(result.status))
-        || failures.iter().any(|it| it.code() == exit::PARTIAL);
-    let mut failures = failures.into_iter();
-    let failure = failures.next().map(|first| {
-        let failure = failures.fold(first, |first, other| first.and(&other));
-        if results.are_several() && landed {
-            failure.partial().after(&results)
-        } else {
-            failure
-        }
-    });
-    (results, failure)
 }

@@ -6,64 +6,50 @@ use std::process::ExitCode;
 
 use super::args::PushArgs;
 use super::context::Context;
-use super::failure::{Failure, exit, parse_reference};
-use super::list::plan_of;
+use super::failure::{Failure, parse_reference};
 use super::publish_report::tell_github;
 use super::shell::print;
-use crate::draft::{Draft, Drafts};
-use crate::execute::{ExecuteOptions, Execution, Survey, execute};
-use crate::plan::{Plan, Severity, Target};
-use crate::progress::Event;
+use crate::draft::Drafts;
+use crate::execute::Execution;
+use crate::ops::drafts::{PushOptions, push};
+use crate::plan::{Plan, Target};
 use crate::report::{CiSystem, IndexResult, Results};
-use crate::spec::{Location, Reference, Tag, attestation};
+use crate::spec::{Location, Reference, Tag};
 use crate::stores::Stores;
 
 pub(super) async fn run(arguments: &PushArgs, context: &Context<'_>) -> Result<ExitCode, Failure> {
     let list = parse_reference(&arguments.list)?;
     let targets = targets(&list, &arguments.tags)?;
     let drafts = Drafts::locate(context.environment)?;
-    let draft = drafts.load(&list)?.ok_or_else(|| no_such_list(&list))?;
-    check_platforms(&draft)?;
-    let plan = plan_of(&draft, &targets)?;
-    for notice in &plan.notices {
-        context.observed.observe(match notice.severity {
-            Severity::Warning => Event::Warning(&notice.text),
-            Severity::Notice => Event::Notice(&notice.text),
-        });
-    }
     let named = targets.iter().map(|target| &target.location);
     let stores = context.stores_beyond(&arguments.connection, named);
-    let options = ExecuteOptions {
+    let options = PushOptions {
+        list,
+        targets,
+        purge: arguments.purge,
         verify: arguments.verify,
+        check: arguments.check.into(),
         jobs: arguments.connection.jobs.into(),
-        interrupt: context.interrupt.clone(),
     };
-    let execution = execute(
-        &plan,
-        &stores,
-        &Survey::default(),
-        &options,
-        &context.observed,
-    )
-    .await?;
-    let failure = Failure::of_execution(&execution);
+    let report = push(&options, &drafts, context.run(&stores)).await?;
+    let failure = Failure::of_execution(&report.execution);
     if failure.is_some() {
         stores.abandon().await;
     }
-    let result = IndexResult::executed(&plan, &execution, context.wording);
-    let told = tell(result, failure.as_ref(), context, &stores);
+    let result = IndexResult::executed(&report.plan, &report.execution, context.wording);
+    let reported = tell(result, failure.as_ref(), context, &stores);
     if let Some(failure) = failure {
-        return Err(match told {
+        return Err(match reported {
             Ok(()) => failure,
             Err(error) => failure.and(&error),
         }
         .told());
     }
-    if arguments.purge {
-        purge(&drafts, &draft, context)?;
+    if let Some(error) = report.purge_failure {
+        return Err(error.into());
     }
-    told?;
-    print(pushed(&execution, &plan).as_bytes())
+    reported?;
+    print(pushed(&report.execution, &report.plan).as_bytes())
 }
 
 /// In a step of GitHub Actions: what landed, for the steps behind it, also where something else did not. The
@@ -81,24 +67,6 @@ fn tell(
     results.push(result);
     tell_github(context, &results, failure, stores.registries(), false)
         .map_err(|error| error.after(&results))
-}
-
-/// Removes what was pushed, unless another process has changed it meanwhile: that was not pushed.
-fn purge(drafts: &Drafts, pushed: &Draft, context: &Context<'_>) -> Result<(), Failure> {
-    let is_other = |draft: &Draft| draft != pushed;
-    let left = drafts.update(&pushed.list, |now| Ok::<_, Failure>(now.filter(is_other)))?;
-    if left.is_some() {
-        let list = &pushed.list;
-        let text = format!("{list} was changed while it was pushed: what is there now is kept");
-        context.observed.observe(Event::Warning(&text));
-    }
-    Ok(())
-}
-
-fn no_such_list(list: &Reference) -> Failure {
-    Failure::message(exit::FAILURE, format!("No such manifest: {list}")).hint(format!(
-        "create it first: polyarch create {list} MANIFEST..."
-    ))
 }
 
 /// The list's own name (as with Docker, its tag counts even where a digest stands behind it), and what `--tag` adds: a bare tag belongs to the list's repository.
@@ -146,31 +114,6 @@ fn elsewhere(text: &str) -> Result<(Location, Tag), Failure> {
     let tag = reference.tag().filter(|_| reference.digest().is_none());
     let tag = tag.cloned().ok_or_else(no_tag)?;
     Ok((reference.repository().clone().into(), tag))
-}
-
-/// Docker's words for an entry without a platform.
-fn check_platforms(draft: &Draft) -> Result<(), Failure> {
-    let incomplete = draft.entries.iter().find(|entry| {
-        let named =
-            entry.descriptor.platform.as_ref().is_some_and(|platform| {
-                !platform.os.is_empty() && !platform.architecture.is_empty()
-            });
-        !named && !attestation::is_attestation(&entry.descriptor) && draft.exact.is_none()
-    });
-    match incomplete {
-        None => Ok(()),
-        Some(entry) => Err(Failure::message(
-            exit::REFUSED,
-            format!(
-                "manifest {} must have an OS and Architecture to be pushed to a registry",
-                entry.reference
-            ),
-        )
-        .hint(format!(
-            "polyarch annotate --os OS --arch ARCH {} {}",
-            draft.list, entry.reference
-        ))),
-    }
 }
 
 fn pushed(execution: &Execution, plan: &Plan) -> String {

@@ -4,16 +4,14 @@ use std::fmt::Write as _;
 use std::io;
 use std::process::ExitCode;
 
-use clap::CommandFactory as _;
-
-use super::args::{Cli, CompletionsArgs};
+use super::args::{self, CompletionsArgs};
 use super::failure::Failure;
 
 pub(super) fn completions(arguments: &CompletionsArgs) -> Result<ExitCode, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(
         arguments.shell,
-        &mut Cli::command(),
+        &mut args::command(),
         "polyarch",
         &mut script,
     );
@@ -22,7 +20,7 @@ pub(super) fn completions(arguments: &CompletionsArgs) -> Result<ExitCode, Failu
 
 /// One page with every command, as `man` wants it: the whole, then a section for each command.
 pub(super) fn man() -> Result<ExitCode, Failure> {
-    let command = Cli::command().version(env!("CARGO_PKG_VERSION"));
+    let command = args::command().version(env!("CARGO_PKG_VERSION"));
     let whole = clap_mangen::Man::new(command.clone());
     let mut page = QUOTE.to_owned();
     page += &section(|out| whole.render_title(out))?;

@@ -1,20 +1,19 @@
-//! Switches with a value, as Docker's flag parser takes them: `--purge=false`, `-p=true`. Scripts write them
-//! with a variable behind the sign.
+//! Switches with a value, as Docker's flag parser accepts them: `--purge=false`, `-p=true`. Scripts write
+//! them with a variable after the equals sign.
 
 use std::ffi::OsString;
 
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, Command};
 
-/// Arguments in which no switch has a value.
 pub(super) struct Switches {
-    /// With `--purge` for `--purge=true`, and without what was false.
+    /// Has `--purge` for `--purge=true`, and no switches that are false.
     pub(super) arguments: Vec<OsString>,
-    /// The long names of the switches that were said to be false, and not true later on.
+    /// The long names of the switches whose last value is false.
     pub(super) declined: Vec<String>,
 }
 
-/// Takes the values off the switches of the subcommand in `arguments`. The last word on a switch counts.
+/// Removes the values from the switches of the subcommand in `arguments`. The last value of a switch counts.
 pub(super) fn resolve(command: &Command, arguments: &[OsString]) -> Result<Switches, clap::Error> {
     let mut subcommand = None;
     let mut resolved: Vec<(OsString, Option<String>)> = Vec::new();
@@ -46,7 +45,7 @@ pub(super) fn resolve(command: &Command, arguments: &[OsString]) -> Result<Switc
                 let words = format!("{} {}", command.get_name(), subcommand.get_name());
                 return Err(subcommand.clone().bin_name(words).error(
                     ErrorKind::InvalidValue,
-                    format!("{text}: --{long} is to be true or false"),
+                    format!("{text}: --{long} must be true or false"),
                 ));
             }
         }
@@ -57,7 +56,7 @@ pub(super) fn resolve(command: &Command, arguments: &[OsString]) -> Result<Switc
     })
 }
 
-/// The switch that an argument is, with the value behind `=`.
+/// Returns the switch that an argument sets, and the value after `=`.
 fn switch_of<'a, 'b>(subcommand: &'a Command, text: &'b str) -> Option<(&'a Arg, Option<&'b str>)> {
     let (name, value) = match text.split_once('=') {
         Some((name, value)) => (name, Some(value)),
@@ -75,7 +74,7 @@ fn switch_of<'a, 'b>(subcommand: &'a Command, text: &'b str) -> Option<(&'a Arg,
     Some((switches.find(is_named)?, value))
 }
 
-/// As Go's `strconv.ParseBool` reads it.
+/// Parses a value as Go's `strconv.ParseBool` does.
 fn truth(value: &str) -> Option<bool> {
     match value {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
@@ -136,6 +135,6 @@ mod tests {
     #[test]
     fn a_switch_is_true_or_false() {
         let error = resolved(&["polyarch", "push", "--purge=maybe", "a"]).unwrap_err();
-        assert!(error.to_string().contains("--purge is to be true or false"));
+        assert!(error.to_string().contains("--purge must be true or false"));
     }
 }

@@ -7,6 +7,7 @@ mod referrers;
 mod survey;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::{join_all, try_join_all};
 
@@ -29,8 +30,18 @@ pub struct ExecuteOptions {
     pub verify: bool,
     /// Transfers under way at once.
     pub jobs: usize,
-    /// Ends it early.
     pub interrupt: Interrupt,
+    /// No tag is written if this tag has moved.
+    pub base: Option<Base>,
+}
+
+/// The tag whose index the plan started from.
+#[derive(Clone, Debug)]
+pub struct Base {
+    pub location: Location,
+    pub tag: Tag,
+    /// What it pointed at; `None` if it did not exist.
+    pub digest: Option<Digest>,
 }
 
 /// What became of a plan.
@@ -40,6 +51,8 @@ pub struct Execution {
     pub targets: Vec<TargetOutcome>,
     /// The signal that ended it early.
     pub interrupted: Option<u8>,
+    /// The base has moved, so that some target was left as it was.
+    pub base_moved: bool,
 }
 
 /// What became of one target.
@@ -141,6 +154,7 @@ pub async fn execute(
         options,
         observed,
         mover: BlobMover::new(stores, observed, options.jobs),
+        base_moved: AtomicBool::new(false),
     };
     let mut attempts: Vec<Attempt> = plan.targets.iter().map(Attempt::new).collect();
     let interrupted = tokio::select! {
@@ -154,6 +168,7 @@ pub async fn execute(
     Ok(Execution {
         targets: targets.collect(),
         interrupted,
+        base_moved: run.base_moved.into_inner(),
     })
 }
 
@@ -164,6 +179,7 @@ struct Run<'a> {
     options: &'a ExecuteOptions,
     observed: &'a Observed,
     mover: BlobMover<'a>,
+    base_moved: AtomicBool,
 }
 
 impl Run<'_> {
@@ -207,6 +223,7 @@ impl Run<'_> {
         let complete = !target.tags.is_empty() && missing.is_empty();
         if !complete {
             self.move_content(target, &store, outcome).await?;
+            self.check_base().await?;
         }
         attempt.reached = Reached::Tags;
         if target.tags.is_empty() {
@@ -239,6 +256,29 @@ impl Run<'_> {
         }
         self.tell_tags(&store, outcome);
         Ok(())
+    }
+
+    /// Reads the base again right before a write: the distribution API has no conditional write.
+    async fn check_base(&self) -> Result<(), StoreError> {
+        let Some(base) = &self.options.base else {
+            return Ok(());
+        };
+        let store = self.stores.open(&base.location, Access::Pull).await?;
+        let now = match store.describe(&ManifestName::Tag(base.tag.clone())).await {
+            Ok(now) => Some(now.digest),
+            Err(error) if error.kind == FailureKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        if now == base.digest {
+            return Ok(());
+        }
+        self.base_moved.store(true, Ordering::Relaxed);
+        let name = format!("{}:{}", base.location, base.tag);
+        Err(StoreError::new(
+            FailureKind::Refused,
+            Operation::new("append to", name),
+            "another job has changed it",
+        ))
     }
 
     /// A write whose answer did not come, or came from something before the registry, may have been carried out. So

@@ -41,6 +41,7 @@ pub fn copy(source: &Source, targets: &[Target]) -> Result<Plan, PlanError> {
             source: source.name.clone(),
             location: source.location.clone(),
             manifest: Some(Arc::clone(manifest)),
+            seen: source.root.seen,
             subject: None,
         }],
         index_descriptor: Annotations::new(),

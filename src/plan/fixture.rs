@@ -135,6 +135,7 @@ pub(super) fn published(plan: &Plan) -> Node {
     let child = |entry: &super::PlannedEntry| Node {
         descriptor: entry.descriptor.clone(),
         manifest: entry.manifest.clone(),
+        seen: true,
         config_platform: None,
         children: Vec::new(),
     };

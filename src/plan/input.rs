@@ -48,6 +48,8 @@ pub struct Node {
     pub descriptor: Descriptor,
     /// The content, if it was read.
     pub manifest: Option<Arc<Manifest>>,
+    /// Whether this run has seen it where it is stored, so that it exists and the descriptor matches.
+    pub seen: bool,
     /// What the image config says, if it was read.
     pub config_platform: Option<Platform>,
     /// The entries of an index, all of them, in their order; none for an image.
@@ -60,6 +62,7 @@ impl Node {
         Self {
             descriptor: manifest.descriptor(),
             manifest: Some(Arc::new(manifest)),
+            seen: true,
             config_platform,
             children: Vec::new(),
         }
@@ -70,6 +73,7 @@ impl Node {
         Self {
             descriptor: manifest.descriptor(),
             manifest: Some(Arc::new(manifest)),
+            seen: true,
             config_platform: None,
             children,
         }
@@ -80,6 +84,7 @@ impl Node {
         Self {
             descriptor,
             manifest: None,
+            seen: false,
             config_platform: None,
             children: Vec::new(),
         }

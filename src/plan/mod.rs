@@ -70,6 +70,8 @@ pub struct PlannedEntry {
     pub location: SourceLocation,
     /// Its content, if it was read.
     pub manifest: Option<Arc<Manifest>>,
+    /// Whether this run has seen it where it is stored.
+    pub seen: bool,
     /// The image that it is about, if it is an attestation.
     pub subject: Option<Digest>,
 }
@@ -108,6 +110,7 @@ pub fn plan(sources: &[Source], targets: &[Target], options: &Options) -> Result
         source: sources.name(&entry),
         location: all[entry.sources[0]].location.clone(),
         manifest: entry.manifest.cloned(),
+        seen: entry.node.seen,
         subject: entry.subject(),
         descriptor: entry.descriptor,
     };

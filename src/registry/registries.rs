@@ -1,7 +1,6 @@
 //! All registries of one run, with one client for each registry and credential.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::authorizer::Authorizer;
@@ -33,9 +32,7 @@ pub struct RegistrySettings {
     /// The registries that the command names, or `None` for all. A draft may refer to others, whose certificates are
     /// always checked.
     pub named: Option<BTreeSet<RegistryHost>>,
-    /// A file with further certificate authorities.
-    pub ca_cert: Option<PathBuf>,
-    /// The trust settings of the environment.
+    /// The trusted authorities.
     pub tls: TlsProfile,
     /// The size limit of a manifest in bytes; 0 for the default.
     pub max_manifest: u64,
@@ -110,7 +107,6 @@ impl Registries {
         let is_named = settings.names(registry);
         let tls = TlsProfile {
             insecure: is_named && settings.insecure == Insecure::Named,
-            ca_cert: settings.ca_cert.clone(),
             ..settings.tls.clone()
         };
         let endpoint = Endpoint::new(registry.clone(), self.0.transport.clone(), &tls, is_named)

@@ -164,10 +164,22 @@ impl Wording {
                 "bare digests are looked up in the repository of each tag; {} names another",
                 self.option("image", "REPOSITORY")
             ),
+            Hint::AddImageRepository => format!("add {}", self.option("image", "REPOSITORY")),
             Hint::SetPersistentHome => {
                 "set POLYARCH_HOME to a directory that lasts until push".to_owned()
             }
             Hint::SetWritableHome => "set POLYARCH_HOME to a writable directory".to_owned(),
+            Hint::CreateDraft { list } => {
+                format!("create it first: polyarch create {list} MANIFEST...")
+            }
+            Hint::AmendDraft => {
+                "--amend adds to it, --replace starts over, `polyarch ls` shows what is there"
+                    .to_owned()
+            }
+            Hint::AnnotateEntry { list, entry } => {
+                format!("polyarch annotate --os OS --arch ARCH {list} {entry}")
+            }
+            Hint::AcceptUnknownPlatform => "--force accepts unknown names".to_owned(),
             Hint::ReplaceDraft { list } => format!(
                 "remove it with: polyarch rm {list}, or start over with: polyarch create --replace {list} …"
             ),

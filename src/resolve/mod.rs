@@ -33,6 +33,8 @@ pub struct Wanted {
     /// Where it is read from.
     pub read_from: Location,
     pub point: Point,
+    /// A described source was seen where it is stored.
+    pub seen: bool,
     /// The platform that overrides every other.
     pub set_platform: Option<Platform>,
     /// All manifests must be read, because some target does not have them.
@@ -81,6 +83,7 @@ async fn resolve_one(
     let reader = Reader {
         store,
         read,
+        seen: wanted.seen,
         content: wanted.content,
         platform_known: wanted.set_platform.as_ref().is_some_and(says_all),
     };
@@ -132,6 +135,7 @@ struct Reader<'s> {
     store: Arc<dyn Store>,
     /// The bytes of all manifests so far, of all sources.
     read: &'s AtomicU64,
+    seen: bool,
     content: bool,
     platform_known: bool,
 }
@@ -144,14 +148,20 @@ impl Reader<'_> {
     ) -> Result<Node, StoreError> {
         if let Some(descriptor) = given {
             if self.says_enough(descriptor) {
-                return Ok(Node::described(descriptor.clone()));
+                return Ok(Node {
+                    seen: self.seen,
+                    ..Node::described(descriptor.clone())
+                });
             }
             return self.entry(descriptor, 0).await;
         }
         if self.platform_known && !self.content {
             let descriptor = self.store.describe(name).await?;
             if !descriptor.media_type.is_index() {
-                return Ok(Node::described(descriptor));
+                return Ok(Node {
+                    seen: true,
+                    ..Node::described(descriptor)
+                });
             }
         }
         let manifest = self.store.manifest(name).await?;

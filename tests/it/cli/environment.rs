@@ -124,7 +124,9 @@ fn help_shows_the_options_of_docker_manifest() {
         ("ls", "polyarch ls [OPTIONS]", ["--format <FORMAT>"; 3]),
     ] {
         let help = scene.ok(&format!("{command} --help"));
-        assert_eq!(help, scene.ok(&format!("{command} -h")), "{command}");
+        let short = scene.ok(&format!("{command} -h"));
+        assert!(short.lines().count() <= help.lines().count(), "{command}");
+        assert!(short.contains(&format!("Usage: {usage}\n")), "{short}");
         assert_eq!(help, scene.ok(&format!("help {command}")), "{command}");
         for words in words.iter().chain([&format!("Usage: {usage}\n").as_str()]) {
             assert!(help.contains(words), "{words}: {help}");

@@ -203,7 +203,7 @@ fn mistyped_words_are_explained() {
     $ polyarch push HOST/app:1 --purge=maybe
     exit code: 2
     ----- stderr -----
-    error: --purge=maybe: --purge is to be true or false
+    error: --purge=maybe: --purge must be true or false
 
     Usage: polyarch push [OPTIONS] <MANIFEST_LIST>
 
@@ -223,7 +223,7 @@ fn mistyped_words_are_explained() {
     $ polyarch push HOST/app:1 --retry-for soon
     exit code: 2
     ----- stderr -----
-    error: invalid value 'soon' for '--retry-for <DURATION>': "soon" is no duration: expected for example 30s, 2m, 1h or 0
+    error: invalid value 'soon' for '--retry-for <DURATION>': invalid duration "soon": expected for example 30s, 2m, 1h or 0
 
     For more information, try '--help'.
 
@@ -246,19 +246,19 @@ fn mistyped_words_are_explained() {
     $ polyarch annotate HOST/app:1 --arch arm
     exit code: 2
     ----- stderr -----
-    error: which entry? Name a MANIFEST after the list to change its platform
+    error: missing MANIFEST: a platform is set on an entry of the list
 
     $ polyarch annotate HOST/app:1 HOST/app:a --arch amr64
     exit code: 2
     ----- stderr -----
     error: unknown architecture "amr64" (did you mean "amd64"?)
-     hint: --force takes names that are not known
+     hint: --force accepts unknown names
 
     $ polyarch annotate HOST/app:1 HOST/app:a --os linus
     exit code: 2
     ----- stderr -----
     error: unknown operating system "linus" (did you mean "linux"?)
-     hint: --force takes names that are not known
+     hint: --force accepts unknown names
 
     $ polyarch annotate HOST/app:1 HOST/app:a --annotation x
     exit code: 2

@@ -201,8 +201,10 @@ impl Builder {
         let settings = RegistrySettings {
             insecure: self.insecure.clone(),
             named: None,
-            ca_cert: self.trusts_tests.then(|| self.ca_file()),
-            tls,
+            tls: TlsProfile {
+                ca_cert: self.trusts_tests.then(|| self.ca_file()),
+                ..tls
+            },
             max_manifest: self.max_manifest,
         };
         let keychain = Keychain::new(&environment);

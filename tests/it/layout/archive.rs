@@ -111,7 +111,7 @@ async fn an_archive_of_docker_save_is_read() {
     failed(
         layout.manifest(&ManifestName::Tag(tag("2"))).await,
         FailureKind::NotFound,
-        "failed to read the manifest of oci-archive:",
+        "failed to read oci-archive:",
     );
     // The same file, cut and compressed.
     let whole = fs::read(&path).unwrap();

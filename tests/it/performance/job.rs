@@ -84,7 +84,7 @@ fn with_given_platforms() {
 fn with_given_descriptors() {
     let without_token = scene(Scheme::TlsHttp2, Login::None);
     let with_token = well_known(Scheme::TlsHttp2);
-    for (scene, requests, trips) in [(without_token, 2, 3.0), (with_token, 3, 4.0)] {
+    for (scene, requests, trips) in [(without_token, 6, 4.0), (with_token, 7, 5.0)] {
         let images = scene.load("a");
         let text = job_with_descriptors(&images, "HOST/a:t0,HOST/a:t1");
         let costs = measure(&scene, &[scene.line(&text)]);
@@ -119,8 +119,9 @@ fn create_and_push_are_two_processes() {
         scene.line("push --purge --tag t1 HOST/a:t0"),
     ];
     let costs = measure(&scene, &lines);
-    assert_eq!(costs.cost.requests, 10);
-    assert_trips(costs.trips, 4.0 + 3.0);
+    // Four manifests, four configs; four looks at the images, two tags.
+    assert_eq!(costs.cost.requests, 8 + 4 + 2);
+    assert_trips(costs.trips, 4.0 + 4.0);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `publish` and `copy` as people run them: the real binary, in a home of its own with nothing of the caller's
 //! environment, against registries in process.
 
+mod checks;
 mod copying;
 mod execution;
 mod failures;

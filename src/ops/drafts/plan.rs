@@ -1,19 +1,18 @@
-//! What the drop-in commands share: the plan of a draft, and Docker's words where scripts look for them.
+//! The plan of a draft, and its entries by name.
 
-use super::failure::Failure;
 use crate::draft::{Draft, Entry};
+use crate::ops::OpsError;
 use crate::plan::{self, Node, OnDuplicate, Options, Plan, PlanError, Source, Style, Target};
 use crate::spec::{AnnotationLevel, AnnotationRule, Index, Reference, attestation};
-use crate::store::{FailureKind, StoreError};
 use std::sync::Arc;
 
-/// The plan of a draft as `docker manifest push` would carry it out.
+/// Plans a draft as `docker manifest push` pushes it.
 pub(super) fn plan_of(draft: &Draft, targets: &[Target]) -> Result<Plan, PlanError> {
     plan_with(draft, targets, Options::default())
 }
 
-/// The same for a person who looks at it, maybe to see what has to be annotated yet.
-pub(super) fn preview_of(draft: &Draft) -> Result<Plan, PlanError> {
+/// Plans a draft that is only shown: platforms may be missing.
+pub fn preview(draft: &Draft) -> Result<Plan, PlanError> {
     let options = Options {
         may_lack_platform: true,
         ..Options::default()
@@ -85,6 +84,8 @@ fn node_of(entry: &Entry) -> Node {
     Node {
         descriptor: entry.descriptor.clone(),
         manifest: Some(Arc::new(entry.manifest.clone())),
+        // Another process read it, maybe long ago.
+        seen: false,
         config_platform: None,
         children: Vec::new(),
     }
@@ -117,8 +118,8 @@ fn exact_children(draft: &Draft) -> Vec<Node> {
         .collect()
 }
 
-/// The position of the entry that is named, or of the only image that came out of the index that is named.
-pub(super) fn find(draft: &Draft, image: &Reference) -> Result<Option<usize>, Failure> {
+/// Returns the position of the named entry, or of the only image of the named index.
+pub fn find(draft: &Draft, image: &Reference) -> Result<Option<usize>, OpsError> {
     let entries = &draft.entries;
     let direct = entries.iter().position(|entry| entry.reference == *image);
     if direct.is_some() {
@@ -132,26 +133,17 @@ pub(super) fn find(draft: &Draft, image: &Reference) -> Result<Option<usize>, Fa
         .collect();
     if of_index.len() > 1 {
         let images = of_index.iter().map(|position| &entries[*position]);
-        return Err(Failure::usage(format!(
-            "{image} is an index with {} images; name one of them: {}",
-            of_index.len(),
-            names(images)
-        )));
+        return Err(OpsError::AmbiguousEntry {
+            image: image.clone(),
+            count: of_index.len(),
+            names: names(images),
+        });
     }
     Ok(of_index.first().copied())
 }
 
-/// The names of entries, for people.
-pub(super) fn names<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> String {
+/// Lists the names of entries.
+pub fn names<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> String {
     let names = entries.into_iter().map(|entry| entry.reference.to_string());
     names.collect::<Vec<_>>().join(", ")
-}
-
-/// Docker's words for a source that is not there, which scripts look for.
-pub(super) fn no_such_manifest(error: StoreError) -> Failure {
-    if error.kind != FailureKind::NotFound {
-        return error.into();
-    }
-    let name = error.operation.object.clone();
-    Failure::from(error).context(format!("no such manifest: {name}"))
 }

@@ -1,0 +1,252 @@
+//! Checks, before any tag moves, that everything an index names exists and matches its descriptor.
+//! What this run has read is not looked at again; the rest costs one parallel round trip.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use futures_util::{StreamExt as _, stream};
+
+use crate::hint::Hint;
+use crate::plan::{PlannedEntry, SourceLocation};
+use crate::registry::Access;
+use crate::spec::{Descriptor, Digest, ImageManifest, Location, Manifest};
+use crate::store::{FailureKind, ManifestName, Operation, Store, StoreError};
+use crate::stores::Stores;
+
+/// The number of entries that are checked at the same time.
+const ENTRIES_AT_ONCE: usize = 128;
+/// The number of further failures that an error names.
+const MAX_FURTHER: usize = 5;
+
+/// What is checked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CheckLevel {
+    /// Nothing.
+    None,
+    /// Every manifest of the index.
+    #[default]
+    Manifests,
+    /// Every manifest, and every config and layer of the images.
+    Blobs,
+}
+
+/// The result of one entry.
+#[derive(Debug)]
+pub struct CheckedEntry<'a> {
+    pub entry: &'a PlannedEntry,
+    /// The number of blobs that exist.
+    pub blobs: usize,
+    /// Everything that is missing or different.
+    pub failures: Vec<StoreError>,
+}
+
+/// Checks all entries and returns the first failure, with the others as hints.
+pub async fn check(
+    entries: &[PlannedEntry],
+    targets: &[Location],
+    level: CheckLevel,
+    stores: &Stores,
+) -> Result<(), StoreError> {
+    let checked = check_all(entries, targets, level, stores).await?;
+    let mut failures = checked.into_iter().flat_map(|entry| entry.failures);
+    let Some(mut first) = failures.next() else {
+        return Ok(());
+    };
+    let others = failures.take(MAX_FURTHER);
+    first
+        .hints
+        .extend(others.map(|error| Hint::AlsoFailed(error.to_string())));
+    Err(first)
+}
+
+/// Checks all entries where they are stored, those in every target at each of `targets`. The outer error is
+/// that of a location that cannot be opened.
+pub async fn check_all<'a>(
+    entries: &'a [PlannedEntry],
+    targets: &[Location],
+    level: CheckLevel,
+    stores: &Stores,
+) -> Result<Vec<CheckedEntry<'a>>, StoreError> {
+    if level == CheckLevel::None {
+        return Ok(Vec::new());
+    }
+    let mut work = Vec::new();
+    for entry in entries {
+        for location in locations(entry, targets, level) {
+            let store = stores.open(location, Access::Pull).await?;
+            work.push(EntryCheck {
+                entry,
+                store,
+                level,
+            });
+        }
+    }
+    let checks = work.into_iter().map(EntryCheck::run);
+    Ok(stream::iter(checks)
+        .buffered(ENTRIES_AT_ONCE)
+        .collect()
+        .await)
+}
+
+/// Returns where an entry is looked at: nowhere if its content is held and pushed by this run.
+fn locations<'a>(
+    entry: &'a PlannedEntry,
+    targets: &'a [Location],
+    level: CheckLevel,
+) -> Vec<&'a Location> {
+    match &entry.location {
+        SourceLocation::At(location) => {
+            let is_pushed = !targets.is_empty() && !targets.contains(location);
+            if is_pushed && entry.manifest.is_some() && level < CheckLevel::Blobs {
+                Vec::new()
+            } else {
+                vec![location]
+            }
+        }
+        SourceLocation::EveryTarget => targets.iter().collect(),
+    }
+}
+
+struct EntryCheck<'a> {
+    entry: &'a PlannedEntry,
+    store: Arc<dyn Store>,
+    level: CheckLevel,
+}
+
+impl<'a> EntryCheck<'a> {
+    async fn run(self) -> CheckedEntry<'a> {
+        let mut checked = CheckedEntry {
+            entry: self.entry,
+            blobs: 0,
+            failures: Vec::new(),
+        };
+        checked.failures.extend(self.embedded_data().err());
+        match self.manifest().await {
+            Ok(manifest) => {
+                let images = manifest.as_deref().and_then(Manifest::image);
+                if let Some(image) = images.filter(|_| self.level >= CheckLevel::Blobs) {
+                    self.blobs(image, &mut checked).await;
+                }
+            }
+            Err(error) => checked.failures.push(error),
+        }
+        checked
+    }
+
+    /// Content in a descriptor must match its digest: clients may use it instead of reading.
+    fn embedded_data(&self) -> Result<(), StoreError> {
+        let descriptor = &self.entry.descriptor;
+        if descriptor.data.is_some() && descriptor.embedded().is_none() {
+            return Err(self.refused("the data in its descriptor does not match its digest"));
+        }
+        Ok(())
+    }
+
+    /// Looks at the manifest unless this run has, and returns it if it was read.
+    async fn manifest(&self) -> Result<Option<Arc<Manifest>>, StoreError> {
+        let descriptor = &self.entry.descriptor;
+        if self.entry.seen && (self.level < CheckLevel::Blobs || self.entry.manifest.is_some()) {
+            return Ok(self.entry.manifest.clone());
+        }
+        let name = ManifestName::Digest(descriptor.digest.clone());
+        if self.level >= CheckLevel::Blobs && self.entry.manifest.is_none() {
+            return self.read(&name).await;
+        }
+        match self.store.describe(&name).await {
+            Ok(found) if is_same(descriptor, &found) => Ok(self.entry.manifest.clone()),
+            // Not every HEAD is right: the content decides.
+            Ok(_) => self.read(&name).await,
+            Err(error) if error.kind == FailureKind::NotFound => self.unless_blob(error).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn read(&self, name: &ManifestName) -> Result<Option<Arc<Manifest>>, StoreError> {
+        let descriptor = &self.entry.descriptor;
+        let manifest = match self.store.manifest(name).await {
+            Ok(manifest) => manifest,
+            Err(error) if error.kind == FailureKind::NotFound => {
+                return self.unless_blob(error).await;
+            }
+            Err(error) => return Err(error),
+        };
+        let found = manifest.descriptor();
+        if is_same(descriptor, &found) {
+            return Ok(Some(Arc::new(manifest)));
+        }
+        let cause = if found.size == descriptor.size {
+            format!(
+                "its descriptor has the media type {}, the content has {}",
+                descriptor.media_type, found.media_type
+            )
+        } else {
+            format!(
+                "its descriptor has the size {}, the content has {}",
+                descriptor.size, found.size
+            )
+        };
+        Err(self.refused(cause))
+    }
+
+    /// An entry of an unknown type may be a blob, as in the index of BuildKit's registry cache.
+    async fn unless_blob(&self, missing: StoreError) -> Result<Option<Arc<Manifest>>, StoreError> {
+        let descriptor = &self.entry.descriptor;
+        let media_type = &descriptor.media_type;
+        let may_be_blob = !media_type.is_index() && media_type.manifest_family().is_none();
+        if may_be_blob && self.store.has_blob(descriptor).await? {
+            return Ok(None);
+        }
+        Err(StoreError {
+            operation: self.operation(),
+            cause: format!("it does not exist in {}", self.store.name()),
+            ..missing
+        })
+    }
+
+    async fn blobs(&self, image: &ImageManifest, checked: &mut CheckedEntry<'a>) {
+        let mut seen: HashSet<&Digest> = HashSet::new();
+        let blobs: Vec<&Descriptor> = image
+            .blobs()
+            .into_iter()
+            .filter(|blob| blob.urls.is_empty() && seen.insert(&blob.digest))
+            .collect();
+        let looks = blobs.iter().map(|blob| self.store.has_blob(blob));
+        let found = futures_util::future::join_all(looks).await;
+        for (blob, found) in blobs.iter().zip(found) {
+            match found {
+                Ok(true) => checked.blobs += 1,
+                Ok(false) => checked.failures.push(StoreError::new(
+                    FailureKind::NotFound,
+                    self.operation(),
+                    format!(
+                        "its blob {} does not exist in {}",
+                        blob.digest,
+                        self.store.name()
+                    ),
+                )),
+                Err(error) => checked.failures.push(error),
+            }
+        }
+    }
+
+    fn refused(&self, cause: impl Into<String>) -> StoreError {
+        StoreError::new(FailureKind::Refused, self.operation(), cause)
+    }
+
+    fn operation(&self) -> Operation {
+        let entry = self.entry;
+        let digest = &entry.descriptor.digest;
+        let platform = entry.descriptor.platform.as_ref();
+        let object = match platform.filter(|_| !entry.is_attestation()) {
+            Some(platform) => format!("{platform} ({digest}) of {}", entry.source),
+            None => format!("{digest} of {}", entry.source),
+        };
+        Operation::new("check", object)
+    }
+}
+
+/// Compares size and media type. A descriptor without a media type allows any.
+fn is_same(descriptor: &Descriptor, found: &Descriptor) -> bool {
+    let same_type = descriptor.media_type.is_empty() || descriptor.media_type == found.media_type;
+    same_type && descriptor.size == found.size
+}

@@ -1,0 +1,22 @@
+//! Copies an image or an index byte for byte.
+
+use super::publish::{Job, Report};
+use super::{OpsError, Run};
+use crate::plan::{self, Options, Plan, PlanError, Source, Target};
+
+/// Copies the only source of `job` to its targets.
+pub async fn copy(job: Job, run: Run<'_>) -> Result<Report, OpsError> {
+    job.run(run, planner).await
+}
+
+/// Without platforms: the source as it is. One platform: its image as it is. Several: an index of these.
+fn planner(sources: &[Source], targets: &[Target], options: &Options) -> Result<Plan, PlanError> {
+    match (sources, &options.platforms[..]) {
+        ([source], []) => plan::copy(source, targets),
+        ([source], [platform]) => {
+            let image = plan::image_of(source, platform)?;
+            plan::copy(&image, targets)
+        }
+        _ => plan::plan(sources, targets, options),
+    }
+}

@@ -1,0 +1,122 @@
+//! Pushes a draft.
+
+use super::plan::plan_of;
+use crate::check::{CheckLevel, check};
+use crate::draft::{Draft, Drafts, Entry};
+use crate::execute::{ExecuteOptions, Execution, Survey, execute};
+use crate::hint::Hint;
+use crate::ops::{OpsError, Run};
+use crate::plan::{Plan, Severity, Target};
+use crate::progress::Event;
+use crate::registry::Access;
+use crate::spec::{Location, Reference, attestation};
+
+#[derive(Clone, Debug)]
+pub struct PushOptions {
+    pub list: Reference,
+    pub targets: Vec<Target>,
+    /// Removes the draft after a push without failures.
+    pub purge: bool,
+    pub verify: bool,
+    /// What is checked before a tag moves.
+    pub check: CheckLevel,
+    /// The maximum number of transfers at the same time.
+    pub jobs: usize,
+}
+
+#[derive(Debug)]
+pub struct PushReport {
+    pub plan: Plan,
+    pub execution: Execution,
+    /// Why the draft could not be removed.
+    pub purge_failure: Option<OpsError>,
+}
+
+/// Loads a draft that can be pushed.
+fn load(list: &Reference, drafts: &Drafts) -> Result<Draft, OpsError> {
+    let draft = drafts.load(list)?;
+    let draft = draft.ok_or_else(|| OpsError::NoDraft { list: list.clone() })?;
+    check_platforms(&draft)?;
+    Ok(draft)
+}
+
+pub async fn push(
+    options: &PushOptions,
+    drafts: &Drafts,
+    run: Run<'_>,
+) -> Result<PushReport, OpsError> {
+    let draft = load(&options.list, drafts)?;
+    let plan = plan_of(&draft, &options.targets)?;
+    for notice in &plan.notices {
+        run.observed.observe(match notice.severity {
+            Severity::Warning => Event::Warning(&notice.text),
+            Severity::Notice => Event::Notice(&notice.text),
+        });
+    }
+    let checking = Box::pin(check_entries(&plan, options, run));
+    run.unless_interrupted(checking).await?;
+    let execute_options = ExecuteOptions {
+        verify: options.verify,
+        jobs: options.jobs,
+        interrupt: run.interrupt.clone(),
+        base: None,
+    };
+    let known = Survey::default();
+    let execution = execute(&plan, run.stores, &known, &execute_options, run.observed).await?;
+    let is_complete = execution.interrupted.is_none() && execution.failures().is_empty();
+    let purge_failure = if options.purge && is_complete {
+        purge(drafts, &draft, run).err()
+    } else {
+        None
+    };
+    Ok(PushReport {
+        plan,
+        execution,
+        purge_failure,
+    })
+}
+
+/// Checks the images that are not copied because they should already be in the target.
+async fn check_entries(plan: &Plan, options: &PushOptions, run: Run<'_>) -> Result<(), OpsError> {
+    let targets: Vec<Location> = (options.targets.iter())
+        .map(|target| target.location.clone())
+        .collect();
+    // One token for everything.
+    for target in &targets {
+        run.stores.open(target, Access::Push).await?;
+    }
+    for transfer in plan.targets.iter().flat_map(|target| &target.blobs) {
+        run.stores.open(&transfer.from, Access::Pull).await?;
+    }
+    let checked = check(&plan.entries, &targets, options.check, run.stores).await;
+    Ok(checked.map_err(|error| error.hint(Hint::Unchanged))?)
+}
+
+/// Removes the draft that was pushed, unless another process has changed it meanwhile.
+fn purge(drafts: &Drafts, pushed: &Draft, run: Run<'_>) -> Result<(), OpsError> {
+    let is_other = |draft: &Draft| draft != pushed;
+    let left = drafts.update(&pushed.list, |now| Ok::<_, OpsError>(now.filter(is_other)))?;
+    if left.is_some() {
+        let list = &pushed.list;
+        let text = format!("{list} was changed while it was pushed: it is kept as it is now");
+        run.observed.observe(Event::Warning(&text));
+    }
+    Ok(())
+}
+
+/// Refuses entries without a platform, as `docker manifest push` does.
+fn check_platforms(draft: &Draft) -> Result<(), OpsError> {
+    let is_incomplete = |entry: &&Entry| {
+        let platform = entry.descriptor.platform.as_ref();
+        let is_complete = platform
+            .is_some_and(|platform| !platform.os.is_empty() && !platform.architecture.is_empty());
+        !is_complete && !attestation::is_attestation(&entry.descriptor) && draft.exact.is_none()
+    };
+    match draft.entries.iter().find(is_incomplete) {
+        None => Ok(()),
+        Some(entry) => Err(OpsError::EntryWithoutPlatform {
+            list: draft.list.clone(),
+            entry: entry.reference.clone(),
+        }),
+    }
+}

@@ -1,0 +1,135 @@
+//! Where each source of a job is read from, and where its content is stored for the plan.
+
+use futures_util::future::join_all;
+
+use super::OpsError;
+use super::publish::Job;
+use crate::plan::{SourceLocation, Target};
+use crate::registry::Access;
+use crate::resolve::{Point, Wanted};
+use crate::sources::{SourceForm, SourceSpec};
+use crate::spec::{Digest, Location};
+use crate::store::ManifestName;
+use crate::stores::Stores;
+
+/// A bare digest or descriptor, located.
+struct Located {
+    location: SourceLocation,
+    read_from: Location,
+    /// It was seen at the location, with the size and media type of the descriptor.
+    seen: bool,
+}
+
+impl Located {
+    fn at(location: Location) -> Self {
+        Self {
+            location: location.clone().into(),
+            read_from: location,
+            seen: false,
+        }
+    }
+}
+
+/// Locates all sources of a job. With one repository among the targets, bare digests are there. With several,
+/// those that lack a digest get it from the first that has it.
+pub(super) async fn locate(job: &Job, stores: &Stores) -> Result<Vec<Wanted>, OpsError> {
+    let repositories: Vec<&Location> = match &job.image {
+        Some(_) => Vec::new(),
+        None => job
+            .targets
+            .iter()
+            .map(|target| &target.location)
+            .filter(|location| location.repository().is_some())
+            .collect(),
+    };
+    let image = job.image.clone().map(Location::Repository);
+    let finds = job.sources.iter().map(|source| async {
+        let digest = match &source.form {
+            SourceForm::Digest(digest) => digest,
+            SourceForm::Descriptor(descriptor) => &descriptor.digest,
+            SourceForm::Reference(reference) => {
+                let location = Location::Repository(reference.repository().clone());
+                return Ok(Located::at(location));
+            }
+            SourceForm::Layout(reference) => {
+                return Ok(Located::at(Location::Layout(reference.layout.clone())));
+            }
+        };
+        if let Some(image) = &image {
+            return Ok(Located::at(image.clone()));
+        }
+        match repositories[..] {
+            [] => Err(OpsError::NoRepository {
+                source_name: source.text.clone(),
+            }),
+            [location] if job.targets.len() == 1 => Ok(Located {
+                location: SourceLocation::EveryTarget,
+                read_from: location.clone(),
+                seen: false,
+            }),
+            _ => Ok(find(&source.form, digest, &repositories, job, stores).await),
+        }
+    });
+    let located: Vec<Located> = join_all(finds)
+        .await
+        .into_iter()
+        .collect::<Result<_, _>>()?;
+    let wanted = job.sources.iter().zip(located);
+    Ok(wanted
+        .map(|(source, located)| to_resolve(source, located, job))
+        .collect())
+}
+
+async fn find(
+    form: &SourceForm,
+    digest: &Digest,
+    repositories: &[&Location],
+    job: &Job,
+    stores: &Stores,
+) -> Located {
+    let name = ManifestName::Digest(digest.clone());
+    let looks = repositories.iter().map(|location| async {
+        let store = stores.open(location, Access::Pull).await.ok()?;
+        store.describe(&name).await.ok()
+    });
+    let found = join_all(looks).await;
+    let first = found.iter().position(Option::is_some).unwrap_or(0);
+    let everywhere = found.iter().all(Option::is_some) && repositories.len() == job.targets.len();
+    let mut located = Located::at(repositories[first].clone());
+    if everywhere {
+        located.location = SourceLocation::EveryTarget;
+        located.seen = match form {
+            SourceForm::Descriptor(given) => found
+                .iter()
+                .flatten()
+                .all(|found| found.size == given.size && found.media_type == given.media_type),
+            _ => false,
+        };
+    }
+    located
+}
+
+fn to_resolve(source: &SourceSpec, located: Located, job: &Job) -> Wanted {
+    let point = match &source.form {
+        SourceForm::Digest(digest) => Point::Name(ManifestName::Digest(digest.clone())),
+        SourceForm::Descriptor(descriptor) => Point::Described(descriptor.clone()),
+        SourceForm::Layout(reference) => Point::Layout(reference.clone()),
+        SourceForm::Reference(reference) => {
+            Point::Name(match (reference.digest(), reference.tag()) {
+                (Some(digest), _) => ManifestName::Digest(digest.clone()),
+                (None, Some(tag)) => ManifestName::Tag(tag.clone()),
+                (None, None) => ManifestName::Tag("latest".parse().expect("latest is a valid tag")),
+            })
+        }
+    };
+    let lacks = |target: &Target| !located.location.includes(&target.location);
+    Wanted {
+        name: source.text.clone(),
+        content: job.read_all || job.targets.iter().any(lacks),
+        location: located.location,
+        read_from: located.read_from,
+        point,
+        seen: located.seen,
+        set_platform: source.set_platform.clone(),
+    }
+}

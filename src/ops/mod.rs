@@ -1,0 +1,35 @@
+//! The operations behind the commands: typed options in, a typed report or error out. Reads no arguments,
+//! prints nothing and knows no exit codes.
+
+pub mod copy;
+pub mod drafts;
+mod error;
+mod locate;
+pub mod publish;
+
+pub use error::OpsError;
+
+use crate::interrupt::Interrupt;
+use crate::progress::Observed;
+use crate::stores::Stores;
+
+/// What the operations of one run share.
+#[derive(Clone, Copy)]
+pub struct Run<'a> {
+    pub stores: &'a Stores,
+    pub observed: &'a Observed,
+    pub interrupt: &'a Interrupt,
+}
+
+impl Run<'_> {
+    /// Runs `work`, which leaves nothing behind, until it is done or interrupted.
+    pub async fn unless_interrupted<T>(
+        &self,
+        work: impl Future<Output = Result<T, OpsError>>,
+    ) -> Result<T, OpsError> {
+        tokio::select! {
+            outcome = work => outcome,
+            signal = self.interrupt.happened() => Err(OpsError::Interrupted { signal }),
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! Publishes indexes: resolve, plan, check, execute, verify.
+
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+
+use super::locate::locate;
+use super::{OpsError, Run};
+use crate::check::{CheckLevel, check};
+use crate::execute::{Base, ExecuteOptions, Execution, Survey, copy_referrers, execute, survey};
+use crate::hint::Hint;
+use crate::plan::{
+    self, MediaTypeChoice, Notice, Options, Plan, PlanError, Severity, Source, SourceLocation,
+    Target,
+};
+use crate::progress::Event;
+use crate::registry::Access;
+use crate::resolve::{Point, Wanted, resolve};
+use crate::sources::{SourceForm, SourceSpec};
+use crate::spec::{Digest, Index, Location, Repository};
+use crate::store::{FailureKind, ManifestName};
+use crate::stores::Stores;
+
+/// The number of indexes of one run that are published at the same time.
+const JOBS_AT_ONCE: usize = 16;
+/// How often an index is planned again because another job has changed the base of `--append`.
+const MAX_APPEND_ROUNDS: usize = 5;
+/// The pause between the write of `--append` and the look after it: longer than another job takes between
+/// its last look and its write.
+const APPEND_PAUSE: Duration = Duration::from_secs(1);
+
+/// One index: its sources, its targets, and how it is made.
+#[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent choices")]
+pub struct Job {
+    pub sources: Vec<SourceSpec>,
+    pub targets: Vec<Target>,
+    /// The repository of bare digests, if it is not that of the targets.
+    pub image: Option<Repository>,
+    /// Starts from the index at the first tag.
+    pub append: bool,
+    /// Reads everything below the sources, even if the targets have it.
+    pub read_all: bool,
+    pub options: Options,
+    /// The annotations come from the environment, not from this command.
+    pub default_annotations: bool,
+    /// Copies the referrers of copied images.
+    pub referrers: bool,
+    pub dry_run: bool,
+    pub verify: bool,
+    /// What is checked before a tag moves.
+    pub check: CheckLevel,
+    /// The maximum number of transfers at the same time.
+    pub jobs: usize,
+}
+
+/// An index that was planned, and unless this is a dry run, executed.
+#[derive(Debug)]
+pub struct Report {
+    pub plan: Plan,
+    pub targets: Vec<Target>,
+    /// `None` for a dry run.
+    pub execution: Option<Execution>,
+    /// Why not all referrers were copied.
+    pub referrers_failure: Option<OpsError>,
+}
+
+/// One of several indexes that could not be planned.
+#[derive(Debug)]
+pub struct Unplanned {
+    pub targets: Vec<Target>,
+    pub error: OpsError,
+}
+
+/// A plan, its sources, and where the tags of its targets point now.
+struct Planned {
+    plan: Plan,
+    sources: Vec<Source>,
+    known: Survey,
+    /// The digest of the index that `--append` started from.
+    base_digest: Option<Digest>,
+}
+
+/// Makes a plan from resolved sources.
+pub(super) type Planner = fn(&[Source], &[Target], &Options) -> Result<Plan, PlanError>;
+
+/// Publishes one index.
+pub async fn publish(job: Job, run: Run<'_>) -> Result<Report, OpsError> {
+    job.run(run, plan::plan).await
+}
+
+/// Publishes several indexes with one set of tokens.
+pub async fn publish_all(jobs: Vec<Job>, run: Run<'_>) -> Vec<Result<Report, Unplanned>> {
+    for job in &jobs {
+        job.declare_targets(run.stores).await;
+    }
+    for job in &jobs {
+        job.declare_sources(run.stores).await;
+    }
+    let reports = jobs.into_iter().map(|job| async move {
+        let targets = job.targets.clone();
+        let report = publish(job, run).await;
+        report.map_err(|error| Unplanned { targets, error })
+    });
+    let reports = futures_util::stream::iter(reports).buffered(JOBS_AT_ONCE);
+    reports.collect().await
+}
+
+impl Job {
+    /// Opens the repositories that are written to, so that one token serves all jobs of a run. A failure
+    /// shows when the job runs.
+    async fn declare_targets(&self, stores: &Stores) {
+        if !self.dry_run {
+            let targets = self.targets.iter().map(|target| &target.location);
+            for location in targets.filter(|location| location.repository().is_some()) {
+                let _ = stores.open(location, Access::Push).await;
+            }
+        }
+    }
+
+    /// Opens the repositories that are read, after the targets of all jobs.
+    async fn declare_sources(&self, stores: &Stores) {
+        for source in &self.sources {
+            if let SourceForm::Reference(reference) = &source.form {
+                let location = Location::Repository(reference.repository().clone());
+                let _ = stores.open(&location, Access::Pull).await;
+            }
+        }
+    }
+
+    pub(super) async fn run(mut self, run: Run<'_>, planner: Planner) -> Result<Report, OpsError> {
+        let planning = Box::pin(self.make_plan(run, planner));
+        let mut planned = run.unless_interrupted(planning).await?;
+        if self.dry_run {
+            return Ok(Report {
+                plan: planned.plan,
+                targets: self.targets,
+                execution: None,
+                referrers_failure: None,
+            });
+        }
+        let mut execution = self.execute(&planned, run).await?;
+        let mut rounds = 1;
+        while let Some(base) = self.base(&planned)
+            && has_lost(&execution, &base, &planned, run).await?
+        {
+            let name = format!("{}:{}", base.location, base.tag);
+            if rounds == MAX_APPEND_ROUNDS {
+                return Err(OpsError::BaseKeepsMoving { name });
+            }
+            rounds += 1;
+            let text = format!("another job has changed {name}: planning again");
+            run.observed.observe(Event::Notice(&text));
+            let planning = Box::pin(self.make_plan(run, planner));
+            planned = run.unless_interrupted(planning).await?;
+            execution = self.execute(&planned, run).await?;
+        }
+        let mut report = Report {
+            plan: planned.plan,
+            targets: self.targets,
+            execution: None,
+            referrers_failure: None,
+        };
+        let sources = planned.sources;
+        if self.referrers && execution.interrupted.is_none() && execution.failures().is_empty() {
+            let copying = Box::pin(copy_all_referrers(&report.plan, &sources, run));
+            if let Err(error) = run.unless_interrupted(copying).await {
+                let text = format!("failed to copy all referrers: {error}");
+                run.observed.observe(Event::Warning(&text));
+                report.referrers_failure = Some(error);
+            }
+        }
+        report.execution = Some(execution);
+        Ok(report)
+    }
+
+    async fn execute(&self, planned: &Planned, run: Run<'_>) -> Result<Execution, OpsError> {
+        let options = ExecuteOptions {
+            verify: self.verify,
+            jobs: self.jobs,
+            interrupt: run.interrupt.clone(),
+            base: self.base(planned),
+        };
+        let (plan, known) = (&planned.plan, &planned.known);
+        Ok(execute(plan, run.stores, known, &options, run.observed).await?)
+    }
+
+    /// Returns the tag that `--append` started from.
+    fn base(&self, planned: &Planned) -> Option<Base> {
+        let target = self.targets.first().filter(|_| self.append)?;
+        Some(Base {
+            location: target.location.clone(),
+            tag: target.tags.first()?.clone(),
+            digest: planned.base_digest.clone(),
+        })
+    }
+
+    async fn make_plan(&mut self, run: Run<'_>, planner: Planner) -> Result<Planned, OpsError> {
+        let stores = run.stores;
+        if !self.dry_run {
+            for target in &self.targets {
+                // A new layout is created after planning: a refusal leaves nothing behind.
+                if Stores::may_exist(&target.location) {
+                    stores.open(&target.location, Access::Push).await?;
+                }
+            }
+        }
+        let survey_wanted = self.verify && !self.dry_run;
+        let (sources, append, known) =
+            tokio::join!(self.resolve(stores), self.resolve_append(stores), async {
+                if survey_wanted {
+                    survey(stores, &self.targets).await
+                } else {
+                    Survey::default()
+                }
+            });
+        let sources = sources?;
+        let (append, start) = append?;
+        let base_digest = append.as_ref().map(|base| base.root.digest().clone());
+        self.options.append = append;
+        let mut plan = self.plan(&sources, planner)?;
+        plan.notices.splice(0..0, start);
+        for notice in &plan.notices {
+            run.observed.observe(match notice.severity {
+                Severity::Warning => Event::Warning(&notice.text),
+                Severity::Notice => Event::Notice(&notice.text),
+            });
+        }
+        let targets: Vec<Location> = (self.targets.iter())
+            .map(|target| target.location.clone())
+            .collect();
+        check(&plan.entries, &targets, self.check, stores)
+            .await
+            .map_err(|error| error.hint(Hint::Unchanged))?;
+        Ok(Planned {
+            plan,
+            sources,
+            known,
+            base_digest,
+        })
+    }
+
+    /// Annotations that only the environment brings (metadata-action sets them in every job) are no error for
+    /// images of Docker's types: the result is an OCI index, which can carry them.
+    fn plan(&mut self, sources: &[Source], planner: Planner) -> Result<Plan, OpsError> {
+        let is_auto = self.options.media_type == MediaTypeChoice::Auto;
+        match planner(sources, &self.targets, &self.options) {
+            Err(PlanError::AnnotationOnDockerList { .. })
+                if is_auto && self.default_annotations =>
+            {
+                self.options.media_type = MediaTypeChoice::Oci;
+                let mut plan = planner(sources, &self.targets, &self.options)?;
+                plan.notices.insert(0, notice(
+                    "an OCI index instead of a Docker manifest list, which could not carry the annotations from the environment".to_owned(),
+                ));
+                Ok(plan)
+            }
+            outcome => Ok(outcome?),
+        }
+    }
+
+    async fn resolve(&self, stores: &Stores) -> Result<Vec<Source>, OpsError> {
+        let wanted = locate(self, stores).await?;
+        resolve(stores, &wanted).await.map_err(|error| {
+            let mut bare = self.sources.iter().map(|source| &source.form);
+            let is_bare = bare.any(|form| matches!(form, SourceForm::Digest(_)));
+            if is_bare && self.image.is_none() && error.kind == FailureKind::NotFound {
+                OpsError::DigestNotFound(error)
+            } else {
+                error.into()
+            }
+        })
+    }
+
+    /// Resolves the index at the first tag. A tag that does not exist yet gives a notice.
+    async fn resolve_append(
+        &self,
+        stores: &Stores,
+    ) -> Result<(Option<Source>, Option<Notice>), OpsError> {
+        let first = self.targets.first().filter(|_| self.append);
+        let Some((target, tag)) = first.and_then(|target| Some((target, target.tags.first()?)))
+        else {
+            return Ok((None, None));
+        };
+        let location = &target.location;
+        let wanted = Wanted {
+            name: format!("{location}:{tag}"),
+            location: location.clone().into(),
+            read_from: location.clone(),
+            point: Point::Name(ManifestName::Tag(tag.clone())),
+            seen: false,
+            set_platform: None,
+            content: (self.targets.iter()).any(|other| other.location != *location),
+        };
+        match resolve(stores, std::slice::from_ref(&wanted)).await {
+            Ok(mut sources) => Ok((sources.pop(), None)),
+            Err(error) if error.kind == FailureKind::NotFound => {
+                let text = format!("{} does not exist yet: nothing to append to", wanted.name);
+                Ok((None, Some(notice(text))))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Returns whether another job has overwritten what this one appended: it may have read the base before this
+/// write and have written after it. So the tag is read once more, after a pause in which such a write is done.
+async fn has_lost(
+    execution: &Execution,
+    base: &Base,
+    planned: &Planned,
+    run: Run<'_>,
+) -> Result<bool, OpsError> {
+    if execution.interrupted.is_some() {
+        return Ok(false);
+    }
+    if execution.base_moved {
+        return Ok(true);
+    }
+    if !execution.changed_something() {
+        return Ok(false);
+    }
+    let store = run.stores.open(&base.location, Access::Pull).await?;
+    let name = ManifestName::Tag(base.tag.clone());
+    tokio::time::sleep(APPEND_PAUSE).await;
+    let now = store.describe(&name).await?;
+    if now.digest == planned.plan.index.digest {
+        return Ok(false);
+    }
+    let now = store.manifest(&name).await?;
+    Ok(!now.index().is_some_and(|now| includes(now, &planned.plan)))
+}
+
+/// Returns whether an index has an entry for each of a plan's: of the same platform, else of the same digest.
+fn includes(index: &Index, plan: &Plan) -> bool {
+    plan.entries.iter().all(|entry| {
+        let entry = &entry.descriptor;
+        index.manifests.iter().any(|other| {
+            other.digest == entry.digest
+                || (entry.platform.is_some() && other.platform == entry.platform)
+        })
+    })
+}
+
+async fn copy_all_referrers(plan: &Plan, sources: &[Source], run: Run<'_>) -> Result<(), OpsError> {
+    let roots: Vec<(SourceLocation, Digest)> = sources
+        .iter()
+        .map(|source| (source.location.clone(), source.root.digest().clone()))
+        .collect();
+    Ok(copy_referrers(plan, &roots, run.stores, run.observed).await?)
+}
+
+fn notice(text: String) -> Notice {
+    Notice {
+        severity: Severity::Notice,
+        text,
+    }
+}
