@@ -191,8 +191,15 @@ fn annotations(
             rules.extend(parse_annotations(text)?);
         }
         rules
+    } else if is_given(&arguments.tags) {
+        // The annotations of docker/metadata-action describe its own tags.
+        Vec::new()
     } else {
-        MetadataDefaults::from_environment(context.environment)?.rules()?
+        let defaults = MetadataDefaults::from_environment(context.environment)?;
+        match arguments.manifest_annotations {
+            ManifestAnnotationsArg::Index => defaults.index_rules()?,
+            ManifestAnnotationsArg::Ignore | ManifestAnnotationsArg::Error => defaults.rules()?,
+        }
     };
     for text in &arguments.labels_as_annotations {
         rules.extend(parse_labels(text)?);

@@ -6,7 +6,7 @@ use super::error::SourceError;
 use super::limits::check_size;
 use super::targets::{TargetSpec, parse_targets};
 use crate::environment::Environment;
-use crate::spec::AnnotationRule;
+use crate::spec::{AnnotationLevel, AnnotationRule};
 
 const JSON: &str = "DOCKER_METADATA_OUTPUT_JSON";
 const TAGS: &str = "DOCKER_METADATA_OUTPUT_TAGS";
@@ -64,6 +64,27 @@ impl MetadataDefaults {
             .collect::<Result<_, _>>()
             .map_err(|error| SourceError::from(error).at("annotations of docker/metadata-action"))
     }
+
+    /// Returns the annotations as rules, with those for image manifests moved to the index and its entries.
+    /// docker/metadata-action uses the level `manifest` by default, and a pushed manifest cannot be changed.
+    pub fn index_rules(&self) -> Result<Vec<AnnotationRule>, SourceError> {
+        let mut rules = self.rules()?;
+        for rule in &mut rules {
+            for level in std::mem::take(&mut rule.levels) {
+                let level = match level {
+                    AnnotationLevel::Manifest(None) => AnnotationLevel::Index,
+                    AnnotationLevel::Manifest(of_platform) => {
+                        AnnotationLevel::ManifestDescriptor(of_platform)
+                    }
+                    other => other,
+                };
+                if !rule.levels.contains(&level) {
+                    rule.levels.push(level);
+                }
+            }
+        }
+        Ok(rules)
+    }
 }
 
 fn parse_json(text: &str) -> Result<Json, SourceError> {
@@ -102,6 +123,22 @@ mod tests {
         );
         assert_eq!(defaults.targets().unwrap().len(), 2);
         assert_eq!(defaults.rules().unwrap()[1].value, "x, y");
+    }
+
+    #[test]
+    fn annotations_for_manifests_move_to_the_index() {
+        let text = "manifest:a=1\nmanifest,index:b=2\nmanifest[linux/arm64]:c=3\nindex-descriptor:d=4";
+        let rules = read(&[(ANNOTATIONS, text)]).unwrap().index_rules().unwrap();
+        let expected: Vec<AnnotationRule> = [
+            "index:a=1",
+            "index:b=2",
+            "manifest-descriptor[linux/arm64]:c=3",
+            "index-descriptor:d=4",
+        ]
+        .iter()
+        .map(|rule| rule.parse().unwrap())
+        .collect();
+        assert_eq!(rules, expected);
     }
 
     #[test]

@@ -129,7 +129,8 @@ fn tags_and_annotations_come_from_metadata_action_when_none_is_given() {
         "DOCKER_METADATA_OUTPUT_ANNOTATIONS",
         "index:org.a=one, two\nmanifest:org.b=2",
     );
-    home.run(&["publish", &sources[0]]).ok();
+    let said = home.run(&["publish", &sources[0]]).ok();
+    assert!(!said.stderr.contains("image manifests"), "{}", said.stderr);
     assert_eq!(
         registry.tag("team/app", "1.2"),
         registry.tag("team/app", "1")
@@ -145,6 +146,11 @@ fn tags_and_annotations_come_from_metadata_action_when_none_is_given() {
         .ok();
     let index = registry.document("team/app", "own").unwrap();
     assert_eq!(index["annotations"], json!({"own": "1"}));
+    // The annotations belong to the tags of metadata-action.
+    home.publish(&registry.reference("team/app", "own"), &[&*sources[0]])
+        .ok();
+    let index = registry.document("team/app", "own").unwrap();
+    assert_eq!(index.get("annotations"), None);
     // The JSON is asked first.
     let third = registry.reference("team/app", "json");
     home.set(
@@ -230,11 +236,13 @@ fn notices_of_a_run_are_in_its_reports() {
         home.path("summary").display().to_string(),
     );
     home.set("DOCKER_METADATA_OUTPUT_ANNOTATIONS", "index:a=1");
+    home.set(
+        "DOCKER_METADATA_OUTPUT_TAGS",
+        registry.reference("team/app", "1"),
+    );
     let source = registry.reference("team/app", "amd64");
-    let words = ["--append", "--output", "json", &source];
-    let said = home
-        .publish(&registry.reference("team/app", "1"), &words)
-        .ok();
+    let words = ["publish", "--append", "--output", "json", &source];
+    let said = home.run(&words).ok();
     let (result, summary) = (said.json(), home.read("summary"));
     let told: Vec<&str> = result["notices"]
         .as_array()

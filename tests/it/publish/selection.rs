@@ -450,7 +450,9 @@ fn annotations_from_metadata_action_do_not_break_docker_images() {
         "DOCKER_METADATA_OUTPUT_ANNOTATIONS",
         "manifest:a=b\nindex:c=d",
     );
-    let said = scene.publish(&["docker"], &[]).ok();
+    let [tag, source] = ["1", "docker"].map(|tag| scene.registry.reference("team/app", tag));
+    scene.home.set("DOCKER_METADATA_OUTPUT_TAGS", tag);
+    let said = scene.home.run(&["publish", &source]).ok();
     let index = scene.registry.document("team/app", "1").unwrap();
     assert_eq!(index["mediaType"], media::OCI_INDEX);
     assert_eq!(index["annotations"], json!({"a": "b", "c": "d"}));
