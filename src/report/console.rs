@@ -120,8 +120,10 @@ impl Console {
         let style = ProgressStyle::with_template(BAR)
             .unwrap_or_else(|_| ProgressStyle::default_bar())
             .progress_chars("=> ");
-        let bar = ProgressBar::new(blob.size).with_style(style);
-        bar.set_prefix(blob.digest.short().to_owned());
+        // Complete before it is added: a change would draw it alone, on a line that stays.
+        let bar = ProgressBar::new(blob.size)
+            .with_style(style)
+            .with_prefix(blob.digest.short().to_owned());
         self.bars.add(bar)
     }
 
