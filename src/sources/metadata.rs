@@ -127,7 +127,8 @@ mod tests {
 
     #[test]
     fn annotations_for_manifests_move_to_the_index() {
-        let text = "manifest:a=1\nmanifest,index:b=2\nmanifest[linux/arm64]:c=3\nindex-descriptor:d=4";
+        let text =
+            "manifest:a=1\nmanifest,index:b=2\nmanifest[linux/arm64]:c=3\nindex-descriptor:d=4";
         let rules = read(&[(ANNOTATIONS, text)]).unwrap().index_rules().unwrap();
         let expected: Vec<AnnotationRule> = [
             "index:a=1",
