@@ -321,10 +321,16 @@ impl Run<'_> {
         }
         let looks = self.plan.entries.iter().map(|entry| async {
             let digest = &entry.descriptor.digest;
-            let found = store.describe(&ManifestName::Digest(digest.clone())).await;
-            found
-                .is_err_and(|error| error.kind == FailureKind::NotFound)
-                .then(|| format!("{digest} (from {})", entry.source))
+            let is_absent = if entry.descriptor.media_type.is_blob() {
+                store
+                    .has_blob(&entry.descriptor)
+                    .await
+                    .is_ok_and(|has| !has)
+            } else {
+                let found = store.describe(&ManifestName::Digest(digest.clone())).await;
+                found.is_err_and(|error| error.kind == FailureKind::NotFound)
+            };
+            is_absent.then(|| format!("{digest} (from {})", entry.source))
         });
         let absent: Vec<String> = join_all(looks).await.into_iter().flatten().collect();
         if let Some(first) = absent.first() {

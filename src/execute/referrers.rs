@@ -4,13 +4,15 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 
 use crate::plan::{Plan, SourceLocation};
 use crate::progress::{Event, Observed};
 use crate::registry::Access;
+use crate::spec::limits::MAX_INDEX_DEPTH;
 use crate::spec::{Descriptor, Digest, Location, Manifest, Tag};
-use crate::store::{FailureKind, MAX_REFERRERS, ManifestName, Store, StoreError};
+use crate::store::{FailureKind, MAX_REFERRERS, ManifestName, Operation, Store, StoreError};
 use crate::stores::Stores;
 
 /// <https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md#tag-based-discovery>.
@@ -102,7 +104,7 @@ impl Copier<'_> {
         for digest in listed.iter().filter(|digest| !there.contains(digest)) {
             let name = ManifestName::Digest(digest.clone());
             let manifest = self.from.manifest(&name).await?;
-            self.copy_blobs(&manifest).await?;
+            self.copy_content(&manifest, 0).await?;
             self.to.put_manifest(&manifest).await?;
             self.tell(&manifest);
         }
@@ -126,7 +128,7 @@ impl Copier<'_> {
             if there.is_ok_and(|there| there.digest == manifest.digest) {
                 continue;
             }
-            self.copy_blobs(&manifest).await?;
+            self.copy_content(&manifest, 0).await?;
             let results = self.to.put_tags(&manifest, &[tag]).await;
             results.into_iter().collect::<Result<(), _>>()?;
             self.tell(&manifest);
@@ -134,21 +136,54 @@ impl Copier<'_> {
         Ok(())
     }
 
-    async fn copy_blobs(&self, manifest: &Manifest) -> Result<(), StoreError> {
-        let Some(image) = manifest.image() else {
+    /// Copies what a manifest names: the blobs of an image, and the entries of an index with their content.
+    fn copy_content<'b>(
+        &'b self,
+        manifest: &'b Manifest,
+        depth: usize,
+    ) -> BoxFuture<'b, Result<(), StoreError>> {
+        async move {
+            for blob in manifest.image().iter().flat_map(|image| image.blobs()) {
+                self.copy_blob(blob).await?;
+            }
+            let Some(index) = manifest.index() else {
+                return Ok(());
+            };
+            if depth == MAX_INDEX_DEPTH {
+                return Err(StoreError::new(
+                    FailureKind::Refused,
+                    Operation::new("copy", format!("{}@{}", self.from.name(), manifest.digest)),
+                    format!("indexes are nested more than {MAX_INDEX_DEPTH} deep"),
+                ));
+            }
+            for entry in &index.manifests {
+                if entry.media_type.is_blob() {
+                    self.copy_blob(entry).await?;
+                    continue;
+                }
+                let name = ManifestName::Digest(entry.digest.clone());
+                if self.to.describe(&name).await.is_ok() {
+                    continue;
+                }
+                let child = self.from.manifest(&name).await?;
+                self.copy_content(&child, depth + 1).await?;
+                self.to.put_manifest(&child).await?;
+                self.tell(&child);
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+
+    async fn copy_blob(&self, blob: &Descriptor) -> Result<(), StoreError> {
+        if let Some(repository) = self.from.repository()
+            && self.to.mount_blob(blob, repository).await?
+        {
             return Ok(());
-        };
-        for blob in image.blobs() {
-            if let Some(repository) = self.from.repository()
-                && self.to.mount_blob(blob, repository).await?
-            {
-                continue;
-            }
-            if !self.to.has_blob(blob).await? {
-                self.to
-                    .copy_blob(blob, Arc::clone(&self.from), &|_| ())
-                    .await?;
-            }
+        }
+        if !self.to.has_blob(blob).await? {
+            let from = Arc::clone(&self.from);
+            self.to.copy_blob(blob, from, &|_| ()).await?;
         }
         Ok(())
     }

@@ -140,6 +140,17 @@ enum Kind {
     Blob,
 }
 
+impl Kind {
+    /// Returns the kind of an entry of an index, which may be a blob.
+    fn of(node: &Node) -> Self {
+        if node.descriptor.media_type.is_blob() {
+            Self::Blob
+        } else {
+            Self::Manifest
+        }
+    }
+}
+
 impl<'a> Whereabouts<'a> {
     fn new(contents: &'a [Content<'a>], sources: &'a [&'a Source]) -> Self {
         let mut numbers: HashMap<&SourceLocation, usize> = HashMap::new();
@@ -161,7 +172,7 @@ impl<'a> Whereabouts<'a> {
     }
 
     fn lies_at(&mut self, node: &'a Node, place: usize) {
-        self.holds(place, Kind::Manifest, node.digest());
+        self.holds(place, Kind::of(node), node.digest());
         if let Some(manifest) = &node.manifest {
             self.manifests.entry(node.digest()).or_insert(manifest);
             for blob in blobs(manifest) {
@@ -194,13 +205,21 @@ impl<'a> Whereabouts<'a> {
         };
         let mut seen: HashSet<(Kind, &Digest)> = HashSet::new();
         for content in self.contents {
-            let digest = content.node.digest();
-            if !seen.insert((Kind::Manifest, digest)) {
+            let (digest, kind) = (content.node.digest(), Kind::of(content.node));
+            if !seen.insert((kind, digest)) {
                 continue;
             }
-            let Some((from, _)) = self.nearest(Kind::Manifest, digest, &near) else {
+            let Some((from, distance)) = self.nearest(kind, digest, &near) else {
                 continue;
             };
+            if kind == Kind::Blob {
+                plan.blobs.push(BlobTransfer {
+                    blob: content.node.descriptor.clone(),
+                    from: from.clone(),
+                    mountable: distance == Distance::SameRegistry,
+                });
+                continue;
+            }
             let read = self.manifests.get(digest);
             let manifest = *read.ok_or_else(|| PlanError::NotRead {
                 source_name: self.sources[content.source].name.clone(),

@@ -13,7 +13,7 @@ use super::tokens::{
     AuthHeader, AuthMethod, AuthState, HeldToken, TokenServer, bearer_header, secret_header,
 };
 use crate::auth::{
-    Candidate, Challenge, Credential, Realm, Scheme, Scope, Search, parse_challenges,
+    Candidate, Challenge, Credential, Origin, Realm, Scheme, Scope, Search, parse_challenges,
     well_known_realm,
 };
 use crate::progress::Event;
@@ -37,7 +37,8 @@ pub(super) struct Authorizer {
 #[derive(Clone)]
 struct InUse {
     candidate: Candidate,
-    used_token: bool,
+    /// The registry or its token server has accepted it.
+    is_accepted: bool,
 }
 
 /// The credentials that were tried for one call.
@@ -68,7 +69,7 @@ impl Authorizer {
             scopes: Mutex::new(vec![scope]),
             in_use: Mutex::new(InUse {
                 candidate: candidate.clone(),
-                used_token: false,
+                is_accepted: false,
             }),
             state: tokio::sync::Mutex::new(AuthState::new(candidate, search)),
         }
@@ -86,10 +87,17 @@ impl Authorizer {
         *scopes = Scope::normalise(std::mem::take(&mut *scopes));
     }
 
-    /// Returns the credential in use, and whether a token server gave a token for it.
+    /// Returns the credential in use, and whether the registry or its token server has accepted it.
     pub(super) fn in_use(&self) -> (Candidate, bool) {
         let in_use = self.in_use.lock().clone();
-        (in_use.candidate, in_use.used_token)
+        (in_use.candidate, in_use.is_accepted)
+    }
+
+    /// Records that the registry has accepted a header.
+    pub(super) fn accept(&self, header: &AuthHeader) {
+        if header.value.is_some() {
+            self.in_use.lock().is_accepted = true;
+        }
     }
 
     /// Returns the header for a call, and fetches a token if one is needed.
@@ -153,7 +161,13 @@ impl Authorizer {
         let was_basic = matches!(state.method, AuthMethod::Fixed(Some(_)));
         if let (Some(_), Some(basic), false) = (of(Scheme::Basic), basic, was_basic) {
             state.fix(secret_header(&basic));
-            self.in_use.lock().used_token = false;
+            self.in_use.lock().is_accepted = false;
+            return Ok(AuthOutcome::TryAgain);
+        }
+        // zot with bearer authorization answers 401 without a challenge to Basic, and a challenge to nothing.
+        if challenges.is_empty() && was_basic && !state.has_dropped_basic && !self.is_accepted() {
+            state.has_dropped_basic = true;
+            state.fix(None);
             return Ok(AuthOutcome::TryAgain);
         }
         self.try_next_candidate(&mut state, call).await
@@ -217,10 +231,15 @@ impl Authorizer {
         Err(error)
     }
 
-    /// Answers a 403. GHCR sometimes answers 403 to a good token under parallel pushes: one new token, one retry.
+    /// Answers a 403. GHCR sometimes answers 403 to a good token under parallel pushes: one new token, one retry. ECR
+    /// answers 403 to an expired login.
     async fn consider_denial(&self, state: &mut AuthState, call: &Call) -> Outcome<AuthOutcome> {
-        if call.access != Access::Push || call.is_optional {
+        let is_expected = call.access == Access::Pull && self.is_accepted();
+        if call.is_optional || is_expected {
             return Ok(AuthOutcome::Final);
+        }
+        if call.access == Access::Pull {
+            return self.try_next_candidate(state, call).await;
         }
         if let AuthMethod::Bearer { server, .. } = &state.method
             && !state.has_renewed_for_denial
@@ -233,16 +252,22 @@ impl Authorizer {
         self.try_next_candidate(state, call).await
     }
 
+    fn is_accepted(&self) -> bool {
+        self.in_use.lock().is_accepted
+    }
+
+    /// Returns whether another credential may be tried. For reads, one that the user has set in variables is not replaced.
     fn may_switch(&self, state: &AuthState, call: &Call) -> bool {
         let pushes = self.scopes.lock().iter().any(|scope| scope.allows("push"));
-        pushes
+        let is_explicit = matches!(state.candidate.origin, Origin::Variables(_));
+        (pushes || !is_explicit)
             && !call.is_optional
             && !state.has_switched
             && state.candidate.credential != Credential::Anonymous
     }
 
-    /// Switches to the credential of the next source, once, if a push is refused: read-only credentials in
-    /// `DOCKER_AUTH_CONFIG` must not break a push in GitLab CI.
+    /// Switches to the credential of the next source, once: read-only credentials in `DOCKER_AUTH_CONFIG` must not break
+    /// a push in GitLab CI, nor an expired login in a Docker config a read.
     async fn try_next_candidate(&self, state: &mut AuthState, call: &Call) -> Outcome<AuthOutcome> {
         if !self.may_switch(state, call) {
             return Ok(AuthOutcome::Final);
@@ -260,7 +285,10 @@ impl Authorizer {
         );
         let observed = self.endpoint.transport().observed();
         observed.observe(Event::Notice(&notice));
-        self.in_use.lock().candidate = next.clone();
+        *self.in_use.lock() = InUse {
+            candidate: next.clone(),
+            is_accepted: false,
+        };
         match state.switch_to(next) {
             AuthMethod::Bearer { server, .. } => self.fetch(state, server, None, call).await?,
             AuthMethod::Unknown | AuthMethod::Fixed(_) => {
@@ -376,7 +404,7 @@ impl Authorizer {
         };
         let token = client.token(&state.candidate).await?;
         state.hold(server, token, scopes);
-        self.in_use.lock().used_token = true;
+        self.in_use.lock().is_accepted = true;
         Ok(())
     }
 }

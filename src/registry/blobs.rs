@@ -81,6 +81,7 @@ impl RegistryRepository {
         match answer.status {
             StatusCode::CREATED => {
                 self.state.record_push(format!("blobs/{}", blob.digest));
+                self.state.record_mount(blob.digest.clone(), from.clone());
                 Ok(true)
             }
             StatusCode::ACCEPTED => {

@@ -162,6 +162,9 @@ impl Client {
             .send(call, header.value.as_ref(), stream)
             .await?;
         let Reply::Refusal(answer) = &reply else {
+            if call.is_to_registry() {
+                self.authorizer.accept(&header);
+            }
             return Ok(Some(reply));
         };
         let asks_for_credentials = matches!(answer.status.as_u16(), 401 | 403)
@@ -225,8 +228,8 @@ impl Client {
 
     /// Returns the error for an answer that is not the expected one.
     pub(super) fn refused(&self, call: &Call, answer: &Answer) -> StoreError {
-        let (candidate, used_token) = self.authorizer.in_use();
-        refused(call, answer, &candidate, used_token)
+        let (candidate, is_accepted) = self.authorizer.in_use();
+        refused(call, answer, &candidate, is_accepted)
     }
 }
 

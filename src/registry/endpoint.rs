@@ -1,15 +1,19 @@
 //! One registry: its addresses over HTTPS and HTTP, and single requests to it. Authorization is above.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 use url::Url;
 
 use super::answer::Reply;
 use super::call::{Call, CallTarget};
 use super::scheme::Schemes;
+use super::warning::warnings;
 use crate::auth::well_known_realm;
+use crate::progress::Event;
 use crate::spec::RegistryHost;
+use crate::sync::Mutex;
 use crate::transport::{
     Body, ConnectFailure, Protocol, Request, TlsProfile, Transport, TransportError, check_hop,
     may_carry_authorization,
@@ -17,6 +21,8 @@ use crate::transport::{
 
 /// The connections that are opened in advance to a registry that speaks HTTP/1.1.
 const PRECONNECTIONS: usize = 4;
+/// The most warnings of one registry that are shown.
+const MAX_WARNINGS: usize = 20;
 
 /// A registry.
 pub(super) struct Endpoint {
@@ -27,6 +33,8 @@ pub(super) struct Endpoint {
     is_named: bool,
     /// Uploads of large blobs under way.
     bulk_uploads: AtomicUsize,
+    /// Each warning is shown once.
+    shown_warnings: Mutex<HashSet<String>>,
 }
 
 /// An upload of a large blob.
@@ -59,6 +67,7 @@ impl Endpoint {
             schemes,
             is_named,
             bulk_uploads: AtomicUsize::new(0),
+            shown_warnings: Mutex::default(),
         })
     }
 
@@ -125,6 +134,9 @@ impl Endpoint {
             };
             let from_other_origin =
                 response.was_redirected() && !may_carry_authorization(&url, response.url());
+            if is_own && !from_other_origin {
+                self.show_warnings(response.headers());
+            }
             let reply = Reply::receive(response, from_other_origin, authorization).await;
             if is_own {
                 if let Reply::Refusal(answer) = &reply
@@ -136,6 +148,16 @@ impl Endpoint {
                 self.schemes.settle(&url);
             }
             return Ok(reply);
+        }
+    }
+
+    fn show_warnings(&self, headers: &HeaderMap) {
+        for text in warnings(headers) {
+            let mut shown = self.shown_warnings.lock();
+            if shown.len() < MAX_WARNINGS && shown.insert(text.clone()) {
+                let text = format!("{}: {text}", self.registry);
+                self.transport.observed().observe(Event::Warning(&text));
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 
 use http::StatusCode;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::answer::Answer;
 use super::call::{A_MANIFEST, Access, Call};
@@ -15,6 +16,10 @@ use crate::transport::{ConnectFailure, GiveUp, TransportError};
 
 /// The most characters of a message of a registry that are shown.
 const MAX_MESSAGE: usize = 300;
+/// The most characters of the detail of an error.
+const MAX_DETAIL: usize = 120;
+/// The most values in the detail of an error that are shown.
+const MAX_DETAIL_VALUES: usize = 6;
 /// A hint after content with a wrong digest.
 pub(super) const DAMAGED: &str =
     "the registry, or a proxy in front of it, serves wrong or damaged content";
@@ -28,16 +33,18 @@ struct ErrorBody {
 #[derive(Deserialize)]
 struct ErrorEntry {
     #[serde(default)]
-    code: serde_json::Value,
+    code: Value,
     #[serde(default)]
-    message: serde_json::Value,
+    message: Value,
+    #[serde(default)]
+    detail: Value,
 }
 
 /// The error in the body of an answer.
 pub(super) struct RegistryError {
     /// The first error code, in upper case; empty if there is none.
     pub(super) code: String,
-    /// Code and message, or the text of a body that is not JSON; may be empty.
+    /// Code, message and detail, or the text of a body that is not JSON; may be empty.
     pub(super) text: String,
 }
 
@@ -46,17 +53,21 @@ impl RegistryError {
         if let Ok(body) = crate::spec::parse::<ErrorBody>(&answer.body)
             && let Some(first) = body.errors.first()
         {
-            let text_in = |value: &serde_json::Value, limit| {
-                let text = answer.redactor.redact(value.as_str().unwrap_or_default());
-                clean(&text, limit)
-            };
-            let code = text_in(&first.code, 60).to_uppercase();
-            let message = text_in(&first.message, MAX_MESSAGE);
-            let text = match (code.is_empty(), message.is_empty()) {
+            let safe = |text: &str, limit| clean(&answer.redactor.redact(text), limit);
+            let code = safe(first.code.as_str().unwrap_or_default(), 60).to_uppercase();
+            let message = safe(first.message.as_str().unwrap_or_default(), MAX_MESSAGE);
+            let detail = safe(&text_of_detail(&first.detail), MAX_DETAIL);
+            let mut text = match (code.is_empty(), message.is_empty()) {
                 (false, false) => format!("{code}: {message}"),
                 (false, true) => code.clone(),
                 (true, _) => message,
             };
+            if !detail.is_empty() && !text.contains(&detail) {
+                if !text.is_empty() {
+                    text.push_str("; ");
+                }
+                text.push_str(&detail);
+            }
             return Self { code, text };
         }
         Self {
@@ -67,6 +78,37 @@ impl RegistryError {
                     .redact(&String::from_utf8_lossy(&answer.body)),
             ),
         }
+    }
+}
+
+/// Returns the values of a detail, which may have any form, with their keys: `digest: sha256:…`.
+fn text_of_detail(detail: &Value) -> String {
+    let mut parts = Vec::new();
+    collect_values(detail, "", &mut parts);
+    parts.join(", ")
+}
+
+fn collect_values(value: &Value, key: &str, parts: &mut Vec<String>) {
+    let text = match value {
+        _ if parts.len() == MAX_DETAIL_VALUES => return,
+        Value::Object(fields) => {
+            return fields
+                .iter()
+                .for_each(|(key, value)| collect_values(value, key, parts));
+        }
+        Value::Array(values) => {
+            return values
+                .iter()
+                .for_each(|value| collect_values(value, key, parts));
+        }
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
+    };
+    match (key, text.as_str()) {
+        (_, "") => {}
+        ("", text) => parts.push(text.to_owned()),
+        (key, text) => parts.push(format!("{key}: {text}")),
     }
 }
 
@@ -93,7 +135,7 @@ pub(super) fn refused(
     call: &Call,
     answer: &Answer,
     candidate: &Candidate,
-    used_token: bool,
+    is_accepted: bool,
 ) -> StoreError {
     let error = RegistryError::of(answer);
     let registry = call.repository.registry();
@@ -119,8 +161,8 @@ pub(super) fn refused(
         (401, _) if candidate.credential == Credential::Anonymous => {
             no_credentials(error(FailureKind::Unauthorized), registry)
         }
-        // The token server accepted the credentials: the permission is missing.
-        (401, _) if used_token => denied(error(FailureKind::Denied), call, candidate),
+        // The credentials are valid: the permission is missing.
+        (401, _) if is_accepted => denied(error(FailureKind::Denied), call, candidate),
         (401, _) => wrong_credentials(error(FailureKind::Unauthorized), registry, candidate),
         (403, _) | (_, "DENIED") if candidate.credential == Credential::Anonymous => {
             no_credentials(error(FailureKind::Denied), registry)

@@ -160,6 +160,9 @@ impl RegistryRepository {
                     return self.check_stored(manifest, call, answer).map(Some);
                 }
                 Ok(answer) if is_temporary(call, &answer) => RetryCause::Answer(answer),
+                Ok(answer) if lacks_content(&answer) && self.replace_mounts(manifest).await? => {
+                    continue;
+                }
                 Ok(answer) if retried_refusals < self.max_retries_of(&answer) => {
                     retried_refusals += 1;
                     RetryCause::Answer(answer)
@@ -195,15 +198,10 @@ impl RegistryRepository {
     /// pushed, or about a correct digest: distribution 2.8 on a file system reads what a concurrent client is writing,
     /// even if that is the same manifest.
     fn max_retries_of(&self, answer: &Answer) -> u32 {
+        if lacks_content(answer) && self.state.has_pushed_anything() {
+            return MAX_RETRIES_FOR_CONTENT;
+        }
         match RegistryError::of(answer).code.as_str() {
-            "MANIFEST_BLOB_UNKNOWN"
-            | "BLOB_UNKNOWN"
-            | "MANIFEST_UNKNOWN"
-            | "BLOB_UPLOAD_UNKNOWN"
-                if self.state.has_pushed_anything() =>
-            {
-                MAX_RETRIES_FOR_CONTENT
-            }
             DIGEST_INVALID if self.state.retries_did_not_help() => MAX_RETRIES_AFTER_VAIN_ONES,
             DIGEST_INVALID => MAX_RETRIES_FOR_DIGEST,
             _ => 0,
@@ -237,6 +235,14 @@ impl RegistryRepository {
             _ => Ok(answer),
         }
     }
+}
+
+/// Returns whether a refusal says that the registry does not have what the manifest names.
+fn lacks_content(answer: &Answer) -> bool {
+    matches!(
+        RegistryError::of(answer).code.as_str(),
+        "MANIFEST_BLOB_UNKNOWN" | "BLOB_UNKNOWN" | "MANIFEST_UNKNOWN" | "BLOB_UPLOAD_UNKNOWN"
+    )
 }
 
 /// Returns the digest that the content should have, if it has another one: the digest that was asked for, or for a tag

@@ -15,7 +15,7 @@
 //! | `authorizer`, `tokens`, `token_client` | the `Authorization` header of a call |
 //! | `endpoint`, `scheme` | one registry, and single requests to it |
 //! | `error`, `redactor` | the errors of calls |
-//! | `call`, `answer`, `link` | requests and answers as data |
+//! | `call`, `answer`, `link`, `warning` | requests and answers as data |
 
 mod answer;
 mod authorizer;
@@ -40,6 +40,7 @@ mod token_client;
 mod tokens;
 mod upload_content;
 mod uploads;
+mod warning;
 
 pub use call::Access;
 pub use registries::{Insecure, Registries, RegistrySettings};

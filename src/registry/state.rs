@@ -5,7 +5,7 @@ use std::sync::MutexGuard;
 
 use url::Url;
 
-use crate::spec::Digest;
+use crate::spec::{Digest, Repository};
 use crate::sync::Mutex;
 
 /// The state of one repository, shared by all its users in this run.
@@ -22,6 +22,8 @@ struct State {
     pushed: HashSet<String>,
     /// Uploads that the registry opened in place of a mount.
     offered_uploads: HashMap<Digest, Url>,
+    /// Blobs that were mounted, with the repository that has them.
+    mounted: HashMap<Digest, Repository>,
     /// The current locations of running uploads, by number.
     running_uploads: HashMap<u64, Url>,
     uploads_so_far: u64,
@@ -58,6 +60,16 @@ impl RepositoryState {
 
     pub(super) fn take_offered_upload(&self, digest: &Digest) -> Option<Url> {
         self.state().offered_uploads.remove(digest)
+    }
+
+    /// Records that the registry has accepted a mount.
+    pub(super) fn record_mount(&self, digest: Digest, from: Repository) {
+        self.state().mounted.insert(digest, from);
+    }
+
+    /// Removes the record of a mount, and returns the repository that has the blob.
+    pub(super) fn take_mount(&self, digest: &Digest) -> Option<Repository> {
+        self.state().mounted.remove(digest)
     }
 
     /// Returns the number of a new upload. It is cancelled with the run until [`Self::end_upload`].

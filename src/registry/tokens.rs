@@ -17,6 +17,8 @@ pub(super) struct AuthState {
     pub(super) has_switched: bool,
     /// A new token has been fetched because of a `denied`.
     pub(super) has_renewed_for_denial: bool,
+    /// Basic, which was sent without a challenge, is not sent any more.
+    pub(super) has_dropped_basic: bool,
 }
 
 pub(super) enum AuthMethod {
@@ -68,6 +70,7 @@ impl AuthState {
             generation: 0,
             has_switched: false,
             has_renewed_for_denial: false,
+            has_dropped_basic: false,
         }
     }
 
@@ -139,6 +142,7 @@ impl AuthState {
     pub(super) fn switch_to(&mut self, candidate: Candidate) -> AuthMethod {
         self.candidate = candidate;
         self.has_renewed_for_denial = false;
+        self.has_dropped_basic = false;
         self.generation += 1;
         std::mem::replace(&mut self.method, AuthMethod::Unknown)
     }

@@ -16,7 +16,7 @@ use super::call::{Call, Outcome};
 use super::client::{CallError, RetryCause, is_temporary};
 use super::repository::RegistryRepository;
 use super::upload_content::{CHECKPOINT, Content, Pieces};
-use crate::spec::Descriptor;
+use crate::spec::{Descriptor, Manifest};
 use crate::store::{FailureKind, Operation, Store, StoreError};
 use crate::sync::Mutex;
 use crate::transport::{BULK_SIZE, Body, TransportError};
@@ -50,6 +50,7 @@ impl RegistryRepository {
             is_monolithic: false,
             has_resynced: false,
             has_reread: false,
+            is_unconfirmed: false,
             trials: Trials::default(),
             turns: 0,
         };
@@ -59,6 +60,30 @@ impl RegistryRepository {
         self.state.end_upload(upload.number);
         self.state.record_push(format!("blobs/{}", blob.digest));
         Ok(())
+    }
+
+    /// Uploads the blobs of a manifest that were mounted, but that the registry does not have: distribution answers 201 to
+    /// a mount by a sha512 digest, and does not find the blob afterwards. Returns whether there were any.
+    pub(super) async fn replace_mounts(&self, manifest: &Manifest) -> Outcome<bool> {
+        let mut has_uploaded = false;
+        for blob in manifest.image().iter().flat_map(|image| image.blobs()) {
+            let Some(source) = self.state.take_mount(&blob.digest) else {
+                continue;
+            };
+            let source = Self::new(
+                Arc::clone(&self.client),
+                source,
+                self.max_manifest,
+                Arc::default(),
+            );
+            let call = self.blob_call(Method::HEAD, blob, "look for");
+            let answer = self.client.try_write(&call).await;
+            if answer.is_ok_and(|answer| answer.status == StatusCode::NOT_FOUND) {
+                self.upload(blob, Arc::new(source), &|_| ()).await?;
+                has_uploaded = true;
+            }
+        }
+        Ok(has_uploaded)
     }
 
     /// Cancels all open uploads, including those whose future was dropped.
@@ -95,6 +120,8 @@ struct Upload<'a> {
     has_resynced: bool,
     /// The content of the source was wrong, and is read once more.
     has_reread: bool,
+    /// A `PUT` was successful, but the registry does not have the blob.
+    is_unconfirmed: bool,
     /// The credentials that were tried since the last progress.
     trials: Trials,
     /// How often the upload has continued without a pause.
@@ -323,7 +350,7 @@ impl Upload<'_> {
             Err(error) => return Ok(Next::Wait(RetryCause::Transport(error))),
         };
         if call.method == Method::PUT {
-            return Ok(Next::Finish);
+            return self.confirm(answer).await;
         }
         let sent = position.offset + self.length(position);
         // The registry cannot have more than was sent.
@@ -347,6 +374,37 @@ impl Upload<'_> {
                 .location()
                 .unwrap_or_else(|| position.location.clone()),
         }))
+    }
+
+    /// Decides the next step after a `PUT` that was successful: 201 completes the upload; after any other status only the
+    /// presence of the blob counts.
+    async fn confirm(&mut self, answer: Answer) -> Outcome<Next> {
+        if answer.status == StatusCode::CREATED || self.has_blob_now().await {
+            return Ok(Next::Finish);
+        }
+        if !self.is_unconfirmed {
+            self.is_unconfirmed = true;
+            return Ok(Next::Wait(RetryCause::Answer(answer)));
+        }
+        let registry = self.repository.repository.registry();
+        let cause = format!(
+            "{registry} answered {} twice, but does not have the blob",
+            answer.status
+        );
+        Err(StoreError::new(
+            FailureKind::Refused,
+            self.operation.clone(),
+            cause,
+        ))
+    }
+
+    /// Asks once whether the registry has the blob.
+    async fn has_blob_now(&self) -> bool {
+        let call = self
+            .repository
+            .blob_call(Method::HEAD, self.blob, "look for");
+        let answer = self.repository.client.try_write(&call).await;
+        answer.is_ok_and(|answer| answer.status == StatusCode::OK)
     }
 
     fn next_after_refusal(

@@ -239,7 +239,7 @@ impl Reader<'_> {
     }
 
     async fn child(&self, entry: &Descriptor, depth: usize) -> Result<Node, StoreError> {
-        if self.says_enough(entry) {
+        if entry.media_type.is_blob() || self.says_enough(entry) {
             return Ok(Node::described(entry.clone()));
         }
         self.entry(entry, depth).await

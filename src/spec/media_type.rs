@@ -27,6 +27,8 @@ impl MediaType {
     pub const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
     pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
     pub const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+    /// The config of a cache that BuildKit exports: an entry of an index whose other entries are layers.
+    pub const BUILDKIT_CACHE_CONFIG: &str = "application/vnd.buildkit.cacheconfig.v0";
     pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 
     /// Creates a media type from a `Content-Type` header or a `mediaType` field, without its parameters.
@@ -63,6 +65,15 @@ impl MediaType {
 
     pub fn is_index(&self) -> bool {
         self.index_family().is_some()
+    }
+
+    /// Returns whether this is a type of blobs. Such an entry of an index, as in a cache of BuildKit, is stored as a blob.
+    pub fn is_blob(&self) -> bool {
+        let text = self.as_str();
+        self.is_image_config()
+            || text == Self::BUILDKIT_CACHE_CONFIG
+            || text.starts_with("application/vnd.oci.image.layer.")
+            || text.starts_with("application/vnd.docker.image.rootfs.")
     }
 
     /// Whether this is Docker's schema 1, signed or not, which has no stable digest and no config.

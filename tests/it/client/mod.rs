@@ -9,6 +9,7 @@ mod counts;
 mod credential_safety;
 mod faults;
 mod manifests;
+mod peculiar;
 mod proxy;
 mod referrers;
 mod room;

@@ -2,6 +2,7 @@
 //! environment, against registries in process.
 
 mod checks;
+mod content;
 mod copying;
 mod execution;
 mod failures;

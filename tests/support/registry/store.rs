@@ -218,7 +218,8 @@ pub fn missing(repo: &Repository, document: &Value) -> Vec<Missing> {
     let children = list("manifests").into_iter();
     let children = children
         .map(|descriptor| text(&descriptor, "digest"))
-        .filter(|digest| !repo.manifests.contains_key(digest))
+        // Registries accept an index whose entries are blobs, as caches of BuildKit are.
+        .filter(|digest| !repo.manifests.contains_key(digest) && !repo.blobs.contains_key(digest))
         .map(|digest| Missing {
             digest,
             manifest: true,
