@@ -109,7 +109,10 @@ fn one_of_two_registries() -> Vec<Case> {
                 .mixed(7, ["these tags were pushed: "])
                 .cause("which tag landed, and how the other failed")
                 .look(|scene, said| {
-                    let landed = format!("landed: {}\n", scene.good.reference("mirror/app", "1"));
+                    let landed = format!(
+                        "these tags were pushed: {}\n",
+                        scene.good.reference("mirror/app", "1")
+                    );
                     assert!(said.stderr.contains(&landed), "{}", said.stderr);
                     let there = scene.good.tag("mirror/app", "1").expect("it landed");
                     assert_eq!(there, right_digest(Act::Publish));

@@ -99,7 +99,8 @@ fn a_cache_of_buildkit_is_copied() {
         .ok();
     assert_eq!(again.tag("cache", "main"), Some(digest));
     from.remove("cache", entries[1]["digest"].as_str().expect("a digest"));
-    let lost = registry().reference("cache", "main");
+    let third = registry();
+    let lost = third.reference("cache", "main");
     home.run(&["copy", "--retry-for", "0", &source, &lost])
         .refused(4, &["blob", "404"]);
 }
