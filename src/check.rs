@@ -148,6 +148,10 @@ impl<'a> EntryCheck<'a> {
         if self.entry.seen && (self.level < CheckLevel::Blobs || self.entry.manifest.is_some()) {
             return Ok(self.entry.manifest.clone());
         }
+        if descriptor.media_type.is_blob() {
+            let missing = StoreError::new(FailureKind::NotFound, self.operation(), "");
+            return self.unless_blob(missing).await;
+        }
         let name = ManifestName::Digest(descriptor.digest.clone());
         if self.level >= CheckLevel::Blobs && self.entry.manifest.is_none() {
             return self.read(&name).await;
