@@ -179,6 +179,9 @@ pub(super) struct PushArgs {
     /// What is checked before a tag moves
     #[arg(long, value_name = "LEVEL", default_value = "manifests")]
     pub(super) check: CheckArg,
+    /// Write no job summary in GitHub Actions
+    #[arg(long, hide_short_help = true)]
+    pub(super) no_summary: bool,
     /// The local manifest list
     #[arg(value_name = "MANIFEST_LIST")]
     pub(super) list: String,

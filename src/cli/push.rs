@@ -37,7 +37,8 @@ pub(super) async fn run(arguments: &PushArgs, context: &Context<'_>) -> Result<E
         stores.abandon().await;
     }
     let result = IndexResult::executed(&report.plan, &report.execution, context.wording);
-    let reported = tell(result, failure.as_ref(), context, &stores);
+    let with_summary = !arguments.no_summary;
+    let reported = tell(result, failure.as_ref(), context, &stores, with_summary);
     if let Some(failure) = failure {
         return Err(match reported {
             Ok(()) => failure,
@@ -52,21 +53,27 @@ pub(super) async fn run(arguments: &PushArgs, context: &Context<'_>) -> Result<E
     print(pushed(&report.execution, &report.plan).as_bytes())
 }
 
-/// In a step of GitHub Actions: what landed, for the steps behind it, also where something else did not. The
-/// drop-in commands write no summary.
+/// Writes outputs, annotations and the summary in a step of GitHub Actions, also after a failure.
 fn tell(
     result: IndexResult,
     failure: Option<&Failure>,
     context: &Context<'_>,
     stores: &Stores,
+    with_summary: bool,
 ) -> Result<(), Failure> {
     if CiSystem::detect(context.environment) != CiSystem::GitHub {
         return Ok(());
     }
     let mut results = Results::new(false);
     results.push(result);
-    tell_github(context, &results, failure, stores.registries(), false)
-        .map_err(|error| error.after(&results))
+    tell_github(
+        context,
+        &results,
+        failure,
+        stores.registries(),
+        with_summary,
+    )
+    .map_err(|error| error.after(&results))
 }
 
 /// The list's own name (as with Docker, its tag counts even where a digest stands behind it), and what `--tag` adds: a bare tag belongs to the list's repository.

@@ -93,7 +93,7 @@ describe('the runner of these tests', () => {
   test('finds every input and output of the documentation', () => {
     const action = readAction(join(root, 'action.yml'))
     assert.deepEqual(action.outputs.map(({ id }) => id), OUTPUTS)
-    assert.deepEqual(action.inputs.map(({ id }) => id).sort(), ['annotate', 'annotations', 'append', 'args', 'attestations', 'command',
+    assert.deepEqual(action.inputs.map(({ id }) => id).sort(), ['annotate', 'annotations', 'append', 'args', 'attestations', 'check', 'command',
       'digests', 'file', 'image', 'insecure', 'labels-as-annotations', 'media-type', 'on-duplicate', 'password', 'platforms', 'push',
       'referrers', 'registry', 'set-platform', 'sources', 'summary', 'tags', 'username', 'verify'])
   })
@@ -250,7 +250,7 @@ describe('inputs', () => {
     }
   })
   test('one with an unknown word is an error, not a workflow command', async () => {
-    for (const name of ['media-type', 'attestations', 'on-duplicate']) {
+    for (const name of ['check', 'media-type', 'attestations', 'on-duplicate']) {
       const result = await run({ with: { tags: at('o/app', '1'), sources: amd64, [name]: 'x\n::error::pwn' } })
       assert.equal(result.code, 2)
       assert.equal(errors(result).length, 1, JSON.stringify(result.annotations))
@@ -292,6 +292,7 @@ describe('the same inputs for every command', () => {
     assert.match(annotated.log.join('\n'), /amd64 in .*:list is linux\/amd64\/v3/)
     const pushed = await done('push', { tags })
     assert.deepEqual(pushed.outputs.tags.split('\n'), tags.split('\n'))
+    assert.match(pushed.summary, /^## 📦 Published/)
     const bytes = await manifestAt(registry.host, 'o/other-list', '1')
     assert.equal(pushed.outputs.digest, digestOf(bytes))
     const { annotations: onIndex, manifests } = JSON.parse(bytes)
@@ -507,7 +508,7 @@ describe('single steps with args', () => {
       assert.equal(result.outputs.tags, list)
       assert.equal(result.outputs.digest, digestOf(await manifestAt(registry.host, 'o/app', 'half')))
       assert.equal(result.annotations[0].properties.title, 'polyarch: partly published')
-      assert.equal(result.summary, '')
+      assert.match(result.summary, /^## ⚠️ Partly published/)
     } finally {
       closed.stop()
       rmSync(home, { recursive: true })
