@@ -24,33 +24,42 @@ use crate::{
 
 const RUNS: usize = 3;
 
+const SKOPEO: &str =
+    "copy --all --quiet --src-tls-verify=false --dest-tls-verify=false docker://FROM docker://TO";
+
 /// A tool that copies, with FROM and TO.
-struct Tool {
-    name: &'static str,
-    program: &'static str,
+pub(crate) struct Tool {
+    pub(crate) name: &'static str,
+    pub(crate) program: &'static str,
     line: &'static str,
+    /// The same where only one of them speaks plain HTTP.
+    pub(crate) far_line: &'static str,
 }
 
-const TOOLS: [Tool; 4] = [
+pub(crate) const TOOLS: [Tool; 4] = [
     Tool {
         name: "crane",
         program: "crane",
         line: "copy --insecure FROM TO",
+        far_line: "copy --insecure FROM TO",
     },
     Tool {
         name: "regctl",
         program: "regctl",
         line: "image copy FROM TO",
+        far_line: "image copy FROM TO",
     },
     Tool {
         name: "skopeo",
         program: "skopeo",
-        line: "copy --all --quiet --src-tls-verify=false --dest-tls-verify=false docker://FROM docker://TO",
+        line: SKOPEO,
+        far_line: SKOPEO,
     },
     Tool {
         name: "oras",
         program: "oras",
         line: "copy --from-plain-http --to-plain-http FROM TO",
+        far_line: "copy PLAIN_FROM=--from-plain-http PLAIN_TO=--to-plain-http FROM TO",
     },
 ];
 

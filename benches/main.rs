@@ -1,6 +1,6 @@
 //! The benchmarks. `cargo bench` needs nothing but this repository; `cargo bench -- compare` and
 //! `cargo bench -- copies` run whichever other tools are on PATH beside it (and the `registry` of the distribution
-//! project for the copies). The results go to `docs/benchmarks/*.json`, from which `scripts/bench/plot` makes
+//! project for the copies near by); `cargo bench -- far` runs only those between a near and a far registry. The results go to `docs/benchmarks/*.json`, from which `scripts/bench/plot` makes
 //! `docs/benchmarks.md` and its plots; `scripts/bench/run` does all of it.
 //!
 //! Nothing is asserted here: what must not get worse is in `tests/it/performance`.
@@ -11,6 +11,7 @@ mod support;
 mod child;
 mod compare;
 mod copies;
+mod far;
 mod growth;
 mod job;
 mod output;
@@ -29,7 +30,11 @@ fn main() {
     match arguments.next().as_deref() {
         Some(child::FLAG) => child::serve(arguments),
         Some("compare") => compare::run(),
-        Some("copies") => copies::run(),
+        Some("copies") => {
+            copies::run();
+            far::run();
+        }
+        Some("far") => far::run(),
         Some(other) => {
             eprintln!("no such benchmark: {other}; there are `compare` and `copies`");
             std::process::exit(2);

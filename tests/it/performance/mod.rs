@@ -1,6 +1,7 @@
 //! What the job costs, at the level of the real binary: exact numbers of requests and connections, and the number
 //! of serial round trips. A regression here is a bug; times themselves are never looked at.
 
+mod bulk;
 mod growth;
 mod job;
 

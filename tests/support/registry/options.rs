@@ -94,6 +94,7 @@ pub struct Options {
     pub(super) site: Site,
     pub(super) client_certificates: bool,
     pub(super) latency: Option<Duration>,
+    pub(super) http2_window: Option<u32>,
     pub(super) auth: Auth,
     pub(super) challenges: Option<Vec<String>>,
     pub(super) lax: bool,
@@ -132,6 +133,7 @@ impl Default for Builder {
                 site: Site::new(Scheme::Http),
                 client_certificates: false,
                 latency: None,
+                http2_window: None,
                 auth: Auth::None,
                 challenges: None,
                 lax: false,
@@ -204,6 +206,11 @@ impl Builder {
     /// Puts a delay line in front of each of its hosts; see [`super::delay`].
     pub fn latency(self, round_trip: Duration) -> Self {
         self.with(|options| options.latency = Some(round_trip))
+    }
+
+    /// Limits the HTTP/2 windows of each stream and of each connection to so many bytes, for what clients send.
+    pub fn http2_window(self, bytes: u32) -> Self {
+        self.with(|options| options.http2_window = Some(bytes))
     }
 
     /// Wants a password.

@@ -214,6 +214,7 @@ async fn converse(wire: Wire, shared: Arc<Shared>, role: Role, link: Arc<Link>) 
     let wire = Arc::new(Mutex::new(wire));
     let io = TokioIo::new(Tap(Arc::clone(&wire)));
     let known = Arc::clone(&link);
+    let window = shared.options.http2_window;
     let service = service_fn(move |request| {
         let (shared, link) = (Arc::clone(&shared), Arc::clone(&known));
         async move { visit::answer(&shared, role, &link, request).await }
@@ -222,6 +223,11 @@ async fn converse(wire: Wire, shared: Arc<Shared>, role: Role, link: Arc<Link>) 
         let mut builder = http2::Builder::new(TokioExecutor::new());
         let builder = builder.timer(TokioTimer::new());
         let builder = builder.max_header_list_size(1024 * 1024);
+        if let Some(window) = window {
+            builder
+                .initial_stream_window_size(window)
+                .initial_connection_window_size(window);
+        }
         let connection = builder.serve_connection(io, service);
         drive(connection, http2::Connection::graceful_shutdown, &link).await
     } else {
