@@ -31,6 +31,8 @@ struct Shared {
     /// The key is the helper and the server.
     helpers: Memo<(String, String), Result<Option<Credential>, HelperFailure>>,
     secrets: Mutex<Vec<Secret>>,
+    /// `user:password`, whose base64 form is the `Authorization` header and `auth` in `config.json`.
+    pairs: Mutex<Vec<Secret>>,
 }
 
 impl Keychain {
@@ -42,6 +44,7 @@ impl Keychain {
                 configs: Memo::new(),
                 helpers: Memo::new(),
                 secrets: Mutex::default(),
+                pairs: Mutex::default(),
             }),
         }
     }
@@ -72,9 +75,16 @@ impl Keychain {
         Explanation::new(search.host.as_str(), scope, steps)
     }
 
-    /// Returns every secret that any search has found so far, to be masked in CI logs.
+    /// Returns every secret that any search has found so far.
     pub fn secrets_seen(&self) -> Vec<Secret> {
         self.secrets().clone()
+    }
+
+    /// Returns the secrets to be masked in CI logs: those found so far, alone and together with their user.
+    pub fn secrets_to_mask(&self) -> Vec<Secret> {
+        let mut all = self.secrets_seen();
+        all.extend(self.shared.pairs.lock().iter().cloned());
+        all
     }
 
     fn secrets(&self) -> std::sync::MutexGuard<'_, Vec<Secret>> {
@@ -86,6 +96,13 @@ impl Keychain {
             let mut secrets = self.secrets();
             if !secrets.contains(secret) {
                 secrets.push(secret.clone());
+            }
+        }
+        if let Credential::Basic { username, password } = credential {
+            let pair = Secret::new(format!("{username}:{}", password.reveal()));
+            let mut pairs = self.shared.pairs.lock();
+            if !pairs.contains(&pair) {
+                pairs.push(pair);
             }
         }
     }

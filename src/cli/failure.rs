@@ -1,6 +1,7 @@
 //! How a command fails: what is printed, and the exit code.
 
 use std::fmt;
+use std::io::{Write as _, stderr};
 use std::process::ExitCode;
 
 use crate::draft::DraftError;
@@ -208,10 +209,11 @@ impl Failure {
     pub(super) fn print(&self, wording: Wording) -> ExitCode {
         let palette = Palette::of_stderr(&Environment::of_process());
         let error = palette.paint(Tone::Error, "error");
-        eprintln!("{error}: {}", log_safe(&self.text()));
+        // A closed standard error does not change the exit code.
+        let _ = writeln!(stderr(), "{error}: {}", log_safe(&self.text()));
         let hint = palette.paint(Tone::Notice, "hint");
         for text in wording.render_all(&self.hints) {
-            eprintln!(" {hint}: {}", log_safe(&text));
+            let _ = writeln!(stderr(), " {hint}: {}", log_safe(&text));
         }
         ExitCode::from(self.code)
     }

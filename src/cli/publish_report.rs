@@ -1,5 +1,6 @@
 //! What `publish` and `copy` tell: standard output, files, and the CI system that runs them.
 
+use std::io::{Write as _, stderr};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
@@ -7,7 +8,7 @@ use super::context::Context;
 use super::failure::{Failure, exit};
 use super::outcome::Outcomes;
 use super::publish_args::{CiArg, OutputArgs, OutputFormat};
-use super::shell::print;
+use super::shell::print_result;
 use crate::registry::Registries;
 use crate::report::{
     CiSystem, Files, Palette, Results, github, gitlab, publish_json, publish_text,
@@ -34,10 +35,8 @@ impl<'a> Reporter<'a> {
             CiArg::None => CiSystem::None,
         };
         if ci == CiSystem::GitLab {
-            eprintln!(
-                "{}",
-                gitlab::section_start(SECTION, "polyarch", SystemTime::now())
-            );
+            let line = gitlab::section_start(SECTION, "polyarch", SystemTime::now());
+            let _ = writeln!(stderr(), "{line}");
         }
         Self {
             options,
@@ -77,7 +76,8 @@ impl<'a> Reporter<'a> {
             results.notice(severity, &text);
         }
         if self.ci == CiSystem::GitLab {
-            eprintln!("{}", gitlab::section_end(SECTION, SystemTime::now()));
+            let line = gitlab::section_end(SECTION, SystemTime::now());
+            let _ = writeln!(stderr(), "{line}");
         }
         // What became of the images matters more than a file.
         let failure = match (failure, self.write(&results)) {
@@ -138,7 +138,7 @@ impl<'a> Reporter<'a> {
                 }
                 OutputFormat::Json => publish_json(results) + "\n",
             };
-            print(text.as_bytes())?;
+            print_result(text.as_bytes())?;
         }
         let files = Files {
             metadata: self.options.metadata_file.clone(),
@@ -161,7 +161,7 @@ pub(super) fn tell_github(
     with_summary: bool,
 ) -> Result<(), Failure> {
     let environment = context.environment;
-    github::mask(environment, &registries.secrets_seen());
+    github::mask(environment, &registries.secrets_to_mask());
     let error = failure.map(|failure| failure.result(context.wording));
     github::report(environment, results, error.as_ref(), with_summary)
         .map_err(|error| Failure::new(exit::FAILURE, error))

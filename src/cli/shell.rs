@@ -58,12 +58,22 @@ fn section(render: impl Fn(&mut dyn io::Write) -> io::Result<()>) -> Result<Stri
     Ok(lines.flat_map(|line| [line, "\n"]).collect())
 }
 
-/// A reader that has seen enough (`| head`) is no error.
+/// Prints to standard output. A reader that ends early (`| head`) is no error.
 pub(super) fn print(bytes: &[u8]) -> Result<ExitCode, Failure> {
+    match write_out(bytes) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        written => Ok(written.map(|()| ExitCode::SUCCESS)?),
+    }
+}
+
+/// Prints the result of a run. A reader that ends before the result is an error: the digest would be lost unnoticed.
+pub(super) fn print_result(bytes: &[u8]) -> Result<(), Failure> {
+    write_out(bytes).map_err(|error| Failure::from(error).context("cannot write to standard output"))
+}
+
+fn write_out(bytes: &[u8]) -> io::Result<()> {
     use std::io::Write as _;
     let mut out = io::stdout().lock();
-    match out.write_all(bytes).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(ExitCode::SUCCESS),
-    }
+    out.write_all(bytes)?;
+    out.flush()
 }

@@ -1,28 +1,26 @@
-//! What `index.json` says: which names there are, what they point at, and how an entry is added.
-//! Pure: works on the parsed document.
+//! The entries of `index.json`: names, lookups, additions. No I/O.
 
 use std::collections::BTreeSet;
 
-use super::failure::Failure;
+use super::error::LayoutError;
 use crate::spec::{Descriptor, Digest, Document, Index, Manifest, Reference, Tag, attestation};
 
-/// The name of an entry. By the spec any text; by custom a tag, or (skopeo, podman) a whole reference.
+/// The name of an entry: any text in the specification, in practice a tag, or a whole reference (skopeo, podman).
 /// <https://github.com/opencontainers/image-spec/blob/v1.1.0/annotations.md#pre-defined-annotation-keys>.
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
-/// containerd's, BuildKit's and Docker's full reference beside it.
+/// The full reference that containerd, BuildKit and Docker add.
 const CONTAINERD_NAME: &str = "io.containerd.image.name";
 
-/// How many names an error lists.
-const NAMES_SHOWN: usize = 10;
+/// The maximum number of names in an error.
+const MAX_NAMES: usize = 10;
 
-/// The entry that a tag names. An entry whose `ref.name` is exactly the tag wins over one whose
-/// full reference has that tag.
+/// Finds the entry of a tag. An entry whose `ref.name` is exactly the tag takes precedence over one whose full reference
+/// has that tag.
 ///
-/// Several entries of one name and digest are one (Docker writes an entry for each of an image's
-/// names). Several of different digests are refused: skopeo takes the first, but `docker save a:1
-/// b:1` writes such a layout, and then the first is as wrong as the second.
-pub fn find<'a>(index: &'a Index, tag: &Tag) -> Result<&'a Descriptor, Failure> {
+/// Several entries with one digest count as one: Docker writes an entry for each name of an image. Different digests
+/// are refused: skopeo takes the first, but `docker save a:1 b:1` writes such a layout, where either may be meant.
+pub fn find<'a>(index: &'a Index, tag: &Tag) -> Result<&'a Descriptor, LayoutError> {
     let named_by = |matches: fn(&Descriptor, &str) -> bool| {
         let entries = index.manifests.iter();
         entries
@@ -34,21 +32,18 @@ pub fn find<'a>(index: &'a Index, tag: &Tag) -> Result<&'a Descriptor, Failure> 
         found = named_by(is_tagged_in_full);
     }
     let Some(first) = found.first() else {
-        let cause = format!(
-            "no entry of index.json is named {tag:?}",
-            tag = tag.as_str()
-        );
-        return Err(Failure::not_found(cause).hint(format!("it has {}", list_names(index))));
+        return Err(LayoutError::UnknownTag {
+            tag: tag.to_string(),
+            names: list_names(index),
+        });
     };
     match found.iter().find(|other| other.digest != first.digest) {
         None => Ok(first),
-        Some(other) => Err(Failure::refused(format!(
-            "two images are named {:?} in index.json: {} and {}",
-            tag.as_str(),
-            full_name(first),
-            full_name(other),
-        ))
-        .hint("name the one you mean by its digest: …@sha256:…")),
+        Some(other) => Err(LayoutError::AmbiguousTag {
+            tag: tag.to_string(),
+            first: full_name(first),
+            second: full_name(other),
+        }),
     }
 }
 
@@ -74,21 +69,21 @@ fn full_name(entry: &Descriptor) -> String {
     }
 }
 
-/// Names come from whoever wrote the file: they are quoted and cut before they are printed.
+/// Quotes and shortens a name for printing.
 fn shown(name: &str) -> String {
     format!("{:?}", name.chars().take(150).collect::<String>())
 }
 
-/// Whether several entries are the platforms of one image, so that `index.json` can stand for its
-/// index: each says its platform, and they have one name or none.
+/// Returns whether entries are the platforms of one image, so that `index.json` is its index: each has a platform, and
+/// all have one name or none.
 pub fn are_one_image(entries: &[&Descriptor]) -> bool {
     let names: BTreeSet<_> = entries.iter().map(|entry| name(entry)).collect();
-    let has_place =
+    let has_platform =
         |entry: &&Descriptor| entry.platform.is_some() || attestation::is_attestation(entry);
-    names.len() == 1 && entries.iter().all(has_place)
+    names.len() == 1 && entries.iter().all(has_platform)
 }
 
-/// What people call an entry: containerd's full name says more than the bare tag beside it.
+/// Returns the name of an entry, preferably the full name of containerd.
 fn name(entry: &Descriptor) -> Option<&str> {
     let annotations = &entry.annotations;
     let name = annotations
@@ -97,7 +92,7 @@ fn name(entry: &Descriptor) -> Option<&str> {
     name.map(String::as_str)
 }
 
-/// The names of all entries, for an error.
+/// Lists the names of all entries for an error.
 pub fn list_names(index: &Index) -> String {
     let entries = index.manifests.iter();
     let names: BTreeSet<_> = entries
@@ -105,21 +100,20 @@ pub fn list_names(index: &Index) -> String {
         .filter(|name| !is_fallback(name))
         .collect();
     if names.is_empty() {
-        return "no names in index.json".to_owned();
+        return "none".to_owned();
     }
     let mut listed: Vec<_> = names
         .iter()
-        .take(NAMES_SHOWN)
+        .take(MAX_NAMES)
         .map(|name| shown(name))
         .collect();
-    if names.len() > NAMES_SHOWN {
-        listed.push(format!("{} more", names.len() - NAMES_SHOWN));
+    if names.len() > MAX_NAMES {
+        listed.push(format!("{} more", names.len() - MAX_NAMES));
     }
     listed.join(", ")
 }
 
-/// The entries that somebody may want when no name is given: each digest once, without the
-/// fallback lists of referrers.
+/// Returns the candidates if no name is given: each digest once, without the fallback lists of referrers.
 pub fn roots(index: &Index) -> Vec<&Descriptor> {
     let mut seen = BTreeSet::new();
     let entries = index.manifests.iter();
@@ -129,7 +123,7 @@ pub fn roots(index: &Index) -> Vec<&Descriptor> {
         .collect()
 }
 
-/// The name under which a list of referrers is kept where there is no referrers API.
+/// Returns the name of the list of referrers for registries without a referrers API.
 /// <https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#referrers-tag-schema>.
 pub fn fallback_name(subject: &Digest) -> String {
     let hex: String = subject.hex().chars().take(64).collect();
@@ -144,27 +138,27 @@ fn is_fallback(name: &str) -> bool {
     })
 }
 
-/// The entry under exactly this name.
+/// Returns the entry with exactly this name.
 pub fn find_named<'a>(index: &'a Index, name: &str) -> Option<&'a Descriptor> {
     index.manifests.iter().find(|entry| is_named(entry, name))
 }
 
-/// Names `manifest`, in place of what had the name before. An entry without a name for the same
-/// content gets the name, as skopeo does it.
+/// Adds `manifest` under a name and removes the previous entry of that name. An unnamed entry with the same digest gets
+/// the name, as with skopeo.
 pub fn insert_named(index: &mut Index, manifest: &Manifest, tag: &Tag) {
     let mut entry = entry_of(manifest);
     let value = tag.as_str().to_owned();
     entry.annotations.insert(REF_NAME.to_owned(), value);
-    let takes_place = |old: &Descriptor| {
+    let is_replaced = |old: &Descriptor| {
         is_named(old, tag.as_str()) || (name(old).is_none() && old.digest == entry.digest)
     };
-    let position = index.manifests.iter().position(takes_place);
-    index.manifests.retain(|old| !takes_place(old));
+    let position = index.manifests.iter().position(is_replaced);
+    index.manifests.retain(|old| !is_replaced(old));
     let position = position.unwrap_or(index.manifests.len());
     index.manifests.insert(position, entry);
 }
 
-/// Lists `manifest` without a name, unless it is listed already.
+/// Adds `manifest` without a name unless it is listed already.
 pub fn insert_unnamed(index: &mut Index, manifest: &Manifest) {
     let is_listed = |entry: &Descriptor| entry.digest == manifest.digest;
     if !index.manifests.iter().any(is_listed) {
@@ -178,8 +172,7 @@ fn entry_of(manifest: &Manifest) -> Descriptor {
     entry
 }
 
-/// The descriptor by which a referrer is listed: with the type of the artifact (the config's type
-/// where it names none) and its annotations.
+/// Returns the descriptor of a referrer, with its artifact type (else the media type of its config) and annotations.
 /// <https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#listing-referrers>.
 pub fn referrer_descriptor(manifest: &Manifest) -> Descriptor {
     let mut descriptor = manifest.descriptor();
@@ -232,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_is_found_under_each_tools_name() {
+    fn tags_are_found_in_the_names_of_each_tool() {
         let index = index(&[
             entry("skopeo", &[(REF_NAME, "1")]),
             entry("podman", &[(REF_NAME, "docker.io/o/app:2")]),
@@ -257,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn one_name_for_two_images_is_refused() {
+    fn a_name_of_two_images_is_refused() {
         let same = [(REF_NAME, "1"), (CONTAINERD_NAME, "docker.io/o/a:1")];
         let index = index(&[
             entry("a", &same),
@@ -297,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn platforms_of_one_image_are_told_from_several_images() {
+    fn platforms_of_one_image_are_no_separate_images() {
         let on = |content: &str, platform: &str, name: &[(&str, &str)]| {
             let mut entry = entry(content, name);
             entry.platform = Some(platform.parse().unwrap());

@@ -1,9 +1,11 @@
 //! The files of a layout that are not blobs: `oci-layout` and `index.json`.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde::Deserialize;
 
-use super::failure::Failure;
+use super::error::LayoutError;
 use crate::spec::{self, BYTE_ORDER_MARK, Manifest, MediaType};
 
 const LAYOUT_VERSION: &str = "1.0.0";
@@ -15,15 +17,16 @@ struct OciLayout {
 }
 
 /// Checks the content of `oci-layout`.
-pub fn check_version(bytes: &[u8]) -> Result<(), Failure> {
+pub fn check_version(bytes: &[u8]) -> Result<(), LayoutError> {
     let found: OciLayout = spec::parse(bytes)?;
     if found.image_layout_version == LAYOUT_VERSION {
         return Ok(());
     }
     let shown: String = found.image_layout_version.chars().take(40).collect();
-    Err(Failure::refused(format!(
-        "unsupported imageLayoutVersion {shown:?} in oci-layout: expected {LAYOUT_VERSION}"
-    )))
+    Err(LayoutError::Version {
+        found: shown,
+        expected: LAYOUT_VERSION,
+    })
 }
 
 /// Returns the content of a new `oci-layout`.
@@ -32,16 +35,16 @@ pub(super) fn version_file() -> Vec<u8> {
 }
 
 /// Parses `index.json`. A byte order mark is removed: no digest refers to the bytes of this file.
-pub fn parse_index(bytes: Vec<u8>) -> Result<Manifest, Failure> {
+pub fn parse_index(bytes: Vec<u8>) -> Result<Manifest, LayoutError> {
     let text = Bytes::from(bytes);
     let text = match text.strip_prefix(BYTE_ORDER_MARK) {
         Some(rest) => text.slice_ref(rest),
         None => text,
     };
     let manifest = Manifest::parse(text, &MediaType::default())
-        .map_err(|error| Failure::refused(format!("index.json: {error}")))?;
+        .map_err(|error| LayoutError::InvalidIndex(Arc::new(error)))?;
     match manifest.index() {
         Some(_) => Ok(manifest),
-        None => Err(Failure::refused("index.json is not an index")),
+        None => Err(LayoutError::NotAnIndex),
     }
 }

@@ -1,16 +1,16 @@
-//! OCI image layouts, in a directory or a tar archive, as source and as target: the same interface
-//! as a registry. Knows `spec`, `content` and `disk`.
+//! OCI image layouts in a directory or a tar archive, as source and as target.
 //! <https://github.com/opencontainers/image-spec/blob/v1.1.0/image-layout.md>.
 
 mod archive;
+mod backend;
 pub mod catalog;
-mod failure;
+mod directory;
+mod error;
 pub mod format;
-mod place;
+mod pack;
 mod region;
 mod store;
 pub mod tar_index;
-mod write;
 
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -19,77 +19,80 @@ use tempfile::TempDir;
 
 use crate::disk::{self, Durability};
 use crate::spec::{Descriptor, LayoutKind, LayoutPath, LayoutReference, Manifest};
-use crate::store::{FailureKind, ManifestName, Operation, StoreError};
+use crate::store::{ManifestName, Operation, StoreError};
 use crate::sync::Mutex;
 use archive::Archive;
-use failure::Failure;
-use place::{Directory, Place};
+use backend::Backend;
+use directory::Directory;
+use error::LayoutError;
 
 /// A layout as a [`crate::store::Store`].
 ///
-/// In a directory, writes are seen at once. An archive as a target is put together in a directory
-/// beside it and appears, whole, at [`Layout::finish`]; until then reads come from that directory.
+/// In a directory, writes are visible at once. A new archive is built in a temporary directory beside it and appears at
+/// [`Layout::finish`]; until then, reads use that directory.
 pub struct Layout {
     location: LayoutPath,
-    place: RwLock<Arc<Place>>,
-    /// The directory in which an archive is put together. Gone when this is dropped.
+    backend: RwLock<Arc<Backend>>,
+    /// The directory in which an archive is built. Removed when this is dropped.
     staging: Mutex<Option<TempDir>>,
 }
 
 impl Layout {
-    /// Opens a layout that exists. Of an archive every header is read, and no content.
+    /// Opens an existing layout. Of an archive, only the headers and `index.json` are read.
     pub async fn open(location: &LayoutPath) -> Result<Self, StoreError> {
         let path = location.path.clone();
         let opened = match location.kind {
-            LayoutKind::Directory => blocking(move || open_directory(&path)).await,
+            LayoutKind::Directory => {
+                blocking(move || Directory::open(&path).map(Backend::Directory)).await
+            }
             LayoutKind::Archive => {
                 blocking(move || {
-                    Archive::open(&path).map(|archive| Place::Archive(Box::new(archive)))
+                    Archive::open(&path).map(|archive| Backend::Archive(Box::new(archive)))
                 })
                 .await
             }
         };
-        let place = opened.map_err(|failure| failure.during(format!("open {location}")))?;
-        Ok(Self::at(location, place, None))
+        let backend = opened.map_err(|error| error.during(format!("open {location}")))?;
+        Ok(Self::at(location, backend, None))
     }
 
-    /// Opens a layout to write to it. A directory is created, or added to if it is a layout; an
-    /// archive is started anew, and replaces the file of that name when it is finished.
+    /// Opens a layout for writing. A directory is created unless it is a layout already; an archive is created, and
+    /// replaces the file of that name when it is finished.
     pub async fn create(location: &LayoutPath) -> Result<Self, StoreError> {
         let (path, kind) = (location.path.clone(), location.kind);
         let created = blocking(move || match kind {
             LayoutKind::Directory => Ok((Directory::create(&path, Durability::Synced)?, None)),
-            LayoutKind::Archive => stage(&path).map(|(place, staging)| (place, Some(staging))),
+            LayoutKind::Archive => stage(&path).map(|(staged, staging)| (staged, Some(staging))),
         });
         let (directory, staging) = created
             .await
-            .map_err(|failure| failure.during(format!("create {location}")))?;
-        Ok(Self::at(location, Place::Directory(directory), staging))
+            .map_err(|error| error.during(format!("create {location}")))?;
+        Ok(Self::at(location, Backend::Directory(directory), staging))
     }
 
-    fn at(location: &LayoutPath, place: Place, staging: Option<TempDir>) -> Self {
+    fn at(location: &LayoutPath, backend: Backend, staging: Option<TempDir>) -> Self {
         Self {
             location: location.clone(),
-            place: RwLock::new(Arc::new(place)),
+            backend: RwLock::new(Arc::new(backend)),
             staging: Mutex::new(staging),
         }
     }
 
-    /// What is meant when neither tag nor digest is given:
+    /// Returns the image if neither tag nor digest is given:
     ///
-    /// - the only image, however many names it has (`docker buildx build -o type=oci` writes one
-    ///   entry for each name, all with the digest of one index; so do Docker, skopeo and buildah);
-    /// - several entries with a platform each, all without a name or all of one name, are one image:
-    ///   then `index.json` itself is its index (go-containerregistry's `layout.Write`);
-    /// - other entries are several images: an error that lists their names.
+    /// - the only image, also if it has several names (`docker buildx build -o type=oci`, Docker, skopeo and buildah
+    ///   write an entry for each name);
+    /// - `index.json` itself, if all entries have a platform and one name or none (go-containerregistry's
+    ///   `layout.Write`);
+    /// - otherwise an error that lists the names.
     ///
-    /// Entries that only refer to others (signatures, SBOMs) are not counted.
+    /// Referrers (signatures, SBOMs) are not counted.
     pub async fn default_manifest(&self) -> Result<Descriptor, StoreError> {
         let operation = || Operation::new("find the image in", self.location.to_string());
-        self.read(operation, Place::default_manifest).await
+        self.read(operation, Backend::default_manifest).await
     }
 
-    /// What `reference` means in this layout: its digest, else its tag, else the default.
+    /// Returns what `reference` names in this layout: its digest, else its tag, else the default.
     pub async fn select(&self, reference: &LayoutReference) -> Result<ManifestName, StoreError> {
         match (&reference.digest, &reference.tag) {
             (Some(digest), _) => Ok(ManifestName::Digest(digest.clone())),
@@ -101,16 +104,15 @@ impl Layout {
         }
     }
 
-    /// Stores a manifest and lists it without a name: what a target without a tag asks for.
+    /// Stores a manifest and lists it without a name, for a target without a tag.
     pub async fn put_unnamed(&self, manifest: &Manifest) -> Result<(), StoreError> {
         let stored = manifest.clone();
         self.write(move |directory| directory.put_entries(&stored, &[]))
             .await
-            .map_err(|failure| failure.during(format!("write {}", self.with(manifest))))
+            .map_err(|error| error.during(format!("write {}", self.with(manifest))))
     }
 
-    /// Makes an archive appear under its name; does nothing for a directory. Afterwards reads come
-    /// from the archive, and it can no longer be written to.
+    /// Publishes an archive under its name; does nothing for a directory. Afterwards the archive is read-only.
     pub async fn finish(&self) -> Result<(), StoreError> {
         let staging = self.staging.lock().take();
         let Some(staging) = staging else {
@@ -118,15 +120,15 @@ impl Layout {
         };
         let path = self.location.path.clone();
         let packed = self.write(move |directory| {
-            directory.pack(&path)?;
+            pack::pack(&directory.root, &path)?;
             drop(staging);
             Archive::open(&path)
         });
         let archive = packed
             .await
-            .map_err(|failure| failure.during(format!("write {}", self.location)))?;
-        let mut place = self.place.write().unwrap_or_else(PoisonError::into_inner);
-        *place = Arc::new(Place::Archive(Box::new(archive)));
+            .map_err(|error| error.during(format!("write {}", self.location)))?;
+        let mut backend = self.backend.write().unwrap_or_else(PoisonError::into_inner);
+        *backend = Arc::new(Backend::Archive(Box::new(archive)));
         Ok(())
     }
 
@@ -134,52 +136,42 @@ impl Layout {
         format!("{}@{}", self.location, manifest.digest)
     }
 
-    fn place(&self) -> Arc<Place> {
-        let place = self.place.read().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(&place)
+    fn backend(&self) -> Arc<Backend> {
+        let backend = self.backend.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&backend)
     }
 
-    /// Reads off the async threads.
+    /// Reads on a blocking thread.
     async fn read<T: Send + 'static>(
         &self,
         operation: impl FnOnce() -> Operation,
-        work: impl FnOnce(&Place) -> Result<T, Failure> + Send + 'static,
+        work: impl FnOnce(&Backend) -> Result<T, LayoutError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let place = self.place();
-        let done = blocking(move || work(&place)).await;
-        done.map_err(|failure| failure.during(operation()))
+        let backend = self.backend();
+        let done = blocking(move || work(&backend)).await;
+        done.map_err(|error| error.during(operation()))
     }
 
-    /// Writes off the async threads, to the directory that this is or that an archive starts as.
+    /// Writes on a blocking thread, to a directory or to one that becomes an archive.
     async fn write<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Directory) -> Result<T, Failure> + Send + 'static,
-    ) -> Result<T, Failure> {
-        let place = self.place();
-        blocking(move || match &*place {
-            Place::Directory(directory) => work(directory),
-            Place::Archive(_) => Err(Failure::refused(
-                "an archive that exists is only read: a new one takes its place as a whole",
-            )),
+        work: impl FnOnce(&Directory) -> Result<T, LayoutError> + Send + 'static,
+    ) -> Result<T, LayoutError> {
+        let backend = self.backend();
+        blocking(move || match &*backend {
+            Backend::Directory(directory) => work(directory),
+            Backend::Archive(_) => Err(LayoutError::ReadOnly),
         })
         .await
     }
 }
 
-fn open_directory(path: &Path) -> Result<Place, Failure> {
-    let directory = Directory {
-        root: path.to_owned(),
-        durability: Durability::Synced,
-    };
-    directory.check()?;
-    Ok(Place::Directory(directory))
-}
-
-/// An empty layout beside the archive that it becomes.
-fn stage(archive: &Path) -> Result<(Directory, TempDir), Failure> {
+/// Creates an empty layout beside the archive that it will become.
+fn stage(archive: &Path) -> Result<(Directory, TempDir), LayoutError> {
     if archive.is_dir() {
-        let cause = "it is a directory; for a layout in a directory write oci:PATH";
-        return Err(Failure::refused(cause));
+        return Err(LayoutError::IsDirectory {
+            path: archive.to_owned(),
+        });
     }
     let parent = disk::directory_of(archive);
     disk::create_directory(parent, disk::Access::Shared)?;
@@ -190,10 +182,10 @@ fn stage(archive: &Path) -> Result<(Directory, TempDir), Failure> {
 }
 
 async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
-) -> Result<T, Failure> {
+    work: impl FnOnce() -> Result<T, LayoutError> + Send + 'static,
+) -> Result<T, LayoutError> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
-        Err(gone) => Err(Failure::new(FailureKind::Other, gone.to_string())),
+        Err(error) => Err(LayoutError::Task(Arc::new(error))),
     }
 }

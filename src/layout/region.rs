@@ -1,5 +1,4 @@
-//! Some bytes of some file: a blob in a directory or in the middle of an archive, read whole and
-//! verified, or piece by piece.
+//! A range of bytes in a file: a blob in a directory or in an archive.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -7,15 +6,14 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 
-use super::failure::Failure;
+use super::error::LayoutError;
 use crate::disk;
-use crate::spec::{Digest, Hasher};
-use crate::store::FailureKind;
+use crate::spec::{Descriptor, Digest, Hasher};
 
-/// How much of a blob is held in memory at a time.
+/// The size of the pieces in which a blob is read.
 pub(super) const CHUNK: usize = 256 * 1024;
 
-/// Some bytes of some file.
+/// A range of bytes in a file.
 #[derive(Clone, Debug)]
 pub(super) struct Region {
     pub(super) path: PathBuf,
@@ -24,15 +22,18 @@ pub(super) struct Region {
 }
 
 impl Region {
-    pub(super) fn expect_size(&self, size: u64) -> Result<(), Failure> {
+    pub(super) fn expect_size(&self, size: u64) -> Result<(), LayoutError> {
         if self.length == size {
             Ok(())
         } else {
-            Err(Failure::wrong_size(self.length, size))
+            Err(LayoutError::WrongSize {
+                found: self.length,
+                expected: size,
+            })
         }
     }
 
-    pub(super) fn read(&self, limit: u64) -> Result<Vec<u8>, Failure> {
+    pub(super) fn read(&self, limit: u64) -> Result<Vec<u8>, LayoutError> {
         let (mut file, _) = disk::open(&self.path)?;
         Ok(disk::read_region(
             &self.path,
@@ -43,18 +44,26 @@ impl Region {
         )?)
     }
 
-    pub(super) fn read_verified(&self, digest: &Digest, limit: u64) -> Result<Bytes, Failure> {
+    pub(super) fn read_verified(&self, digest: &Digest, limit: u64) -> Result<Bytes, LayoutError> {
         let bytes = self.read(limit)?;
         let found = digest.algorithm().digest(&bytes);
         if found == *digest {
             Ok(bytes.into())
         } else {
-            Err(Failure::wrong_digest(&found, digest))
+            Err(LayoutError::WrongDigest {
+                found,
+                expected: digest.clone(),
+            })
         }
     }
 
-    /// The digest of the content, by the algorithm of `like`.
-    pub(super) fn digest(&self, like: &Digest) -> Result<Digest, Failure> {
+    /// Returns whether size and digest are those of `blob`.
+    pub(super) fn is_intact(&self, blob: &Descriptor) -> Result<bool, LayoutError> {
+        Ok(self.length == blob.size && self.digest(&blob.digest)? == blob.digest)
+    }
+
+    /// Returns the digest of the content, by the algorithm of `like`.
+    fn digest(&self, like: &Digest) -> Result<Digest, LayoutError> {
         let mut hasher = Hasher::new(like.algorithm());
         let mut content = self.content(0)?;
         while let Some(chunk) = content.next_chunk()? {
@@ -63,13 +72,13 @@ impl Region {
         Ok(hasher.finish())
     }
 
-    /// The content from byte `offset` on, in pieces.
-    pub(super) fn content(&self, offset: u64) -> Result<Content, Failure> {
+    /// Opens the content from byte `offset` on.
+    pub(super) fn content(&self, offset: u64) -> Result<Content, LayoutError> {
         let Some(remaining) = self.length.checked_sub(offset) else {
-            return Err(Failure::refused(format!(
-                "there is no byte {offset} in {} bytes",
-                self.length
-            )));
+            return Err(LayoutError::OutOfRange {
+                offset,
+                length: self.length,
+            });
         };
         let (mut file, _) = disk::open(&self.path)?;
         file.seek(SeekFrom::Start(self.start + offset))
@@ -90,8 +99,8 @@ pub(super) struct Content {
 }
 
 impl Content {
-    /// The next piece of at most [`CHUNK`] bytes; `None` at the end.
-    pub(super) fn next_chunk(&mut self) -> Result<Option<Bytes>, Failure> {
+    /// Returns the next piece of at most [`CHUNK`] bytes; `None` at the end.
+    pub(super) fn next_chunk(&mut self) -> Result<Option<Bytes>, LayoutError> {
         if self.remaining == 0 {
             return Ok(None);
         }
@@ -100,14 +109,10 @@ impl Content {
         let read: io::Result<usize> = (&mut self.file).take(wanted).read_to_end(&mut chunk);
         let read = read.map_err(|error| disk::at("read", &self.path)(error))? as u64;
         if read < wanted {
-            return Err(Failure::new(
-                FailureKind::Refused,
-                format!(
-                    "{} ended {} bytes too early",
-                    self.path.display(),
-                    self.remaining - read
-                ),
-            ));
+            return Err(LayoutError::EndedEarly {
+                path: self.path.clone(),
+                missing: self.remaining - read,
+            });
         }
         self.remaining -= read;
         Ok(Some(chunk.into()))

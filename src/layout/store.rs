@@ -1,4 +1,4 @@
-//! The layout as a [`Store`]: what each question is called in an error, and blobs as streams.
+//! The [`Store`] of a layout: names of operations in errors, and blobs as streams.
 
 use std::sync::Arc;
 
@@ -8,14 +8,14 @@ use futures_util::stream::{self, StreamExt};
 use tokio::sync::mpsc;
 
 use super::region::{CHUNK, Content};
-use super::write::Part;
+use super::directory::Part;
+use super::error::LayoutError;
 use super::{Layout, blocking};
-use crate::layout::failure::Failure;
 use crate::spec::{Descriptor, Digest, Manifest, Repository, Tag};
 use crate::store::{BlobStream, ManifestName, Operation, Store, StoreError};
 
-/// How many pieces of a blob wait for the disk.
-const PARTS_WAITING: usize = 2;
+/// The number of pieces of a blob that wait for the disk.
+const QUEUED_PARTS: usize = 2;
 
 impl Store for Layout {
     fn name(&self) -> String {
@@ -32,7 +32,7 @@ impl Store for Layout {
     ) -> BoxFuture<'a, Result<Descriptor, StoreError>> {
         let wanted = name.clone();
         let operation = move || Operation::new("find", format!("{}{name}", self.location));
-        Box::pin(self.read(operation, move |place| place.describe(&wanted)))
+        Box::pin(self.read(operation, move |backend| backend.describe(&wanted)))
     }
 
     fn manifest<'a>(
@@ -41,7 +41,7 @@ impl Store for Layout {
     ) -> BoxFuture<'a, Result<Manifest, StoreError>> {
         let wanted = name.clone();
         let operation = move || Operation::new("read", format!("{}{name}", self.location));
-        Box::pin(self.read(operation, move |place| place.manifest(&wanted)))
+        Box::pin(self.read(operation, move |backend| backend.manifest(&wanted)))
     }
 
     fn blob<'a>(
@@ -51,7 +51,7 @@ impl Store for Layout {
     ) -> BoxFuture<'a, Result<Bytes, StoreError>> {
         let wanted = blob.clone();
         let operation = move || self.on_blob("read", blob);
-        Box::pin(self.read(operation, move |place| place.blob(&wanted, limit)))
+        Box::pin(self.read(operation, move |backend| backend.blob(&wanted, limit)))
     }
 
     fn open_blob<'a>(
@@ -64,7 +64,7 @@ impl Store for Layout {
             let operation = self.on_blob("read", blob);
             let opened = self.read(
                 || operation.clone(),
-                move |place| match place.locate(&wanted.digest)? {
+                move |backend| match backend.locate(&wanted.digest)? {
                     Some(region) => {
                         region.expect_size(wanted.size)?;
                         Ok(Ok(region.content(offset)?))
@@ -82,7 +82,7 @@ impl Store for Layout {
     fn has_blob<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<bool, StoreError>> {
         let wanted = blob.clone();
         let operation = move || self.on_blob("look for", blob);
-        Box::pin(self.read(operation, move |place| place.has_blob(&wanted)))
+        Box::pin(self.read(operation, move |backend| backend.has_blob(&wanted)))
     }
 
     fn mount_blob<'a>(
@@ -101,7 +101,7 @@ impl Store for Layout {
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
             let mut content = from.open_blob(blob, 0).await?;
-            let (sender, mut receiver) = mpsc::channel(PARTS_WAITING);
+            let (sender, mut receiver) = mpsc::channel(QUEUED_PARTS);
             let wanted = blob.clone();
             let written = self.write(move |directory| directory.receive(&wanted, &mut receiver));
             let read = async move {
@@ -109,7 +109,7 @@ impl Store for Layout {
                 while let Some(chunk) = content.next().await {
                     let chunk = chunk?;
                     arrived += chunk.len() as u64;
-                    // A writer that is gone says itself why.
+                    // A writer that has ended returns its own error.
                     if !send(&sender, chunk).await {
                         return Ok(());
                     }
@@ -120,9 +120,9 @@ impl Store for Layout {
             };
             let (read, written) = futures_util::future::join(read, written).await;
             read?;
-            written.map_err(|failure| {
+            written.map_err(|error| {
                 let from = from.name();
-                failure.during(format!("{} from {from}", self.on_blob("copy", blob)))
+                error.during(format!("{} from {from}", self.on_blob("copy", blob)))
             })
         })
     }
@@ -133,7 +133,7 @@ impl Store for Layout {
             let written = self.write(move |directory| directory.put_manifest(&stored));
             written
                 .await
-                .map_err(|failure| failure.during(format!("write {}", self.with(manifest))))
+                .map_err(|error| error.during(format!("write {}", self.with(manifest))))
         })
     }
 
@@ -150,12 +150,12 @@ impl Store for Layout {
             let written = self
                 .write(move |directory| directory.put_entries(&stored, &names))
                 .await;
-            // One index.json holds them all: they land together or not at all.
+            // One index.json contains all tags: they are written together or not at all.
             let result = |tag: &Tag| {
                 let operation = || Operation::new("write", format!("{}:{tag}", self.location));
                 written
                     .clone()
-                    .map_err(|failure| failure.during(operation()))
+                    .map_err(|error| error.during(operation()))
             };
             tags.iter().map(result).collect()
         })
@@ -170,7 +170,7 @@ impl Store for Layout {
             let subject = format!("{}@{subject}", self.location);
             Operation::new("list the referrers of", subject)
         };
-        Box::pin(self.read(operation, move |place| place.referrers(&wanted)))
+        Box::pin(self.read(operation, move |backend| backend.referrers(&wanted)))
     }
 }
 
@@ -181,7 +181,7 @@ impl Layout {
     }
 }
 
-/// Hands bytes to the writer in pieces of bounded size; `false` if there is no writer any more.
+/// Sends bytes to the writer in pieces of bounded size. Returns `false` if the writer has ended.
 async fn send(sender: &mpsc::Sender<Part>, mut bytes: Bytes) -> bool {
     while !bytes.is_empty() {
         let part = bytes.split_to(bytes.len().min(CHUNK));
@@ -192,15 +192,18 @@ async fn send(sender: &mpsc::Sender<Part>, mut bytes: Bytes) -> bool {
     true
 }
 
-/// The content that a descriptor carries itself.
-fn embedded(blob: &Descriptor, offset: u64) -> Result<Bytes, Failure> {
+/// Returns the content embedded in a descriptor.
+fn embedded(blob: &Descriptor, offset: u64) -> Result<Bytes, LayoutError> {
     let bytes = blob
         .embedded()
-        .ok_or_else(|| Failure::absent(&blob.digest))?;
+        .ok_or_else(|| LayoutError::Absent(blob.digest.clone()))?;
     let start = usize::try_from(offset).ok().filter(|at| *at <= bytes.len());
     match start {
         Some(start) => Ok(Bytes::from(bytes).split_off(start)),
-        None => Err(Failure::refused(format!("there is no byte {offset} in it"))),
+        None => Err(LayoutError::OutOfRange {
+            offset,
+            length: bytes.len() as u64,
+        }),
     }
 }
 
@@ -212,7 +215,7 @@ fn stream_of(content: Content, operation: Operation) -> BlobStream {
                 let chunk = content.next_chunk()?;
                 Ok(chunk.map(|chunk| (chunk, content)))
             });
-            read.await.map_err(|failure| failure.during(operation))
+            read.await.map_err(|error| error.during(operation))
         }
     };
     stream::try_unfold(content, next).boxed()

@@ -1,5 +1,5 @@
-//! Where the members of a tar archive are: walks the headers once, reads no content. Whatever is
-//! not part of an OCI layout is passed over; nothing is unpacked, so no name can do harm.
+//! Indexes the members of a tar archive: reads the headers once, and no content. Members that are not part of an OCI
+//! layout are skipped. Nothing is unpacked, so that names of members are harmless.
 
 use std::collections::HashMap;
 use std::io::{self, BufReader, Read, Seek};
@@ -10,53 +10,51 @@ use crate::spec::Digest;
 
 const BLOCK: u64 = 512;
 
-/// More headers than any image has blobs; a bound on the time that a hostile archive can cost.
+/// More headers than any image has blobs: bounds the time for a hostile archive.
 const MAX_HEADERS: u32 = 100_000;
 
-/// The most that is read of a PAX or GNU extension record. Real ones have a few hundred bytes.
+/// The maximum size of a PAX or GNU extension record. Real ones have a few hundred bytes.
 const MAX_EXTENSION: u64 = 1024 * 1024;
 
-/// A run of bytes in the archive.
+/// A range of bytes in the archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
     pub start: u64,
     pub length: u64,
 }
 
-/// The members that a layout is made of.
+/// The members of a layout.
 #[derive(Debug, Default)]
 pub struct Members {
     pub oci_layout: Option<Span>,
     pub index_json: Option<Span>,
-    /// Docker's own index, which says what an archive without `index.json` is.
+    /// Docker's own index, which identifies an archive without `index.json`.
     pub has_docker_manifest: bool,
-    /// Whether the blocks of zeros at the end are there. Some writers leave them out.
+    /// Whether the archive ends with blocks of zeros. Some writers omit them.
     pub has_end: bool,
     pub blobs: HashMap<Digest, Span>,
 }
 
-/// Why a file is not a tar archive that is read here.
+/// Why an archive cannot be indexed.
 #[derive(Debug, thiserror::Error)]
 pub enum TarError {
     #[error(transparent)]
     Io(#[from] io::Error),
-    #[error("it is cut off: a member ends behind the end of the file")]
+    #[error("truncated: a member ends after the end of the file")]
     Truncated,
-    #[error("it is not a tar archive, or damaged: the header at byte {0} has a wrong checksum")]
+    #[error("not a tar archive, or damaged: the header at byte {0} has a wrong checksum")]
     Checksum(u64),
-    #[error("a header at byte {0} has a size that is no number")]
+    #[error("the header at byte {0} has an invalid size")]
     Size(u64),
-    #[error("it has more than {MAX_HEADERS} members")]
+    #[error("more than {MAX_HEADERS} members")]
     TooManyHeaders,
-    #[error("an extension header of {0} bytes; at most {MAX_EXTENSION} are read")]
+    #[error("an extension header of {0} bytes exceeds the limit of {MAX_EXTENSION}")]
     ExtensionTooLarge(u64),
-    #[error(
-        "it has two members named index.json, so that two readers could see two different images"
-    )]
+    #[error("two members named index.json, so clients could read different images")]
     TwoIndexes,
 }
 
-/// What an extension header says of the member behind it.
+/// The values of an extension header for the next member.
 #[derive(Default)]
 struct Extension {
     path: Option<Vec<u8>>,
@@ -64,7 +62,7 @@ struct Extension {
     is_sparse: bool,
 }
 
-/// Walks an archive of `length` bytes.
+/// Indexes an archive of `length` bytes.
 pub fn index(archive: impl Read + Seek, length: u64) -> Result<Members, TarError> {
     let mut walk = Walk {
         reader: BufReader::new(archive),
@@ -106,9 +104,9 @@ pub fn index(archive: impl Read + Seek, length: u64) -> Result<Members, TarError
                 if is_extension(kind) {
                     continue;
                 }
-                let said = std::mem::take(&mut extension);
-                if is_regular(kind) && !said.is_sparse {
-                    let path = said.path;
+                let extended = std::mem::take(&mut extension);
+                if is_regular(kind) && !extended.is_sparse {
+                    let path = extended.path;
                     let path = path.unwrap_or_else(|| header.path_bytes().into_owned());
                     members.add(&path, span)?;
                 }
@@ -123,7 +121,7 @@ fn is_regular(kind: EntryType) -> bool {
     kind.is_file() || kind.is_contiguous()
 }
 
-/// Headers about other headers, which leave what an extension said to the next member.
+/// Returns whether a header describes the next member; the values of an extension stay valid.
 fn is_extension(kind: EntryType) -> bool {
     kind.is_pax_local_extensions()
         || kind.is_pax_global_extensions()
@@ -131,7 +129,7 @@ fn is_extension(kind: EntryType) -> bool {
         || kind.is_gnu_longlink()
 }
 
-/// Whatever size such a header claims, no bytes follow it (POSIX `ustar`).
+/// Returns whether no bytes follow a header, whatever its size (POSIX `ustar`).
 fn has_no_content(kind: EntryType) -> bool {
     matches!(
         kind,
@@ -145,8 +143,8 @@ fn has_no_content(kind: EntryType) -> bool {
 }
 
 impl Members {
-    /// Takes note of a regular file. Of two blobs of one name the later counts, as if unpacked; its
-    /// digest is checked when it is read.
+    /// Adds a regular file. A later blob replaces an earlier one of the same name, as if unpacked; its digest is verified
+    /// when it is read.
     fn add(&mut self, path: &[u8], span: Span) -> Result<(), TarError> {
         let Ok(mut path) = std::str::from_utf8(path) else {
             return Ok(());
@@ -192,7 +190,7 @@ impl Extension {
     }
 }
 
-/// A reader that knows where it is.
+/// A reader with its position.
 struct Walk<R> {
     reader: BufReader<R>,
     position: u64,
@@ -201,7 +199,7 @@ struct Walk<R> {
 }
 
 impl<R: Read + Seek> Walk<R> {
-    /// The next header; `None` at the end, with or without the blocks of zeros that mark it.
+    /// Returns the next header; `None` at the end, with or without blocks of zeros.
     fn header(&mut self) -> Result<Option<Header>, TarError> {
         if self.position >= self.length {
             return Ok(None);
@@ -229,7 +227,7 @@ impl<R: Read + Seek> Walk<R> {
         Ok(block)
     }
 
-    /// Passes over the content that starts here, and says where it is.
+    /// Skips the content that starts here and returns its position.
     fn content(&mut self, length: u64) -> Result<Span, TarError> {
         let start = self.position;
         let end = start.checked_add(length).ok_or(TarError::Truncated)?;
@@ -240,7 +238,7 @@ impl<R: Read + Seek> Walk<R> {
         Ok(Span { start, length })
     }
 
-    /// Goes to the block boundary at or after `end`. The last padding may be missing.
+    /// Moves to the block boundary at or after `end`. The last padding may be missing.
     fn skip_to(&mut self, end: u64) -> Result<(), TarError> {
         let next = end.next_multiple_of(BLOCK).min(self.length);
         let distance = i64::try_from(next - self.position).map_err(|_| TarError::Truncated)?;
@@ -249,7 +247,7 @@ impl<R: Read + Seek> Walk<R> {
         Ok(())
     }
 
-    /// The content of an extension header.
+    /// Returns the content of an extension header.
     fn extension(&mut self, length: u64) -> Result<Vec<u8>, TarError> {
         if length > MAX_EXTENSION {
             return Err(TarError::ExtensionTooLarge(length));
@@ -264,17 +262,17 @@ impl<R: Read + Seek> Walk<R> {
         Ok(bytes)
     }
 
-    /// The map of a sparse file goes on in blocks of its own, before the content.
+    /// Skips the additional blocks of the map of a sparse file, before its content.
     fn skip_sparse_map(&mut self, header: &Header) -> Result<(), TarError> {
-        let mut goes_on = header.as_gnu().is_some_and(tar::GnuHeader::is_extended);
-        while goes_on {
-            goes_on = self.block()?[504] != 0;
+        let mut continues = header.as_gnu().is_some_and(tar::GnuHeader::is_extended);
+        while continues {
+            continues = self.block()?[504] != 0;
         }
         Ok(())
     }
 }
 
-/// The sum of all bytes, with the checksum itself counted as spaces.
+/// Returns the sum of all bytes, with the checksum itself counted as spaces.
 fn checksum(header: &Header) -> u32 {
     let bytes = header.as_bytes().iter().enumerate();
     bytes
@@ -328,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn members_of_a_layout_are_found_and_others_passed_over() {
+    fn members_of_a_layout_are_found_and_others_skipped() {
         let digest = Digest::sha256(b"x");
         let members = walk(&[
             member(EntryType::Directory, "./blobs/", b""),
@@ -359,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn long_names_of_both_kinds_are_understood() {
+    fn long_names_of_both_formats_are_read() {
         let digests = [b"a", b"b"].map(|bytes| crate::spec::Algorithm::Sha512.digest(bytes));
         let record = format!("path={}", blob_name(&digests[0]));
         let record = format!("{} {record}\n", record.len() + 5);
@@ -378,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn sparse_members_are_passed_over() {
+    fn sparse_members_are_skipped() {
         let mut old = member(EntryType::GNUSparse, "index.json", b"");
         old[257..265].copy_from_slice(b"ustar  \0");
         old[482] = 1;
@@ -412,12 +410,12 @@ mod tests {
         let too_many = vec![file("x", b""); MAX_HEADERS as usize + 1];
         let two = [file("index.json", b"1"), file("./index.json", b"2")];
         for (parts, message) in [
-            (vec![huge.as_bytes().to_vec()], "cut off"),
+            (vec![huge.as_bytes().to_vec()], "truncated"),
             (vec![extension.as_bytes().to_vec()], "extension header"),
-            (vec![pax("size=-1xx"), file("x", b"")], "no number"),
+            (vec![pax("size=-1xx"), file("x", b"")], "invalid size"),
             (vec![b"PK\x03\x04 is a zip".repeat(50)], "not a tar archive"),
-            (vec![b"short".to_vec()], "cut off"),
-            (vec![file("x", b"1")[..512].to_vec()], "cut off"),
+            (vec![b"short".to_vec()], "truncated"),
+            (vec![file("x", b"1")[..512].to_vec()], "truncated"),
             (two.to_vec(), "two members named index.json"),
             (too_many, "more than 100000 members"),
         ] {

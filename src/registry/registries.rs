@@ -94,8 +94,8 @@ impl Registries {
     }
 
     /// Returns all secrets that were read in the search for credentials, to be masked in logs.
-    pub fn secrets_seen(&self) -> Vec<Secret> {
-        self.0.keychain.secrets_seen()
+    pub fn secrets_to_mask(&self) -> Vec<Secret> {
+        self.0.keychain.secrets_to_mask()
     }
 
     fn endpoint(&self, registry: &RegistryHost) -> Result<Arc<Endpoint>, StoreError> {

@@ -326,6 +326,8 @@ async fn the_same_credential_is_offered_once() {
     let found = all(&keychain, "ghcr.io", &Scope::pull("a")).await;
     assert_eq!(found, ["token", "anonymous"]);
     assert_eq!(keychain.secrets_seen(), [Secret::new("token")]);
+    let masked = ["token", "octocat:token"].map(Secret::new);
+    assert_eq!(keychain.secrets_to_mask(), masked);
 }
 
 #[tokio::test]

@@ -59,7 +59,7 @@ async fn entries_of_others_stay() {
     failed(
         layout.default_manifest().await,
         FailureKind::Refused,
-        r#"holds 2 images, and neither tag nor digest was given: it has "1", "2", "latest""#,
+        r#"2 images, and neither tag nor digest was given; names: "1", "2", "latest""#,
     );
 }
 
@@ -104,12 +104,12 @@ async fn damage_is_found_whoever_reads() {
     failed(
         layout.blob(&layer, 10).await,
         FailureKind::Refused,
-        "6 bytes where",
+        "6 bytes instead of",
     );
     failed(
         layout.open_blob(&layer, 0).await,
         FailureKind::Refused,
-        "6 bytes where",
+        "6 bytes instead of",
     );
     // A copy puts a damaged blob right.
     put_blob(&layout, LAYER, b"1").await;
@@ -161,12 +161,12 @@ async fn a_source_that_lies_leaves_nothing_behind() {
         (
             vec![piece("123")],
             FailureKind::Refused,
-            "3 bytes where the descriptor says 5",
+            "3 bytes instead of 5",
         ),
         (
             vec![piece("123"), piece("456")],
             FailureKind::Refused,
-            "more bytes than the 5",
+            "more than the expected 5 bytes",
         ),
         (
             vec![piece("12"), piece("354")],

@@ -76,7 +76,7 @@ async fn content_in_a_descriptor_needs_no_file() {
     failed(
         layout.blob(&blob, 4).await,
         FailureKind::Refused,
-        "at most 4 are read",
+        "exceed the limit of 4",
     );
 }
 
@@ -138,7 +138,7 @@ async fn what_is_no_layout_is_told_apart() {
 
     fs::write(dir.path().join("main.rs"), "").unwrap();
     let created = Layout::create(&directory(dir.path())).await;
-    failed(created, FailureKind::Refused, "it holds main.rs");
+    failed(created, FailureKind::Refused, "it contains main.rs");
     assert_eq!(files_below(dir.path()).len(), 1);
 
     let old = dir.path().join("old.tar");
@@ -151,7 +151,7 @@ async fn what_is_no_layout_is_told_apart() {
     failed(
         open("oci-archive", &old).await,
         FailureKind::Refused,
-        "Docker older than 25",
+        "Docker version before 25",
     );
 
     let layout = dir.path().join("layout");

@@ -13,6 +13,7 @@ mod selection;
 mod several;
 mod signals;
 mod source_forms;
+mod terminal;
 mod two_registries;
 
 use std::{path::PathBuf, process::Stdio, time::Duration};

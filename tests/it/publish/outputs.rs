@@ -326,3 +326,21 @@ fn progress_is_shown_as_asked() {
     assert!(events.iter().any(|event| event["event"] == "tag-done"));
     assert!(events.iter().any(|event| event["how"] == "mounted"));
 }
+
+#[test]
+fn a_closed_standard_output_is_an_error() {
+    let (registry, home, sources) = scene();
+    let target = registry.reference("team/app", "1");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let output = runtime.block_on(async {
+        let mut command = home.command(&["publish", "-t", &target, &sources[0]]);
+        let mut child = command.spawn().unwrap();
+        drop(child.stdout.take());
+        child.wait_with_output().await.unwrap()
+    });
+    let said = super::Said::of(output).refused(1, &["cannot write to standard output"]);
+    assert!(said.stderr.contains("these tags were pushed"), "{}", said.stderr);
+}
