@@ -68,7 +68,8 @@ pub(super) fn print(bytes: &[u8]) -> Result<ExitCode, Failure> {
 
 /// Prints the result of a run. A reader that ends before the result is an error: the digest would be lost unnoticed.
 pub(super) fn print_result(bytes: &[u8]) -> Result<(), Failure> {
-    write_out(bytes).map_err(|error| Failure::from(error).context("cannot write to standard output"))
+    write_out(bytes)
+        .map_err(|error| Failure::from(error).context("cannot write to standard output"))
 }
 
 fn write_out(bytes: &[u8]) -> io::Result<()> {

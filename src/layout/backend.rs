@@ -175,7 +175,5 @@ impl Backend {
 }
 
 fn entries(manifest: &Manifest) -> &Index {
-    manifest
-        .index()
-        .expect("parse_index accepts only an index")
+    manifest.index().expect("parse_index accepts only an index")
 }

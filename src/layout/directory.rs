@@ -247,4 +247,3 @@ fn refuse_other_files(root: &Path) -> Result<(), LayoutError> {
         _ => Ok(()),
     }
 }
-

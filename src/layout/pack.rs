@@ -12,30 +12,30 @@ const BLOCK: u64 = 512;
 /// Packs a layout in a directory into a tar archive, which appears under its name when it is complete. The same content
 /// gives the same bytes: members in a fixed order, no times, no owners.
 pub(super) fn pack(root: &Path, archive: &Path) -> Result<(), LayoutError> {
-        let mut file = NewFile::beside(archive, Access::Shared)?;
-        let packed = write_tar(root, file.as_file_mut());
-        packed.map_err(|error| disk::at("write", archive)(error))?;
-        Ok(file.publish(archive, Durability::Synced)?)
-    }
+    let mut file = NewFile::beside(archive, Access::Shared)?;
+    let packed = write_tar(root, file.as_file_mut());
+    packed.map_err(|error| disk::at("write", archive)(error))?;
+    Ok(file.publish(archive, Durability::Synced)?)
+}
 
 fn write_tar(root: &Path, file: &mut File) -> io::Result<()> {
-        let mut tar = tar::Builder::new(file);
-        for name in ["oci-layout", "index.json"] {
-            append_file(&mut tar, name, &root.join(name))?;
-        }
-        append_directory(&mut tar, "blobs/")?;
-        for algorithm in ["sha256", "sha512"] {
-            let names = sorted_names(&root.join("blobs").join(algorithm))?;
-            if !names.is_empty() {
-                append_directory(&mut tar, &format!("blobs/{algorithm}/"))?;
-            }
-            for name in names {
-                let name = format!("blobs/{algorithm}/{name}");
-                append_file(&mut tar, &name, &root.join(&name))?;
-            }
-        }
-        tar.into_inner().map(|_| ())
+    let mut tar = tar::Builder::new(file);
+    for name in ["oci-layout", "index.json"] {
+        append_file(&mut tar, name, &root.join(name))?;
     }
+    append_directory(&mut tar, "blobs/")?;
+    for algorithm in ["sha256", "sha512"] {
+        let names = sorted_names(&root.join("blobs").join(algorithm))?;
+        if !names.is_empty() {
+            append_directory(&mut tar, &format!("blobs/{algorithm}/"))?;
+        }
+        for name in names {
+            let name = format!("blobs/{algorithm}/{name}");
+            append_file(&mut tar, &name, &root.join(&name))?;
+        }
+    }
+    tar.into_inner().map(|_| ())
+}
 
 fn sorted_names(directory: &Path) -> io::Result<Vec<String>> {
     let entries = match fs::read_dir(directory) {

@@ -7,9 +7,9 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt};
 use tokio::sync::mpsc;
 
-use super::region::{CHUNK, Content};
 use super::directory::Part;
 use super::error::LayoutError;
+use super::region::{CHUNK, Content};
 use super::{Layout, blocking};
 use crate::spec::{Descriptor, Digest, Manifest, Repository, Tag};
 use crate::store::{BlobStream, ManifestName, Operation, Store, StoreError};
@@ -153,9 +153,7 @@ impl Store for Layout {
             // One index.json contains all tags: they are written together or not at all.
             let result = |tag: &Tag| {
                 let operation = || Operation::new("write", format!("{}:{tag}", self.location));
-                written
-                    .clone()
-                    .map_err(|error| error.during(operation()))
+                written.clone().map_err(|error| error.during(operation()))
             };
             tags.iter().map(result).collect()
         })

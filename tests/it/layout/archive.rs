@@ -33,7 +33,11 @@ async fn an_archive_appears_when_it_is_finished_and_is_reproducible() {
             assert_eq!(layout.blob(&layer, 10).await.unwrap(), "layer");
             assert!(layout.has_blob(&long).await.unwrap());
             let written = layout.put_tags(&image, &[tag("2")]).await.remove(0);
-            failed(written, FailureKind::Refused, "existing archives are read-only");
+            failed(
+                written,
+                FailureKind::Refused,
+                "existing archives are read-only",
+            );
         }
         archives.push(fs::read(&path).unwrap());
     }
@@ -123,7 +127,12 @@ async fn an_archive_of_docker_save_is_read() {
         .await
         .err()
         .unwrap();
-    assert!(zipped.cause.contains("compressed archives are not supported (gzip)"), "{zipped}");
+    assert!(
+        zipped
+            .cause
+            .contains("compressed archives are not supported (gzip)"),
+        "{zipped}"
+    );
     assert!(
         matches!(&zipped.hints[0], polyarch::hint::Hint::Text(text) if text.contains("gunzip ")),
         "{zipped:?}"

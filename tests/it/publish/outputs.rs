@@ -342,5 +342,9 @@ fn a_closed_standard_output_is_an_error() {
         child.wait_with_output().await.unwrap()
     });
     let said = super::Said::of(output).refused(1, &["cannot write to standard output"]);
-    assert!(said.stderr.contains("these tags were pushed"), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("these tags were pushed"),
+        "{}",
+        said.stderr
+    );
 }

@@ -211,7 +211,8 @@ fn colours_are_used_on_a_terminal_unless_declined() {
     ] {
         let (code, output) = Session::start(&words, variables).end();
         assert_eq!(code, Some(0), "{output}");
-        let painted = output.contains("\u{1b}[32malready exists") || output.contains("\u{1b}[32mpushed");
+        let painted =
+            output.contains("\u{1b}[32malready exists") || output.contains("\u{1b}[32mpushed");
         assert_eq!(painted, is_coloured, "{variables:?}: {output:?}");
     }
 }
