@@ -101,6 +101,10 @@ impl RegistryRepository {
     }
 }
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts about one upload"
+)]
 struct Upload<'a> {
     repository: &'a RegistryRepository,
     blob: &'a Descriptor,

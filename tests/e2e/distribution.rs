@@ -1,7 +1,9 @@
 //! Debian's `docker-registry`, or another program, as a process: on a free port, with a store of its own, gone
 //! when dropped. And the little HTTP that puts images into it and reads back what is there.
 
-use std::{ffi::OsStr, io::Write as _, path::Path, process::Stdio, time::Duration};
+use std::{
+    ffi::OsString, io::Write as _, net::TcpListener, path::Path, process::Stdio, time::Duration,
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -52,6 +54,8 @@ pub(crate) enum Software {
     Distribution3,
     /// The one in crane, of go-containerregistry.
     Crane,
+    /// olareg, of the author of regclient.
+    Olareg,
 }
 
 impl Software {
@@ -60,16 +64,29 @@ impl Software {
             Self::Debian => "docker-registry",
             Self::Distribution3 => "registry",
             Self::Crane => "crane",
+            Self::Olareg => "olareg",
         }
     }
 
-    fn arguments(self, config: &Path) -> Vec<&OsStr> {
-        match self {
-            Self::Debian | Self::Distribution3 => vec!["serve".as_ref(), config.as_ref()],
-            Self::Crane => ["registry", "serve", "--address", "127.0.0.1:0"]
-                .map(OsStr::new)
-                .to_vec(),
+    /// `port` is for those that do not log the port that they have chosen.
+    fn arguments(self, config: &Path, port: u16) -> Vec<OsString> {
+        let words: &[&str] = match self {
+            Self::Debian | Self::Distribution3 => return vec!["serve".into(), config.into()],
+            Self::Crane => &["registry", "serve", "--address", "127.0.0.1:0"],
+            Self::Olareg => &[
+                "serve",
+                "--store-type",
+                "mem",
+                "--addr",
+                "127.0.0.1",
+                "--port",
+            ],
+        };
+        let mut arguments: Vec<OsString> = words.iter().map(Into::into).collect();
+        if matches!(self, Self::Olareg) {
+            arguments.push(port.to_string().into());
         }
+        arguments
     }
 }
 
@@ -112,8 +129,9 @@ impl Distribution {
         )
         .expect("a file");
         let program = software.program();
+        let port = free_port();
         let mut process = Command::new(program)
-            .args(software.arguments(&config))
+            .args(software.arguments(&config, port))
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .stdin(Stdio::null())
@@ -123,7 +141,13 @@ impl Distribution {
             .spawn()
             .unwrap_or_else(|error| panic!("{program} must be installed: {error}"));
         let log = process.stderr.take().expect("a pipe");
-        let host = timeout(Duration::from_secs(30), listening(log))
+        let started = async {
+            match software {
+                Software::Olareg => connectable(port, log).await,
+                _ => listening(log).await,
+            }
+        };
+        let host = timeout(Duration::from_secs(30), started)
             .await
             .unwrap_or_else(|_| panic!("{program} starts within half a minute"));
         Self {
@@ -263,7 +287,23 @@ async fn htpasswd(user: &str, password: &str) -> Vec<u8> {
     output.stdout
 }
 
-/// Where it says that it listens. The rest of the log is read as well, lest the pipe fill up.
+fn free_port() -> u16 {
+    let socket = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    socket.local_addr().expect("a bound socket").port()
+}
+
+/// Waits until a server listens. Its log is read, so that the pipe does not fill up.
+async fn connectable(port: u16, log: tokio::process::ChildStderr) -> String {
+    let mut lines = BufReader::new(log).lines();
+    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    let host = format!("127.0.0.1:{port}");
+    while tokio::net::TcpStream::connect(&host).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    host
+}
+
+/// Returns the address that the log names. The rest of the log is read, so that the pipe does not fill up.
 async fn listening(log: tokio::process::ChildStderr) -> String {
     let mut lines = BufReader::new(log).lines();
     while let Ok(Some(line)) = lines.next_line().await {

@@ -1,18 +1,28 @@
 //! The same jobs at registries of several makers, each of which follows the specification in its own way.
 
-use serde_json::Value;
+use bytes::Bytes;
+use serde_json::{Value, json};
 
 use crate::{
     distribution::{Distribution, Software},
     program::Home,
     support::{
         digest,
-        image::{Image, Index},
-        registry::Registry,
+        image::{Image, Index, media},
+        registry::{Content, Registry},
     },
 };
 
-const MAKERS: [Software; 3] = [Software::Debian, Software::Distribution3, Software::Crane];
+const MAKERS: [Software; 4] = [
+    Software::Debian,
+    Software::Distribution3,
+    Software::Crane,
+    Software::Olareg,
+];
+
+const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+const CACHE_CONFIG: &str = "application/vnd.buildkit.cacheconfig.v0";
+const CONFIG: &str = r#"{"os":"linux","architecture":"amd64","rootfs":{"type":"layers","diff_ids":[]}}"#;
 
 /// One registry, with an attested index of two platforms and two images in `team/app`.
 struct Scene {
@@ -148,5 +158,68 @@ async fn what_refers_to_an_image_comes_along() {
         let discover = ["discover", "--plain-http", "--format", "json", &to];
         let found = scene.home.run("oras", &discover).await.expect();
         assert!(found.contains("text/note"), "{maker:?} {found}");
+    }
+}
+
+/// distribution accepts the mount of a blob by a sha512 digest, and does not find it afterwards.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_layer_with_a_sha512_digest_is_copied() {
+    for maker in [Software::Distribution3, Software::Olareg] {
+        let scene = Scene::of(maker).await;
+        let registry = &scene.registry;
+        let layer = Bytes::from_static(b"a layer");
+        let digests = [
+            digest::sha256(CONFIG.as_bytes()),
+            digest::of(&Content::from(layer.clone()), "sha512").expect("a digest"),
+        ];
+        let config = Bytes::from_static(CONFIG.as_bytes());
+        for (digest, content) in digests.iter().zip([config, layer]) {
+            registry.put_blob("team/app", digest, content).await;
+        }
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": media::OCI_MANIFEST,
+            "config": {"mediaType": media::OCI_CONFIG, "digest": digests[0], "size": CONFIG.len()},
+            "layers": [{"mediaType": LAYER, "digest": digests[1], "size": 7}],
+        });
+        let bytes = manifest.to_string().into();
+        registry
+            .put_manifest("team/app", "sha512", media::OCI_MANIFEST, bytes)
+            .await;
+        let (from, to) = (scene.at("team/app", "sha512"), scene.at("mirror/app", "1"));
+        scene.run(&format!("copy {from} {to}")).await;
+        let there = registry.blob("mirror/app", &digests[1]).await;
+        assert_eq!(there.as_deref(), Some(&b"a layer"[..]), "{maker:?}");
+    }
+}
+
+/// distribution 3 refuses an index whose entries are blobs, unless it is configured otherwise.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cache_of_buildkit_is_copied() {
+    for maker in [Software::Crane, Software::Olareg] {
+        let scene = Scene::of(maker).await;
+        let registry = &scene.registry;
+        let contents = [(LAYER, "a layer"), (CACHE_CONFIG, "{}")];
+        let mut entries = Vec::new();
+        for (media_type, content) in contents {
+            let digest = digest::sha256(content.as_bytes());
+            let bytes = Bytes::from_static(content.as_bytes());
+            registry.put_blob("team/cache", &digest, bytes).await;
+            let size = content.len();
+            entries.push(json!({"mediaType": media_type, "digest": digest, "size": size}));
+        }
+        let index = json!({
+            "schemaVersion": 2,
+            "mediaType": media::OCI_INDEX,
+            "manifests": entries,
+        });
+        let bytes = index.to_string().into();
+        registry
+            .put_manifest("team/cache", "main", media::OCI_INDEX, bytes)
+            .await;
+        let (from, to) = (scene.at("team/cache", "main"), scene.at("mirror/cache", "main"));
+        scene.run(&format!("copy {from} {to}")).await;
+        let layer = registry.blob("mirror/cache", &digest::sha256(b"a layer")).await;
+        assert_eq!(layer.as_deref(), Some(&b"a layer"[..]), "{maker:?}");
     }
 }
