@@ -9,7 +9,7 @@ use crate::{
     support::{
         digest,
         image::{Image, Index, media},
-        registry::{Content, Registry},
+        registry::Registry,
     },
 };
 
@@ -22,7 +22,8 @@ const MAKERS: [Software; 4] = [
 
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 const CACHE_CONFIG: &str = "application/vnd.buildkit.cacheconfig.v0";
-const CONFIG: &str = r#"{"os":"linux","architecture":"amd64","rootfs":{"type":"layers","diff_ids":[]}}"#;
+const CONFIG: &str =
+    r#"{"os":"linux","architecture":"amd64","rootfs":{"type":"layers","diff_ids":[]}}"#;
 
 /// One registry, with an attested index of two platforms and two images in `team/app`.
 struct Scene {
@@ -168,10 +169,7 @@ async fn a_layer_with_a_sha512_digest_is_copied() {
         let scene = Scene::of(maker).await;
         let registry = &scene.registry;
         let layer = Bytes::from_static(b"a layer");
-        let digests = [
-            digest::sha256(CONFIG.as_bytes()),
-            digest::of(&Content::from(layer.clone()), "sha512").expect("a digest"),
-        ];
+        let digests = [digest::sha256(CONFIG.as_bytes()), digest::sha512(&layer)];
         let config = Bytes::from_static(CONFIG.as_bytes());
         for (digest, content) in digests.iter().zip([config, layer]) {
             registry.put_blob("team/app", digest, content).await;
@@ -217,9 +215,14 @@ async fn a_cache_of_buildkit_is_copied() {
         registry
             .put_manifest("team/cache", "main", media::OCI_INDEX, bytes)
             .await;
-        let (from, to) = (scene.at("team/cache", "main"), scene.at("mirror/cache", "main"));
+        let (from, to) = (
+            scene.at("team/cache", "main"),
+            scene.at("mirror/cache", "main"),
+        );
         scene.run(&format!("copy {from} {to}")).await;
-        let layer = registry.blob("mirror/cache", &digest::sha256(b"a layer")).await;
+        let layer = registry
+            .blob("mirror/cache", &digest::sha256(b"a layer"))
+            .await;
         assert_eq!(layer.as_deref(), Some(&b"a layer"[..]), "{maker:?}");
     }
 }
