@@ -99,6 +99,13 @@ pub enum Hint {
     AlsoFailed(String),
 }
 
+impl Hint {
+    /// Returns whether no credentials were found.
+    pub fn is_missing_credentials(&self) -> bool {
+        matches!(self, Self::SetCredentials { .. })
+    }
+}
+
 impl From<&str> for Hint {
     fn from(text: &str) -> Self {
         Self::Text(text.to_owned())

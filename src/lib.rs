@@ -1,31 +1,36 @@
-//! `polyarch`: one tag, every architecture.
+//! `polyarch` publishes multi-platform container images.
 //!
-//! The map of the house. Arrows point downwards only: a room may use the rooms
-//! below it, never one above.
+//! The library is internal to the program: it makes no semver promise.
 //!
-//! | room | knows |
+//! # Module overview
+//!
+//! A module may use the modules below it, never one above.
+//!
+//! | module | content |
 //! | --- | --- |
-//! | [`cli`] | arguments in, exit code out: the only one that knows everybody |
-//! | [`report`] | what people and programs are shown |
-//! | [`execute`] | plan → places: blobs, manifests, tags, read back |
-//! | [`resolve`] | sources → what the planner needs to know of them |
-//! | [`sources`] | what people write for `publish`, as data |
-//! | [`stores`] | the places of one run, opened once each |
+//! | [`cli`] | arguments, rendering, exit codes |
+//! | [`ops`] | the operations: publish, copy, check, drafts |
+//! | [`report`] | text, JSON, GitHub and GitLab reports of a result |
+//! | [`execute`] | plan → stores: blobs, manifests, tags, verification |
+//! | [`check`] | whether everything that an index names exists and matches |
+//! | [`resolve`] | sources → manifests and platforms |
+//! | [`sources`] | references, digests, spec files and annotations as the user writes them |
+//! | [`stores`] | the open repositories and layouts of one run |
 //! | [`plan`] | pure: flatten, filter, annotate, detect conflicts, serialise |
-//! | [`registry`] | the distribution API: hosts, authorisation, manifests, blobs |
+//! | [`registry`] | the distribution API: authorisation, manifests, blobs, referrers |
 //! | [`draft`] | local lists between `create` and `push` |
-//! | [`layout`] | OCI image layouts on disk, as source and as target |
-//! | [`transport`] | the one HTTP client: TLS, connections, redirects, limits, retry |
+//! | [`layout`] | OCI image layouts: directories and archives |
+//! | [`transport`] | the HTTP client: TLS, connections, redirects, limits, retry |
 //! | [`store`] | the interface of a registry or layout, and its error |
-//! | [`auth`] | credentials, where they come from, challenges |
+//! | [`auth`] | credentials, their sources, challenges, tokens |
 //! | [`hint`] | what to try after an error, as data |
-//! | [`interrupt`] | somebody wants the run to end early |
-//! | [`progress`] | what happens on the way, told to whoever shows it |
-//! | [`disk`] | files: atomic writes, locks, bounded reads |
+//! | [`interrupt`] | early end of a run by a signal |
+//! | [`progress`] | events of a run |
+//! | [`disk`] | atomic writes, locks, bounded reads |
 //! | [`text`] | text that is safe to show in a terminal or a log |
-//! | [`spec`] | OCI and Docker data; no I/O, knows nobody |
-//! | [`address`] | which hosts are inside: this machine, a private network |
-//! | [`environment`] | the process environment, as a value |
+//! | [`spec`] | OCI and Docker data; no I/O |
+//! | [`address`] | loopback and private addresses |
+//! | [`environment`] | the process environment as a value |
 //! | `sync` | a mutex without poisoning |
 
 pub mod address;

@@ -1,5 +1,4 @@
-//! The places of one run, opened once each: repositories of registries, layouts on disk.
-//! `resolve` and `execute` find here what the plan calls by name.
+//! The open repositories and layouts of one run. Each location is opened once.
 
 use crate::spec::{LayoutReference, Location};
 use std::collections::HashMap;
@@ -13,7 +12,7 @@ use crate::layout::Layout;
 use crate::registry::{Access, Registries};
 use crate::store::{ManifestName, Store, StoreError};
 
-/// The open places of one run.
+/// The stores of one run.
 pub struct Stores {
     registries: Registries,
     open: Mutex<HashMap<Location, Open>>,
@@ -33,7 +32,7 @@ impl Open {
         }
     }
 
-    /// A repository that was opened for reading is opened once more for writing: its token must be for that.
+    /// A repository that was opened for reading is opened again for writing, because its token must allow that.
     fn allows(&self, access: Access) -> bool {
         match self {
             Self::Repository(_, opened) => *opened >= access,
@@ -43,7 +42,6 @@ impl Open {
 }
 
 impl Stores {
-    /// Nothing is open yet.
     pub fn new(registries: Registries) -> Self {
         Self {
             registries,
@@ -51,13 +49,12 @@ impl Stores {
         }
     }
 
-    /// The registries behind the repositories.
     pub fn registries(&self) -> &Registries {
         &self.registries
     }
 
-    /// Opens a place, once. Targets (`Access::Push`) are to be opened before sources, and all of them before
-    /// the first request, so that one token serves all and a layout that is both is opened for writing.
+    /// Opens a location once. Open targets before sources, and all of them before the first request: then one
+    /// token serves all, and a layout that is both source and target is opened for writing.
     pub async fn open(
         &self,
         location: &Location,
@@ -104,14 +101,14 @@ impl Stores {
         layout.select(reference).await
     }
 
-    /// Lets go of what was begun anywhere and will not be finished, within [`GRACE`].
+    /// Cancels unfinished uploads within [`GRACE`]. Best effort.
     pub async fn abandon(&self) {
         let stores: Vec<_> = self.open.lock().await.values().map(Open::store).collect();
         let all = join_all(stores.iter().map(|store| store.abandon()));
         drop(tokio::time::timeout(GRACE, all).await);
     }
 
-    /// Makes what was written to archives appear under their names.
+    /// Moves written archives to their final paths.
     pub async fn finish(&self) -> Result<(), StoreError> {
         for open in self.open.lock().await.values() {
             if let Open::Layout(layout) = open {

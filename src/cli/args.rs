@@ -40,6 +40,8 @@ pub(super) enum Command {
     Publish(Box<PublishArgs>),
     /// Copy an image or an index byte for byte, between repositories, registries and layouts
     Copy(CopyArgs),
+    /// Check that everything below a reference exists and matches its descriptor
+    Check(CheckArgs),
     /// Create a local manifest list for annotating and pushing to a registry
     Create(CreateArgs),
     /// Add information to an entry of a local manifest list, or to the list itself
@@ -65,6 +67,7 @@ impl Command {
         match self {
             Self::Publish(_) => "publish",
             Self::Copy(_) => "copy",
+            Self::Check(_) => "check",
             Self::Create(_) => "create",
             Self::Annotate(_) => "annotate",
             Self::Inspect(_) => "inspect",
@@ -76,6 +79,21 @@ impl Command {
             Self::Man => "man",
         }
     }
+}
+
+#[derive(Args, Debug)]
+pub(super) struct CheckArgs {
+    /// What is checked
+    #[arg(long, value_name = "LEVEL", default_value = "blobs")]
+    pub(super) level: CheckArg,
+    /// The format of the output
+    #[arg(long, value_name = "FORMAT")]
+    pub(super) format: Option<Format>,
+    /// References, oci:PATH or oci-archive:FILE
+    #[arg(value_name = "REF", required = true)]
+    pub(super) references: Vec<String>,
+    #[command(flatten)]
+    pub(super) connection: ConnectionArgs,
 }
 
 #[derive(Args, Debug)]

@@ -31,7 +31,7 @@ pub(super) struct ConnectionArgs {
 }
 
 /// Parses `90`, `90s`, `2m` or `1h`: a number of seconds, or a number with a unit.
-fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("invalid duration {text:?}: expected for example 30s, 2m, 1h or 0");
     let text = text.trim();
     let (digits, factor) = match text.strip_suffix(['s', 'm', 'h']) {

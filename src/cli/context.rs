@@ -1,4 +1,4 @@
-//! What the commands that talk to registries share: the environment, who is told what happens, and the stores.
+//! What the commands that talk to registries share: environment, progress and stores.
 
 use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
@@ -22,15 +22,14 @@ use crate::transport::{Timeouts, TlsProfile, Transport, TransportSettings};
 /// How progress is shown.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Progress {
-    /// Bars on a terminal, and otherwise nothing but what must be known: the drop-in commands are called by
-    /// scripts that expect Docker's silence.
+    /// Bars on a terminal, otherwise only notices and warnings: scripts expect the output of `docker manifest`.
     DropIn,
-    /// As an option says.
+    /// As set by an option.
     Asked(ProgressArg),
 }
 
 impl Progress {
-    /// `None`: as JSON.
+    /// Returns `None` for JSON.
     fn mode(self) -> Option<ConsoleMode> {
         let is_terminal = std::io::stderr().is_terminal();
         match self {
@@ -45,20 +44,17 @@ impl Progress {
     }
 }
 
-/// The surroundings of one run.
 pub(super) struct Context<'a> {
     pub(super) environment: &'a Environment,
     pub(super) observed: Observed,
     /// How options are named where the run happens.
     pub(super) wording: Wording,
-    /// What was told to a person so far.
+    /// The notices and warnings so far.
     pub(super) recorder: Arc<Recorder>,
-    /// Somebody wants the run to end early.
     pub(super) interrupt: Interrupt,
 }
 
 impl<'a> Context<'a> {
-    /// With progress shown as asked.
     pub(super) fn new(environment: &'a Environment, progress: Progress, debug: bool) -> Self {
         let observed: Observed = match progress.mode() {
             Some(mode) => {
@@ -86,7 +82,7 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Does something that may be dropped at any time: nobody can see that it was begun.
+    /// Runs `work`, which leaves nothing behind, until it is done or interrupted.
     pub(super) async fn unless_interrupted<T>(
         &self,
         work: impl Future<Output = Result<T, Failure>>,
@@ -97,12 +93,12 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// The places of one run, with the trust and limits of its options. The call names all its registries.
+    /// Creates the stores of a command that names all its registries.
     pub(super) fn stores(&self, options: &ConnectionArgs) -> Stores {
         self.stores_of(options, None)
     }
 
-    /// The same for a call that names `places`, and may be led to registries that it does not name.
+    /// Creates the stores of a command that names `places`, and may use other registries.
     pub(super) fn stores_beyond<'p>(
         &self,
         options: &ConnectionArgs,
@@ -114,7 +110,7 @@ impl<'a> Context<'a> {
     }
 
     fn stores_of(&self, options: &ConnectionArgs, named: Option<BTreeSet<RegistryHost>>) -> Stores {
-        // An authority that the user trusts is trusted for token servers and redirects, too.
+        // The authority is trusted for token servers and redirects, too.
         let tls = TlsProfile {
             ca_cert: options.ca_cert.clone(),
             ..TlsProfile::of_environment(self.environment)

@@ -1,6 +1,7 @@
-//! `polyarch copy`: an image or an index as it is, from anywhere to anywhere.
+//! `polyarch copy`.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use super::context::Context;
 use super::failure::Failure;
@@ -20,7 +21,7 @@ pub(super) async fn run(arguments: &CopyArgs, context: &Context<'_>) -> Result<E
         let report = copy::copy(job(arguments)?, context.run(&stores)).await?;
         Ok(Outcome::new(report, context.wording).into())
     };
-    reporter.tell(work, &stores).await
+    reporter.report(work, &stores).await
 }
 
 fn job(arguments: &CopyArgs) -> Result<Job, Failure> {
@@ -39,6 +40,8 @@ fn job(arguments: &CopyArgs) -> Result<Job, Failure> {
         targets: targets(&specs),
         image: None,
         append: false,
+        wait: Duration::ZERO,
+        if_exists: arguments.if_exists.into(),
         default_annotations: false,
         read_all: true,
         options: Options {

@@ -1,4 +1,4 @@
-//! How a command fails: what is printed, and the exit code.
+//! Failures of commands: message, hints and exit code.
 
 use std::fmt;
 use std::io::{Write as _, stderr};
@@ -30,20 +30,19 @@ pub mod exit {
     pub const REFUSED: u8 = 5;
     /// The registry or the network kept failing after all retries.
     pub const UNAVAILABLE: u8 = 6;
-    /// Partly done: some tags landed, some did not.
+    /// Partly done: some tags were pushed, some were not.
     pub const PARTIAL: u8 = 7;
     /// Added to the number of a signal that ended the run.
     pub const SIGNAL: u8 = 128;
 }
 
-/// Why a command ends without success.
 #[derive(Debug)]
 pub(super) struct Failure {
     code: u8,
     error: anyhow::Error,
     hints: Vec<Hint>,
-    /// The CI system knows.
-    is_told: bool,
+    /// The CI system has received it.
+    is_reported: bool,
 }
 
 impl Failure {
@@ -52,11 +51,10 @@ impl Failure {
             code,
             error: error.into(),
             hints: Vec::new(),
-            is_told: false,
+            is_reported: false,
         }
     }
 
-    /// A failure that is said in one sentence.
     pub(super) fn message(code: u8, text: impl fmt::Display) -> Self {
         Self::new(code, anyhow::anyhow!("{text}"))
     }
@@ -79,8 +77,8 @@ impl Failure {
         self.code > exit::SIGNAL
     }
 
-    /// How an execution failed, if it did: by a signal; partly if something landed, else as the first thing that failed. The
-    /// hints say what else failed, and what landed all the same.
+    /// Returns the failure of an execution: a signal, a partial failure if something was pushed, or the first failure. The
+    /// hints list further failures and pushed tags.
     pub(super) fn of_execution(execution: &Execution) -> Option<Self> {
         let failures = execution.failures();
         let mut failure = match (execution.interrupted, &failures[..]) {
@@ -92,7 +90,7 @@ impl Failure {
             }
             (None, []) => return None,
             (None, [first, others @ ..]) => {
-                let code = if execution.landed_something() {
+                let code = if execution.published_something() {
                     exit::PARTIAL
                 } else {
                     code_of(first.kind)
@@ -106,7 +104,7 @@ impl Failure {
                 failure
             }
         };
-        let landed = names_of(execution, |tag| tag.result.is_ok());
+        let landed = names_of(execution, TagOutcome::is_published);
         let unverified = names_of(execution, |tag| {
             tag.change == Change::Certain && tag.result.is_err()
         });
@@ -123,7 +121,7 @@ impl Failure {
         Some(failure)
     }
 
-    /// Another failure of the same run.
+    /// Adds another failure of the same run.
     pub(super) fn and(mut self, other: &Self) -> Self {
         if self.is_interruption() && other.is_interruption() {
             self.hints.extend(other.hints.iter().cloned());
@@ -132,7 +130,7 @@ impl Failure {
         self.hint(Hint::AlsoFailed(other.text()))
     }
 
-    /// A failure after these were published: nobody is to think that nothing was, or only what one of them says.
+    /// Lists the published tags of all results.
     pub(super) fn after(mut self, results: &[IndexResult]) -> Self {
         let tags = results.iter().flat_map(IndexResult::published_tags);
         let landed: Vec<String> = tags.map(str::to_owned).collect();
@@ -170,12 +168,12 @@ impl Failure {
         }
     }
 
-    /// The error in one line.
+    /// Returns the error in one line.
     pub(super) fn text(&self) -> String {
         format!("{:#}", self.error)
     }
 
-    /// The same, where something else of the run did land.
+    /// Marks that another part of the run was published.
     pub(super) fn partial(mut self) -> Self {
         if !self.is_interruption() {
             self.code = exit::PARTIAL;
@@ -189,23 +187,21 @@ impl Failure {
         self
     }
 
-    /// The exit code that it means.
     pub(super) fn code(&self) -> u8 {
         self.code
     }
 
-    /// The same, after a report that said it.
-    pub(super) fn told(mut self) -> Self {
-        self.is_told = true;
+    /// Marks that a report contains the failure.
+    pub(super) fn reported(mut self) -> Self {
+        self.is_reported = true;
         self
     }
 
-    /// Whether a report has said it.
-    pub(super) fn is_told(&self) -> bool {
-        self.is_told
+    pub(super) fn is_reported(&self) -> bool {
+        self.is_reported
     }
 
-    /// Prints the error and what to try, and gives the exit code.
+    /// Prints error and hints, and returns the exit code.
     pub(super) fn print(&self, wording: Wording) -> ExitCode {
         let palette = Palette::of_stderr(&Environment::of_process());
         let error = palette.paint(Tone::Error, "error");
@@ -219,7 +215,7 @@ impl Failure {
     }
 }
 
-/// The tags that `pick` picks, with their places.
+/// Returns the full names of the tags that `pick` selects.
 fn names_of(execution: &Execution, pick: impl Fn(&TagOutcome) -> bool) -> Vec<String> {
     let mut names = Vec::new();
     for target in &execution.targets {
@@ -229,7 +225,6 @@ fn names_of(execution: &Execution, pick: impl Fn(&TagOutcome) -> bool) -> Vec<St
     names
 }
 
-/// The exit code for a failure of this kind.
 pub(super) fn code_of(kind: FailureKind) -> u8 {
     match kind {
         FailureKind::Unauthorized | FailureKind::Denied => exit::AUTHORISATION,
@@ -247,7 +242,7 @@ impl From<StoreError> for Failure {
             code: code_of(error.kind),
             error: error.into(),
             hints,
-            is_told: false,
+            is_reported: false,
         }
     }
 }
@@ -260,6 +255,7 @@ impl From<OpsError> for Failure {
             | OpsError::NoSuchManifest { error, .. } => code_of(error.kind),
             OpsError::Plan(_)
             | OpsError::BaseKeepsMoving { .. }
+            | OpsError::TagExists { .. }
             | OpsError::EntryWithoutPlatform { .. } => exit::REFUSED,
             OpsError::NoRepository { .. }
             | OpsError::AmbiguousEntry { .. }
@@ -302,7 +298,7 @@ impl From<PlanError> for Failure {
             code: exit::REFUSED,
             error: error.into(),
             hints,
-            is_told: false,
+            is_reported: false,
         }
     }
 }
@@ -314,7 +310,7 @@ impl From<SourceError> for Failure {
             code: exit::USAGE,
             error: error.into(),
             hints,
-            is_told: false,
+            is_reported: false,
         }
     }
 }

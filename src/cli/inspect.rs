@@ -1,4 +1,4 @@
-//! `polyarch inspect`: what a list or an image is, local or remote, in Docker's form or in better ones.
+//! `polyarch inspect`: shows a local list or an image in a registry, in Docker's format or others.
 
 use std::process::ExitCode;
 
@@ -39,7 +39,7 @@ pub(super) async fn run(
         [list, image] => {
             let list = parse_reference(list)?;
             let image = parse_reference(image)?;
-            // Without a place for drafts there are none.
+            // Without a directory for drafts there are none.
             let draft = match Drafts::locate(context.environment) {
                 Ok(drafts) => drafts.load(&list)?,
                 Err(_) => None,
@@ -69,8 +69,7 @@ pub(super) async fn run(
     print(&output)
 }
 
-/// The local list of this name. An image in a registry can be looked at without a place for drafts, and where
-/// nobody may look into that place.
+/// Loads the local list of this name. Without a readable directory for drafts, only registries are used.
 fn local(name: &Reference, context: &Context<'_>) -> Result<Option<Draft>, Failure> {
     let Ok(drafts) = Drafts::locate(context.environment) else {
         return Ok(None);
@@ -87,14 +86,13 @@ fn no_such(name: &Reference) -> Failure {
     Failure::message(exit::NOT_FOUND, format!("No such manifest: {name}"))
 }
 
-/// What is shown: a manifest, and where they are needed, those below it.
+/// A manifest to show, with its children if needed.
 struct Subject {
-    /// Out of a draft, where Docker shows the content as its JSON encoder left it.
+    /// From a draft, whose content Docker shows as its JSON encoder writes it.
     is_local: bool,
-    /// As a person would write it.
     reference: String,
     manifest: Manifest,
-    /// With what the list says about an entry of it, or the config about an image.
+    /// Includes the fields of the list's entry, or the platform of the config.
     descriptor: Descriptor,
     children: Vec<Child>,
 }
@@ -200,7 +198,7 @@ impl Subject {
     }
 }
 
-/// The descriptor of an entry, as it stands in what is shown of its list.
+/// Returns the descriptor of an entry as the shown list has it.
 fn shown(draft: &Draft, entry: &Entry) -> Descriptor {
     let mut descriptor = entry.descriptor.clone();
     if draft.exact.is_none() {
@@ -209,7 +207,7 @@ fn shown(draft: &Draft, entry: &Entry) -> Descriptor {
     descriptor
 }
 
-/// In the order of Docker's struct; the content is embedded as it stands.
+/// Has the field order of Docker's struct; the content is embedded byte for byte.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Verbose<'a> {
@@ -291,7 +289,7 @@ async fn in_layout(
     .await
 }
 
-/// What is behind `name`, and as much of what is below it as is to be shown.
+/// Reads a manifest and the children that are shown.
 async fn read(
     store: &dyn Store,
     name: &ManifestName,

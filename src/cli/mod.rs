@@ -4,6 +4,7 @@
 mod annotate;
 mod args;
 mod auth;
+mod check;
 mod connection_args;
 mod context;
 mod copy;
@@ -65,7 +66,7 @@ pub fn main(arguments: Vec<OsString>, environment: &Environment) -> ExitCode {
     match run(cli, environment) {
         Ok(code) => code,
         Err(failure) => {
-            if !failure.is_told() {
+            if !failure.is_reported() {
                 let title = format!("{name} failed");
                 github::report_failure(environment, &title, &failure.result(wording));
             }
@@ -134,6 +135,10 @@ fn run(cli: Cli, environment: &Environment) -> Result<ExitCode, Failure> {
         }),
         Command::Inspect(arguments) => online.run(async |context: &Context<'_>| {
             let run = Box::pin(inspect::run(&arguments, context));
+            context.unless_interrupted(run).await
+        }),
+        Command::Check(arguments) => online.run(async |context: &Context<'_>| {
+            let run = Box::pin(check::run(&arguments, context));
             context.unless_interrupted(run).await
         }),
         Command::Auth(arguments) => online.run(async |context: &Context<'_>| {

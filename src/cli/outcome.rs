@@ -1,9 +1,14 @@
 //! What came of a command: the results for every report, and the failure if there is one.
 
+use std::collections::HashMap;
+
 use super::failure::{Failure, exit};
 use crate::ops::publish::{Report, Unplanned};
 use crate::plan::Target;
-use crate::report::{IndexResult, Results, Status, UnplannedResult, Wording};
+use crate::report::{
+    IndexResult, Previous, PreviousIndex, Results, Status, UnplannedResult, Wording,
+};
+use crate::spec::Digest;
 
 /// What came of one index.
 pub(super) struct Outcome {
@@ -20,13 +25,17 @@ pub(super) struct Outcomes {
 
 impl Outcome {
     pub(super) fn new(report: Report, wording: Wording) -> Self {
+        let mut result = match &report.execution {
+            Some(execution) => IndexResult::executed(&report.plan, execution, wording),
+            None => IndexResult::planned(&report.plan, &report.targets),
+        };
+        record_previous(&mut result, &report);
         let Some(execution) = &report.execution else {
             return Self {
-                result: IndexResult::planned(&report.plan, &report.targets),
+                result,
                 failure: None,
             };
         };
-        let result = IndexResult::executed(&report.plan, execution, wording);
         let failure = Failure::of_execution(execution).or_else(|| {
             let failure = Failure::from(report.referrers_failure?);
             let failure = failure.partial();
@@ -98,6 +107,31 @@ impl From<Outcome> for Outcomes {
             images: vec![Ok(only)],
         }
     }
+}
+
+/// Records where the tags pointed before, and what changes.
+fn record_previous(result: &mut IndexResult, report: &Report) {
+    let mut states = HashMap::new();
+    for target in &report.targets {
+        for tag in &target.tags {
+            let previous = match report.known.state(&target.location, tag) {
+                Some(Some(digest)) => Previous::At(digest.clone()),
+                Some(None) => Previous::New,
+                None => Previous::Unknown,
+            };
+            states.insert(format!("{}:{tag}", target.location), previous);
+        }
+    }
+    let size = |digest: &Digest| {
+        let entry = (report.plan.entries.iter()).find(|it| it.descriptor.digest == *digest)?;
+        let image = entry.manifest.as_ref()?.image()?;
+        Some(image.blobs().iter().map(|blob| blob.size).sum())
+    };
+    let indexes: Vec<PreviousIndex> = (report.previous.iter())
+        .map(|manifest| PreviousIndex::new(manifest, size))
+        .collect();
+    let previous = |reference: &str| states.get(reference).cloned().unwrap_or_default();
+    result.record_previous(previous, &indexes);
 }
 
 /// Names the index that failed: the error itself may name only a source.

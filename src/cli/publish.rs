@@ -1,4 +1,4 @@
-//! `polyarch publish`: the whole job in one command, for one image or for all of a spec file.
+//! `polyarch publish`, for one index or for all of a spec file.
 
 use std::collections::HashSet;
 use std::process::ExitCode;
@@ -7,7 +7,7 @@ use super::context::Context;
 use super::failure::Failure;
 use super::outcome::{Outcome, Outcomes};
 use super::publish_args::{
-    AttestationsArg, ManifestAnnotationsArg, MediaTypeArg, OnDuplicateArg, PublishArgs,
+    AttestationsArg, IfExistsArg, ManifestAnnotationsArg, MediaTypeArg, OnDuplicateArg, PublishArgs,
 };
 use super::publish_report::Reporter;
 use crate::ops;
@@ -31,7 +31,7 @@ pub(super) async fn run(
     let stores = context.stores(&arguments.run.connection);
     let reporter = Reporter::new(&arguments.run.output, context);
     let work = Box::pin(publish(arguments, context, &stores));
-    reporter.tell(work, &stores).await
+    reporter.report(work, &stores).await
 }
 
 async fn publish(
@@ -53,6 +53,11 @@ async fn publish(
 }
 
 fn jobs(arguments: &PublishArgs, context: &Context<'_>) -> Result<Vec<Job>, Failure> {
+    if arguments.append && arguments.if_exists == IfExistsArg::Keep {
+        return Err(Failure::usage(
+            "--append changes the index at the first tag: it cannot be used with --if-exists keep",
+        ));
+    }
     let annotations = annotations(arguments, context)?;
     if let Some(path) = &arguments.file {
         return jobs_of_spec(read_spec(path)?, &annotations, arguments);
@@ -91,6 +96,8 @@ fn job(
         targets,
         image: arguments.image.as_deref().map(image).transpose()?,
         append: arguments.append,
+        wait: arguments.wait,
+        if_exists: arguments.if_exists.into(),
         read_all: false,
         options: options(arguments, annotations)?,
         default_annotations: !is_given(&arguments.annotation)
@@ -103,7 +110,7 @@ fn job(
     })
 }
 
-/// A job for each image of a spec file. `--set-platform` may name a source of any of them.
+/// Creates a job for each image of a spec file. `--set-platform` may name a source of any image.
 fn jobs_of_spec(
     images: Vec<ImageSpec>,
     annotations: &[AnnotationRule],
@@ -165,12 +172,12 @@ fn target_specs(
     Ok(specs)
 }
 
-/// Somebody who forgot the registry would otherwise learn it from a refusal of Docker Hub.
+/// Notices targets without a registry, which Docker Hub would refuse.
 fn notice_hostless(specs: &[TargetSpec], context: &Context<'_>) {
-    let mut told = HashSet::new();
+    let mut seen = HashSet::new();
     for spec in specs.iter().filter(|spec| spec.hostless) {
         if let TargetForm::Repository(repository, _) = &spec.form
-            && told.insert(repository)
+            && seen.insert(repository)
         {
             let text = format!(
                 "{} names no registry, so it is {repository} on Docker Hub; write the host in front if another is meant",
@@ -234,7 +241,7 @@ fn options(arguments: &PublishArgs, annotations: Vec<AnnotationRule>) -> Result<
     })
 }
 
-/// Platforms as people list them: by commas, in lines, or both.
+/// Parses platforms separated by commas or line breaks.
 pub(super) fn platforms(texts: &[String]) -> Result<Vec<Platform>, Failure> {
     texts
         .iter()
@@ -245,7 +252,7 @@ pub(super) fn platforms(texts: &[String]) -> Result<Vec<Platform>, Failure> {
         .collect()
 }
 
-/// Whether anything was given: an option from the environment can be there and empty.
+/// Returns whether an option has a value: one from the environment may be empty.
 fn is_given(texts: &[String]) -> bool {
     texts.iter().any(|text| !text.trim().is_empty())
 }

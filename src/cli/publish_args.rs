@@ -1,11 +1,13 @@
 //! The arguments of `publish` and `copy`. The help texts are the reference.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::connection_args::ConnectionArgs;
+use super::connection_args::{ConnectionArgs, parse_duration};
 use crate::check::CheckLevel;
+use crate::ops::publish::IfExists;
 
 #[derive(Args, Debug)]
 #[command(after_help = PUBLISH_HELP)]
@@ -31,6 +33,11 @@ pub(super) struct PublishArgs {
     /// YAML file of one or several images, in the format of manifest-tool
     #[arg(long, short, value_name = "SPEC", conflicts_with_all = ["sources", "source", "digests", "tags"])]
     pub(super) file: Option<PathBuf>,
+    /// Wait up to this long for sources that do not exist yet, for example 5m
+    ///
+    /// A tag that exists but is old satisfies it: name digests where possible.
+    #[arg(long, value_name = "DURATION", default_value = "0", value_parser = parse_duration)]
+    pub(super) wait: Duration,
     /// Publish exactly these platforms
     ///
     /// Each must be in a source; other platforms are left out.
@@ -71,6 +78,9 @@ pub(super) struct PublishArgs {
     /// How attestations are handled
     #[arg(long, value_name = "POLICY", default_value = "keep")]
     pub(super) attestations: AttestationsArg,
+    /// How tags that point elsewhere are handled
+    #[arg(long, value_name = "POLICY", default_value = "replace")]
+    pub(super) if_exists: IfExistsArg,
     /// How two images for one platform are handled
     #[arg(long, value_name = "POLICY", default_value = "error")]
     pub(super) on_duplicate: OnDuplicateArg,
@@ -171,8 +181,31 @@ pub(super) struct CopyArgs {
         value_delimiter = ','
     )]
     pub(super) platform: Vec<String>,
+    /// How tags that point elsewhere are handled
+    #[arg(long, value_name = "POLICY", default_value = "replace")]
+    pub(super) if_exists: IfExistsArg,
     #[command(flatten)]
     pub(super) run: RunArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum IfExistsArg {
+    /// Move them
+    Replace,
+    /// Leave them as they are
+    Keep,
+    /// Refuse the run before anything is pushed
+    Refuse,
+}
+
+impl From<IfExistsArg> for IfExists {
+    fn from(policy: IfExistsArg) -> Self {
+        match policy {
+            IfExistsArg::Replace => Self::Replace,
+            IfExistsArg::Keep => Self::Keep,
+            IfExistsArg::Refuse => Self::Refuse,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

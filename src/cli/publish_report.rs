@@ -1,4 +1,4 @@
-//! What `publish` and `copy` tell: standard output, files, and the CI system that runs them.
+//! The reports of `publish` and `copy`: standard output, files, and the CI system.
 
 use std::io::{Write as _, stderr};
 use std::process::ExitCode;
@@ -18,7 +18,6 @@ use crate::stores::Stores;
 /// The name of the section in GitLab's log.
 const SECTION: &str = "polyarch_publish";
 
-/// Tells the results of one run.
 pub(super) struct Reporter<'a> {
     options: &'a OutputArgs,
     context: &'a Context<'a>,
@@ -26,7 +25,7 @@ pub(super) struct Reporter<'a> {
 }
 
 impl<'a> Reporter<'a> {
-    /// Begins to tell: GitLab's log gets a section of its own.
+    /// Starts the section of GitLab's log.
     pub(super) fn new(options: &'a OutputArgs, context: &'a Context<'a>) -> Self {
         let ci = match options.ci {
             CiArg::Auto => CiSystem::detect(context.environment),
@@ -45,8 +44,8 @@ impl<'a> Reporter<'a> {
         }
     }
 
-    /// Does the work of a command, unless it could not be told afterwards, and tells what became of it.
-    pub(super) async fn tell(
+    /// Runs a command, unless a report could not be written afterwards, and writes its reports.
+    pub(super) async fn report(
         &self,
         work: impl Future<Output = Result<Outcomes, Failure>>,
         stores: &Stores,
@@ -56,13 +55,13 @@ impl<'a> Reporter<'a> {
             Err(failure) => Err(failure),
         };
         if outcome.as_ref().map_or(true, Outcomes::failed) {
-            // Not before: until here another image of the run may have been under way.
+            // Only now: another index of the run may have been using the uploads.
             stores.abandon().await;
         }
         self.finish(outcome, stores.registries())
     }
 
-    /// Writes every report, and turns the outcome into the end of the command.
+    /// Writes every report and returns the result of the command.
     fn finish(
         &self,
         outcome: Result<Outcomes, Failure>,
@@ -79,22 +78,22 @@ impl<'a> Reporter<'a> {
             let line = gitlab::section_end(SECTION, SystemTime::now());
             let _ = writeln!(stderr(), "{line}");
         }
-        // What became of the images matters more than a file.
+        // The outcome of the images takes precedence over that of a file.
         let failure = match (failure, self.write(&results)) {
             (failure, Ok(())) => failure,
             (None, Err(error)) => Some(error.after(&results)),
             (Some(failure), Err(error)) => Some(failure.and(&error)),
         };
-        let told = self.tell_github(&results, failure.as_ref(), registries);
+        let told = self.report_to_github(&results, failure.as_ref(), registries);
         match (failure, told) {
             (None, Ok(())) => Ok(ExitCode::SUCCESS),
             (None, Err(error)) => Err(error.after(&results)),
-            (Some(failure), Ok(())) => Err(failure.told()),
-            (Some(failure), Err(error)) => Err(failure.and(&error).told()),
+            (Some(failure), Ok(())) => Err(failure.reported()),
+            (Some(failure), Err(error)) => Err(failure.and(&error).reported()),
         }
     }
 
-    fn tell_github(
+    fn report_to_github(
         &self,
         results: &Results,
         failure: Option<&Failure>,
@@ -104,10 +103,10 @@ impl<'a> Reporter<'a> {
             return Ok(());
         }
         let with_summary = !self.options.no_summary;
-        tell_github(self.context, results, failure, registries, with_summary)
+        report_to_github(self.context, results, failure, registries, with_summary)
     }
 
-    /// Finds out before anything is published that a file could not be written afterwards.
+    /// Refuses files that could not be written after the run.
     fn check_files(&self) -> Result<(), Failure> {
         let options = self.options;
         let files = [
@@ -153,7 +152,7 @@ impl<'a> Reporter<'a> {
 }
 
 /// Annotations, outputs and, with `with_summary`, the job summary.
-pub(super) fn tell_github(
+pub(super) fn report_to_github(
     context: &Context<'_>,
     results: &Results,
     failure: Option<&Failure>,

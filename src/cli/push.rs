@@ -1,5 +1,5 @@
-//! `polyarch push`: carries a draft out. Standard output is Docker's, to the letter: a line for each image
-//! that had to be put, and the digest of the list on the last line.
+//! `polyarch push`. Standard output is that of Docker: a line for each pushed image, and the digest of the list
+//! on the last line.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use super::args::PushArgs;
 use super::context::Context;
 use super::failure::{Failure, parse_reference};
-use super::publish_report::tell_github;
+use super::publish_report::report_to_github;
 use super::shell::print;
 use crate::draft::Drafts;
 use crate::execute::Execution;
@@ -31,30 +31,30 @@ pub(super) async fn run(arguments: &PushArgs, context: &Context<'_>) -> Result<E
         check: arguments.check.into(),
         jobs: arguments.connection.jobs.into(),
     };
-    let report = push(&options, &drafts, context.run(&stores)).await?;
-    let failure = Failure::of_execution(&report.execution);
+    let pushed_list = push(&options, &drafts, context.run(&stores)).await?;
+    let failure = Failure::of_execution(&pushed_list.execution);
     if failure.is_some() {
         stores.abandon().await;
     }
-    let result = IndexResult::executed(&report.plan, &report.execution, context.wording);
+    let result = IndexResult::executed(&pushed_list.plan, &pushed_list.execution, context.wording);
     let with_summary = !arguments.no_summary;
-    let reported = tell(result, failure.as_ref(), context, &stores, with_summary);
+    let reported = report(result, failure.as_ref(), context, &stores, with_summary);
     if let Some(failure) = failure {
         return Err(match reported {
             Ok(()) => failure,
             Err(error) => failure.and(&error),
         }
-        .told());
+        .reported());
     }
-    if let Some(error) = report.purge_failure {
+    if let Some(error) = pushed_list.purge_failure {
         return Err(error.into());
     }
     reported?;
-    print(pushed(&report.execution, &report.plan).as_bytes())
+    print(pushed(&pushed_list.execution, &pushed_list.plan).as_bytes())
 }
 
 /// Writes outputs, annotations and the summary in a step of GitHub Actions, also after a failure.
-fn tell(
+fn report(
     result: IndexResult,
     failure: Option<&Failure>,
     context: &Context<'_>,
@@ -66,7 +66,7 @@ fn tell(
     }
     let mut results = Results::new(false);
     results.push(result);
-    tell_github(
+    report_to_github(
         context,
         &results,
         failure,
@@ -76,7 +76,8 @@ fn tell(
     .map_err(|error| error.after(&results))
 }
 
-/// The list's own name (as with Docker, its tag counts even where a digest stands behind it), and what `--tag` adds: a bare tag belongs to the list's repository.
+/// Returns the target of the list and those of `--tag`, where a bare tag belongs to the list's repository. As with
+/// Docker, the tag of the list counts even with a digest.
 fn targets(list: &Reference, tags: &[String]) -> Result<Vec<Target>, Failure> {
     let mut targets = vec![Target {
         location: list.repository().clone().into(),
@@ -107,7 +108,7 @@ fn targets(list: &Reference, tags: &[String]) -> Result<Vec<Target>, Failure> {
     Ok(targets)
 }
 
-/// A tag anywhere, as a whole reference. A bare digest could be read as a tag of Docker Hub's `sha256`.
+/// Parses a tag as a whole reference. A bare digest could be read as a tag of Docker Hub's `sha256`.
 fn elsewhere(text: &str) -> Result<(Location, Tag), Failure> {
     let no_tag = || Failure::usage(format!("--tag {text}: a tag is needed, not a digest"));
     if ["sha256:", "sha512:"]

@@ -1,4 +1,4 @@
-//! `polyarch rm`: forgets drafts. Goes on after one that is not there.
+//! `polyarch rm`: removes drafts, and continues after a missing one.
 
 use std::process::ExitCode;
 
@@ -15,7 +15,7 @@ pub(super) fn run(arguments: &RmArgs, environment: &Environment) -> Result<ExitC
     for text in &arguments.lists {
         if let Err(failure) = remove(&drafts, text) {
             let _ = failure.print(wording);
-            // That a list was not there is what scripts ask for.
+            // Scripts check for the exit code of a missing list.
             if code != exit::FAILURE {
                 code = failure.code();
             }

@@ -1,4 +1,4 @@
-//! Completions and the manual page, made from the arguments themselves.
+//! Shell completions and the manual page, generated from the arguments.
 
 use std::fmt::Write as _;
 use std::io;
@@ -18,7 +18,7 @@ pub(super) fn completions(arguments: &CompletionsArgs) -> Result<ExitCode, Failu
     print(&script)
 }
 
-/// One page with every command, as `man` wants it: the whole, then a section for each command.
+/// Prints one manual page with a section for each command.
 pub(super) fn man() -> Result<ExitCode, Failure> {
     let command = args::command().version(env!("CARGO_PKG_VERSION"));
     let whole = clap_mangen::Man::new(command.clone());
@@ -32,7 +32,7 @@ pub(super) fn man() -> Result<ExitCode, Failure> {
         let words = format!("polyarch {}", subcommand.get_name());
         let _ = writeln!(page, ".SH \"{}\"", words.to_uppercase());
         let subcommand = subcommand.clone().name(words.clone()).bin_name(words);
-        // Of an option that `-h` leaves out, the page would have the name alone.
+        // The page would have only the name of an option that `-h` omits.
         let part = clap_mangen::Man::new(subcommand.mut_args(|it| it.hide_short_help(false)));
         let parts = [
             section(|out| part.render_description_section(out))?,
@@ -46,10 +46,10 @@ pub(super) fn man() -> Result<ExitCode, Failure> {
     print(page.as_bytes())
 }
 
-/// How an apostrophe is written, for `groff` and for others.
+/// The definition of an apostrophe for `groff` and others.
 const QUOTE: &str = ".ie \\n(.g .ds Aq \\(aq\n.el .ds Aq '\n";
 
-/// What `render` writes, without [`QUOTE`], which it puts before every section.
+/// Renders a section without [`QUOTE`], which `render` repeats.
 fn section(render: impl Fn(&mut dyn io::Write) -> io::Result<()>) -> Result<String, Failure> {
     let mut text = Vec::new();
     render(&mut text)?;

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM. The first one asks the run to end in order, a second one ends it at once.
+//! Ctrl-C and SIGTERM. The first one ends the run in order, the second one at once.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use crate::interrupt::{GRACE, Interrupt};
 use crate::progress::Observed;
 use crate::report::Wording;
 
-/// How long a run may take to end in order: whatever it does, nobody has to wait longer.
+/// The time after which an interrupted run is ended in any case.
 const LONGEST_END: Duration = GRACE.saturating_mul(2);
 
-/// From now on a signal interrupts the run instead of killing it.
+/// Makes signals interrupt the run instead of killing it.
 pub(super) fn watch(observed: Observed) -> Interrupt {
     let (interrupter, interrupt) = Interrupt::new();
     let kinds = [SignalKind::interrupt(), SignalKind::terminate()];
@@ -34,7 +34,7 @@ pub(super) fn watch(observed: Observed) -> Interrupt {
     interrupt
 }
 
-/// The number of the next signal.
+/// Waits for the next signal and returns its number.
 async fn next(ctrl_c: &mut Signal, terminate: &mut Signal) -> u8 {
     tokio::select! {
         _ = ctrl_c.recv() => 2,

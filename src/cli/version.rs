@@ -1,4 +1,4 @@
-//! `polyarch --version [--verbose]`: what the binary is, and what it was built from.
+//! `polyarch --version [--verbose]`.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;

@@ -1,5 +1,5 @@
-//! Blobs on their way to the targets: mounted where one registry has them, else streamed through. Each digest
-//! goes to each registry once; a second repository there mounts it.
+//! Moves blobs to the targets: mounts them within a registry, copies them otherwise. Each digest is copied to each
+//! registry once; further repositories mount it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ const MOST_BUFFERS: u32 = BUFFERS / 6;
 /// The buffers of the smallest blobs: 128 of them at once, since each takes round trips and little bandwidth.
 const LEAST_BUFFERS: u32 = BUFFERS / 128;
 
-/// The repository of a registry that has a blob first; set once it is there.
+/// The first repository of a registry that has a blob, once it has it.
 type FirstHome = Arc<OnceCell<Repository>>;
 
 pub(super) struct BlobMover<'a> {

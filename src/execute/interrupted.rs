@@ -1,32 +1,30 @@
-//! What is found out when a run is interrupted: how far each target was, and where its tags point.
+//! The outcome of an interrupted run: how far each target was, and where its tags point.
 
 use std::sync::Arc;
 
 use futures_util::future::join_all;
 use tokio::time::timeout;
 
-use super::{Change, Landed, Run, TagOutcome, TargetOutcome, unknown};
+use super::{Change, Run, TagOutcome, TagStatus, TargetOutcome, unknown};
 use crate::interrupt::GRACE;
 use crate::plan::TargetPlan;
 use crate::registry::Access;
 use crate::spec::{LayoutKind, Location, Tag};
 use crate::store::{FailureKind, ManifestName, Store, StoreError};
 
-/// A target under way.
+/// A target that is being processed.
 pub(super) struct Attempt<'a> {
     pub(super) target: &'a TargetPlan,
     pub(super) outcome: TargetOutcome,
     pub(super) reached: Reached,
 }
 
-/// How far it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reached {
-    /// Nothing that people can see has been written.
+    /// Content is being written; no tag has moved.
     Content,
     /// Tags are being written, or read back.
     Tags,
-    /// It is over.
     End,
 }
 
@@ -51,7 +49,7 @@ impl<'a> Attempt<'a> {
 }
 
 impl Run<'_> {
-    /// Completes the outcomes of targets that were interrupted.
+    /// Completes the outcomes of interrupted targets.
     pub(super) async fn settle_interrupted(&self, attempts: &mut [Attempt<'_>]) {
         join_all(attempts.iter_mut().map(|attempt| async {
             match attempt.reached {
@@ -71,7 +69,7 @@ impl Run<'_> {
         .await;
     }
 
-    /// Requests that were under way may or may not have been carried out: the registry knows.
+    /// Asks the registry which of the interrupted writes were carried out.
     async fn settle_tags(&self, attempt: &mut Attempt<'_>) {
         let place = &attempt.target.location;
         let store = match self.stores.open(place, Access::Push).await {
@@ -92,17 +90,26 @@ impl Run<'_> {
         });
         let digest = &self.plan.index.digest;
         let found = join_all(looks).await;
-        // Empty if the answers to the writes had not all come.
+        // Empty if not all writes were answered.
         let mut answered = std::mem::take(&mut attempt.outcome.tags).into_iter();
         let tags = attempt.target.tags.iter().zip(found).map(|(tag, found)| {
+            if self.known.is_kept(place, tag) {
+                return TagOutcome {
+                    tag: tag.clone(),
+                    change: Change::None,
+                    result: Ok(TagStatus::Kept),
+                };
+            }
             let was_there = self.known.points_at(place, tag) == Some(digest);
             let answered = answered.next().map(|tag| tag.change);
             let failed = interruption(place);
             let (change, result) = match (found, answered) {
                 (Ok(Ok(now)), _) if now.digest == *digest && was_there => {
-                    (Change::None, Ok(Landed::Already))
+                    (Change::None, Ok(TagStatus::Already))
                 }
-                (Ok(Ok(now)), _) if now.digest == *digest => (Change::Certain, Ok(Landed::Pushed)),
+                (Ok(Ok(now)), _) if now.digest == *digest => {
+                    (Change::Certain, Ok(TagStatus::Pushed))
+                }
                 (_, Some(change)) => (change, Err(failed)),
                 (Ok(Err(error)), None) if error.kind != FailureKind::NotFound => {
                     (Change::Unknown, Err(failed.hint(unknown(&store, tag))))
@@ -130,10 +137,10 @@ fn interruption(place: &Location) -> StoreError {
     )
 }
 
-/// What to tell of a tag that is as it was, although a registry may still be carrying out its write.
+/// The hint for a tag that has not moved, although its write may still be carried out.
 fn under_way(store: &Arc<dyn Store>, tag: &Tag) -> String {
     format!(
-        "{}:{tag} was not changed so far, but its write was under way: look again",
+        "{}:{tag} was not changed so far, but its write was in progress: check it again",
         store.name()
     )
 }

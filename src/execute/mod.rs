@@ -1,5 +1,5 @@
-//! A plan becomes true: blobs, then images, then attestations, then the index under every tag; at last every
-//! tag is read back. All targets at once; what failed and what landed is told for each tag.
+//! Executes a plan: blobs, then images, then attestations, then the index under every tag; finally every tag is
+//! read back. Targets are processed in parallel, and each tag has a result of its own.
 
 mod blobs;
 mod interrupted;
@@ -23,12 +23,11 @@ use interrupted::{Attempt, Reached};
 pub use referrers::copy_referrers;
 pub use survey::{Survey, survey};
 
-/// What execution may do.
 #[derive(Clone, Debug)]
 pub struct ExecuteOptions {
     /// Read every tag back.
     pub verify: bool,
-    /// Transfers under way at once.
+    /// The maximum number of transfers at the same time.
     pub jobs: usize,
     pub interrupt: Interrupt,
     /// No tag is written if this tag has moved.
@@ -44,64 +43,71 @@ pub struct Base {
     pub digest: Option<Digest>,
 }
 
-/// What became of a plan.
+/// The outcome of a plan.
 #[derive(Debug)]
 pub struct Execution {
     /// One for each target of the plan, in its order.
     pub targets: Vec<TargetOutcome>,
-    /// The signal that ended it early.
+    /// The signal that interrupted it.
     pub interrupted: Option<u8>,
     /// The base has moved, so that some target was left as it was.
     pub base_moved: bool,
 }
 
-/// What became of one target.
+/// The outcome of one target.
 #[derive(Debug)]
 pub struct TargetOutcome {
     pub location: Location,
-    /// The child manifests that had to be put there, in the order of the plan.
+    /// The child manifests that were pushed, in the order of the plan.
     pub pushed: Vec<Digest>,
-    /// Whether the index is there, under its digest at least.
+    /// Whether the index exists, at least under its digest.
     pub has_index: bool,
     /// One for each tag.
     pub tags: Vec<TagOutcome>,
-    /// What kept the target from being completed before any tag was tried.
+    /// The failure that ended the work before any tag was tried.
     pub failure: Option<StoreError>,
 }
 
-/// What became of one tag.
+/// The outcome of one tag.
 #[derive(Debug)]
 pub struct TagOutcome {
-    /// The tag.
     pub tag: Tag,
-    /// Whether the registry took it from this run, whatever came of it afterwards.
+    /// Whether the registry accepted the write, even if verification failed.
     pub change: Change,
-    /// What happened; an error after a change that is certain is that of the read-back.
-    pub result: Result<Landed, StoreError>,
+    /// An error after a certain change is an error of the read-back.
+    pub result: Result<TagStatus, StoreError>,
 }
 
-/// Whether this run has made a tag point elsewhere.
+/// Whether this run has moved a tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// It is as it was.
+    /// It was not moved.
     None,
-    /// The write failed, and what became of it could not be looked up.
+    /// The write failed, and its effect could not be looked up.
     Unknown,
-    /// The registry took it.
+    /// The registry accepted the write.
     Certain,
 }
 
-/// How a tag came to point at the index.
+/// The state of a tag without failures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Landed {
-    /// It was pushed.
+pub enum TagStatus {
     Pushed,
-    /// It pointed there before, and was left alone.
+    /// It had the digest already and was left alone.
     Already,
+    /// It points elsewhere and was left as it is, as requested.
+    Kept,
+}
+
+impl TagOutcome {
+    /// Returns whether the tag points at the index.
+    pub fn is_published(&self) -> bool {
+        matches!(self.result, Ok(TagStatus::Pushed | TagStatus::Already))
+    }
 }
 
 impl Execution {
-    /// Every failure, targets and tags in their order.
+    /// Returns all failures, in the order of targets and tags.
     pub fn failures(&self) -> Vec<&StoreError> {
         self.targets
             .iter()
@@ -115,16 +121,16 @@ impl Execution {
             .collect()
     }
 
-    /// Whether any tag points elsewhere than before, or may do so.
+    /// Returns whether any tag was, or may have been, moved.
     pub fn changed_something(&self) -> bool {
         let mut tags = self.targets.iter().flat_map(|target| &target.tags);
         tags.any(|tag| tag.change != Change::None)
     }
 
-    /// Whether anything that people can see was published.
-    pub fn landed_something(&self) -> bool {
+    /// Returns whether anything was published.
+    pub fn published_something(&self) -> bool {
         self.targets.iter().any(|target| {
-            target.tags.iter().any(|tag| tag.result.is_ok())
+            target.tags.iter().any(TagOutcome::is_published)
                 || (target.tags.is_empty() && target.has_index)
         })
     }
@@ -187,7 +193,7 @@ impl Run<'_> {
         let targets = attempts.iter_mut().map(|attempt| self.target(attempt));
         join_all(targets).await;
         if let Err(error) = self.stores.finish().await {
-            // An archive that could not be written has nothing in it that landed.
+            // Nothing was published in an archive that could not be written.
             for attempt in attempts {
                 let outcome = &mut attempt.outcome;
                 if matches!(outcome.location, Location::Layout(_)) && outcome.failure.is_none() {
@@ -218,6 +224,7 @@ impl Run<'_> {
             .tags
             .iter()
             .filter(|tag| self.known.points_at(&target.location, tag) != Some(digest))
+            .filter(|tag| !self.known.is_kept(&target.location, tag))
             .cloned()
             .collect();
         let complete = !target.tags.is_empty() && missing.is_empty();
@@ -235,12 +242,14 @@ impl Run<'_> {
         let mut pushed = pushed.into_iter();
         for tag in &target.tags {
             let result = if missing.contains(tag) {
-                pushed.next().unwrap_or(Ok(())).map(|()| Landed::Pushed)
+                pushed.next().unwrap_or(Ok(())).map(|()| TagStatus::Pushed)
+            } else if self.known.is_kept(&target.location, tag) {
+                Ok(TagStatus::Kept)
             } else {
-                Ok(Landed::Already)
+                Ok(TagStatus::Already)
             };
             let change = match result {
-                Ok(Landed::Pushed) => Change::Certain,
+                Ok(TagStatus::Pushed) => Change::Certain,
                 Err(ref error) if error.was_written => Change::Certain,
                 Err(_) if unknown.contains(tag) => Change::Unknown,
                 _ => Change::None,
@@ -254,7 +263,7 @@ impl Run<'_> {
         if self.options.verify {
             self.verify(&store, outcome).await?;
         }
-        self.tell_tags(&store, outcome);
+        self.report_tags(&store, outcome);
         Ok(())
     }
 
@@ -281,8 +290,8 @@ impl Run<'_> {
         ))
     }
 
-    /// A write whose answer did not come, or came from something before the registry, may have been carried out. So
-    /// the tags are looked up; those that cannot be are returned.
+    /// Looks up tags whose write may have been carried out although its answer was lost. Returns those that cannot be
+    /// looked up.
     async fn look_again(
         &self,
         store: &Arc<dyn Store>,
@@ -311,7 +320,7 @@ impl Run<'_> {
         join_all(looks).await.into_iter().flatten().collect()
     }
 
-    /// A registry that lacks an image refuses the index, and most do not say which one they lack.
+    /// Names the missing image: a registry that lacks one refuses the index, mostly without its name.
     async fn name_absent(&self, store: &Arc<dyn Store>, results: &mut [Result<(), StoreError>]) {
         let may_lack =
             |error: &StoreError| matches!(error.kind, FailureKind::NotFound | FailureKind::Other);
@@ -354,8 +363,7 @@ impl Run<'_> {
         }
     }
 
-    /// Blobs, then what needs them, stage by stage: an attestation whose image is not there yet is refused by
-    /// GitLab's registry.
+    /// Moves blobs, then manifests stage by stage: GitLab's registry refuses an attestation before its image.
     async fn move_content(
         &self,
         target: &TargetPlan,
@@ -393,7 +401,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Reads every tag that landed back and compares the bytes.
+    /// Reads every published tag back and compares the bytes.
     async fn verify(
         &self,
         store: &Arc<dyn Store>,
@@ -405,11 +413,11 @@ impl Run<'_> {
         }
         let checks = outcome.tags.iter().map(|tag| async {
             match &tag.result {
-                Ok(_) => {
+                Ok(status) if *status != TagStatus::Kept => {
                     self.read_back(store, &ManifestName::Tag(tag.tag.clone()))
                         .await
                 }
-                Err(_) => Ok(()),
+                _ => Ok(()),
             }
         });
         let results = join_all(checks).await;
@@ -431,7 +439,7 @@ impl Run<'_> {
             .manifest(name)
             .await
             .map_err(|error| match error.kind {
-                // It was taken, so this says nothing of a source.
+                // The registry accepted it, so no source is missing.
                 FailureKind::NotFound => StoreError {
                     kind: FailureKind::Refused,
                     operation: Operation::new("verify", shown.clone()),
@@ -454,23 +462,22 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn tell_tags(&self, store: &Arc<dyn Store>, outcome: &TargetOutcome) {
+    fn report_tags(&self, store: &Arc<dyn Store>, outcome: &TargetOutcome) {
         for tag in &outcome.tags {
-            if let Ok(landed) = tag.result {
+            if let Ok(status) = tag.result
+                && status != TagStatus::Kept
+            {
                 self.observed.observe(Event::TagDone {
                     reference: &format!("{}:{}", store.name(), tag.tag),
                     digest: &self.plan.index.digest,
-                    already: landed == Landed::Already,
+                    already: status == TagStatus::Already,
                 });
             }
         }
     }
 }
 
-/// What to tell of a tag that cannot be looked at.
+/// The hint for a tag that cannot be looked up.
 fn unknown(store: &Arc<dyn Store>, tag: &Tag) -> String {
-    format!(
-        "whether {}:{tag} was changed could not be found out",
-        store.name()
-    )
+    format!("it is unknown whether {}:{tag} was changed", store.name())
 }

@@ -1,5 +1,5 @@
-//! What refers to the images of a plan, copied along on request: what the referrers API (or its fallback tag)
-//! lists, and what cosign keeps under tags of its own (`sha256-<hex>.sig`, `.att`, `.sbom`).
+//! Copies the referrers of the images of a plan: those of the referrers API or its fallback tag, and cosign's
+//! tags (`sha256-<hex>.sig`, `.att`, `.sbom`).
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -1,39 +1,104 @@
-//! Where the tags point before anything is written: a tag that is right already is left alone, so that a
-//! second run moves nothing and immutable tags are no obstacle. Read beside the sources, at no cost in time.
+//! Where the tags of the targets point before anything is written. A tag that already has the digest is left
+//! alone, so that a second run moves nothing and immutable tags are no obstacle. The tags are read beside the
+//! sources, which costs no serial round trip.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use futures_util::future::join_all;
 
 use crate::plan::Target;
 use crate::registry::Access;
-use crate::spec::{Digest, Location, Tag};
-use crate::store::ManifestName;
+use crate::spec::{Digest, Location, Manifest, Tag};
+use crate::store::{FailureKind, ManifestName, StoreError};
 use crate::stores::Stores;
 
-/// What the tags of the targets point at now, as far as could be found out.
-#[derive(Debug, Default)]
-pub struct Survey(HashMap<(Location, Tag), Digest>);
+/// What the tags of the targets point at.
+#[derive(Clone, Debug, Default)]
+pub struct Survey {
+    tags: HashMap<(Location, Tag), Option<Digest>>,
+    /// Why some tags are unknown.
+    pub failures: Vec<StoreError>,
+    /// The tags that are left as they are.
+    kept: HashSet<(Location, Tag)>,
+}
 
 impl Survey {
-    /// What a tag points at, if that is known.
-    pub fn points_at(&self, place: &Location, tag: &Tag) -> Option<&Digest> {
-        self.0.get(&(place.clone(), tag.clone()))
+    /// Returns what a tag points at, if that is known.
+    pub fn points_at(&self, location: &Location, tag: &Tag) -> Option<&Digest> {
+        self.state(location, tag).flatten()
+    }
+
+    /// Returns what a tag points at: the inner `None` is a tag that does not exist, the outer one is unknown.
+    pub fn state(&self, location: &Location, tag: &Tag) -> Option<Option<&Digest>> {
+        let known = self.tags.get(&(location.clone(), tag.clone()))?;
+        Some(known.as_ref())
+    }
+
+    /// Marks a tag that must not be moved.
+    pub fn keep(&mut self, location: &Location, tag: &Tag) {
+        self.kept.insert((location.clone(), tag.clone()));
+    }
+
+    /// Returns whether a tag must not be moved.
+    pub fn is_kept(&self, location: &Location, tag: &Tag) -> bool {
+        self.kept.contains(&(location.clone(), tag.clone()))
+    }
+
+    /// Reads each distinct manifest that tags point at. One that cannot be read is left out: it is only compared.
+    pub async fn previous(&self, stores: &Stores) -> Vec<Manifest> {
+        let mut seen = HashSet::new();
+        let mut found: Vec<(&Location, &Digest)> = (self.tags.iter())
+            .filter_map(|((location, _), digest)| Some((location, digest.as_ref()?)))
+            .filter(|(_, digest)| seen.insert(*digest))
+            .collect();
+        found.sort();
+        let reads = found.into_iter().map(|(location, digest)| async {
+            let store = stores.open(location, Access::Pull).await.ok()?;
+            let name = ManifestName::Digest(digest.clone());
+            store.manifest(&name).await.ok()
+        });
+        join_all(reads).await.into_iter().flatten().collect()
     }
 }
 
-/// Looks at every tag of every target. What cannot be looked at counts as unknown: the push that follows says
-/// what is wrong with more right to do so.
-pub async fn survey(stores: &Stores, targets: &[Target]) -> Survey {
+/// Reads every tag of every target. Repositories are opened for a push, so that these credentials are tried;
+/// layouts are not, if `only_look` is set.
+pub async fn survey(stores: &Stores, targets: &[Target], only_look: bool) -> Survey {
     let looks = targets.iter().flat_map(|target| {
-        let exists = Stores::may_exist(&target.location);
-        let tags = target.tags.iter().filter(move |_| exists);
-        tags.map(|tag| async {
-            let store = stores.open(&target.location, Access::Push).await.ok()?;
-            let name = ManifestName::Tag(tag.clone());
-            let found = store.describe(&name).await.ok()?;
-            Some(((target.location.clone(), tag.clone()), found.digest))
+        target.tags.iter().map(|tag| async {
+            let key = (target.location.clone(), tag.clone());
+            if !Stores::may_exist(&target.location) {
+                return (key, Ok(None));
+            }
+            let access = match target.location {
+                Location::Layout(_) if only_look => Access::Pull,
+                _ => Access::Push,
+            };
+            (key, look(stores, &target.location, tag, access).await)
         })
     });
-    Survey(join_all(looks).await.into_iter().flatten().collect())
+    let mut survey = Survey::default();
+    for (key, found) in join_all(looks).await {
+        match found {
+            Ok(found) => {
+                survey.tags.insert(key, found);
+            }
+            Err(error) => survey.failures.push(error),
+        }
+    }
+    survey
+}
+
+async fn look(
+    stores: &Stores,
+    location: &Location,
+    tag: &Tag,
+    access: Access,
+) -> Result<Option<Digest>, StoreError> {
+    let store = stores.open(location, access).await?;
+    match store.describe(&ManifestName::Tag(tag.clone())).await {
+        Ok(found) => Ok(Some(found.digest)),
+        Err(error) if error.kind == FailureKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }

@@ -3,7 +3,7 @@
 use crate::draft::DraftError;
 use crate::hint::Hint;
 use crate::plan::PlanError;
-use crate::spec::{PlatformError, Reference};
+use crate::spec::{Digest, PlatformError, Reference};
 use crate::store::{FailureKind, StoreError};
 
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +41,8 @@ pub enum OpsError {
     DigestNotFound(StoreError),
     #[error("no repository for {source_name}")]
     NoRepository { source_name: String },
+    #[error("{name} exists and points at {digest}")]
+    TagExists { name: String, digest: Digest },
     #[error("failed to append to {name}: other jobs keep changing it")]
     BaseKeepsMoving { name: String },
     #[error("{}", if *.signal == 2 { "interrupted" } else { "terminated" })]
@@ -58,6 +60,14 @@ impl OpsError {
         }
     }
 
+    /// Returns whether a source does not exist, so that it may exist later.
+    pub(super) fn is_missing_source(&self) -> bool {
+        match self {
+            Self::Store(error) | Self::DigestNotFound(error) => error.kind == FailureKind::NotFound,
+            _ => false,
+        }
+    }
+
     /// Returns what to try.
     pub fn hints(&self) -> Vec<Hint> {
         match self {
@@ -69,6 +79,7 @@ impl OpsError {
                 list: list.clone(),
                 entry: entry.clone(),
             }],
+            Self::TagExists { .. } => vec![Hint::Unchanged],
             Self::UnknownPlatform(_) => vec![Hint::AcceptUnknownPlatform],
             Self::NoImage { .. } | Self::NoEntry { .. } | Self::AmbiguousEntry { .. } => Vec::new(),
             Self::Plan(error) => error.hints(),

@@ -1,8 +1,9 @@
 //! Publishes indexes: resolve, plan, check, execute, verify.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
+use tokio::sync::oneshot;
 
 use super::locate::locate;
 use super::{OpsError, Run};
@@ -17,12 +18,15 @@ use crate::progress::Event;
 use crate::registry::Access;
 use crate::resolve::{Point, Wanted, resolve};
 use crate::sources::{SourceForm, SourceSpec};
-use crate::spec::{Digest, Index, Location, Repository};
+use crate::spec::{Digest, Index, Location, Manifest, Repository};
 use crate::store::{FailureKind, ManifestName};
 use crate::stores::Stores;
 
 /// The number of indexes of one run that are published at the same time.
 const JOBS_AT_ONCE: usize = 16;
+/// The pauses between looks for sources that do not exist yet.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// How often an index is planned again because another job has changed the base of `--append`.
 const MAX_APPEND_ROUNDS: usize = 5;
 /// The pause between the write of `--append` and the look after it: longer than another job takes between
@@ -39,6 +43,9 @@ pub struct Job {
     pub image: Option<Repository>,
     /// Starts from the index at the first tag.
     pub append: bool,
+    /// How long to wait for sources that do not exist yet.
+    pub wait: Duration,
+    pub if_exists: IfExists,
     /// Reads everything below the sources, even if the targets have it.
     pub read_all: bool,
     pub options: Options,
@@ -54,6 +61,18 @@ pub struct Job {
     pub jobs: usize,
 }
 
+/// What happens to a tag that points elsewhere.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IfExists {
+    /// Move it.
+    #[default]
+    Replace,
+    /// Leave it.
+    Keep,
+    /// Refuse the run before anything is pushed.
+    Refuse,
+}
+
 /// An index that was planned, and unless this is a dry run, executed.
 #[derive(Debug)]
 pub struct Report {
@@ -61,6 +80,10 @@ pub struct Report {
     pub targets: Vec<Target>,
     /// `None` for a dry run.
     pub execution: Option<Execution>,
+    /// Where the tags pointed before.
+    pub known: Survey,
+    /// The manifests that tags pointed at before.
+    pub previous: Vec<Manifest>,
     /// Why not all referrers were copied.
     pub referrers_failure: Option<OpsError>,
 }
@@ -79,6 +102,21 @@ struct Planned {
     known: Survey,
     /// The digest of the index that `--append` started from.
     base_digest: Option<Digest>,
+    /// The manifests that tags pointed at before.
+    previous: Vec<Manifest>,
+}
+
+impl Planned {
+    fn into_report(self, targets: Vec<Target>) -> Report {
+        Report {
+            plan: self.plan,
+            targets,
+            execution: None,
+            known: self.known,
+            previous: self.previous,
+            referrers_failure: None,
+        }
+    }
 }
 
 /// Makes a plan from resolved sources.
@@ -107,6 +145,26 @@ pub async fn publish_all(jobs: Vec<Job>, run: Run<'_>) -> Vec<Result<Report, Unp
 }
 
 impl Job {
+    /// Creates a job that only reads one source.
+    pub(super) fn of_source(source: SourceSpec) -> Self {
+        Self {
+            sources: vec![source],
+            targets: Vec::new(),
+            image: None,
+            append: false,
+            wait: Duration::ZERO,
+            if_exists: IfExists::Replace,
+            read_all: false,
+            options: Options::default(),
+            default_annotations: false,
+            referrers: false,
+            dry_run: true,
+            verify: false,
+            check: CheckLevel::None,
+            jobs: 1,
+        }
+    }
+
     /// Opens the repositories that are written to, so that one token serves all jobs of a run. A failure
     /// shows when the job runs.
     async fn declare_targets(&self, stores: &Stores) {
@@ -132,12 +190,7 @@ impl Job {
         let planning = Box::pin(self.make_plan(run, planner));
         let mut planned = run.unless_interrupted(planning).await?;
         if self.dry_run {
-            return Ok(Report {
-                plan: planned.plan,
-                targets: self.targets,
-                execution: None,
-                referrers_failure: None,
-            });
+            return Ok(planned.into_report(self.targets));
         }
         let mut execution = self.execute(&planned, run).await?;
         let mut rounds = 1;
@@ -155,13 +208,8 @@ impl Job {
             planned = run.unless_interrupted(planning).await?;
             execution = self.execute(&planned, run).await?;
         }
-        let mut report = Report {
-            plan: planned.plan,
-            targets: self.targets,
-            execution: None,
-            referrers_failure: None,
-        };
-        let sources = planned.sources;
+        let sources = std::mem::take(&mut planned.sources);
+        let mut report = planned.into_report(self.targets);
         if self.referrers && execution.interrupted.is_none() && execution.failures().is_empty() {
             let copying = Box::pin(copy_all_referrers(&report.plan, &sources, run));
             if let Err(error) = run.unless_interrupted(copying).await {
@@ -195,6 +243,7 @@ impl Job {
         })
     }
 
+    /// Resolves, plans and checks, and reads where the tags point now and the indexes there.
     async fn make_plan(&mut self, run: Run<'_>, planner: Planner) -> Result<Planned, OpsError> {
         let stores = run.stores;
         if !self.dry_run {
@@ -205,17 +254,37 @@ impl Job {
                 }
             }
         }
-        let survey_wanted = self.verify && !self.dry_run;
+        let (sender, known) = oneshot::channel();
+        let looks_at_tags = self.verify || self.if_exists != IfExists::Replace;
+        let (targets, dry_run) = (self.targets.clone(), self.dry_run);
+        let surveying = async {
+            let survey = if looks_at_tags {
+                survey(stores, &targets, dry_run).await
+            } else {
+                Survey::default()
+            };
+            let _ = sender.send(survey.clone());
+            // Beside the configs and the checks, which take a round trip too.
+            Ok(survey.previous(stores).await)
+        };
+        let planning = self.plan_and_check(run, planner, known);
+        let (mut planned, previous) = tokio::try_join!(planning, surveying)?;
+        planned.previous = previous;
+        Ok(planned)
+    }
+
+    async fn plan_and_check(
+        &mut self,
+        run: Run<'_>,
+        planner: Planner,
+        known: oneshot::Receiver<Survey>,
+    ) -> Result<Planned, OpsError> {
+        let stores = run.stores;
         let (sources, append, known) =
-            tokio::join!(self.resolve(stores), self.resolve_append(stores), async {
-                if survey_wanted {
-                    survey(stores, &self.targets).await
-                } else {
-                    Survey::default()
-                }
-            });
+            tokio::join!(self.resolve(run), self.resolve_append(stores), known);
         let sources = sources?;
         let (append, start) = append?;
+        let mut known = known.unwrap_or_default();
         let base_digest = append.as_ref().map(|base| base.root.digest().clone());
         self.options.append = append;
         let mut plan = self.plan(&sources, planner)?;
@@ -226,6 +295,7 @@ impl Job {
                 Severity::Notice => Event::Notice(&notice.text),
             });
         }
+        self.check_targets(&plan.index.digest, &mut known, run)?;
         let targets: Vec<Location> = (self.targets.iter())
             .map(|target| target.location.clone())
             .collect();
@@ -237,7 +307,52 @@ impl Job {
             sources,
             known,
             base_digest,
+            previous: Vec::new(),
         })
+    }
+
+    /// Refuses targets whose credentials are rejected, and tags that must not move; marks those that are kept.
+    fn check_targets(
+        &self,
+        digest: &Digest,
+        known: &mut Survey,
+        run: Run<'_>,
+    ) -> Result<(), OpsError> {
+        for error in &known.failures {
+            let is_refusal = matches!(error.kind, FailureKind::Unauthorized | FailureKind::Denied);
+            let is_anonymous = error.hints.iter().any(Hint::is_missing_credentials);
+            let must_know = self.if_exists != IfExists::Replace;
+            let ends_run = if self.dry_run {
+                is_refusal && !is_anonymous
+            } else {
+                must_know || error.kind == FailureKind::Unauthorized
+            };
+            if ends_run {
+                return Err(error.clone().hint(Hint::Unchanged).into());
+            }
+            if self.dry_run {
+                run.observed.observe(Event::Warning(&error.to_string()));
+            }
+        }
+        for target in &self.targets {
+            for tag in &target.tags {
+                let now = known.points_at(&target.location, tag);
+                let Some(now) = now.filter(|now| *now != digest) else {
+                    continue;
+                };
+                match self.if_exists {
+                    IfExists::Replace => {}
+                    IfExists::Keep => known.keep(&target.location, tag),
+                    IfExists::Refuse => {
+                        return Err(OpsError::TagExists {
+                            name: format!("{}:{tag}", target.location),
+                            digest: now.clone(),
+                        });
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Annotations that only the environment brings (metadata-action sets them in every job) are no error for
@@ -259,7 +374,28 @@ impl Job {
         }
     }
 
-    async fn resolve(&self, stores: &Stores) -> Result<Vec<Source>, OpsError> {
+    /// Resolves the sources, and waits for those that do not exist yet.
+    async fn resolve(&self, run: Run<'_>) -> Result<Vec<Source>, OpsError> {
+        let deadline = Instant::now() + self.wait;
+        let mut pause = FIRST_WAIT;
+        loop {
+            let error = match self.resolve_once(run.stores).await {
+                Ok(sources) => return Ok(sources),
+                Err(error) if error.is_missing_source() && Instant::now() < deadline => error,
+                Err(error) => return Err(error),
+            };
+            let delay = pause.min(deadline - Instant::now());
+            run.observed.observe(Event::Waiting {
+                doing: "find a source",
+                cause: &error.to_string(),
+                delay,
+            });
+            tokio::time::sleep(delay).await;
+            pause = (pause * 2).min(LONGEST_WAIT);
+        }
+    }
+
+    async fn resolve_once(&self, stores: &Stores) -> Result<Vec<Source>, OpsError> {
         let wanted = locate(self, stores).await?;
         resolve(stores, &wanted).await.map_err(|error| {
             let mut bare = self.sources.iter().map(|source| &source.form);

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::changes::{Comparison, Previous};
 use super::hints::Wording;
-use crate::execute::{Change, Execution, Landed};
+use crate::execute::{Change, Execution, TagStatus};
 use crate::plan::{Plan, Severity, Target};
 use crate::spec::{Annotations, Digest, MediaType, attestation};
 use crate::store::StoreError;
@@ -166,8 +166,9 @@ impl IndexResult {
                     .map(|tag| TagResult {
                         reference: format!("{}:{}", target.location, tag.tag),
                         status: match &tag.result {
-                            Ok(Landed::Pushed) => Status::Published,
-                            Ok(Landed::Already) => Status::Already,
+                            Ok(TagStatus::Pushed) => Status::Published,
+                            Ok(TagStatus::Already) => Status::Already,
+                            Ok(TagStatus::Kept) => Status::Kept,
                             Err(_) => Status::Failed,
                         },
                         previous: Previous::Unknown,

@@ -178,3 +178,43 @@ fn plugin_describes_itself_to_docker() {
         run(&["--debug", "polyarch", "inspect", "HOST/app:1"])
     );
 }
+
+#[test]
+fn docker_manifest_is_handled_under_the_name_docker() {
+    use std::{fs, os::unix::fs::PermissionsExt as _};
+
+    let mut scene = Scene::new();
+    Index::oci()
+        .of(["linux/amd64"])
+        .load(scene.registry(), "app", "1");
+    let (own, next) = (scene.path("own"), scene.path("next"));
+    for directory in [&own, &next] {
+        fs::create_dir(directory).expect("a directory");
+    }
+    let docker = own.join("docker");
+    symlink(BINARY, &docker).expect("a link");
+    let script = next.join("docker");
+    fs::write(&script, "#!/bin/sh\necho next \"$@\"\nexit 9\n").expect("a script");
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("a mode");
+    let path = format!("{}:{}:/bin", own.display(), next.display());
+    scene.set("PATH", &path);
+    let run = |words: &[&str]| scene.polyarch().program(&docker).args(words).run();
+    assert_eq!(
+        run(&["--debug", "manifest", "inspect", "HOST/app:1"])
+            .ok()
+            .stdout,
+        run(&["manifest", "inspect", "HOST/app:1"]).ok().stdout
+    );
+    let other = run(&["buildx", "build", "a b"]);
+    assert_eq!((other.code, &*other.stdout), (9, "next buildx build a b\n"));
+    fs::remove_file(&script).expect("a file");
+    assert_eq!(run(&["ps"]).code, 127);
+}
+
+#[test]
+fn manifest_in_front_is_accepted() {
+    let scene = Scene::new();
+    Image::new("linux/amd64").load(scene.registry(), "app", "a");
+    scene.ok("manifest create HOST/app:1 HOST/app:a");
+    scene.ok("manifest push --purge HOST/app:1");
+}

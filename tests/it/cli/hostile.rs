@@ -277,14 +277,14 @@ fn truncated_draft_is_reported_and_can_be_replaced() {
     $ polyarch push HOST/app:1
     exit code: 1
     ----- stderr -----
-    error: the draft in HOME/.local/share/polyarch/drafts/127.0.0.1_46471_app_1-01c30d18cf0f85b449ea02cf1bc1df2b3fc4caabb8368d6860a682113412ad4d.json is damaged: not valid JSON: EOF while parsing an object at line 1 column 1
+    error: the draft in HOME/.local/share/polyarch/drafts/HOST_app_1-HASH.json is damaged: not valid JSON: EOF while parsing an object at line 1 column 1
      hint: remove it with: polyarch rm HOST/app:1, or start over with: polyarch create --replace HOST/app:1 …
 
     $ polyarch ls
     exit code: 1
     ----- stderr -----
-    warning: the draft in HOME/.local/share/polyarch/drafts/127.0.0.1_46471_app_1-01c30d18cf0f85b449ea02cf1bc1df2b3fc4caabb8368d6860a682113412ad4d.json is damaged: not valid JSON: EOF while parsing an object at line 1 column 1
-     hint: remove the file: rm HOME/.local/share/polyarch/drafts/127.0.0.1_46471_app_1-01c30d18cf0f85b449ea02cf1bc1df2b3fc4caabb8368d6860a682113412ad4d.json
+    warning: the draft in HOME/.local/share/polyarch/drafts/HOST_app_1-HASH.json is damaged: not valid JSON: EOF while parsing an object at line 1 column 1
+     hint: remove the file: rm HOME/.local/share/polyarch/drafts/HOST_app_1-HASH.json
     ");
     scene.ok("create --replace HOST/app:1 HOST/app:a");
     assert_eq!(std::fs::read(draft).expect("a draft"), whole);

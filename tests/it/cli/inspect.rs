@@ -159,13 +159,13 @@ fn unreadable_local_lists_are_skipped_by_inspect_only() {
     $ polyarch inspect HOST/app:1 HOST/app:a
     exit code: 1
     ----- stderr -----
-    error: cannot read /dev/null/drafts/127.0.0.1_41261_app_1-23ea8a3c6205fc613c9f50c635ed0ec5345e6c98be1d26dd665be4eca21b386a.json: Not a directory (os error 20)
+    error: cannot read /dev/null/drafts/HOST_app_1-HASH.json: Not a directory (os error 20)
      hint: set POLYARCH_HOME to a writable directory
 
     $ polyarch create HOST/app:1 HOST/app:a
     exit code: 1
     ----- stderr -----
-    error: cannot read /dev/null/drafts/127.0.0.1_41261_app_1-23ea8a3c6205fc613c9f50c635ed0ec5345e6c98be1d26dd665be4eca21b386a.json: Not a directory (os error 20)
+    error: cannot read /dev/null/drafts/HOST_app_1-HASH.json: Not a directory (os error 20)
      hint: set POLYARCH_HOME to a writable directory
     ");
 

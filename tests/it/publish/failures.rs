@@ -56,7 +56,7 @@ fn a_storage_host_that_refuses_its_link_is_named_and_no_credentials_are_blamed()
             &[
                 "127.0.0.3 (redirected from ",
                 "answered 403",
-                "run it again",
+                "run the command again",
             ],
         );
     assert!(!said.stderr.contains("POLYARCH_"), "{}", said.stderr);
@@ -208,7 +208,7 @@ fn a_write_that_was_carried_out_all_the_same_is_found_out() {
             .then(Fault::status(502)),
     );
     let target = registry.reference("team/app", "1");
-    let unknown = format!("whether {target} was changed could not be found out");
+    let unknown = format!("it is unknown whether {target} was changed");
     let said = home
         .publish(&target, &["--retry-for", "0", &source])
         .refused(6, &["502", &unknown]);

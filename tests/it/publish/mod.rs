@@ -9,6 +9,7 @@ mod failures;
 mod load;
 mod outputs;
 mod random;
+mod releases;
 mod selection;
 mod several;
 mod signals;

@@ -164,7 +164,7 @@ fn while_the_second_of_two_tags_is_written() {
     );
     // The registry may still carry out what it did not answer.
     let open = format!(
-        "{} was not changed so far, but its write was under way",
+        "{} was not changed so far, but its write was in progress",
         scene.to.reference("team/app", "2")
     );
     let said = said.refused(143, &["error: terminated", &landed, &open]);
@@ -216,13 +216,7 @@ fn while_the_registry_says_nothing_at_all() {
         puts == 2
     };
     let (said, took) = scene.interrupt(stalled, &["INT"]);
-    let said = said.refused(
-        130,
-        &[
-            "team/app:1 was changed could not be found out",
-            "team/app:2 was changed could not be found out",
-        ],
-    );
+    let said = said.refused(130, &["team/app:1 was changed", "team/app:2 was changed"]);
     for more_than_is_known in ["no tag was changed", "pushed, but not verified"] {
         assert!(!said.stderr.contains(more_than_is_known), "{}", said.stderr);
     }
