@@ -129,7 +129,7 @@ impl<'a> Context<'a> {
             insecure: if options.insecure {
                 Insecure::Named
             } else {
-                Insecure::Nobody
+                Insecure::None
             },
             named,
             tls,

@@ -106,7 +106,7 @@ impl Copier<'_> {
             let manifest = self.from.manifest(&name).await?;
             self.copy_content(&manifest, 0).await?;
             self.to.put_manifest(&manifest).await?;
-            self.tell(&manifest);
+            self.report(&manifest);
         }
         Ok(listed)
     }
@@ -131,7 +131,7 @@ impl Copier<'_> {
             self.copy_content(&manifest, 0).await?;
             let results = self.to.put_tags(&manifest, &[tag]).await;
             results.into_iter().collect::<Result<(), _>>()?;
-            self.tell(&manifest);
+            self.report(&manifest);
         }
         Ok(())
     }
@@ -168,7 +168,7 @@ impl Copier<'_> {
                 let child = self.from.manifest(&name).await?;
                 self.copy_content(&child, depth + 1).await?;
                 self.to.put_manifest(&child).await?;
-                self.tell(&child);
+                self.report(&child);
             }
             Ok(())
         }
@@ -188,7 +188,7 @@ impl Copier<'_> {
         Ok(())
     }
 
-    fn tell(&self, manifest: &Manifest) {
+    fn report(&self, manifest: &Manifest) {
         self.observed.observe(Event::ManifestDone {
             digest: &manifest.digest,
             target: &self.to.name(),

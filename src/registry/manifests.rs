@@ -1,5 +1,5 @@
 //! Manifests: reads and verifies them, looks them up, writes them. Before a write is repeated after a broken
-//! connection, the registry is asked whether it was applied.
+//! connection, a lookup shows whether it was applied.
 
 use http::{Method, StatusCode, header};
 
@@ -237,7 +237,7 @@ impl RegistryRepository {
     }
 }
 
-/// Returns whether a refusal says that the registry does not have what the manifest names.
+/// Returns whether the registry refuses a manifest because it does not have its content.
 fn lacks_content(answer: &Answer) -> bool {
     matches!(
         RegistryError::of(answer).code.as_str(),
@@ -245,7 +245,7 @@ fn lacks_content(answer: &Answer) -> bool {
     )
 }
 
-/// Returns the digest that the content should have, if it has another one: the digest that was asked for, or for a tag
+/// Returns the digest that the content should have, if it has another one: the requested digest, or for a tag
 /// the digest that the registry reports with the content.
 fn mismatch(name: &ManifestName, answer: &Answer) -> Option<Digest> {
     let expected = match name {

@@ -20,7 +20,7 @@ use crate::transport::{TlsProfile, Transport};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Insecure {
     #[default]
-    Nobody,
+    None,
     /// The registries that the command names: see [`RegistrySettings::named`].
     Named,
 }

@@ -58,7 +58,7 @@ impl RegistryRepository {
         // https://github.com/aws/containers-roadmap/issues/878
         match self.describe_manifest(&name).await {
             Ok(current) if current.digest == manifest.digest => Ok(Written {
-                // Whoever stored it has listed it.
+                // It was listed when it was stored.
                 is_listed_with_subject: true,
             }),
             Ok(current) => Err(error.hint(format!("the tag points at {}", current.digest))),

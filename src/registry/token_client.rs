@@ -217,7 +217,7 @@ impl TokenFailure {
             }
             FailureKind::Unauthorized => wrong_credentials(error, client.registry, candidate),
             FailureKind::Denied => error.hint(format!(
-                "the token server refuses what was asked for with the credentials from {}",
+                "the token server refuses the requested access with the credentials from {}",
                 candidate.origin
             )),
             _ => error,

@@ -1,5 +1,5 @@
-//! Registries that do less than they answer, and what they say about it: uploads that are not stored, mounts that do not
-//! hold, credentials that are refused without a challenge, details and warnings.
+//! Registries that deviate from the specification: uploads that are not stored, mounts that do not hold, credentials that
+//! are refused without a challenge. Also details of errors, and warnings.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use polyarch::store::{FailureKind, Store as _, StoreError};

@@ -96,7 +96,7 @@ impl Builder {
             jobs: 16,
             retry_for: Duration::from_secs(5),
             timeouts: PACE,
-            insecure: Insecure::Nobody,
+            insecure: Insecure::None,
             trusts_tests: false,
             ca: tls::ca_pem(),
             certs_d: Vec::new(),
