@@ -74,7 +74,7 @@ fn local(name: &Reference, context: &Context<'_>) -> Result<Option<Draft>, Failu
     let Ok(drafts) = Drafts::locate(context.environment) else {
         return Ok(None);
     };
-    if let Some(cause) = drafts.out_of_reach(name) {
+    if let Some(cause) = drafts.inaccessible(name) {
         let text = format!("local lists are left out: {cause}");
         context.observed.observe(Event::Warning(&text));
         return Ok(None);

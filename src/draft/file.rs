@@ -1,5 +1,5 @@
-//! The format of a draft on disk: one JSON document with a version. What is read is checked as if
-//! a stranger had written it: every manifest against its digest.
+//! The file format of a draft: a versioned JSON document. Files are not trusted: every manifest is compared with its
+//! digest.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,14 +10,12 @@ use crate::spec::{
     self, Annotations, Descriptor, Digest, JsonStyle, Manifest, MediaType, Platform, Reference,
 };
 
-/// The version of the format that is written, and the latest that is read.
+/// The current version of the format.
 const VERSION: u64 = 1;
 
-/// Why a document is not a draft.
+/// Why a document is not a valid draft.
 pub enum Flaw {
-    /// Of a later version.
     Newer(u64),
-    /// Anything else.
     Damage(String),
 }
 
@@ -60,11 +58,11 @@ struct ExactDocument {
 struct ManifestDocument {
     media_type: MediaType,
     digest: Digest,
-    /// The exact bytes, in base64.
+    /// The exact bytes in base64.
     content: String,
 }
 
-/// The bytes of a draft's file. Refused is what [`read`] would refuse.
+/// Serialises a draft. Drafts that [`read`] would refuse are errors.
 pub fn write(draft: &Draft) -> Result<Vec<u8>, String> {
     for entry in &draft.entries {
         check_entry(&entry.descriptor, &entry.manifest)?;
@@ -89,7 +87,7 @@ pub fn write(draft: &Draft) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// The draft in a file's bytes.
+/// Parses the content of a draft file.
 pub fn read(bytes: &[u8]) -> Result<Draft, Flaw> {
     let damage = |error: spec::JsonError| Flaw::Damage(error.to_string());
     let Version { version } = spec::parse_own(bytes).map_err(damage)?;
@@ -97,7 +95,7 @@ pub fn read(bytes: &[u8]) -> Result<Draft, Flaw> {
         return Err(Flaw::Newer(version));
     }
     if version != VERSION {
-        return Err(Flaw::Damage(format!("there is no format {version}")));
+        return Err(Flaw::Damage(format!("unknown format {version}")));
     }
     let document: Document = spec::parse_own(bytes).map_err(damage)?;
     document.into_draft().map_err(Flaw::Damage)
@@ -138,7 +136,7 @@ fn check_entry(descriptor: &Descriptor, manifest: &Manifest) -> Result<(), Strin
         return Ok(());
     }
     Err(format!(
-        "the descriptor says {} and {} bytes, the manifest is {} with {} bytes",
+        "the descriptor declares {} with {} bytes, the manifest is {} with {} bytes",
         descriptor.digest,
         descriptor.size,
         manifest.digest,
@@ -179,7 +177,7 @@ impl ManifestDocument {
         let bytes = STANDARD.decode(&self.content);
         let bytes = bytes.map_err(|error| format!("the content of {}: {error}", self.digest))?;
         if !self.digest.matches(&bytes) {
-            return Err(format!("the content is not that of {}", self.digest));
+            return Err(format!("the content does not match {}", self.digest));
         }
         Manifest::parse_as(bytes.into(), &self.media_type, self.digest)
             .map_err(|error| error.to_string())

@@ -1,5 +1,4 @@
-//! Drafts: the lists that `create` makes, `annotate` edits and `push` publishes. What a draft is,
-//! and where drafts lie; knows `spec` and `disk`, and no registry.
+//! Drafts: the lists that `create` makes, `annotate` edits and `push` publishes, and their files.
 
 mod file;
 mod store;
@@ -13,48 +12,45 @@ use crate::disk::DiskError;
 use crate::hint::Hint;
 use crate::spec::{Annotations, Descriptor, Digest, Index, Manifest, Platform, Reference};
 
-/// A list that is not published yet.
+/// A list before it is pushed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Draft {
-    /// Its name, and where it is pushed to.
+    /// The name, which is also the target.
     pub list: Reference,
-    /// The annotations of the index: those of `exact` or `base`, and what a person made of them.
+    /// The annotations of the index: those of `exact` or `base`, with the changes of the user.
     pub annotations: Annotations,
-    /// What it lists, in the order of the arguments.
+    /// In the order of the arguments.
     pub entries: Vec<Entry>,
-    /// What is pushed instead of a new index, byte for byte, so that a retag keeps the digest.
+    /// An index that is pushed instead of a new one, byte for byte, so that retagging keeps the digest.
     pub exact: Option<Exact>,
-    /// The index that all entries came from, where something was changed since: what else it says about
-    /// itself stays.
+    /// The index of all entries, if it was changed: its other fields are kept.
     pub base: Option<Exact>,
 }
 
 /// One image of a draft.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// The image itself: `repository@digest` if it came out of an index.
+    /// The image: `repository@digest` if it was an entry of an index.
     pub reference: Reference,
-    /// What the user named.
+    /// The reference that the user gave.
     pub source: Reference,
-    /// The platform that the image itself has; where `descriptor` says another, a person did.
+    /// The platform of the image; another one in `descriptor` was set by the user.
     pub resolved: Option<Platform>,
-    /// The entry as it will be pushed, with platform and annotations.
+    /// The entry of the list, with platform and annotations.
     pub descriptor: Descriptor,
-    /// The exact bytes that the descriptor points at.
     pub manifest: Manifest,
 }
 
 /// A single source that was an index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exact {
-    /// What the user named.
+    /// The reference that the user gave.
     pub source: Reference,
-    /// Its exact bytes.
     pub manifest: Manifest,
 }
 
 impl Draft {
-    /// A list of nothing.
+    /// Creates an empty list.
     pub fn new(list: Reference) -> Self {
         Self {
             list,
@@ -65,17 +61,17 @@ impl Draft {
         }
     }
 
-    /// The index that all entries came from, changed or not.
+    /// Returns the index of all entries, changed or not.
     pub fn origin(&self) -> Option<&Exact> {
         self.exact.as_ref().or(self.base.as_ref())
     }
 
-    /// Something was changed: the index that all entries came from is no longer pushed as it is.
+    /// Records a change: the index of all entries is no longer pushed unchanged.
     pub fn touch(&mut self) {
         self.base = self.exact.take().or_else(|| self.base.take());
     }
 
-    /// Repeats on this draft, which was made anew, what a person had changed in the annotations of `earlier`.
+    /// Applies the user's changes to the annotations of `earlier` to this new draft.
     pub fn keep_annotations_of(&mut self, earlier: &Self) {
         let unedited = Annotations::new();
         let base = earlier.origin().and_then(|origin| origin.index());
@@ -83,8 +79,7 @@ impl Draft {
         keep_annotations(base, &earlier.annotations, &mut self.annotations);
     }
 
-    /// Puts the entries in the order in which `docker manifest push` lists them: that of the file
-    /// names under which Docker keeps them. Entries of one name stay as they are.
+    /// Sorts the entries like `docker manifest push`: by the names of Docker's files. The sort is stable.
     pub fn docker_order(&mut self) {
         self.entries
             .sort_by_cached_key(|entry| docker_file_name(&entry.reference));
@@ -92,12 +87,11 @@ impl Draft {
 }
 
 impl Exact {
-    /// The index.
     pub fn index(&self) -> Option<&Index> {
         self.manifest.index()
     }
 
-    /// What the index says about one of its entries.
+    /// Returns the entry of the index with `digest`.
     pub fn entry(&self, digest: &Digest) -> Option<&Descriptor> {
         let mut entries = self.index()?.manifests.iter();
         entries.find(|entry| entry.digest == *digest)
@@ -105,9 +99,9 @@ impl Exact {
 }
 
 impl Entry {
-    /// Repeats on this entry, which was read anew, what a person had changed on `earlier`. `said` is what the
-    /// index that `earlier` came from said about it, if that is known.
-    pub fn keep_edits_of(&mut self, earlier: &Self, said: Option<&Descriptor>) {
+    /// Applies the user's changes to `earlier` to this new entry. `original` is the entry of the index that `earlier` came
+    /// from.
+    pub fn keep_edits_of(&mut self, earlier: &Self, original: Option<&Descriptor>) {
         let unedited = Platform::default();
         let base = earlier.resolved.as_ref().unwrap_or(&unedited);
         if let Some(edited) = &earlier.descriptor.platform
@@ -133,9 +127,9 @@ impl Entry {
             }
         }
         let annotations = &mut self.descriptor.annotations;
-        if let Some(said) = said {
+        if let Some(original) = original {
             let edited = &earlier.descriptor.annotations;
-            return keep_annotations(&said.annotations, edited, annotations);
+            return keep_annotations(&original.annotations, edited, annotations);
         }
         for (key, value) in &earlier.descriptor.annotations {
             annotations
@@ -145,14 +139,14 @@ impl Entry {
     }
 }
 
-/// Where `edited` is not `base`, a person changed it, and the new value is what they want.
+/// Takes `edited` if the user changed it from `base`.
 fn keep(base: &str, edited: &str, now: &mut String) {
     if edited != base {
         edited.clone_into(now);
     }
 }
 
-/// The same for annotations, which a person may also have removed.
+/// Takes the annotations that the user changed, and removes those that the user removed.
 fn keep_annotations(base: &Annotations, edited: &Annotations, now: &mut Annotations) {
     now.retain(|key, _| !base.contains_key(key) || edited.contains_key(key));
     for (key, value) in edited {
@@ -162,50 +156,34 @@ fn keep_annotations(base: &Annotations, edited: &Annotations, now: &mut Annotati
     }
 }
 
-/// Docker's file name of a reference (`makeFilesafeName` in docker/cli).
+/// Returns Docker's file name of a reference (`makeFilesafeName` in docker/cli).
 fn docker_file_name(reference: &Reference) -> String {
     reference.to_string().replace(':', "-").replace('/', "_")
 }
 
-/// What can go wrong with drafts.
+/// Why an operation on drafts failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DraftError {
-    /// Nobody said where drafts live.
-    #[error("no place for drafts: neither POLYARCH_HOME nor HOME is set")]
+    #[error("no directory for drafts: the user has no home directory")]
     NoHome,
-    /// The file system said no.
     #[error(transparent)]
     Disk(#[from] DiskError),
-    /// The file was cut off, edited or exchanged.
     #[error("the draft in {path} is damaged: {cause}")]
     Damaged {
-        /// The file.
         path: PathBuf,
-        /// Whose draft it is, if that is known.
+        /// The list, if it is known.
         list: Option<String>,
-        /// What is wrong with it.
         cause: String,
     },
-    /// Written by a later version of this program.
     #[error("the draft in {path} was written by a newer polyarch (format {version})")]
-    Newer {
-        /// The file.
-        path: PathBuf,
-        /// The version of its format.
-        version: u64,
-    },
-    /// A draft that could not be read back, so it is not written.
+    Newer { path: PathBuf, version: u64 },
+    /// A draft that could not be read again, so it is not written.
     #[error("the draft of {list} cannot be saved: {cause}")]
-    Unsound {
-        /// The name of the draft.
-        list: String,
-        /// What is wrong with it.
-        cause: String,
-    },
+    Unsound { list: String, cause: String },
 }
 
 impl DraftError {
-    /// What to try.
+    /// Returns what to try.
     pub fn hint(&self) -> Option<Hint> {
         match self {
             Self::NoHome => Some(Hint::SetPersistentHome),
@@ -230,7 +208,7 @@ mod tests {
     use crate::spec::MediaType;
 
     #[test]
-    fn docker_sorts_by_its_file_names() {
+    fn entries_are_sorted_by_dockers_file_names() {
         let json = r#"{"schemaVersion":2,"manifests":[]}"#;
         let manifest = Manifest::parse(Bytes::from(json), &MediaType::default()).unwrap();
         let digest = &manifest.digest;

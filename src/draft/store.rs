@@ -1,5 +1,5 @@
-//! The directory of drafts: one file for each list, changed under a lock of that list, so that
-//! several processes at once lose nothing and a reader never sees half a draft.
+//! The directory of drafts: one file per list, with a lock per list, so that concurrent processes lose nothing and readers
+//! see complete drafts.
 
 use std::fs;
 use std::io;
@@ -11,10 +11,10 @@ use crate::disk::{self, Access, DiskError, Lock};
 use crate::environment::Environment;
 use crate::spec::{Digest, Reference};
 
-/// The largest draft that is read or written: room for 10,000 entries.
+/// The largest draft, in bytes: enough for 10,000 entries.
 const MAX_DRAFT: u64 = 64 * 1024 * 1024;
 
-/// How much of a reference is kept readable in a file name.
+/// The most characters of a reference in a file name.
 const READABLE: usize = 100;
 
 /// All drafts of a user.
@@ -23,46 +23,46 @@ pub struct Drafts {
     directory: PathBuf,
 }
 
-/// What lies in the directory.
+/// The content of the directory.
 #[derive(Debug, Default)]
 pub struct Listing {
-    /// The drafts, sorted by name.
+    /// Sorted by name.
     pub drafts: Vec<Draft>,
-    /// Why the other files could not be read.
+    /// Why other files could not be read.
     pub broken: Vec<DraftError>,
 }
 
 impl Drafts {
-    /// Finds the directory: `drafts` in `$POLYARCH_HOME` or in the user's data directory. Nothing is
-    /// created before something is saved.
+    /// Locates the directory: `drafts` in `$POLYARCH_HOME` or in the user's data directory. It is created when a draft is
+    /// saved.
     pub fn locate(environment: &Environment) -> Result<Self, DraftError> {
         let data = disk::data_directory(environment).ok_or(DraftError::NoHome)?;
         Ok(Self::at(data.join("drafts")))
     }
 
-    /// The drafts in a directory that need not exist yet.
+    /// Uses a directory that need not exist yet.
     pub fn at(directory: PathBuf) -> Self {
         Self { directory }
     }
 
-    /// The draft of a list, if there is one.
+    /// Loads the draft of a list, if it exists.
     pub fn load(&self, list: &Reference) -> Result<Option<Draft>, DraftError> {
         read(&self.path(list), Some(list))
     }
 
-    /// Why nobody can tell whether there is a draft of a list, if that is so: the way to it is closed, or is
-    /// none. A draft that is there and cannot be read is an error of [`Drafts::load`] instead.
-    pub fn out_of_reach(&self, list: &Reference) -> Option<DraftError> {
+    /// Returns why it is unknown whether a list has a draft: a directory is not accessible. A draft that exists and cannot
+    /// be read is an error of [`Drafts::load`].
+    pub fn inaccessible(&self, list: &Reference) -> Option<DraftError> {
         let path = self.path(list);
         let cause = fs::symlink_metadata(&path).err()?;
-        let is_closed = matches!(
+        let is_inaccessible = matches!(
             cause.kind(),
             io::ErrorKind::PermissionDenied | io::ErrorKind::NotADirectory
         );
-        is_closed.then(|| disk::at("read", &self.directory)(cause).into())
+        is_inaccessible.then(|| disk::at("read", &self.directory)(cause).into())
     }
 
-    /// All drafts. A file that cannot be read does not hide the others.
+    /// Lists all drafts. Files that cannot be read are reported separately.
     pub fn list(&self) -> Result<Listing, DraftError> {
         let entries = match fs::read_dir(&self.directory) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Listing::default()),
@@ -76,7 +76,7 @@ impl Drafts {
             }
             match read(&path, None) {
                 Ok(Some(draft)) => listing.drafts.push(draft),
-                // Another process removed it since.
+                // Another process removed it.
                 Ok(None) => {}
                 Err(error) => listing.broken.push(error),
             }
@@ -88,9 +88,8 @@ impl Drafts {
         Ok(listing)
     }
 
-    /// Changes the draft of a list while no other process does: `change` gets what is there and
-    /// returns what shall be there, `None` for nothing. If it fails, everything stays as it was. Others
-    /// wait meanwhile, so it must not ask the network.
+    /// Changes the draft of a list under its lock: `change` gets the current draft and returns the new one, `None` to
+    /// remove it. An error leaves the draft unchanged. Other processes wait, so `change` must not use the network.
     pub fn update<E: From<DraftError>>(
         &self,
         list: &Reference,
@@ -110,13 +109,13 @@ impl Drafts {
         Ok(new)
     }
 
-    /// Saves a draft whatever was there before, be it damaged.
+    /// Saves a draft and replaces the current one, even if that is damaged.
     pub fn replace(&self, draft: &Draft) -> Result<(), DraftError> {
         let _lock = self.lock(&draft.list)?;
         self.save(&draft.list, draft)
     }
 
-    /// Removes the draft of a list, be it damaged; `false` if there was none.
+    /// Removes the draft of a list, even if it is damaged; `false` if it does not exist.
     pub fn remove(&self, list: &Reference) -> Result<bool, DraftError> {
         let path = self.path(list);
         match fs::symlink_metadata(&path) {
@@ -139,11 +138,11 @@ impl Drafts {
             cause,
         };
         if draft.list != *list {
-            return Err(unsound(format!("it is named {}", draft.list)));
+            return Err(unsound(format!("its name is {}", draft.list)));
         }
         let bytes = file::write(draft).map_err(unsound)?;
         if bytes.len() as u64 > MAX_DRAFT {
-            return Err(unsound(format!("it has more than {MAX_DRAFT} bytes")));
+            return Err(unsound(format!("larger than {MAX_DRAFT} bytes")));
         }
         disk::clean_leftovers(&self.directory);
         Ok(disk::write(&self.path(list), &bytes, Access::Private)?)
@@ -154,7 +153,7 @@ impl Drafts {
     }
 }
 
-/// Reads one file; `wanted` is the list that it should be of, if that is known.
+/// Reads one file; `wanted` is the expected list, if it is known.
 fn read(path: &Path, wanted: Option<&Reference>) -> Result<Option<Draft>, DraftError> {
     let damaged = |cause: String| DraftError::Damaged {
         path: path.to_owned(),
@@ -189,9 +188,8 @@ fn is_draft(path: &Path) -> bool {
     name.is_some_and(|name| !name.starts_with('.')) && path.extension() == Some("json".as_ref())
 }
 
-/// A file name for a reference: readable in front, and its whole hash behind, since `a/b:c` and
-/// `a_b-c` are two lists and some file systems do not tell `A` from `a`. At most 165 bytes, all of
-/// them letters, digits, `.`, `_` and `-`.
+/// Returns a file name for a reference: a readable prefix and the hash, because `a/b:c` and `a_b-c` are two lists, and
+/// some file systems ignore letter case. At most 165 bytes of letters, digits, `.`, `_` and `-`.
 fn file_stem(list: &Reference) -> String {
     let text = list.to_string();
     let readable: String = text
@@ -215,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_two_lists_share_a_file_and_none_leaves_the_directory() {
+    fn file_names_are_unique_and_safe() {
         let long = format!("ghcr.io/{}:{}", "a".repeat(240), "t".repeat(128));
         let digest = Digest::sha256(b"");
         let texts = [

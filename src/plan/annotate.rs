@@ -1,14 +1,14 @@
-//! Annotation rules: where each goes, and what it does there.
+//! Applies annotation rules at their levels.
 
 use crate::spec::{AnnotationLevel, AnnotationRule, Annotations, Platform};
+use crate::text::listed;
 
-use super::error::{PlanError, listed};
-use super::flatten::Entry;
+use super::entry::{Entry, is_for, platforms_of};
+use super::error::PlanError;
 use super::input::ManifestAnnotations;
 use super::notice::Notice;
-use super::select::{is_for, platforms_of};
 
-/// The rules by the place they go to, in their order.
+/// Rules by level, in their order.
 #[derive(Default)]
 pub(super) struct Routed<'a> {
     index: Vec<&'a AnnotationRule>,
@@ -17,7 +17,7 @@ pub(super) struct Routed<'a> {
     pub(super) index_descriptor: Annotations,
 }
 
-/// Finds the place of each rule.
+/// Sorts rules by level.
 pub(super) fn route<'a>(
     rules: &'a [AnnotationRule],
     policy: ManifestAnnotations,
@@ -60,14 +60,14 @@ pub(super) fn route<'a>(
         }
     }
     if !for_manifests.is_empty() {
-        let fate = match policy {
+        let effect = match policy {
             ManifestAnnotations::Index => {
-                "go on the index instead, those of one platform on its entries"
+                "are set on the index, those of one platform on its entries"
             }
-            ManifestAnnotations::Ignore | ManifestAnnotations::Error => "are left out",
+            ManifestAnnotations::Ignore | ManifestAnnotations::Error => "are omitted",
         };
         notices.push(Notice::new(format!(
-            "annotations for image manifests {fate} (an image that is already pushed cannot be changed): {}",
+            "annotations for image manifests {effect} (a pushed image cannot be changed): {}",
             listed(for_manifests)
         )));
     }
@@ -75,7 +75,7 @@ pub(super) fn route<'a>(
 }
 
 impl Routed<'_> {
-    /// The first rule that changes the index or an entry.
+    /// Returns the first rule that changes the index or an entry.
     pub(super) fn first(&self) -> Option<&AnnotationRule> {
         let of_entry = || self.entries.first().map(|(_, rule)| *rule);
         self.index.first().copied().or_else(of_entry)
@@ -86,7 +86,7 @@ impl Routed<'_> {
         self.index.iter().any(|rule| rule.key == key)
     }
 
-    /// Does what the rules say. A rule for all entries is for attestations too, as in buildx.
+    /// Applies the rules. A rule for all entries includes attestations, as in buildx.
     pub(super) fn apply(
         &self,
         index: &mut Annotations,
@@ -108,20 +108,20 @@ fn apply_to_entries(
     entries: &mut [Entry<'_>],
 ) -> Result<(), PlanError> {
     let machine = platform.map(Platform::normalised);
-    let mut is_there = false;
+    let mut is_known = false;
     for entry in entries.iter_mut() {
         let matches = match (platform, &machine) {
             (Some(platform), Some(machine)) => is_for(entry, platform, machine),
             _ => true,
         };
         if matches {
-            is_there = true;
+            is_known = true;
             let annotations = &mut entry.descriptor.annotations;
             annotations.insert(rule.key.clone(), rule.value.clone());
         }
     }
     match platform {
-        Some(platform) if !is_there => Err(PlanError::AnnotationWithoutEntry {
+        Some(platform) if !is_known => Err(PlanError::AnnotationWithoutEntry {
             key: rule.key.clone(),
             platform: Box::new(platform.clone()),
             found: platforms_of(entries),

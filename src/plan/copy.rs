@@ -1,14 +1,18 @@
-//! The plan of a source that is passed on as it is, be it an image or an index.
+//! Plans to copy a source unchanged, an image or an index.
 
 use std::sync::Arc;
 
 use crate::spec::{Annotations, Manifest, Platform, attestation};
 
-use super::select::Sources;
-use super::transfer::{self, Content, Stage};
-use super::{Node, Options, Plan, PlanError, PlannedEntry, Source, Target, notice, plan};
+use super::entry::Sources;
+use super::error::PlanError;
+use super::findings;
+use super::input::{Node, Options, Source, Target};
+use super::output::{Plan, PlannedEntry, Stage};
+use super::planner::plan;
+use super::transfer::{self, Content};
 
-/// Plans to put `source` at `targets` byte for byte. Unlike [`plan`], a single image stays one.
+/// Plans to copy `source` to `targets` byte for byte. Unlike [`plan`], a single image does not become an index.
 pub fn copy(source: &Source, targets: &[Target]) -> Result<Plan, PlanError> {
     let manifest = source
         .root
@@ -46,17 +50,19 @@ pub fn copy(source: &Source, targets: &[Target]) -> Result<Plan, PlanError> {
         }],
         index_descriptor: Annotations::new(),
         targets: transfer::transfers(&contents, &sources, targets)?,
-        notices: notice::foreign_layers(&contents, all).into_iter().collect(),
+        notices: findings::foreign_layers(&contents, all)
+            .into_iter()
+            .collect(),
     })
 }
 
-/// The part of `source` that is the image for `platform`: of an index the first entry that fits, as clients
-/// choose; an image itself if it fits.
+/// Returns the image for `platform` in `source`: the first matching entry of an index, as clients select it, or a matching
+/// image.
 pub fn image_of(source: &Source, platform: &Platform) -> Result<Source, PlanError> {
     let images = images(&source.root);
     let fits = |image: &&Node| {
-        let said = image.platform();
-        said.is_some_and(|said| said.satisfies(platform))
+        let own = image.platform();
+        own.is_some_and(|own| own.satisfies(platform))
     };
     let image = images
         .iter()
@@ -91,7 +97,7 @@ mod tests {
     use bytes::Bytes;
 
     #[test]
-    fn an_image_stays_an_image() {
+    fn a_copied_image_does_not_become_an_index() {
         let json = r#"{"schemaVersion":2,"config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","size":0},"layers":[]}"#;
         let manifest = Manifest::parse(Bytes::from(json), &MediaType::default()).unwrap();
         let location = |name: &str| Location::from(name.parse::<Repository>().unwrap());

@@ -1,4 +1,4 @@
-//! Builders of resolved sources, for the tests of this room.
+//! Builders of resolved sources for tests.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -167,12 +167,12 @@ pub(super) fn target(repository: &str, tags: &[&str]) -> Target {
     }
 }
 
-/// The plan of `sources` for nowhere.
+/// Plans `sources` without targets.
 pub(super) fn planned(sources: &[Source], options: &Options) -> Result<Plan, PlanError> {
     plan(sources, &[], options)
 }
 
-/// What stands in the index.
+/// Returns the entries of the index.
 pub(super) fn entries(plan: &Plan) -> &[Descriptor] {
     &plan.index.index().unwrap().manifests
 }

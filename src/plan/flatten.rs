@@ -1,73 +1,16 @@
-//! Sources become entries: indexes are opened, every entry gets its platform, and one digest that
-//! comes twice becomes one entry.
+//! Flattens sources into entries with platforms, and merges entries of one digest.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use crate::spec::limits::MAX_INDEX_DEPTH;
-use crate::spec::{Descriptor, Digest, Manifest, Platform, attestation};
+use crate::spec::{Digest, Platform};
 
+use super::entry::{Entry, Origin, is_same_machine};
 use super::error::PlanError;
 use super::input::{Node, Options, Source, Style};
 
-/// An entry of the index to be.
-#[derive(Clone)]
-pub(super) struct Entry<'a> {
-    pub(super) descriptor: Descriptor,
-    pub(super) node: &'a Node,
-    pub(super) manifest: Option<&'a Arc<Manifest>>,
-    /// The sources that have it; the first one names it. Never empty.
-    pub(super) sources: Vec<usize>,
-    pub(super) origin: Origin,
-    /// Whether a source is this image itself, not an index that has it.
-    pub(super) named: bool,
-    /// The platform in the form in which it is compared; none for attestations and artifacts.
-    pub(super) normal: Option<Platform>,
-}
-
-/// Who says which platform an entry has. Later ones know better.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Origin {
-    /// The image config.
-    Config,
-    /// An index that the entry comes from.
-    Index,
-    /// The person.
-    Given,
-}
-
-impl Entry<'_> {
-    pub(super) fn is_attestation(&self) -> bool {
-        attestation::is_attestation(&self.descriptor)
-    }
-
-    /// What an attestation is about: what its entry says, else what its manifest says.
-    pub(super) fn subject(&self) -> Option<Digest> {
-        if !self.is_attestation() {
-            return None;
-        }
-        attestation::subject(&self.descriptor)
-            .or_else(|| Some(self.manifest?.subject()?.digest.clone()))
-    }
-
-    pub(super) fn set_platform(&mut self, platform: Platform, origin: Origin) {
-        self.descriptor.platform = Some(platform);
-        self.origin = origin;
-        self.compare_anew();
-    }
-
-    fn compare_anew(&mut self) {
-        self.normal = match &self.descriptor.platform {
-            Some(platform) if !platform.is_unknown() && !self.is_attestation() => {
-                Some(platform.normalised())
-            }
-            _ => None,
-        };
-    }
-}
-
-/// The entries of all sources, in the order of the sources and inside an index in its order. A
-/// digest that several sources have comes several times.
+/// Returns the entries of all sources, in the order of the sources and of their indexes. A digest in several sources is
+/// repeated.
 pub(super) fn flatten<'a>(
     sources: &[&'a Source],
     options: &Options,
@@ -109,7 +52,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// An image named by itself: it must have a platform.
+    /// Adds an image that is a source itself; it must have a platform.
     fn image_source(&mut self) -> Result<(), PlanError> {
         let source = self.source;
         let mut entry = self.entry(&source.root, Origin::Given);
@@ -122,7 +65,7 @@ impl<'a> Walk<'a> {
                 platform.is_none_or(|it| it.is_unknown() || !it.is_complete())
                     && !entry.is_attestation()
             }
-            // Docker pushes `unknown/unknown` too.
+            // Docker accepts `unknown/unknown`.
             Style::Docker => {
                 platform.is_none_or(|it| it.os.is_empty() || it.architecture.is_empty())
             }
@@ -162,17 +105,16 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// Half a platform is none: an index names no machine by an empty word. Only Docker's lists do, until they are
-    /// pushed.
+    /// Adds an entry; an incomplete platform is removed, except in Docker's lists before they are pushed.
     fn push(&mut self, mut entry: Entry<'a>) {
         if self.style == Style::Buildx {
             entry.descriptor.platform = entry.descriptor.platform.filter(Platform::is_complete);
-            entry.compare_anew();
+            entry.normalise();
         }
         self.entries.push(entry);
     }
 
-    /// `described_by` is who made the descriptor, if it has a platform.
+    /// `described_by` is the origin of the platform in the descriptor.
     fn entry(&self, node: &'a Node, described_by: Origin) -> Entry<'a> {
         let mut descriptor = node.descriptor.clone();
         if let (true, Some(manifest)) = (descriptor.media_type.is_empty(), &node.manifest) {
@@ -197,11 +139,11 @@ impl<'a> Walk<'a> {
             named: described_by == Origin::Given,
             normal: None,
         };
-        entry.compare_anew();
+        entry.normalise();
         entry
     }
 
-    /// The platform of a descriptor, and what it leaves open from the config, as buildx does it.
+    /// Completes the platform of a descriptor from the config, as buildx does.
     fn completed(&self, described: Option<Platform>, node: &Node) -> Option<Platform> {
         let config = node.config_platform.as_ref();
         let config = config.map(|platform| match self.style {
@@ -214,7 +156,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// One image with its attestation is an index too: what is set is meant for that image.
+    /// Sets the platform of the only image of an index, which may have an attestation too.
     fn set_platform_of_only_image(&mut self, platform: &Platform) -> Result<(), PlanError> {
         let mut images = self
             .entries
@@ -233,7 +175,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Whether a descriptor and the content that was read for it agree, and an index was read whole.
+/// Checks that a descriptor matches its content, and that an index was read completely.
 fn verify(source: &Source, node: &Node) -> Result<(), PlanError> {
     let source_name = || source.name.clone();
     let digest = node.digest().clone();
@@ -253,11 +195,11 @@ fn verify(source: &Source, node: &Node) -> Result<(), PlanError> {
             Ok(())
         };
     };
-    let mismatch = |said: String, found: String| {
+    let mismatch = |declared: String, found: String| {
         Err(PlanError::Mismatch {
             source_name: source_name(),
             digest: digest.clone(),
-            said,
+            declared,
             found,
         })
     };
@@ -286,9 +228,8 @@ fn verify(source: &Source, node: &Node) -> Result<(), PlanError> {
     }
 }
 
-/// One entry for each image: a digest that comes again adds what it knows to the entry that is there
-/// already, as buildx does it. Unlike there, two different platforms of equal authority for one
-/// digest both stay: an image that runs on several platforms.
+/// Merges entries of one digest, as buildx does. Unlike buildx, it keeps two different platforms of equal precedence for
+/// one digest: the image runs on several platforms.
 pub(super) fn merge(entries: Vec<Entry<'_>>, style: Style) -> Vec<Entry<'_>> {
     let mut positions: HashMap<&Digest, Vec<usize>> = HashMap::with_capacity(entries.len());
     let mut merged: Vec<Entry<'_>> = Vec::with_capacity(entries.len());
@@ -317,16 +258,11 @@ fn is_same(earlier: &Entry<'_>, later: &Entry<'_>, style: Style) -> bool {
     }
 }
 
-/// Whether two normalised platforms are one, where one of them may not say its version.
+/// Whether two normalised platforms are equal, except for versions and features that one of them omits.
 fn is_compatible(a: &Platform, b: &Platform) -> bool {
     is_same_machine(a, b)
         && (a.os_version == b.os_version || a.os_version.is_empty() || b.os_version.is_empty())
         && (a.os_features == b.os_features || a.os_features.is_empty() || b.os_features.is_empty())
-}
-
-/// Whether two normalised platforms are one but for version and features.
-pub(super) fn is_same_machine(a: &Platform, b: &Platform) -> bool {
-    a.os == b.os && a.architecture == b.architecture && a.variant == b.variant
 }
 
 fn absorb<'a>(entry: &mut Entry<'a>, again: Entry<'a>) {
@@ -338,7 +274,7 @@ fn absorb<'a>(entry: &mut Entry<'a>, again: Entry<'a>) {
     let later = again.descriptor;
     known.platform = match (known.platform.take(), later.platform) {
         (Some(a), Some(b)) => {
-            // Equal authority, or the same platform in other words: the later one, as in buildx.
+            // With equal precedence or the same platform the later one wins, as in buildx.
             let later_wins =
                 again.origin >= entry.origin || (same_machine && entry.origin != Origin::Given);
             let (mut winner, other) = if later_wins { (b, a) } else { (a, b) };
@@ -365,7 +301,7 @@ fn absorb<'a>(entry: &mut Entry<'a>, again: Entry<'a>) {
     entry.sources.extend(again.sources);
     entry.origin = entry.origin.max(again.origin);
     entry.named |= again.named;
-    entry.compare_anew();
+    entry.normalise();
 }
 
 fn complete_version(platform: &mut Platform, other: Platform) {

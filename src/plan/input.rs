@@ -1,19 +1,17 @@
-//! What goes into a plan: sources as `resolve` read them, targets, and the person's choices.
+//! The input of the planner: resolved sources, targets, and options.
 
 use std::sync::Arc;
 
 use crate::spec::{AnnotationRule, Descriptor, Digest, Index, Location, Manifest, Platform, Tag};
 
-/// One source, read.
+/// A resolved source.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// As the person wrote it: errors and notices name it so.
+    /// The name for messages, as the user wrote it.
     pub name: String,
-    /// Where its content is stored.
     pub location: SourceLocation,
-    /// What it points at.
     pub root: Node,
-    /// The platform that overrides every other: `--set-platform`, `docker manifest annotate`.
+    /// Overrides every other platform.
     pub set_platform: Option<Platform>,
 }
 
@@ -41,23 +39,23 @@ impl<T: Into<Location>> From<T> for SourceLocation {
     }
 }
 
-/// A manifest or index of a source, and what is below it.
+/// A manifest or index of a source, with its children.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// As the parent index says it, as the person gave it, or made from the manifest.
+    /// From the parent index, from the user, or from the manifest.
     pub descriptor: Descriptor,
-    /// The content, if it was read.
+    /// `None` if it was not read.
     pub manifest: Option<Arc<Manifest>>,
     /// Whether this run has seen it where it is stored, so that it exists and the descriptor matches.
     pub seen: bool,
-    /// What the image config says, if it was read.
+    /// `None` if the config was not read.
     pub config_platform: Option<Platform>,
-    /// The entries of an index, all of them, in their order; none for an image.
+    /// All entries of an index, in their order; empty for an image.
     pub children: Vec<Node>,
 }
 
 impl Node {
-    /// An image or artifact that was read and that no index describes.
+    /// Creates a node for an image or artifact that is not in an index.
     pub fn image(manifest: Manifest, config_platform: Option<Platform>) -> Self {
         Self {
             descriptor: manifest.descriptor(),
@@ -68,7 +66,7 @@ impl Node {
         }
     }
 
-    /// An index that was read. `children` stand for its entries, in their order.
+    /// Creates a node for an index; `children` correspond to its entries.
     pub fn index(manifest: Manifest, children: Vec<Self>) -> Self {
         Self {
             descriptor: manifest.descriptor(),
@@ -79,7 +77,7 @@ impl Node {
         }
     }
 
-    /// Something that was not read, because what is said of it is enough.
+    /// Creates a node for content that need not be read.
     pub fn described(descriptor: Descriptor) -> Self {
         Self {
             descriptor,
@@ -90,7 +88,7 @@ impl Node {
         }
     }
 
-    /// Whether this is an index: by its content, or where that was not read, by its type.
+    /// Whether this is an index, by its content, else by its type.
     pub fn is_index(&self) -> bool {
         match &self.manifest {
             Some(manifest) => manifest.index().is_some(),
@@ -98,7 +96,7 @@ impl Node {
         }
     }
 
-    /// For which machine it is: what its descriptor says, and what that leaves open from its config.
+    /// Returns the platform of the descriptor, completed from the config.
     pub fn platform(&self) -> Option<Platform> {
         match (&self.descriptor.platform, &self.config_platform) {
             (Some(described), Some(config)) => Some(described.clone().completed_by(config)),
@@ -106,104 +104,86 @@ impl Node {
         }
     }
 
-    /// The digest of the content.
     pub fn digest(&self) -> &Digest {
         &self.descriptor.digest
     }
 }
 
-/// Where the result goes.
 #[derive(Clone, Debug)]
 pub struct Target {
     pub location: Location,
-    /// The tags that will point at the index there. None: it is there under its digest only.
+    /// The tags of the index; if empty, it is pushed by digest only.
     pub tags: Vec<Tag>,
 }
 
-/// The person's choices. The default is what `publish` does without options.
+/// The options of the planner. The default is that of `publish`.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Exactly these platforms; empty: all that the sources have.
+    /// Exactly these platforms; if empty, all platforms of the sources.
     pub platforms: Vec<Platform>,
-    /// What is to be said about the index and its entries, in the order given: later ones win.
+    /// Later annotations override earlier ones.
     pub annotations: Vec<AnnotationRule>,
-    /// What becomes of annotations for image manifests.
     pub manifest_annotations: ManifestAnnotations,
-    /// The index to start from: what is at the first tag now.
+    /// The index to append to: the current content of the first tag.
     pub append: Option<Source>,
-    /// What the new index says about itself: an index whose entries the sources are. It takes the place of a
-    /// single source that is an index.
+    /// An index whose own fields the new index takes, as from a single source that is an index.
     pub about: Option<Index>,
-    /// The type of the index.
     pub media_type: MediaTypeChoice,
-    /// Whether attestations come along.
     pub attestations: Attestations,
-    /// Two images for one platform.
     pub on_duplicate: OnDuplicate,
-    /// Whose bytes are written.
     pub style: Style,
-    /// Whether an image may say no platform: in an index that is only looked at. Empty texts stand there
-    /// then, as Docker shows it.
+    /// Whether images may have no platform, in an index that is only displayed: they get an empty one, as in Docker.
     pub may_lack_platform: bool,
 }
 
-/// What becomes of annotations of the level `manifest`: an image that is already pushed cannot
-/// be changed.
+/// The treatment of annotations of the level `manifest`, since a pushed image cannot be changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ManifestAnnotations {
-    /// They go on the index; those of one platform, on the entries of that platform.
+    /// Set on the index; those of one platform on the entries of that platform.
     #[default]
     Index,
-    /// They are left out.
+    /// Omitted.
     Ignore,
-    /// They are an error.
+    /// Refused.
     Error,
 }
 
-/// The type of the index.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MediaTypeChoice {
-    /// A Docker list if everything in it has a Docker type, else an OCI index. An index that is
-    /// only edited stays an OCI index if it is one.
+    /// A Docker list if all entries have Docker's types, else an OCI index. An edited OCI index keeps its type.
     #[default]
     Auto,
-    /// An OCI index.
     Oci,
-    /// A Docker manifest list.
     Docker,
 }
 
-/// Whether attestations come along with their images.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Attestations {
-    /// They do.
     #[default]
     Keep,
-    /// None does.
     Drop,
 }
 
-/// What to do about two images for one platform.
+/// The policy for two images of one platform.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnDuplicate {
-    /// Refuse.
     #[default]
     Error,
-    /// The later one takes the place of the earlier one.
+    /// The later image replaces the earlier one.
     Replace,
     /// Keep both.
     Keep,
-    /// Keep both, with a warning: the drop-in commands.
+    /// Keep both, with a warning, as in the drop-in commands.
     Warn,
 }
 
-/// Whose index is written, to the byte.
+/// The tool whose output the index equals, byte for byte.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Style {
-    /// `docker buildx imagetools create`: platforms of configs are normalised.
+    /// `docker buildx imagetools create`: platforms from configs are normalised.
     #[default]
     Buildx,
-    /// `docker manifest push`: platforms of configs are as they are; each source image is an entry
-    /// of its own, even if two have one digest.
+    /// `docker manifest push`: platforms from configs are unchanged, and each source image is an entry, even if two have
+    /// one digest.
     Docker,
 }

@@ -1,60 +1,17 @@
-//! Which entries stay: the platforms asked for, one image for each platform, and the
-//! attestations whose subject stays.
+//! Selects entries: the requested platforms, one image per platform, and attestations of the selected images.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::spec::{Digest, Platform};
+use crate::text::listed;
 
-use super::error::{Claim, PlanError, listed};
-use super::flatten::{Entry, is_same_machine};
-use super::input::{OnDuplicate, Source};
+use super::entry::{Entry, Sources, is_for, platforms_of};
+use super::error::PlanError;
+use super::input::OnDuplicate;
 use super::notice::Notice;
 
-/// Which sources there are, and whether the first is the index to start from.
-#[derive(Clone, Copy)]
-pub(super) struct Sources<'a> {
-    pub(super) all: &'a [&'a Source],
-    pub(super) has_base: bool,
-}
-
-impl Sources<'_> {
-    pub(super) fn name(&self, entry: &Entry<'_>) -> String {
-        self.all[entry.sources[0]].name.clone()
-    }
-
-    fn is_base(&self, entry: &Entry<'_>) -> bool {
-        self.has_base && entry.sources.iter().all(|source| *source == 0)
-    }
-
-    fn claim(&self, entry: &Entry<'_>) -> Claim {
-        Claim {
-            source_name: self.name(entry),
-            digest: entry.descriptor.digest.clone(),
-        }
-    }
-}
-
-/// The platforms that there are, each once, in their order.
-pub(super) fn platforms_of(entries: &[Entry<'_>]) -> Vec<Platform> {
-    let mut seen = HashSet::new();
-    entries
-        .iter()
-        .filter(|entry| entry.normal.is_some())
-        .filter_map(|entry| entry.descriptor.platform.clone())
-        .filter(|platform| seen.insert(platform.to_string()))
-        .collect()
-}
-
-/// Whether an entry is for the platform that somebody asked for. `machine` is `wanted`, normalised.
-pub(super) fn is_for(entry: &Entry<'_>, wanted: &Platform, machine: &Platform) -> bool {
-    entry
-        .normal
-        .as_ref()
-        .is_some_and(|normal| is_same_machine(normal, machine) && normal.satisfies(wanted))
-}
-
-/// The entries of exactly the platforms `wanted`. As in buildx, an entry of no platform at all is
-/// for every machine and stays; attestations are left to [`with_subject`].
+/// Selects the entries of exactly the platforms `wanted`. As in buildx, entries without a platform are kept. Attestations
+/// are left to [`with_subject`].
 pub(super) fn of_platforms<'a>(
     entries: Vec<Entry<'a>>,
     wanted: &[Platform],
@@ -95,7 +52,7 @@ pub(super) fn of_platforms<'a>(
             Some(format!("{platform} ({})", sources.name(entry)))
         });
         notices.push(Notice::new(format!(
-            "left out, since only {} was asked for: {}",
+            "omitted, because the platforms are limited to {}: {}",
             listed(wanted),
             listed(names)
         )));
@@ -103,8 +60,8 @@ pub(super) fn of_platforms<'a>(
     Ok(kept)
 }
 
-/// One image for each platform, or what the person said about duplicates. New entries take the
-/// place of those of the index to start from.
+/// Selects one image per platform, or applies the policy for duplicates. New entries replace those of the index to append
+/// to.
 pub(super) fn one_per_platform<'a>(
     entries: Vec<Entry<'a>>,
     policy: OnDuplicate,
@@ -118,7 +75,7 @@ pub(super) fn one_per_platform<'a>(
             kept.push(Some(entry));
             continue;
         };
-        // An artifact beside the image of its platform is no second image.
+        // An artifact does not conflict with the image of its platform.
         let key = (normal.key(), entry.descriptor.artifact_type.clone());
         let earlier = by_platform.entry(key).or_default();
         let first = earlier
@@ -156,7 +113,7 @@ pub(super) fn one_per_platform<'a>(
     Ok(kept.into_iter().flatten().collect())
 }
 
-/// A notice for each pair of images of one platform in an index that is passed on as it is.
+/// Returns a notice for each pair of images of one platform in an index that is passed on unchanged.
 pub(super) fn duplicates(entries: &[Entry<'_>], sources: Sources<'_>) -> Vec<Notice> {
     let mut first: HashMap<(String, Option<String>), &Entry<'_>> = HashMap::new();
     let mut notices = Vec::new();
@@ -168,7 +125,7 @@ pub(super) fn duplicates(entries: &[Entry<'_>], sources: Sources<'_>) -> Vec<Not
         let earlier = *first.entry(key).or_insert(entry);
         if earlier.descriptor.digest != entry.descriptor.digest {
             notices.push(Notice::new(format!(
-                "{}; kept, since the index is passed on as it is",
+                "{}; kept, because the index is passed on unchanged",
                 conflict(earlier, entry, sources)
             )));
         }
@@ -178,7 +135,7 @@ pub(super) fn duplicates(entries: &[Entry<'_>], sources: Sources<'_>) -> Vec<Not
 
 fn replaced(old: &Entry<'_>, new: &Entry<'_>, sources: Sources<'_>) -> Notice {
     Notice::new(format!(
-        "{}: {} from {} takes the place of {} from {}",
+        "{}: {} from {} replaces {} from {}",
         shown_platform(new),
         new.descriptor.digest,
         sources.name(new),
@@ -203,8 +160,8 @@ fn shown_platform(entry: &Entry<'_>) -> String {
         .unwrap_or_default()
 }
 
-/// The entries without those attestations that are about nothing that stays. `known` are all
-/// digests that the sources have: a subject that is not among them was lost before.
+/// Removes attestations without a subject among the entries. `known` are all digests in the sources: other subjects were
+/// missing there already.
 pub(super) fn with_subject<'a>(
     entries: Vec<Entry<'a>>,
     known: &HashSet<&Digest>,
@@ -212,11 +169,11 @@ pub(super) fn with_subject<'a>(
     notices: &mut Vec<Notice>,
 ) -> Vec<Entry<'a>> {
     let subjects: Vec<Option<Digest>> = entries.iter().map(Entry::subject).collect();
-    let alive = alive(&entries, &subjects);
+    let reachable = reachable(&entries, &subjects);
     let mut followed = 0;
     let mut kept = Vec::with_capacity(entries.len());
-    for ((entry, subject), alive) in entries.into_iter().zip(subjects).zip(alive) {
-        if alive {
+    for ((entry, subject), is_kept) in entries.into_iter().zip(subjects).zip(reachable) {
+        if is_kept {
             kept.push(entry);
         } else if subject
             .as_ref()
@@ -224,9 +181,9 @@ pub(super) fn with_subject<'a>(
         {
             followed += 1;
         } else {
-            let about = subject.map_or_else(|| "nothing".to_owned(), |it| it.to_string());
+            let about = subject.map_or_else(|| "(none)".to_owned(), |it| it.to_string());
             notices.push(Notice::new(format!(
-                "attestation {} from {} is left out: it is about {about}, which is in no source",
+                "attestation {} from {} is omitted: its subject {about} is in no source",
                 entry.descriptor.digest,
                 sources.name(&entry)
             )));
@@ -234,37 +191,37 @@ pub(super) fn with_subject<'a>(
     }
     match followed {
         0 => {}
-        1 => notices.push(Notice::new("1 attestation is left out with its subject")),
+        1 => notices.push(Notice::new("1 attestation is omitted with its subject")),
         more => notices.push(Notice::new(format!(
-            "{more} attestations are left out with their subjects"
+            "{more} attestations are omitted with their subjects"
         ))),
     }
     kept
 }
 
-/// For each entry whether it is an image, or an attestation about something alive.
-fn alive(entries: &[Entry<'_>], subjects: &[Option<Digest>]) -> Vec<bool> {
+/// Returns for each entry whether it is an image, or an attestation of a kept entry.
+fn reachable(entries: &[Entry<'_>], subjects: &[Option<Digest>]) -> Vec<bool> {
     let mut about: HashMap<&Digest, Vec<usize>> = HashMap::new();
     for (position, subject) in subjects.iter().enumerate() {
         if let Some(subject) = subject {
             about.entry(subject).or_default().push(position);
         }
     }
-    let mut alive: Vec<bool> = entries
+    let mut reachable: Vec<bool> = entries
         .iter()
         .map(|entry| !entry.is_attestation())
         .collect();
     let mut reached: Vec<usize> = (0..entries.len())
-        .filter(|position| alive[*position])
+        .filter(|position| reachable[*position])
         .collect();
     while let Some(position) = reached.pop() {
         for attestation in about
             .remove(&entries[position].descriptor.digest)
             .unwrap_or_default()
         {
-            alive[attestation] = true;
+            reachable[attestation] = true;
             reached.push(attestation);
         }
     }
-    alive
+    reachable
 }

@@ -1,30 +1,29 @@
-//! The plan as people want to see it: a row for each image, with what is attached to it.
+//! A summary of the plan: a row for each image.
 
 use std::collections::HashMap;
 
 use crate::spec::{Digest, Platform};
 
-use super::{Plan, PlannedEntry};
+use super::output::{Plan, PlannedEntry};
 
 /// One image or artifact of the index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SummaryRow {
-    /// The platform; none for an artifact that says none.
+    /// `None` for artifacts without a platform.
     pub platform: Option<Platform>,
-    /// The digest of the manifest.
     pub digest: Digest,
     /// The size of the manifest in bytes.
     pub size: u64,
     /// The size of the config and the layers in bytes, compressed, if the manifest was read.
     pub content_size: Option<u64>,
-    /// The source, as the person wrote it.
+    /// The name of the source.
     pub source: String,
-    /// How many attestations are about it.
+    /// The number of attestations of it.
     pub attestations: usize,
 }
 
 impl Plan {
-    /// A row for each entry that is not an attestation, in their order.
+    /// Returns a row for each entry that is not an attestation, in their order.
     pub fn summary(&self) -> Vec<SummaryRow> {
         let mut attestations: HashMap<&Digest, usize> = HashMap::new();
         for subject in self
@@ -52,7 +51,7 @@ impl Plan {
             .collect()
     }
 
-    /// The platforms of the images, in their order.
+    /// Returns the platforms of the images, in their order.
     pub fn platforms(&self) -> Vec<&Platform> {
         self.entries
             .iter()

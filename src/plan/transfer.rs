@@ -1,64 +1,19 @@
-//! What must be moved for each target: the blobs and manifests that are not there yet, each once.
+//! The transfers to each target: the blobs and manifests that it may lack, each once.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::spec::{Descriptor, Digest, Location, Manifest, Tag};
+use crate::spec::{Descriptor, Digest, Location, Manifest};
 
+use super::entry::Entry;
 use super::error::PlanError;
-use super::flatten::Entry;
 use super::input::{Node, Source, SourceLocation, Target};
+use super::output::{BlobTransfer, ManifestTransfer, Stage, TargetPlan};
 
-/// What happens at one target, before the index is put there under its tags.
-#[derive(Clone, Debug)]
-pub struct TargetPlan {
-    pub location: Location,
-    /// The tags, each once.
-    pub tags: Vec<Tag>,
-    /// Blobs that may not be there, each once.
-    pub blobs: Vec<BlobTransfer>,
-    /// Manifests that may not be there, each once, in the order in which they must be put: stage by
-    /// stage; inside a stage they do not depend on each other.
-    pub manifests: Vec<ManifestTransfer>,
-}
-
-/// A blob to move.
-#[derive(Clone, Debug)]
-pub struct BlobTransfer {
-    /// The blob.
-    pub blob: Descriptor,
-    /// A location that has it.
-    pub from: Location,
-    /// Whether both places are repositories of one registry, so that it can be mounted.
-    pub mountable: bool,
-}
-
-/// A manifest to move.
-#[derive(Clone, Debug)]
-pub struct ManifestTransfer {
-    /// The manifest.
-    pub manifest: Arc<Manifest>,
-    /// A location that has it.
-    pub from: Location,
-    /// When it must be put.
-    pub stage: Stage,
-}
-
-/// When a manifest is put: all of a stage before any of the next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Stage {
-    /// Images and artifacts that stand for themselves.
-    Image,
-    /// Attestations, after what they are about.
-    Attestation,
-    /// Indexes inside the index; the number is how many indexes are nested in them, plus one.
-    Index(usize),
-}
-
-/// Something that must be at every target.
+/// A manifest that every target needs.
 pub(super) struct Content<'a> {
     pub(super) node: &'a Node,
-    /// The source that names it.
+    /// The position of its source.
     pub(super) source: usize,
     pub(super) stage: Stage,
 }
@@ -79,8 +34,7 @@ impl<'a> Content<'a> {
     }
 }
 
-/// The indexes below `index`, for an index that is passed on as it is. Returns how many levels there
-/// are.
+/// Collects the indexes below `index`, for an index that is passed on unchanged. Returns the number of levels.
 pub(super) fn nested<'a>(index: &'a Node, source: usize, contents: &mut Vec<Content<'a>>) -> usize {
     let mut height = 0;
     for child in index.children.iter().filter(|child| child.is_index()) {
@@ -95,13 +49,13 @@ pub(super) fn nested<'a>(index: &'a Node, source: usize, contents: &mut Vec<Cont
     height
 }
 
-/// What must be done at each target. Targets of one place become one.
+/// Returns the transfers to each target. Targets with one location are merged.
 pub(super) fn transfers(
     contents: &[Content<'_>],
     sources: &[&Source],
     targets: &[Target],
 ) -> Result<Vec<TargetPlan>, PlanError> {
-    let whereabouts = Whereabouts::new(contents, sources);
+    let inventory = Inventory::new(contents, sources);
     let mut plans: Vec<TargetPlan> = Vec::new();
     for target in targets {
         let known = plans
@@ -109,7 +63,7 @@ pub(super) fn transfers(
             .position(|plan| plan.location == target.location);
         let position = known.unwrap_or(plans.len());
         if known.is_none() {
-            plans.push(whereabouts.to(&target.location)?);
+            plans.push(inventory.to(&target.location)?);
         }
         for tag in &target.tags {
             let tags = &mut plans[position].tags;
@@ -121,19 +75,18 @@ pub(super) fn transfers(
     Ok(plans)
 }
 
-/// What lies where. Places are numbered, so that comparing them is cheap.
-struct Whereabouts<'a> {
+/// The locations of all content. They are numbered, so that comparing them is cheap.
+struct Inventory<'a> {
     contents: &'a [Content<'a>],
     sources: &'a [&'a Source],
-    places: Vec<&'a SourceLocation>,
-    /// The places that have a digest, in the order of the sources. Also what is not in the plan lies
-    /// somewhere, and what it shares with the plan need not be moved there.
+    locations: Vec<&'a SourceLocation>,
+    /// The locations that have a digest, in the order of the sources. Content that is not in the plan counts too: what
+    /// it shares with the plan need not be transferred.
     holders: HashMap<(Kind, &'a Digest), Vec<usize>>,
-    /// What was read.
     manifests: HashMap<&'a Digest, &'a Arc<Manifest>>,
 }
 
-/// Registries keep manifests and blobs apart: to have the one is not to have the other.
+/// Registries store manifests and blobs separately, so a digest may exist as one and not as the other.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Kind {
     Manifest,
@@ -151,51 +104,51 @@ impl Kind {
     }
 }
 
-impl<'a> Whereabouts<'a> {
+impl<'a> Inventory<'a> {
     fn new(contents: &'a [Content<'a>], sources: &'a [&'a Source]) -> Self {
         let mut numbers: HashMap<&SourceLocation, usize> = HashMap::new();
-        let mut whereabouts = Self {
+        let mut inventory = Self {
             contents,
             sources,
-            places: Vec::new(),
+            locations: Vec::new(),
             holders: HashMap::new(),
             manifests: HashMap::new(),
         };
         for source in sources {
-            let place = *numbers.entry(&source.location).or_insert_with(|| {
-                whereabouts.places.push(&source.location);
-                whereabouts.places.len() - 1
+            let location = *numbers.entry(&source.location).or_insert_with(|| {
+                inventory.locations.push(&source.location);
+                inventory.locations.len() - 1
             });
-            whereabouts.lies_at(&source.root, place);
+            inventory.add(&source.root, location);
         }
-        whereabouts
+        inventory
     }
 
-    fn lies_at(&mut self, node: &'a Node, place: usize) {
-        self.holds(place, Kind::of(node), node.digest());
+    fn add(&mut self, node: &'a Node, location: usize) {
+        self.holds(location, Kind::of(node), node.digest());
         if let Some(manifest) = &node.manifest {
             self.manifests.entry(node.digest()).or_insert(manifest);
             for blob in blobs(manifest) {
-                self.holds(place, Kind::Blob, &blob.digest);
+                self.holds(location, Kind::Blob, &blob.digest);
             }
         }
         for child in &node.children {
-            self.lies_at(child, place);
+            self.add(child, location);
         }
     }
 
-    fn holds(&mut self, place: usize, kind: Kind, digest: &'a Digest) {
+    fn holds(&mut self, location: usize, kind: Kind, digest: &'a Digest) {
         let holders = self.holders.entry((kind, digest)).or_default();
-        if !holders.contains(&place) {
-            holders.push(place);
+        if !holders.contains(&location) {
+            holders.push(location);
         }
     }
 
     fn to(&self, target: &Location) -> Result<TargetPlan, PlanError> {
         let near: Vec<Distance> = self
-            .places
+            .locations
             .iter()
-            .map(|place| distance(place, target))
+            .map(|location| distance(location, target))
             .collect();
         let mut plan = TargetPlan {
             location: target.clone(),
@@ -247,7 +200,7 @@ impl<'a> Whereabouts<'a> {
         Ok(plan)
     }
 
-    /// The nearest place that has a digest, the first of equally near ones; none if the target has it.
+    /// Returns the nearest location of a digest, the first of equally near ones, or none if the target has it.
     fn nearest(
         &self,
         kind: Kind,
@@ -255,10 +208,10 @@ impl<'a> Whereabouts<'a> {
         near: &[Distance],
     ) -> Option<(&Location, Distance)> {
         let holders = self.holders.get(&(kind, digest))?;
-        let place = holders.iter().min_by_key(|place| near[**place])?;
-        match self.places[*place] {
-            SourceLocation::At(location) if near[*place] != Distance::Here => {
-                Some((location, near[*place]))
+        let position = *holders.iter().min_by_key(|position| near[**position])?;
+        match self.locations[position] {
+            SourceLocation::At(location) if near[position] != Distance::Here => {
+                Some((location, near[position]))
             }
             _ => None,
         }

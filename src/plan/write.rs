@@ -1,4 +1,4 @@
-//! The index as bytes: its media type, and the JSON that buildx or Docker would write.
+//! Writes the index: its media type, and the JSON of buildx or Docker.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -10,26 +10,23 @@ use crate::spec::{
     Platform, write,
 };
 
+use super::entry::{Entry, Sources};
 use super::error::PlanError;
-use super::flatten::Entry;
 use super::input::{MediaTypeChoice, Options, Style};
 use super::notice::Notice;
-use super::select::Sources;
 
-/// What decides the media type.
+/// The facts that decide the media type.
 pub(super) struct Ingredients<'a> {
-    /// Whether everything that the sources have is Docker's, as buildx counts: before the platforms
-    /// that were not asked for are left out.
+    /// Whether all entries of the sources have Docker's types, those of other platforms included, as in buildx.
     pub(super) all_docker: bool,
-    /// The index that is edited, if one is.
+    /// The edited index.
     pub(super) base: Option<&'a Index>,
-    /// Whose type that index has.
     pub(super) base_family: Option<Family>,
-    /// The key of the first annotation that was asked for.
+    /// The key of the first requested annotation.
     pub(super) annotation: Option<&'a str>,
 }
 
-/// Whether all entries have types of Docker's, by buildx's test.
+/// Whether all entries have Docker's types, by buildx's definition.
 pub(super) fn all_docker(entries: &[Entry<'_>]) -> bool {
     entries.iter().all(is_docker)
 }
@@ -42,7 +39,7 @@ fn is_docker(entry: &Entry<'_>) -> bool {
         .starts_with("application/vnd.docker.")
 }
 
-/// The media type of the index.
+/// Decides the media type of the index.
 pub(super) fn media_type(
     ingredients: &Ingredients<'_>,
     entries: &[Entry<'_>],
@@ -76,7 +73,7 @@ pub(super) fn media_type(
     let asked = ingredients.annotation.or_else(of_base);
     let annotation = match options.style {
         Style::Buildx => asked,
-        // In a draft, annotations stand in the entries already.
+        // The entries of a draft have their annotations already.
         Style::Docker => asked.or_else(|| {
             let mut keys = entries
                 .iter()
@@ -90,7 +87,7 @@ pub(super) fn media_type(
             if options.style == Style::Docker && options.media_type == MediaTypeChoice::Auto =>
         {
             notices.push(Notice::new(
-                "an OCI index instead of a Docker manifest list, which has no annotations",
+                "the result is an OCI index, because a Docker manifest list cannot have annotations",
             ));
             Ok(MediaType::OCI_INDEX)
         }
@@ -100,7 +97,7 @@ pub(super) fn media_type(
     }
 }
 
-/// The index with its bytes, in the style asked for.
+/// Serialises the index in `style`.
 pub(super) fn manifest(index: Index, style: Style) -> Result<Manifest, PlanError> {
     let bytes = match style {
         Style::Buildx => write(&index, JsonStyle::Oci),
@@ -115,7 +112,7 @@ pub(super) fn manifest(index: Index, style: Style) -> Result<Manifest, PlanError
     })
 }
 
-/// Whether registries take an index of `size` bytes.
+/// Checks that registries accept an index of `size` bytes.
 pub(super) fn check_size(size: usize) -> Result<(), PlanError> {
     if size as u64 > MAX_MANIFEST {
         return Err(PlanError::TooLarge(size));
@@ -123,8 +120,8 @@ pub(super) fn check_size(size: usize) -> Result<(), PlanError> {
     Ok(())
 }
 
-/// An index as `docker manifest` shows it: three spaces, Docker's order of keys; fields that Docker does not
-/// know follow the known ones, so nothing is lost. `media_type` stands where the index does not say its own.
+/// Serialises an index like `docker manifest`: three spaces, and Docker's order of keys, followed by fields unknown to
+/// Docker. `media_type` is used if the index does not have its own.
 pub fn docker_json(index: &Index, media_type: &MediaType) -> Vec<u8> {
     let mut shown = DockerIndex::from(index);
     if shown.media_type.is_empty() {
@@ -133,7 +130,7 @@ pub fn docker_json(index: &Index, media_type: &MediaType) -> Vec<u8> {
     write(&shown, JsonStyle::Docker)
 }
 
-/// An index in the order of Docker's structs; what Docker does not know follows.
+/// An index with fields in the order of Docker's structs.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct DockerIndex<'a> {

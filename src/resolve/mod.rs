@@ -1,5 +1,4 @@
-//! Sources become what the planner needs to know of them: exact bytes, platforms, the entries of indexes. All
-//! of it is read in parallel, and nothing that is known already is read at all.
+//! Resolves sources: reads their manifests, platforms and index entries in parallel, and nothing that is known already.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,31 +16,30 @@ use crate::spec::{
 use crate::store::{FailureKind, ManifestName, Store, StoreError};
 use crate::stores::Stores;
 
-/// The largest config of an artifact that is read for a platform, in bytes: a document, and no file.
+/// The largest config of an artifact that is read for a platform, in bytes. Larger ones are files.
 const MAX_ARTIFACT_CONFIG: u64 = 64 << 10;
-/// The most bytes of manifests that the sources of one index may have in all: 10,000 usual ones have 30 MB, and what
-/// was read is held until it is written.
+/// The total size of all manifests that the sources of one index may have, in bytes. They are kept in memory until they
+/// are written; 10,000 common ones have 30 MB.
 const MAX_ALL_MANIFESTS: u64 = 64 << 20;
 
-/// A source that is to be resolved.
+/// A source to resolve.
 #[derive(Clone, Debug)]
 pub struct Wanted {
-    /// As the person wrote it.
+    /// As the user wrote it.
     pub name: String,
-    /// Where its content is stored, for the plan.
+    /// The location of its content, for the plan.
     pub location: SourceLocation,
-    /// Where it is read from.
     pub read_from: Location,
     pub point: Point,
-    /// A described source was seen where it is stored.
+    /// Whether a described source was seen in its location.
     pub seen: bool,
-    /// The platform that overrides every other.
+    /// Overrides every other platform.
     pub set_platform: Option<Platform>,
-    /// All manifests must be read, because some target does not have them.
+    /// Whether all manifests must be read because a target lacks them.
     pub content: bool,
 }
 
-/// What a source points at.
+/// The content that a source refers to.
 #[derive(Clone, Debug)]
 pub enum Point {
     /// A manifest in a repository.
@@ -52,9 +50,9 @@ pub enum Point {
     Described(Box<Descriptor>),
 }
 
-/// Resolves all sources at once. Their order is kept; the first failure ends it.
+/// Resolves all sources concurrently and returns them in their order, or the first error.
 pub async fn resolve(stores: &Stores, wanted: &[Wanted]) -> Result<Vec<Source>, StoreError> {
-    // Opened first, all of them: then one token is asked for all.
+    // All repositories are opened before the first request, so that one token covers all of them.
     for source in wanted {
         stores.open(&source.read_from, Access::Pull).await?;
     }
@@ -85,7 +83,7 @@ async fn resolve_one(
         read,
         seen: wanted.seen,
         content: wanted.content,
-        platform_known: wanted.set_platform.as_ref().is_some_and(says_all),
+        platform_known: wanted.set_platform.as_ref().is_some_and(is_final),
     };
     let root = reader.root(&name, given).await?;
     let set_platform = wanted.set_platform.clone();
@@ -97,21 +95,20 @@ async fn resolve_one(
     })
 }
 
-/// Whether a platform that a person gave leaves nothing to be learnt from the config: the variant of an arm, the
-/// version of a Windows. manifest-tool's files leave them out and mean those of the image.
-fn says_all(platform: &Platform) -> bool {
+/// Whether a given platform needs nothing from the config: an arm variant, or a Windows version, which files of
+/// manifest-tool omit.
+fn is_final(platform: &Platform) -> bool {
     let lacks_variant = platform.architecture == "arm" && platform.variant.is_empty();
     let lacks_version = platform.os == "windows" && platform.os_version.is_empty();
     !lacks_variant && !lacks_version
 }
 
-/// Whether an entry of an index says for which machine it is, or need not. One that leaves out the operating system or
-/// the architecture says no more than one without a platform.
-fn says_platform(entry: &Descriptor) -> bool {
+/// Whether an entry of an index has a complete platform or needs none.
+fn has_platform(entry: &Descriptor) -> bool {
     entry.platform.as_ref().is_some_and(Platform::is_complete) || attestation::is_attestation(entry)
 }
 
-/// A given platform with what the image itself says of the same machine.
+/// Completes a given platform from that of the image, if operating system and architecture are equal.
 fn completed(mut given: Platform, image: &Node) -> Platform {
     let own = image.config_platform.as_ref();
     if let Some(own) =
@@ -130,10 +127,10 @@ fn completed(mut given: Platform, image: &Node) -> Platform {
     given
 }
 
-/// Reads what lies below one source.
+/// Reads the manifests of one source.
 struct Reader<'s> {
     store: Arc<dyn Store>,
-    /// The bytes of all manifests so far, of all sources.
+    /// The total size of the manifests of all sources so far, in bytes.
     read: &'s AtomicU64,
     seen: bool,
     content: bool,
@@ -147,7 +144,7 @@ impl Reader<'_> {
         given: Option<&Descriptor>,
     ) -> Result<Node, StoreError> {
         if let Some(descriptor) = given {
-            if self.says_enough(descriptor) {
+            if self.is_sufficient(descriptor) {
                 return Ok(Node {
                     seen: self.seen,
                     ..Node::described(descriptor.clone())
@@ -168,15 +165,15 @@ impl Reader<'_> {
         self.node(manifest, None, 0).await
     }
 
-    /// Whether an entry can be planned without being read.
-    fn says_enough(&self, entry: &Descriptor) -> bool {
+    /// Whether an entry can be planned without reading it.
+    fn is_sufficient(&self, entry: &Descriptor) -> bool {
         let is_index = entry.media_type.is_index();
-        // No manifest has a size like that: what is there tells, and what must not be used is refused.
+        // Manifests of another size do not exist: reading shows whether the descriptor is wrong.
         let has_size = entry.media_type.manifest_family().is_none()
             || (1..=MAX_MANIFEST).contains(&entry.size);
         let has_platform = self.platform_known
-            || says_platform(entry)
-            // What is no image is passed on as it is.
+            || has_platform(entry)
+            // Other content is passed on unchanged.
             || entry.media_type.manifest_family().is_none();
         !self.content && !is_index && has_platform && has_size
     }
@@ -200,7 +197,7 @@ impl Reader<'_> {
                 if depth >= MAX_INDEX_DEPTH {
                     return Err(self.refused(
                         &manifest,
-                        format!("indexes are nested more than {MAX_INDEX_DEPTH} deep"),
+                        format!("indexes are nested deeper than {MAX_INDEX_DEPTH} levels"),
                     ));
                 }
                 let children = try_join_all(
@@ -234,23 +231,23 @@ impl Reader<'_> {
             return Ok(());
         }
         let limit = MAX_ALL_MANIFESTS >> 20;
-        let cause = format!("the sources have manifests of more than {limit} MiB in all");
+        let cause = format!("the manifests of all sources exceed {limit} MiB");
         Err(self.refused(manifest, cause))
     }
 
     async fn child(&self, entry: &Descriptor, depth: usize) -> Result<Node, StoreError> {
-        if entry.media_type.is_blob() || self.says_enough(entry) {
+        if entry.media_type.is_blob() || self.is_sufficient(entry) {
             return Ok(Node::described(entry.clone()));
         }
         self.entry(entry, depth).await
     }
 
     fn needs_config(&self, given: Option<&Descriptor>) -> bool {
-        let has_platform = given.is_some_and(says_platform);
+        let has_platform = given.is_some_and(has_platform);
         !self.platform_known && !has_platform
     }
 
-    /// What the config says, of whatever type it is. That of an artifact may be anything, and then says nothing.
+    /// Reads the platform in a config of any type. The config of an artifact need not be JSON.
     async fn config_platform(
         &self,
         manifest: &Manifest,
@@ -264,7 +261,7 @@ impl Reader<'_> {
         match parse::<ImageConfig>(&bytes) {
             Ok(config) => Ok(Some(config.into())),
             Err(_) if !is_of_image => Ok(None),
-            Err(error) => Err(self.refused(manifest, format!("its config is unusable: {error}"))),
+            Err(error) => Err(self.refused(manifest, format!("invalid config: {error}"))),
         }
     }
 
@@ -277,17 +274,17 @@ impl Reader<'_> {
     }
 }
 
-/// A descriptor that lies about size or type is refused: whoever trusted it would have published the lie.
+/// Refuses a descriptor with another size or type than its content.
 fn check_against(
     manifest: &Manifest,
     descriptor: &Descriptor,
     place: &str,
 ) -> Result<(), StoreError> {
-    let wrong = |what: &str, said: String, found: String| {
+    let wrong = |what: &str, declared: String, found: String| {
         StoreError::new(
             FailureKind::Refused,
             format!("use {place}@{}", descriptor.digest),
-            format!("its descriptor says {what} {said}, the registry has {found}"),
+            format!("its descriptor declares the {what} {declared}, the registry has {found}"),
         )
     };
     let size = manifest.bytes.len() as u64;

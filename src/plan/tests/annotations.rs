@@ -49,7 +49,7 @@ fn annotations(plan: &crate::plan::Plan) -> (String, Vec<String>) {
 }
 
 #[test]
-fn each_level_has_its_place() {
+fn annotations_are_set_at_their_level() {
     let options = rules(&[
         "none=1",
         "index:i=2",
@@ -65,7 +65,7 @@ fn each_level_has_its_place() {
 }
 
 #[test]
-fn a_platform_is_found_by_any_of_its_names() {
+fn platforms_of_annotations_are_normalised() {
     let mut child = image("b", "");
     child.descriptor.platform = Some(platform("linux/arm64"));
     child.descriptor.platform.as_mut().unwrap().variant = "v8".to_owned();
@@ -118,7 +118,7 @@ fn annotations_for_manifests_follow_the_policy() {
 }
 
 #[test]
-fn rules_that_change_nothing_leave_an_index_exact() {
+fn ineffective_rules_keep_an_index_exact() {
     let options = Options {
         manifest_annotations: ManifestAnnotations::Ignore,
         ..rules(&["manifest:a=1", "index-descriptor:b=2"])
@@ -141,7 +141,7 @@ fn rules_that_change_nothing_leave_an_index_exact() {
 }
 
 #[test]
-fn annotations_on_a_docker_list_are_refused_with_the_fix() {
+fn annotations_on_a_docker_list_are_refused() {
     let error = planned(&docker(), &rules(&["k=v"])).unwrap_err();
     assert_eq!(
         error,
@@ -160,7 +160,7 @@ fn annotations_on_a_docker_list_are_refused_with_the_fix() {
 }
 
 #[test]
-fn annotations_in_a_draft_make_it_an_oci_index() {
+fn annotations_in_a_draft_require_an_oci_index() {
     let mut sources = docker();
     let options = Options {
         style: Style::Docker,
@@ -227,7 +227,7 @@ fn the_type_follows_the_children_or_the_choice() {
 }
 
 #[test]
-fn an_oci_index_that_is_edited_stays_one() {
+fn an_edited_oci_index_keeps_its_type() {
     let children = vec![
         entry(docker_image("a", "linux/amd64"), "linux/amd64"),
         entry(docker_image("b", "linux/arm64"), "linux/arm64"),

@@ -13,7 +13,7 @@ fn text(sources: &[crate::plan::Source], options: &Options) -> String {
 }
 
 #[test]
-fn buildx_writes_two_spaces_and_the_order_of_the_oci_structs() {
+fn buildx_style_has_two_spaces_and_oci_order() {
     let windows = windows_image("w", "windows(10.0.17763+win32k)/amd64");
     let linux = image("l", "linux/arm/v7");
     let options = Options {
@@ -65,7 +65,7 @@ fn buildx_writes_two_spaces_and_the_order_of_the_oci_structs() {
 }
 
 #[test]
-fn docker_writes_three_spaces_and_the_size_first() {
+fn docker_style_has_three_spaces_and_docker_order() {
     let windows = windows_image("w", "windows(10.0.17763)/amd64");
     let options = Options {
         style: Style::Docker,
@@ -95,7 +95,7 @@ fn docker_writes_three_spaces_and_the_size_first() {
 }
 
 #[test]
-fn docker_puts_what_it_does_not_know_behind_what_it_knows() {
+fn docker_style_has_unknown_fields_last() {
     let mut node = image("a", "linux/amd64");
     let descriptor = &mut node.descriptor;
     descriptor
@@ -126,7 +126,7 @@ fn docker_puts_what_it_does_not_know_behind_what_it_knows() {
 }
 
 #[test]
-fn unknown_fields_of_entries_survive() {
+fn unknown_fields_of_entries_are_kept() {
     let mut child = image_entry("a", "linux/amd64");
     child
         .descriptor

@@ -15,7 +15,7 @@ fn raw(architecture: &str, variant: &str) -> Platform {
 }
 
 #[test]
-fn a_config_is_normalised_for_buildx_and_left_alone_for_docker() {
+fn configs_are_normalised_in_buildx_style_only() {
     let mut node = image("a", "");
     node.config_platform = Some(raw("arm64", "v8"));
     let sources = [source("a", node)];
@@ -34,7 +34,7 @@ fn a_config_is_normalised_for_buildx_and_left_alone_for_docker() {
 }
 
 #[test]
-fn an_entry_of_an_index_keeps_its_platform_as_it_stands() {
+fn index_entries_keep_their_platform() {
     let mut child = image("a", "linux/arm64");
     child.descriptor.platform = Some(raw("aarch64", "8"));
     let sources = [
@@ -46,7 +46,7 @@ fn an_entry_of_an_index_keeps_its_platform_as_it_stands() {
 }
 
 #[test]
-fn an_image_without_a_platform_is_refused_and_named() {
+fn an_image_without_a_platform_is_refused() {
     let sources = [
         source("a", image("a", "linux/amd64")),
         source("b", image("b", "")),
@@ -85,7 +85,7 @@ fn an_image_without_a_platform_is_refused_and_named() {
 }
 
 #[test]
-fn what_the_person_sets_wins() {
+fn set_platforms_override_others() {
     let set = |node, text| Source {
         set_platform: Some(platform(text)),
         ..source("a", node)
@@ -119,7 +119,7 @@ fn what_the_person_sets_wins() {
 }
 
 #[test]
-fn what_has_no_platform_in_an_index_is_passed_on() {
+fn index_entries_without_platform_are_passed_on() {
     let chart = entry(image("chart", ""), "");
     let mut artifact = entry(image("signature", ""), "");
     artifact.descriptor.artifact_type = Some("application/x.signature".to_owned());
@@ -162,7 +162,7 @@ fn asking(platforms: &[&str]) -> Options {
 }
 
 #[test]
-fn exactly_the_platforms_asked_for_stay() {
+fn only_requested_platforms_are_kept() {
     let plan = planned(
         &[windows_and_linux()],
         &asking(&["windows/amd64", "linux/amd64"]),
@@ -189,7 +189,7 @@ fn exactly_the_platforms_asked_for_stay() {
 }
 
 #[test]
-fn a_platform_that_is_missing_is_an_error_that_says_what_there_is() {
+fn a_missing_platform_is_an_error_with_the_found_ones() {
     let options = asking(&["linux/amd64", "linux/arm/v7", "windows(10.0.1)/amd64"]);
     let error = planned(&[windows_and_linux()], &options).unwrap_err();
     assert!(matches!(error, PlanError::MissingPlatforms { .. }));
@@ -201,7 +201,7 @@ fn a_platform_that_is_missing_is_an_error_that_says_what_there_is() {
 }
 
 #[test]
-fn a_platform_asked_for_stands_in_the_index_even_if_only_the_config_says_it() {
+fn requested_platforms_are_completed_from_the_config() {
     let mut child = image("a", "linux/arm/v7");
     child.descriptor.platform = None;
     let sources = [source("l", index(vec![child]))];

@@ -63,7 +63,7 @@ fn two_images_for_one_platform() {
 }
 
 #[test]
-fn names_for_one_platform_do_not_hide_a_conflict() {
+fn aliases_of_one_platform_conflict() {
     let mut x86_64 = image("a", "linux/amd64");
     x86_64.descriptor.platform = Some(crate::spec::Platform {
         os: "linux".to_owned(),
@@ -75,7 +75,7 @@ fn names_for_one_platform_do_not_hide_a_conflict() {
 }
 
 #[test]
-fn versions_and_artifacts_are_no_conflict() {
+fn versions_and_artifacts_do_not_conflict() {
     let mut artifact = image_entry("sbom", "linux/amd64");
     artifact.descriptor.artifact_type = Some("application/x".to_owned());
     let sources = [
@@ -93,7 +93,7 @@ fn versions_and_artifacts_are_no_conflict() {
 }
 
 #[test]
-fn duplicates_in_an_exact_index_are_only_told() {
+fn duplicates_in_an_exact_index_are_notices() {
     let children = vec![
         image_entry("a", "linux/amd64"),
         image_entry("b", "linux/amd64"),
@@ -106,7 +106,7 @@ fn duplicates_in_an_exact_index_are_only_told() {
 }
 
 #[test]
-fn duplicates_among_what_is_left_out_do_not_matter() {
+fn duplicates_among_omitted_entries_are_ignored() {
     let sources = [
         source("a", image("a", "linux/amd64")),
         source("b", image("b", "linux/arm64")),
@@ -166,7 +166,7 @@ fn append_again_changes_nothing() {
 }
 
 #[test]
-fn duplicates_that_were_published_before_are_both_replaced_or_both_kept() {
+fn earlier_duplicates_are_replaced_or_kept_together() {
     let base = index(vec![
         image_entry("a", "linux/amd64"),
         image_entry("b", "linux/amd64"),
@@ -198,7 +198,7 @@ fn attestations_can_be_dropped() {
 }
 
 #[test]
-fn an_attestation_about_nothing_is_left_out_with_a_notice() {
+fn attestations_without_subject_are_omitted() {
     let absent = image("absent", "");
     let astray = attestation_of(&absent, "astray");
     let of_astray = attestation_of(&astray, "of astray");
@@ -232,7 +232,7 @@ fn an_attestation_about_nothing_is_left_out_with_a_notice() {
 }
 
 #[test]
-fn the_summary_counts_attestations_where_they_belong() {
+fn the_summary_counts_attestations_per_image() {
     let (list, image_a, _) = with_proof("a", "linux/amd64");
     let sources = [source("a", list), source("b", image("b", "linux/arm64"))];
     let plan = planned(&sources, &Options::default()).unwrap();

@@ -6,7 +6,7 @@ use crate::spec::limits::MAX_INDEX_ENTRIES;
 use crate::spec::{Descriptor, MediaType};
 
 #[test]
-fn order_is_that_of_the_arguments_and_inside_an_index_its_own() {
+fn entries_keep_the_order_of_the_sources() {
     let (amd64, arm64, s390x) = (
         image("a", "linux/amd64"),
         image_entry("b", "linux/arm64"),
@@ -44,7 +44,7 @@ fn order_is_that_of_the_arguments_and_inside_an_index_its_own() {
 }
 
 #[test]
-fn a_single_index_that_nothing_changes_is_passed_on_to_the_byte() {
+fn a_single_index_is_passed_on_unchanged() {
     let image = image_entry("a", "linux/amd64");
     let proof = attestation_of(&image, "a");
     let nested = index(vec![image_entry("b", "linux/arm64")]);
@@ -95,7 +95,7 @@ fn indexes_are_opened_to_depth_three() {
 }
 
 #[test]
-fn a_digest_that_comes_twice_is_one_entry_that_knows_what_both_say() {
+fn entries_of_one_digest_are_merged() {
     let image = image("a", "linux/arm64");
     let mut listed = entry(image.clone(), "linux/arm64");
     listed.descriptor.platform.as_mut().unwrap().variant = "v8".to_owned();
@@ -115,7 +115,7 @@ fn a_digest_that_comes_twice_is_one_entry_that_knows_what_both_say() {
 }
 
 #[test]
-fn an_index_knows_the_variant_better_than_an_old_config() {
+fn an_index_overrides_the_variant_of_a_config() {
     let image = image("a", "linux/arm");
     let list = index(vec![entry(image.clone(), "linux/arm/v5")]);
     for sources in [
@@ -128,7 +128,7 @@ fn an_index_knows_the_variant_better_than_an_old_config() {
 }
 
 #[test]
-fn a_version_that_only_one_source_knows_is_not_lost() {
+fn a_version_in_one_source_is_kept() {
     let image = windows_image("w", "windows(10.0.17763)/amd64");
     let list = index(vec![entry(image.clone(), "windows/amd64")]);
     for sources in [
@@ -156,7 +156,7 @@ fn one_image_for_two_platforms_is_two_entries() {
 }
 
 #[test]
-fn docker_lists_an_image_as_often_as_it_is_named() {
+fn docker_lists_each_named_image() {
     let image = docker_image("a", "linux/amd64");
     let sources = [source("a", image.clone()), source("b", image)];
     let options = |style| Options {
@@ -180,7 +180,7 @@ fn docker_lists_an_image_as_often_as_it_is_named() {
 }
 
 #[test]
-fn a_descriptor_is_enough_and_what_it_leaves_open_comes_from_the_config() {
+fn descriptors_are_completed_from_the_config() {
     let mut node = image("a", "linux/arm/v6");
     node.descriptor.platform = Some(crate::spec::Platform {
         os: "freebsd".to_owned(),
@@ -200,7 +200,7 @@ fn a_descriptor_is_enough_and_what_it_leaves_open_comes_from_the_config() {
 }
 
 #[test]
-fn descriptors_that_lie_are_refused() {
+fn wrong_descriptors_are_refused() {
     let lies: [fn(&mut Descriptor); 3] = [
         |descriptor| descriptor.size += 1,
         |descriptor| descriptor.media_type = MediaType::new(MediaType::DOCKER_MANIFEST),
@@ -219,7 +219,7 @@ fn descriptors_that_lie_are_refused() {
 }
 
 #[test]
-fn an_index_that_was_not_read_is_not_taken_for_an_empty_one() {
+fn an_unread_index_is_an_error() {
     let mut list = index(vec![image_entry("a", "linux/amd64")]);
     list.children.clear();
     let unread = Node::described(list.descriptor.clone());
@@ -230,7 +230,7 @@ fn an_index_that_was_not_read_is_not_taken_for_an_empty_one() {
 }
 
 #[test]
-fn without_an_image_there_is_nothing_to_publish() {
+fn sources_without_an_image_are_refused() {
     assert_eq!(
         planned(&[], &Options::default()).unwrap_err(),
         PlanError::NoSources
@@ -271,7 +271,7 @@ fn size_is_bounded() {
 }
 
 #[test]
-fn what_merged_indexes_say_about_themselves_is_reported_lost() {
+fn lost_fields_of_merged_indexes_are_reported() {
     let list = |name, platform| {
         source(
             name,

@@ -1,4 +1,4 @@
-//! What is moved for a plan, from where, in which order.
+//! Tests of transfers: their sources and order.
 
 use crate::plan::fixture::*;
 use crate::plan::{
@@ -27,7 +27,7 @@ fn to(sources: &[Source], targets: &[Target]) -> Plan {
 }
 
 #[test]
-fn what_is_at_the_target_already_is_not_moved() {
+fn content_at_the_target_is_not_transferred() {
     let described = {
         let mut node = Node::described(image("c", "").descriptor);
         node.descriptor.platform = Some(platform("linux/s390x"));
@@ -56,7 +56,7 @@ fn what_is_at_the_target_already_is_not_moved() {
 }
 
 #[test]
-fn each_digest_is_moved_once_and_from_the_nearest_place() {
+fn digests_are_transferred_once_from_the_nearest() {
     let sources = [
         source_at("docker.io/o/a", image("a", "linux/amd64")),
         source_at("quay.io/o/bb", image("bb", "linux/arm64")),
@@ -121,7 +121,7 @@ fn attestations_come_after_their_images() {
 }
 
 #[test]
-fn an_exact_index_takes_its_nested_indexes_along() {
+fn nested_indexes_of_an_exact_index_are_transferred() {
     let image = image_entry("a", "linux/amd64");
     let proof = attestation_of(&image, "a");
     let inner = index(vec![image, proof]);
@@ -152,7 +152,7 @@ fn an_exact_index_takes_its_nested_indexes_along() {
 }
 
 #[test]
-fn what_must_be_moved_must_have_been_read() {
+fn unread_content_cannot_be_transferred() {
     let mut node = Node::described(image("a", "").descriptor);
     node.descriptor.platform = Some(platform("linux/amd64"));
     let sources = [source("a", node)];
@@ -182,7 +182,7 @@ fn what_must_be_moved_must_have_been_read() {
 }
 
 #[test]
-fn what_lies_at_the_target_is_known_even_of_what_is_left_out() {
+fn content_of_omitted_entries_counts_as_present() {
     let sources = [
         source("app", image("a", "linux/amd64")),
         source("bb", image("bb", "linux/arm64")),
@@ -199,7 +199,7 @@ fn what_lies_at_the_target_is_known_even_of_what_is_left_out() {
 }
 
 #[test]
-fn foreign_layers_are_not_moved_and_that_is_told() {
+fn foreign_layers_are_reported_and_not_transferred() {
     let sources = [source("w", windows_image("w", "windows(10.0.17763)/amd64"))];
     let plan = to(&sources, &[target("ghcr.io/o/app", &["1"])]);
     assert_eq!(plan.targets[0].blobs.len(), 2);
