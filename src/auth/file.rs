@@ -7,6 +7,7 @@ use tokio::io::AsyncReadExt;
 use zeroize::Zeroizing;
 
 use super::{KeychainError, Location};
+use crate::disk::{self, DiskError};
 
 /// Returns the content of the file, or `None` if it does not exist. Fails above `limit` bytes.
 pub(super) async fn read_bounded(
@@ -17,18 +18,22 @@ pub(super) async fn read_bounded(
         path: path.into(),
         cause: Arc::new(error),
     };
-    let file = match tokio::fs::File::open(path).await {
-        Ok(file) => file,
+    let file = match disk::open(path) {
+        Ok((file, _)) => tokio::fs::File::from_std(file),
         // A parent of the path may be a file: then there is no such file, either.
-        Err(error)
+        Err(DiskError::Io { cause, .. })
             if matches!(
-                error.kind(),
+                cause.kind(),
                 std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
             ) =>
         {
             return Ok(None);
         }
-        Err(error) => return Err(unreadable(error)),
+        Err(DiskError::Io { cause, .. }) => return Err(unreadable(cause)),
+        Err(DiskError::NotRegular { found, .. }) => {
+            return Err(unreadable(std::io::Error::other(format!("it is {found}"))));
+        }
+        Err(error) => return Err(unreadable(std::io::Error::other(error))),
     };
     let mut text = Zeroizing::new(Vec::new());
     file.take(limit + 1)

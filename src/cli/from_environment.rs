@@ -39,6 +39,7 @@ pub(super) fn complete(
             .get_long()
             .is_some_and(|long| declined.iter().any(|name| name == long));
         if !is_given(option, given)
+            && !is_replaced(option, given)
             && !is_declined
             && let Some(argument) = from_variable(command, option, environment)?
         {
@@ -52,6 +53,14 @@ pub(super) fn complete(
 fn is_given(option: &Arg, given: &ArgMatches) -> bool {
     let source = given.value_source(option.get_id().as_str());
     source == Some(ValueSource::CommandLine)
+}
+
+/// Whether positional sources replace those of `POLYARCH_SOURCE`.
+fn is_replaced(option: &Arg, given: &ArgMatches) -> bool {
+    let has_sources = given.try_contains_id("sources").unwrap_or(false);
+    option.get_id() == "source"
+        && has_sources
+        && given.value_source("sources") == Some(ValueSource::CommandLine)
 }
 
 fn from_variable(
@@ -137,6 +146,19 @@ mod tests {
         assert_eq!(
             completed(&["polyarch", "ls"], &[("POLYARCH_DEBUG", "true")]),
             ["polyarch", "ls", "--debug"]
+        );
+    }
+
+    #[test]
+    fn positional_sources_replace_the_variable() {
+        let variables = [("POLYARCH_SOURCE", "b:1")];
+        assert_eq!(
+            completed(&["polyarch", "publish", "a:1"], &variables),
+            ["polyarch", "publish", "a:1"]
+        );
+        assert_eq!(
+            completed(&["polyarch", "publish"], &variables),
+            ["polyarch", "publish", "--source=b:1"]
         );
     }
 

@@ -19,7 +19,7 @@ use crate::progress::Event;
 use crate::sources::{
     ImageSpec, MetadataDefaults, SourceSpec, TargetForm, TargetSpec, parse_annotate_list,
     parse_annotations, parse_labels, parse_sources, parse_targets, read_digests, read_spec,
-    set_platforms,
+    refuse_duplicates, set_platforms,
 };
 use crate::spec::{AnnotationRule, Platform, Repository};
 use crate::stores::Stores;
@@ -197,6 +197,7 @@ fn annotations(
         for text in &arguments.annotation {
             rules.extend(parse_annotations(text)?);
         }
+        refuse_duplicates(&rules)?;
         rules
     } else if is_given(&arguments.tags) {
         // The annotations of docker/metadata-action describe its own tags.

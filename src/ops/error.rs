@@ -80,7 +80,11 @@ impl OpsError {
                 entry: entry.clone(),
             }],
             Self::TagExists { .. } => vec![Hint::Unchanged],
-            Self::UnknownPlatform(_) => vec![Hint::AcceptUnknownPlatform],
+            Self::UnknownPlatform(
+                PlatformError::Os { .. } | PlatformError::Architecture { .. },
+            ) => {
+                vec![Hint::AcceptUnknownPlatform]
+            }
             Self::NoImage { .. } | Self::NoEntry { .. } | Self::AmbiguousEntry { .. } => Vec::new(),
             Self::Plan(error) => error.hints(),
             Self::DigestNotFound(error) => {

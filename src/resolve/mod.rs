@@ -258,11 +258,20 @@ impl Reader<'_> {
             return Ok(None);
         }
         let bytes = self.store.blob(&image.config, MAX_CONFIG).await?;
-        match parse::<ImageConfig>(&bytes) {
-            Ok(config) => Ok(Some(config.into())),
-            Err(_) if !is_of_image => Ok(None),
-            Err(error) => Err(self.refused(manifest, format!("invalid config: {error}"))),
+        let invalid = match parse::<ImageConfig>(&bytes) {
+            Ok(config) => {
+                let platform = Platform::from(config);
+                match platform.check_limits() {
+                    Ok(()) => return Ok(Some(platform)),
+                    Err(error) => error.to_string(),
+                }
+            }
+            Err(error) => error.to_string(),
+        };
+        if is_of_image {
+            return Err(self.refused(manifest, format!("invalid config: {invalid}")));
         }
+        Ok(None)
     }
 
     fn refused(&self, manifest: &Manifest, cause: String) -> StoreError {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::disk::DiskError;
 use crate::spec::{
-    AnnotationRuleError, DigestError, JsonError, LayoutReferenceError, PlatformError,
+    AnnotationRuleError, Digest, DigestError, JsonError, LayoutReferenceError, PlatformError,
     ReferenceError,
 };
 use crate::text::shortened;
@@ -40,6 +40,11 @@ pub enum SourceError {
     /// An object with a media type and a digest that is not a descriptor.
     #[error("invalid descriptor: {0}")]
     Descriptor(serde_json::Error),
+    #[error("the embedded data of {0} does not match its size and digest")]
+    ForeignData(Digest),
+    /// A descriptor in place of a spec file.
+    #[error("the file contains a descriptor, not a spec file")]
+    DescriptorAsSpec { path: PathBuf },
     /// The JSON of a manifest or index.
     #[error("a manifest was given instead of its digest or descriptor")]
     Manifest,
@@ -68,6 +73,12 @@ pub enum SourceError {
     #[error("two platforms are set for {text:?}: {first} and {second}")]
     SetPlatformTwice {
         text: String,
+        first: String,
+        second: String,
+    },
+    #[error("annotation {key:?} is set twice: to {first:?} and to {second:?}")]
+    DuplicateAnnotation {
+        key: String,
         first: String,
         second: String,
     },

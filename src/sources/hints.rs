@@ -49,6 +49,9 @@ impl SourceError {
             Self::EmptyOutput | Self::CutOff { .. } => {
                 vec!["omit the output if its platform should not be published".into()]
             }
+            Self::DescriptorAsSpec { path } => {
+                vec![format!("pass the descriptor as a source: \"$(cat {})\"", path.display()).into()]
+            }
             Self::TargetDigest { .. } => vec!["use the tag under which to publish".into()],
             Self::NoDigests { .. } => vec![format!("after the build: {TOUCH}").into()],
             Self::Disk(error) if error.is_not_found() => vec![

@@ -10,6 +10,22 @@ pub fn parse_annotations(text: &str) -> Result<Vec<AnnotationRule>, SourceError>
     each_line(text, |line| Ok(line.parse()?))
 }
 
+/// Refuses rules that set one annotation at the same levels to different values.
+pub fn refuse_duplicates(rules: &[AnnotationRule]) -> Result<(), SourceError> {
+    for (position, rule) in rules.iter().enumerate() {
+        let mut earlier = rules[..position].iter();
+        let same = earlier.find(|it| it.key == rule.key && it.levels == rule.levels);
+        if let Some(first) = same.filter(|first| first.value != rule.value) {
+            return Err(SourceError::DuplicateAnnotation {
+                key: shown(&rule.key),
+                first: shown(&first.value),
+                second: shown(&rule.value),
+            });
+        }
+    }
+    Ok(())
+}
+
 /// Parses labels, one `KEY=VALUE` per line, as annotations of the index. Colons belong to the key.
 pub fn parse_labels(text: &str) -> Result<Vec<AnnotationRule>, SourceError> {
     each_line(text, |line| {
@@ -59,6 +75,16 @@ mod tests {
         assert_eq!(
             error,
             "invalid annotation \"b\": expected [LEVEL:]KEY=VALUE"
+        );
+    }
+
+    #[test]
+    fn contradictory_annotations_are_refused() {
+        let check = |text: &str| refuse_duplicates(&parse_annotations(text).unwrap());
+        assert!(check("a=1\nindex:a=2\nb=1\na=1").is_ok());
+        assert_eq!(
+            check("a=1\nb=1\na=2").unwrap_err().to_string(),
+            "annotation \"a\" is set twice: to \"1\" and to \"2\""
         );
     }
 

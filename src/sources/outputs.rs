@@ -134,8 +134,17 @@ impl Collector {
     }
 
     fn descriptor(&self, object: &Map<String, Value>) -> Result<Descriptor, SourceError> {
-        serde_json::from_value(Value::Object(object.clone()))
-            .map_err(|reason| self.at(SourceError::Descriptor(reason)))
+        let descriptor: Descriptor = serde_json::from_value(Value::Object(object.clone()))
+            .map_err(|reason| self.at(SourceError::Descriptor(reason)))?;
+        if let Some(platform) = &descriptor.platform {
+            platform
+                .check_limits()
+                .map_err(|error| self.at(error.into()))?;
+        }
+        if descriptor.has_foreign_data() {
+            return Err(self.at(SourceError::ForeignData(descriptor.digest)));
+        }
+        Ok(descriptor)
     }
 
     fn string(&mut self, text: &str, mode: Mode) -> Result<(), SourceError> {

@@ -2,7 +2,6 @@
 //! <https://github.com/estesp/manifest-tool#createpush>.
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -14,7 +13,7 @@ use super::source::{SourceSpec, parse_one, starts_json};
 use super::source_list::parse_sources;
 use super::spec_document::{Document, Entry, Pairs, PlatformParts, PlatformText, parse};
 use super::targets::parse_tagged;
-use crate::disk::at;
+use crate::disk::{self, at};
 use crate::spec::{AnnotationLevel, AnnotationRule, Platform, Reference, Tag};
 
 /// One image of a spec file.
@@ -39,12 +38,10 @@ pub struct ImageSpec {
 pub fn read_spec(path: &Path) -> Result<Vec<ImageSpec>, SourceError> {
     let name = path.display().to_string();
     let bytes = if path == Path::new("-") {
-        bounded(std::io::stdin().lock())
+        bounded(std::io::stdin().lock()).map_err(at("read", path))?
     } else {
-        // Opened as it is: a shell's `<(envsubst < spec.yml)` is a pipe.
-        File::open(path).and_then(bounded)
+        disk::read(path, MAX_TEXT as u64)?
     };
-    let bytes = bytes.map_err(at("read", path))?;
     if bytes.len() > MAX_TEXT {
         return Err(SourceError::TooLarge {
             what: name,
@@ -53,7 +50,19 @@ pub fn read_spec(path: &Path) -> Result<Vec<ImageSpec>, SourceError> {
     }
     let text =
         String::from_utf8(bytes).map_err(|_| SourceError::spec("not UTF-8").at(name.clone()))?;
-    parse_spec(&text).map_err(|error| error.at(name))
+    let result = if is_descriptor(&text) {
+        let path = path.to_owned();
+        Err(SourceError::DescriptorAsSpec { path })
+    } else {
+        parse_spec(&text)
+    };
+    result.map_err(|error| error.at(name))
+}
+
+/// Whether the file is a descriptor, which `docker buildx imagetools create --file` expects.
+fn is_descriptor(text: &str) -> bool {
+    serde_json::from_str::<Map<String, Value>>(text)
+        .is_ok_and(|object| object.contains_key("mediaType") && object.contains_key("digest"))
 }
 
 fn bounded(file: impl Read) -> std::io::Result<Vec<u8>> {
@@ -233,6 +242,7 @@ fn platform_of_parts(parts: PlatformParts) -> Result<Option<Platform>, SourceErr
     if platform.variant.is_empty() {
         platform.variant = implied;
     }
+    platform.check_limits()?;
     if let Some(features) = parts.features.filter(|features| !features.is_empty()) {
         let features = features.into_iter().map(Value::from).collect();
         let key = "features".to_owned();

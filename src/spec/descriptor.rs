@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::bounded;
 use super::json::null_is_default;
 use super::{Digest, MediaType, Platform};
 
@@ -26,13 +27,13 @@ pub struct Descriptor {
     #[serde(
         default,
         skip_serializing_if = "Vec::is_empty",
-        deserialize_with = "null_is_default"
+        deserialize_with = "bounded::urls"
     )]
     pub urls: Vec<String>,
     #[serde(
         default,
         skip_serializing_if = "BTreeMap::is_empty",
-        deserialize_with = "null_is_default"
+        deserialize_with = "bounded::annotations"
     )]
     pub annotations: Annotations,
     /// The embedded content in base64.
@@ -75,6 +76,18 @@ impl Descriptor {
             .decode(self.data.as_ref()?)
             .ok()?;
         (bytes.len() as u64 == self.size && self.digest.matches(&bytes)).then_some(bytes)
+    }
+
+    /// Whether the embedded content does not match size and digest.
+    pub fn has_foreign_data(&self) -> bool {
+        self.data.is_some() && self.embedded().is_none()
+    }
+
+    /// Returns the total size of annotations and URLs in bytes.
+    pub(super) fn text_size(&self) -> usize {
+        let annotations = self.annotations.iter();
+        let annotations = annotations.map(|(key, value)| key.len() + value.len());
+        annotations.chain(self.urls.iter().map(String::len)).sum()
     }
 
     /// Returns a field of the descriptor or its platform that differs from a known one by letter case only.
@@ -146,7 +159,11 @@ pub struct ImageConfig {
     pub os: String,
     #[serde(default, rename = "os.version", deserialize_with = "null_is_default")]
     pub os_version: String,
-    #[serde(default, rename = "os.features", deserialize_with = "null_is_default")]
+    #[serde(
+        default,
+        rename = "os.features",
+        deserialize_with = "bounded::os_features"
+    )]
     pub os_features: Vec<String>,
     #[serde(default, deserialize_with = "null_is_default")]
     pub variant: String,

@@ -12,3 +12,9 @@ pub const MAX_INDEX_ENTRIES: usize = 10_000;
 pub const MAX_INDEX_DEPTH: usize = 3;
 /// The deepest nesting of JSON that is read. Go's limit is 10,000; real documents have about ten levels.
 pub const MAX_JSON_DEPTH: usize = 64;
+/// The longest field of a platform, in bytes.
+pub const MAX_PLATFORM_FIELD: usize = 256;
+/// The most `os.features` of a platform.
+pub const MAX_OS_FEATURES: usize = 64;
+/// The total size of the annotations and URLs of a descriptor, in bytes.
+pub const MAX_DESCRIPTOR_TEXT: usize = 64 << 10;

@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 
 use super::descriptor::is_case_variant;
 use super::json::null_is_default;
-use super::limits::MAX_INDEX_ENTRIES;
-use super::{Annotations, Descriptor, Digest, JsonError, MediaType, json};
+use super::limits::{MAX_DESCRIPTOR_TEXT, MAX_INDEX_ENTRIES};
+use super::{Annotations, Descriptor, Digest, JsonError, MediaType, PlatformError, json};
 
 /// A manifest or index with its exact bytes, which are passed on unchanged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,6 +118,13 @@ pub enum ManifestError {
     TooManyEntries(usize),
     #[error("unsupported schemaVersion {0}")]
     SchemaVersion(u64),
+    #[error(transparent)]
+    Platform(#[from] PlatformError),
+    #[error("the annotations and URLs of {0} exceed {MAX_DESCRIPTOR_TEXT} bytes")]
+    TooMuchText(Digest),
+    /// Embedded content that does not match its descriptor.
+    #[error("refused: the embedded data of {0} does not match its size and digest")]
+    ForeignData(Digest),
 }
 
 /// The fields that decide the kind of a document.
@@ -246,6 +253,7 @@ impl Manifest {
         if let Some(field) = document.descriptors().find_map(Descriptor::ambiguous_field) {
             return Err(ManifestError::LetterCase(field.to_owned()));
         }
+        document.descriptors().try_for_each(check_descriptor)?;
         Ok(Self {
             media_type,
             digest,
@@ -284,6 +292,19 @@ impl Manifest {
             Document::Index(index) => index.subject.as_ref(),
         }
     }
+}
+
+fn check_descriptor(descriptor: &Descriptor) -> Result<(), ManifestError> {
+    if let Some(platform) = &descriptor.platform {
+        platform.check_limits()?;
+    }
+    if descriptor.text_size() > MAX_DESCRIPTOR_TEXT {
+        return Err(ManifestError::TooMuchText(descriptor.digest.clone()));
+    }
+    if descriptor.has_foreign_data() {
+        return Err(ManifestError::ForeignData(descriptor.digest.clone()));
+    }
+    Ok(())
 }
 
 /// Returns the type of a document from its body and its announcement, which must not contradict each other. Generic

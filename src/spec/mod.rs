@@ -2,6 +2,7 @@
 //! and an index are, and how they are written as JSON. No I/O; depends on `text` only.
 
 mod annotation;
+mod bounded;
 mod descriptor;
 mod digest;
 mod json;

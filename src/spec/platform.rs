@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::limits::{MAX_OS_FEATURES, MAX_PLATFORM_FIELD};
 use crate::text::{Printable, is_printable};
 
 /// The platform of an image, from a descriptor or an image config.
@@ -30,7 +31,7 @@ pub struct Platform {
         default,
         rename = "os.features",
         skip_serializing_if = "Vec::is_empty",
-        deserialize_with = "super::json::null_is_default"
+        deserialize_with = "super::bounded::os_features"
     )]
     pub os_features: Vec<String>,
     /// The variant of the architecture: `v7`.
@@ -58,6 +59,12 @@ pub enum PlatformError {
         name: String,
         nearest: Option<&'static str>,
     },
+    #[error("invalid platform: {0} is longer than {MAX_PLATFORM_FIELD} bytes")]
+    TooLong(&'static str),
+    #[error("invalid platform: more than {MAX_OS_FEATURES} os.features")]
+    TooManyFeatures,
+    #[error("invalid platform: {field} {value:?} contains a comma or white space")]
+    Separator { field: &'static str, value: String },
 }
 
 fn did_you_mean(nearest: Option<&'static str>) -> String {
@@ -137,6 +144,32 @@ impl Platform {
                 .into_iter()
                 .chain(&self.os_features)
                 .all(|text| text.chars().all(is_printable))
+    }
+
+    /// Checks the limits on names and features.
+    pub fn check_limits(&self) -> Result<(), PlatformError> {
+        let fields = [
+            ("os", &self.os),
+            ("architecture", &self.architecture),
+            ("variant", &self.variant),
+            ("os.version", &self.os_version),
+        ];
+        let features = self.os_features.iter().map(|text| ("os.features", text));
+        for (field, text) in fields.into_iter().chain(features) {
+            if text.len() > MAX_PLATFORM_FIELD {
+                return Err(PlatformError::TooLong(field));
+            }
+        }
+        for (field, text) in &fields[..2] {
+            if text.contains(|c: char| c == ',' || c.is_whitespace()) {
+                let value = (*text).clone();
+                return Err(PlatformError::Separator { field, value });
+            }
+        }
+        if self.os_features.len() > MAX_OS_FEATURES {
+            return Err(PlatformError::TooManyFeatures);
+        }
+        Ok(())
     }
 
     /// Fills missing fields from the config of the image, as buildx does: the variant belongs to the architecture,
@@ -363,6 +396,7 @@ impl FromStr for Platform {
             variant,
             extra: Map::new(),
         };
+        platform.check_limits()?;
         Ok(platform.normalised())
     }
 }

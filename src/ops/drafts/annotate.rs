@@ -111,5 +111,5 @@ fn edit_platform(entry: &mut Entry, edit: &Edit) -> Result<(), OpsError> {
             platform.os_features.push(feature.clone());
         }
     }
-    Ok(())
+    platform.check_limits().map_err(OpsError::UnknownPlatform)
 }

@@ -24,6 +24,7 @@ use super::files::FileError;
 use super::result::ErrorResult;
 use super::results::Results;
 use crate::auth::Secret;
+use crate::disk::{self, Access};
 use crate::environment::Environment;
 
 /// Masks `secrets` and their base64 form in the rest of the log. Only in a job: anywhere else this would print them.
@@ -96,7 +97,9 @@ fn write_index(environment: &Environment, results: &Results) -> Result<Option<Pa
     };
     let name = format!("polyarch-index-{}.json", result.digest.hex());
     let path = Path::new(directory).join(name);
-    fs::write(&path, &result.bytes).map_err(|source| error(&path, source))?;
+    // The name is predictable, so a symbolic link there is replaced, not followed.
+    disk::write(&path, &result.bytes, Access::Shared)
+        .map_err(|source| error(&path, io::Error::other(source)))?;
     Ok(Some(path))
 }
 

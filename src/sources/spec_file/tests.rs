@@ -289,7 +289,19 @@ fn errors_name_the_file() {
     assert!(error.ends_with("spec.yml: not UTF-8"), "{error}");
     std::fs::write(&path, " ".repeat(MAX_TEXT + 1)).unwrap();
     let error = read_spec(&path).unwrap_err().to_string();
-    assert!(error.ends_with("spec.yml is larger than 4 MiB"), "{error}");
+    assert!(
+        error.ends_with("spec.yml is larger than 4194304 bytes"),
+        "{error}"
+    );
+    std::fs::write(&path, r#"{"mediaType":"a/b","digest":"sha256:0","size":1}"#).unwrap();
+    let error = read_spec(&path).unwrap_err();
+    assert!(
+        error.to_string().ends_with("a descriptor, not a spec file"),
+        "{error}"
+    );
+    assert!(format!("{:?}", error.hints()).contains("as a source"));
+    let device = read_spec(Path::new("/dev/zero")).unwrap_err().to_string();
+    assert!(device.ends_with("not a regular file"), "{device}");
     let missing = read_spec(&directory.path().join("missing")).unwrap_err();
     assert!(missing.to_string().contains("missing"), "{missing}");
     std::fs::write(&path, "image: ghcr.io/o/app:${TAG}\nsources: [b]").unwrap();

@@ -133,3 +133,76 @@ fn an_index_is_unchanged_after_reading_and_writing() {
     let written = serde_json::to_string(manifest.index().unwrap()).unwrap();
     assert_eq!(written, text);
 }
+
+#[test]
+fn entries_beyond_the_limits_are_refused() {
+    let digest = Digest::sha256(b"x");
+    let index = |entry: &str| {
+        format!(
+            r#"{{"schemaVersion":2,"manifests":[{{"mediaType":"{}","digest":"{digest}","size":1,{entry}}}]}}"#,
+            MediaType::OCI_MANIFEST
+        )
+    };
+    let platform = |field: &str, text: &str| {
+        let mut fields = serde_json::json!({"os": "linux", "architecture": "arm"});
+        fields[field] = text.into();
+        format!(r#""platform":{fields}"#)
+    };
+    let features = |count: usize| {
+        let list = vec!["f"; count];
+        format!(
+            r#""platform":{}"#,
+            serde_json::json!({"os": "linux", "architecture": "arm", "os.features": list})
+        )
+    };
+    let annotations = |size: usize| format!(r#""annotations":{{"k":"{}"}}"#, "x".repeat(size - 1));
+    let both = |size: usize| {
+        format!(
+            r#"{},"urls":["{}"]"#,
+            annotations(100),
+            "x".repeat(size - 100)
+        )
+    };
+    for fits in [
+        platform("os.version", &"x".repeat(256)),
+        platform("variant", "a, b"),
+        features(64),
+        annotations(64 << 10),
+        both(64 << 10),
+        r#""data":"eA==""#.to_owned(),
+    ] {
+        assert!(parse(&index(&fits), "").is_ok(), "{fits:.80}");
+    }
+    for (exceeds, message) in [
+        (
+            platform("os.version", &"x".repeat(257)),
+            "os.version is longer than 256 bytes",
+        ),
+        (
+            platform("variant", &"x".repeat(257)),
+            "variant is longer than 256 bytes",
+        ),
+        (
+            platform("os", "linux,x"),
+            "os \"linux,x\" contains a comma or white space",
+        ),
+        (
+            platform("architecture", "arm v7"),
+            "contains a comma or white space",
+        ),
+        (features(65), "more than 64 items"),
+        (annotations((64 << 10) + 1), "more than 65536 bytes"),
+        (both((64 << 10) + 1), "exceed 65536 bytes"),
+        (
+            r#""data":"eQ==""#.to_owned(),
+            "does not match its size and digest",
+        ),
+        (
+            r#""data":"!""#.to_owned(),
+            "does not match its size and digest",
+        ),
+    ] {
+        let error = parse(&index(&exceeds), "").unwrap_err().to_string();
+        assert!(error.contains(message), "{error}");
+    }
+}

@@ -247,7 +247,7 @@ fn deeply_nested_index_is_refused() {
     }
     index.load(scene.registry(), "app", "deep");
     let error = changes_nothing(&scene, 5, "create --amend HOST/app:1 HOST/app:deep");
-    insta::assert_snapshot!(error, @"error: failed to read HOST/app@sha256:dbfa5aaa0bc7bfec29d184c61e4fde40564697d3ac1eef3b9f1babd0f489b833: indexes are nested more than 3 deep");
+    insta::assert_snapshot!(error, @"error: failed to read HOST/app@sha256:dbfa5aaa0bc7bfec29d184c61e4fde40564697d3ac1eef3b9f1babd0f489b833: indexes are nested deeper than 3 levels");
 }
 
 #[test]

@@ -116,7 +116,7 @@ fn second_source_discards_the_fields_of_an_index() {
     ----- stdout -----
     Created manifest list HOST/app:both
     ----- stderr -----
-    notice: what the index HOST/app:old says about itself is not carried over to the new index: a, c, subject, artifactType
+    notice: these fields of HOST/app:old are not copied to the new index: a, c, subject, artifactType
 
     $ polyarch annotate HOST/app:1 --annotation c=e
     exit code: 0
@@ -126,7 +126,7 @@ fn second_source_discards_the_fields_of_an_index() {
     ----- stdout -----
     Created manifest list HOST/app:1
     ----- stderr -----
-    notice: what the index HOST/app:old says about itself is not carried over to the new index: a, subject, artifactType
+    notice: these fields of HOST/app:old are not copied to the new index: a, subject, artifactType
     ");
     let pushed = old.pushed();
     assert_eq!(pushed["annotations"], json!({"c": "e"}));
@@ -148,7 +148,7 @@ fn nested_index_is_flattened_and_keeps_its_annotations() {
     ----- stdout -----
     Created manifest list HOST/app:1
     ----- stderr -----
-    notice: what the index HOST/app:nested says about itself is not carried over to the new index: in
+    notice: these fields of HOST/app:nested are not copied to the new index: in
     ");
     scene.ok("push HOST/app:1");
     let pushed = scene.registry().document("app", "1").expect("an index");

@@ -193,9 +193,9 @@ fn stored() -> Vec<Case> {
         (
             "a config that is no JSON",
             "{\"os\":\"linux\",",
-            "its config is unusable",
+            "invalid config",
         ),
-        ("an empty config", "", "its config is unusable"),
+        ("an empty config", "", "invalid config"),
     ] {
         let case = Case::new(name, Act::Publish, "GET config")
             .arrange(move |scene| hold_config(scene, config.as_bytes().to_vec()))

@@ -207,14 +207,14 @@ fn dense() -> Vec<Case> {
     for (name, document) in configs {
         let case = Case::new(name, Act::Publish, "GET config")
             .arrange(move |scene| hold_config(scene, document().into_bytes()))
-            .refused(5, ["its config is unusable: more than 150000 values"]);
+            .refused(5, ["invalid config: more than 150000 values"]);
         cases.extend(case.over(BOTH));
     }
     for act in [Act::CopyFrom, Act::Publish] {
         let many = Case::new("an index of 40 manifests of 4 MiB", act, "GET manifest")
             .when("which may take 192 MiB")
             .arrange(|scene| hold_large_manifests(scene))
-            .refused(5, ["manifests of more than 64 MiB in all"])
+            .refused(5, ["the manifests of all sources exceed 64 MiB"])
             .memory(192);
         cases.extend(many.over(BOTH));
     }

@@ -225,7 +225,7 @@ fn a_size_that_no_manifest_has_is_looked_at() {
         entry["size"] = size.into();
         let index = Index::oci().descriptor(entry);
         index.load(&scene.registry, "team/app", "lie");
-        let said = format!("its descriptor says size {size}");
+        let said = format!("its descriptor declares the size {size}");
         scene.publish(&["lie", "s390x"], &[]).refused(5, &[&said]);
         scene.nothing_was_pushed();
     }
@@ -437,7 +437,7 @@ fn docker_images_become_a_docker_list_and_lose_no_annotation_silently() {
         .publish(&["amd64"], &["--media-type", "docker"])
         .refused(
             5,
-            &["a Docker manifest list cannot hold", "--media-type oci"],
+            &["a Docker manifest list cannot contain", "--media-type oci"],
         );
 }
 
