@@ -85,7 +85,10 @@ impl OpsError {
             ) => {
                 vec![Hint::AcceptUnknownPlatform]
             }
-            Self::NoImage { .. } | Self::NoEntry { .. } | Self::AmbiguousEntry { .. } => Vec::new(),
+            Self::UnknownPlatform(_)
+            | Self::NoImage { .. }
+            | Self::NoEntry { .. }
+            | Self::AmbiguousEntry { .. } => Vec::new(),
             Self::Plan(error) => error.hints(),
             Self::DigestNotFound(error) => {
                 let own = [Hint::NameImageRepository];

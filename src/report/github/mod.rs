@@ -11,7 +11,7 @@ mod runner;
 mod summary;
 
 use std::fmt::Write as _;
-use std::fs::{self, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -133,6 +133,8 @@ fn error(path: &Path, source: io::Error) -> FileError {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::super::fixture::{failed, published};
     use super::*;
 
@@ -165,6 +167,21 @@ mod tests {
         assert_eq!(fs::read(find("index-path")).unwrap(), published().bytes);
         let summary = fs::read_to_string(at("summary")).unwrap();
         assert!(summary.starts_with("mine\n## "), "{summary}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_symbolic_link_at_the_index_path_is_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let target = directory.path().join("target");
+        fs::write(&target, "old").unwrap();
+        let name = format!("polyarch-index-{}.json", published().digest.hex());
+        std::os::unix::fs::symlink(&target, directory.path().join(name)).unwrap();
+        let temporary = directory.path().to_str().unwrap().to_owned();
+        let environment: Environment = [("RUNNER_TEMP", temporary)].into_iter().collect();
+        let path = write_index(&environment, &vec![published()].into()).unwrap();
+        assert_eq!(fs::read(path.unwrap()).unwrap(), published().bytes);
+        assert_eq!(fs::read_to_string(&target).unwrap(), "old");
     }
 
     #[test]
