@@ -145,7 +145,7 @@ mod tests {
     const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
     #[test]
-    fn path_tag_and_digest_are_told_apart() {
+    fn path_tag_and_digest_are_separated() {
         let whole = format!("oci:a/b:1@{DIGEST}");
         let by_digest = format!("oci-archive:a@b.tar@{DIGEST}");
         for (text, path, tag, has_digest) in [

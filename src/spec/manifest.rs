@@ -122,9 +122,6 @@ pub enum ManifestError {
     Platform(#[from] PlatformError),
     #[error("the annotations and URLs of {0} exceed {MAX_DESCRIPTOR_TEXT} bytes")]
     TooMuchText(Digest),
-    /// Embedded content that does not match its descriptor.
-    #[error("refused: the embedded data of {0} does not match its size and digest")]
-    ForeignData(Digest),
 }
 
 /// The fields that decide the kind of a document.
@@ -300,9 +297,6 @@ fn check_descriptor(descriptor: &Descriptor) -> Result<(), ManifestError> {
     }
     if descriptor.text_size() > MAX_DESCRIPTOR_TEXT {
         return Err(ManifestError::TooMuchText(descriptor.digest.clone()));
-    }
-    if descriptor.has_foreign_data() {
-        return Err(ManifestError::ForeignData(descriptor.digest.clone()));
     }
     Ok(())
 }

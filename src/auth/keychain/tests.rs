@@ -269,7 +269,7 @@ async fn a_file_that_cannot_be_used_is_named() {
             file,
             "PATH is not a valid Docker configuration: line 1, column 23: a syntax error in the JSON",
         ),
-        (directory, "cannot read PATH: Is a directory (os error 21)"),
+        (directory, "cannot read PATH: it is a directory"),
         (large, "PATH is larger than 1048576 bytes"),
         (
             entry,

@@ -104,9 +104,7 @@ fn annotations_for_manifests_follow_the_policy() {
     assert_eq!(annotations(&plan).0, "c=3");
     assert_eq!(
         texts(&plan),
-        [
-            "annotations for image manifests are left out (an image that is already pushed cannot be changed): a, b, c"
-        ]
+        ["annotations for image manifests are omitted (a pushed image cannot be changed): a, b, c"]
     );
     let error = planned(&two(), &of(ManifestAnnotations::Error)).unwrap_err();
     assert_eq!(
@@ -192,7 +190,7 @@ fn annotations_in_a_draft_require_an_oci_index() {
         assert_eq!(plan.index.media_type.as_str(), MediaType::OCI_INDEX);
         assert_eq!(
             texts(&plan),
-            ["an OCI index instead of a Docker manifest list, which has no annotations"]
+            ["the result is an OCI index, because a Docker manifest list cannot have annotations"]
         );
     }
 }
@@ -219,7 +217,7 @@ fn the_type_follows_the_children_or_the_choice() {
     assert!(
         error
             .to_string()
-            .ends_with("from ghcr.io/o/o: it is application/vnd.oci.image.manifest.v1+json")
+            .ends_with("from ghcr.io/o/o: its type is application/vnd.oci.image.manifest.v1+json")
     );
     assert_eq!(error.hints().len(), 1);
     let error = of(&two()[1..], MediaTypeChoice::Docker).unwrap_err();

@@ -54,7 +54,7 @@ fn an_image_without_a_platform_is_refused() {
     let error = planned(&sources, &Options::default()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "ghcr.io/o/b has no platform: neither its descriptor nor its config says an operating system and an architecture"
+        "ghcr.io/o/b has no platform: neither its descriptor nor its config has an operating system and an architecture"
     );
     assert_eq!(
         error.hints(),
@@ -136,7 +136,7 @@ fn index_entries_without_platform_are_passed_on() {
     assert_eq!(
         texts(&plan),
         [format!(
-            "without a platform, as in their source: {} from ghcr.io/o/l, {} from ghcr.io/o/l",
+            "images without a platform, as in their source: {} from ghcr.io/o/l, {} from ghcr.io/o/l",
             chart.digest(),
             odd.digest()
         )]
@@ -179,8 +179,8 @@ fn only_requested_platforms_are_kept() {
     assert_eq!(
         texts(&plan),
         [
-            "left out, since only windows/amd64, linux/amd64 was asked for: linux/arm64 (ghcr.io/o/all)",
-            "1 attestation is left out with its subject",
+            "omitted, because the platforms are limited to windows/amd64, linux/amd64: linux/arm64 (ghcr.io/o/all)",
+            "1 attestation is omitted with its subject",
         ]
     );
     let plan = planned(&[windows_and_linux()], &asking(&["linux/arm64"])).unwrap();

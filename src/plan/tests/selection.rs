@@ -44,11 +44,11 @@ fn two_images_for_one_platform() {
         texts(&plan),
         [
             format!(
-                "linux/arm64: {} from ghcr.io/o/new takes the place of {} from ghcr.io/o/old",
+                "linux/arm64: {} from ghcr.io/o/new replaces {} from ghcr.io/o/old",
                 new_image.digest(),
                 old_image.digest()
             ),
-            "1 attestation is left out with its subject".to_owned(),
+            "1 attestation is omitted with its subject".to_owned(),
         ]
     );
 
@@ -102,7 +102,7 @@ fn duplicates_in_an_exact_index_are_notices() {
     let plan = planned(&sources, &Options::default()).unwrap();
     assert!(plan.exact);
     assert!(texts(&plan)[0].contains("two images for linux/amd64"));
-    assert!(texts(&plan)[0].ends_with("kept, since the index is passed on as it is"));
+    assert!(texts(&plan)[0].ends_with("kept, because the index is passed on unchanged"));
 }
 
 #[test]
@@ -222,11 +222,11 @@ fn attestations_without_subject_are_omitted() {
         texts(&plan),
         [
             format!(
-                "attestation {} from ghcr.io/o/l is left out: it is about {}, which is in no source",
+                "attestation {} from ghcr.io/o/l is omitted: its subject {} is in no source",
                 astray.digest(),
                 absent.digest()
             ),
-            "1 attestation is left out with its subject".to_owned(),
+            "1 attestation is omitted with its subject".to_owned(),
         ]
     );
 }

@@ -291,8 +291,8 @@ fn lost_fields_of_merged_indexes_are_reported() {
     assert_eq!(
         texts(&plan),
         [
-            "what the index ghcr.io/o/x says about itself is not carried over to the new index: b",
-            "what the index ghcr.io/o/y says about itself is not carried over to the new index: b",
+            "these fields of ghcr.io/o/x are not copied to the new index: b",
+            "these fields of ghcr.io/o/y are not copied to the new index: b",
         ]
     );
     // An index that is only edited keeps what it says.

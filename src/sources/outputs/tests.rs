@@ -195,3 +195,15 @@ fn json_in_strings_is_bounded() {
     }
     assert!(error(&value).ends_with("JSON in strings is nested too deeply"));
 }
+
+#[test]
+fn invalid_descriptors_of_users_are_refused() {
+    let descriptor = |field: &str, value: Value| {
+        let mut descriptor = json!({"mediaType": "x", "digest": A, "size": 1});
+        descriptor[field] = value;
+        error(&descriptor)
+    };
+    assert!(descriptor("data", json!("eA==")).contains("does not match its size and digest"));
+    let platform = json!({"os": "linux,x", "architecture": "arm"});
+    assert!(descriptor("platform", platform).contains("contains a comma or white space"));
+}

@@ -169,7 +169,6 @@ fn entries_beyond_the_limits_are_refused() {
         features(64),
         annotations(64 << 10),
         both(64 << 10),
-        r#""data":"eA==""#.to_owned(),
     ] {
         assert!(parse(&index(&fits), "").is_ok(), "{fits:.80}");
     }
@@ -193,14 +192,6 @@ fn entries_beyond_the_limits_are_refused() {
         (features(65), "more than 64 items"),
         (annotations((64 << 10) + 1), "more than 65536 bytes"),
         (both((64 << 10) + 1), "exceed 65536 bytes"),
-        (
-            r#""data":"eQ==""#.to_owned(),
-            "does not match its size and digest",
-        ),
-        (
-            r#""data":"!""#.to_owned(),
-            "does not match its size and digest",
-        ),
     ] {
         let error = parse(&index(&exceeds), "").unwrap_err().to_string();
         assert!(error.contains(message), "{error}");

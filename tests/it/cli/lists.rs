@@ -177,7 +177,7 @@ fn annotations_make_an_oci_index_and_can_be_removed() {
     ----- stdout -----
     sha256:65a21f1a9025b204f32e7cc7388cdd015a66d31e93de94397c7c31f6cb51d2a1
     ----- stderr -----
-    notice: an OCI index instead of a Docker manifest list, which has no annotations
+    notice: the result is an OCI index, because a Docker manifest list cannot have annotations
     ");
     let (media_type, _) = scene.registry().manifest("app", "1").expect("a list");
     assert_eq!(media_type, media::OCI_INDEX);
