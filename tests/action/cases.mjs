@@ -94,8 +94,8 @@ describe('the runner of these tests', () => {
     const action = readAction(join(root, 'action.yml'))
     assert.deepEqual(action.outputs.map(({ id }) => id), OUTPUTS)
     assert.deepEqual(action.inputs.map(({ id }) => id).sort(), ['annotate', 'annotations', 'append', 'args', 'attestations', 'check', 'command',
-      'digests', 'file', 'image', 'insecure', 'labels-as-annotations', 'media-type', 'on-duplicate', 'password', 'platforms', 'push',
-      'referrers', 'registry', 'set-platform', 'sources', 'summary', 'tags', 'username', 'verify'])
+      'digests', 'file', 'if-exists', 'image', 'insecure', 'labels-as-annotations', 'media-type', 'on-duplicate', 'password', 'platforms', 'push',
+      'referrers', 'registry', 'set-platform', 'sources', 'summary', 'tags', 'username', 'verify', 'wait'])
   })
 })
 
@@ -250,7 +250,7 @@ describe('inputs', () => {
     }
   })
   test('one with an unknown word is an error, not a workflow command', async () => {
-    for (const name of ['check', 'media-type', 'attestations', 'on-duplicate']) {
+    for (const name of ['check', 'if-exists', 'media-type', 'attestations', 'on-duplicate']) {
       const result = await run({ with: { tags: at('o/app', '1'), sources: amd64, [name]: 'x\n::error::pwn' } })
       assert.equal(result.code, 2)
       assert.equal(errors(result).length, 1, JSON.stringify(result.annotations))
@@ -337,12 +337,32 @@ describe('the same inputs for every command', () => {
     assert.equal((await step('inspect', { sources: at('o/app', 'nowhere') })).code, 4)
   })
 
+  test('check sources, or else tags', async () => {
+    const result = await done('check', { sources: `${at('o/app', 'list')},${at('o/app', 'amd64')}` })
+    assert.match(result.log.join('\n'), /:list sha256:/)
+    await done('check', { tags: at('o/app', 'list'), check: 'manifests' })
+    assert.equal((await step('check', { sources: at('o/app', 'nowhere') })).code, 4)
+  })
+  test('if-exists keeps or refuses tags that point elsewhere', async () => {
+    const inputs = { tags: at('o/app', 'list'), sources: `${amd64}\n${arm64}` }
+    const before = await manifestAt(registry.host, 'o/app', 'list')
+    const kept = await done('publish', { ...inputs, 'if-exists': 'keep' })
+    assert.equal(kept.outputs.kept, inputs.tags)
+    assert.equal(kept.outputs.tags, '')
+    assert.equal((await step('publish', { ...inputs, 'if-exists': 'refuse' })).code, 5)
+    assert.deepEqual(await manifestAt(registry.host, 'o/app', 'list'), before)
+  })
+  test('wait gives up on a source that does not appear', async () => {
+    const result = await step('publish', { tags: at('o/app', 'x'), sources: at('o/app', 'nowhere'), wait: '1s' })
+    assert.equal(result.code, 4)
+  })
+
   test('an input that the command does not use is an error', async () => {
     const image = { tags: at('o/app', 'x'), sources: amd64 }
     for (const [command, input, value] of [
       ['create', 'platforms', 'linux/amd64'], ['create', 'digests', 'digests'], ['create', 'push', 'false'], ['annotate', 'sources', amd64],
       ['annotate', 'append', 'true'], ['push', 'sources', amd64], ['push', 'annotations', 'a=b'], ['copy', 'annotations', 'a=b'],
-      ['copy', 'file', 'spec.yml'], ['copy', 'media-type', 'oci'], ['inspect', 'verify', 'false'], ['inspect', 'set-platform', `${amd64}=linux/arm64`],
+      ['copy', 'file', 'spec.yml'], ['copy', 'wait', '1m'], ['push', 'if-exists', 'keep'], ['check', 'append', 'true'], ['copy', 'media-type', 'oci'], ['inspect', 'verify', 'false'], ['inspect', 'set-platform', `${amd64}=linux/arm64`],
     ]) {
       const result = await step(command, { ...(['push', 'annotate'].includes(command) ? { tags: image.tags } : image), [input]: value })
       assert.equal(result.code, 2, `${command} ${input}`)
@@ -353,7 +373,7 @@ describe('the same inputs for every command', () => {
     for (const [command, inputs, expected] of [
       ['create', { sources: at('o/app', 'amd64') }, /'tags' \(the name of the list\)/], ['create', { tags: at('o/app', 'x') }, /'sources'/],
       ['annotate', { tags: at('o/app', 'x') }, /'set-platform'/], ['push', {}, /'tags'/], ['copy', { tags: at('o/app', 'x') }, /'sources'/],
-      ['copy', { sources: amd64 }, /'image'/], ['inspect', {}, /'sources'/],
+      ['copy', { sources: amd64 }, /'image'/], ['inspect', {}, /'sources'/], ['check', {}, /'sources'/], ['publish', { file: 'a.yml', tags: at('o/app', 'x') }, /The input 'file' names the tags/],
       ['create', { tags: at('o/app', 'x'), sources: JSON.stringify([amd64]) }, /JSON in 'sources' is only for 'command: publish'/],
       ['annotate', { tags: at('o/app', 'x'), 'set-platform': amd64 }, /is not SOURCE=PLATFORM/],
       ['annotate', { tags: at('o/app', 'x'), 'set-platform': `${amd64}=arm64` }, /'arm64' is not a platform/],
@@ -365,7 +385,7 @@ describe('the same inputs for every command', () => {
   })
   for (const hostile of HOSTILE) {
     test(`inputs with ${JSON.stringify(hostile)} are not evaluated`, async () => {
-      for (const command of ['create', 'copy', 'inspect', 'push', 'annotate']) {
+      for (const command of ['create', 'copy', 'inspect', 'check', 'push', 'annotate']) {
         const inputs = { tags: at('o/app', hostile), sources: at('o/app', hostile), 'set-platform': `${hostile}=linux/${hostile}`, annotations: `${hostile}=>${hostile}=${hostile}`, args: hostile }
         if (command === 'push' || command === 'annotate') delete inputs.sources
         if (command !== 'annotate') for (const name of ['set-platform', 'annotations']) delete inputs[name]
