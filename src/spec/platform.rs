@@ -472,7 +472,7 @@ mod tests {
             ..Platform::default()
         };
         let config = of("linux", "arm", "v6");
-        for (said, completed) in [
+        for (incomplete, completed) in [
             (of("", "", ""), of("linux", "arm", "v6")),
             (of("linux", "", ""), of("linux", "arm", "v6")),
             (of("", "arm", ""), of("linux", "arm", "v6")),
@@ -480,7 +480,7 @@ mod tests {
             (of("", "arm64", ""), of("linux", "arm64", "")),
             (of("linux", "arm", ""), of("linux", "arm", "")),
         ] {
-            assert_eq!(said.completed_by(&config), completed);
+            assert_eq!(incomplete.completed_by(&config), completed);
         }
         assert!(config.is_complete());
         assert!(!of("linux", "", "").is_complete());

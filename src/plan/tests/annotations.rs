@@ -133,7 +133,7 @@ fn ineffective_rules_keep_an_index_exact() {
     assert!(exact.exact);
     assert_eq!(exact.index_descriptor["b"], "2");
     assert_eq!(exact.notices.len(), 1);
-    // Without a layout there is no place for it, and that is told.
+    // Without a layout the annotation has no effect, which is reported.
     assert_eq!(planned(&sources[1..], &options).unwrap().notices.len(), 2);
     assert!(!planned(&sources[1..], &rules(&["a=1"])).unwrap().exact);
 }

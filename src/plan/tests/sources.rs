@@ -201,14 +201,14 @@ fn descriptors_are_completed_from_the_config() {
 
 #[test]
 fn wrong_descriptors_are_refused() {
-    let lies: [fn(&mut Descriptor); 3] = [
+    let changes: [fn(&mut Descriptor); 3] = [
         |descriptor| descriptor.size += 1,
         |descriptor| descriptor.media_type = MediaType::new(MediaType::DOCKER_MANIFEST),
         |descriptor| descriptor.digest = crate::spec::Digest::sha256(b"other"),
     ];
-    for lie in lies {
+    for change in changes {
         let mut node = image("a", "linux/amd64");
-        lie(&mut node.descriptor);
+        change(&mut node.descriptor);
         let error = planned(&[source("a", node)], &Options::default()).unwrap_err();
         assert!(matches!(error, PlanError::Mismatch { .. }), "{error}");
     }
@@ -295,7 +295,7 @@ fn lost_fields_of_merged_indexes_are_reported() {
             "these fields of ghcr.io/o/y are not copied to the new index: b",
         ]
     );
-    // An index that is only edited keeps what it says.
+    // An index that is only edited keeps its own fields.
     let plan = planned(&sources[..1], &options).unwrap();
     assert_eq!(plan.index.index().unwrap().annotations["a"], "3");
     assert_eq!(plan.index.index().unwrap().annotations["b"], "2");

@@ -97,7 +97,7 @@ fn fields_in_other_letter_case_are_refused() {
         let error = parse(&json, "").unwrap_err();
         assert!(matches!(error, ManifestError::LetterCase(_)), "{error}");
     }
-    // What nobody takes for anything is passed on.
+    // Other unknown fields are passed on.
     assert!(
         parse(
             r#"{"schemaVersion":2,"manifests":[],"Configuration":1}"#,
