@@ -20,9 +20,9 @@
 //! | [`registry`] | the distribution API: authorisation, manifests, blobs, referrers |
 //! | [`draft`] | local lists between `create` and `push` |
 //! | [`layout`] | OCI image layouts: directories and archives |
+//! | [`auth`] | credentials from files, programs, variables and clouds; challenges, tokens |
 //! | [`transport`] | the HTTP client: TLS, connections, redirects, limits, retry |
 //! | [`store`] | the interface of a registry or layout, and its error |
-//! | [`auth`] | credentials, their sources, challenges, tokens |
 //! | [`hint`] | what to try after an error, as data |
 //! | [`interrupt`] | early end of a run by a signal |
 //! | [`progress`] | events of a run |

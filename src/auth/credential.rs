@@ -29,6 +29,8 @@ pub enum Credential {
     },
     /// A registry token that is sent as it is, without a token server.
     Bearer(Secret),
+    /// The clouds of the registry have not been called yet; see [`Search::first`](super::Search::first).
+    Deferred,
     /// No credential.
     Anonymous,
 }
@@ -40,6 +42,7 @@ impl Credential {
             Self::Basic { .. } => "password",
             Self::IdentityToken { .. } => "identity token",
             Self::Bearer(_) => "registry token",
+            Self::Deferred => "deferred",
             Self::Anonymous => "anonymous",
         }
     }
@@ -48,7 +51,7 @@ impl Credential {
         match self {
             Self::Basic { username, .. } => Some(username),
             Self::IdentityToken { username, .. } => username.as_deref(),
-            Self::Bearer(_) | Self::Anonymous => None,
+            Self::Bearer(_) | Self::Deferred | Self::Anonymous => None,
         }
     }
 
@@ -56,7 +59,7 @@ impl Credential {
         match self {
             Self::Basic { password, .. } => Some(password),
             Self::IdentityToken { token, .. } | Self::Bearer(token) => Some(token),
-            Self::Anonymous => None,
+            Self::Deferred | Self::Anonymous => None,
         }
     }
 
@@ -69,7 +72,7 @@ impl Credential {
             Self::IdentityToken { username, token } => {
                 (username.as_deref().unwrap_or(TOKEN_USERNAME), token)
             }
-            Self::Bearer(_) | Self::Anonymous => return None,
+            Self::Bearer(_) | Self::Deferred | Self::Anonymous => return None,
         };
         let pair = Secret::new(format!("{username}:{}", password.reveal()));
         Some(Secret::new(format!(

@@ -3,9 +3,11 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::Location;
+use super::cloud::CloudError;
+use super::file::FileError;
+use super::origin::Location;
+use super::process::HelperFailure;
 
 /// Why a source of credentials failed. Results are remembered, failures included, so the error is `Clone`.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -59,6 +61,8 @@ pub enum KeychainError {
     /// A credential helper is missing or failed.
     #[error(transparent)]
     Helper(Box<HelperError>),
+    #[error(transparent)]
+    Cloud(#[from] CloudError),
 }
 
 /// A credential helper that is missing or failed.
@@ -89,39 +93,16 @@ pub enum EntryProblem {
     NoUsername,
 }
 
-/// Why a credential helper failed.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum HelperFailure {
-    /// The name could select a program outside of the search path.
-    #[error("its name may contain only letters, digits, `.`, `_`, `+` and `-`")]
-    BadName,
-    /// No such program.
-    #[error("no such program in PATH")]
-    NotFound,
-    /// The program cannot be started, or its pipes fail.
-    #[error("it cannot be run")]
-    NotRunnable(#[source] Arc<io::Error>),
-    #[error("no answer within {} s", .0.as_secs_f32())]
-    TimedOut(Duration),
-    /// Its output exceeds the limit.
-    #[error("its answer is larger than {0} bytes")]
-    TooMuchOutput(u64),
-    /// It exited with an error.
-    #[error("{status}{message}")]
-    Failed {
-        status: String,
-        /// The first line of its output after a colon, or empty.
-        message: String,
-    },
-    #[error("its answer is not JSON (line {line}, column {column})")]
-    NotJson {
-        /// Line, from 1.
-        line: usize,
-        /// Column, from 1.
-        column: usize,
-    },
-    #[error("its answer lacks {0}")]
-    Incomplete(&'static str),
+impl From<FileError> for KeychainError {
+    fn from(error: FileError) -> Self {
+        match error {
+            FileError::Unreadable { path, cause } => Self::Unreadable { path, cause },
+            FileError::TooLarge { path, limit } => Self::TooLarge {
+                location: Location::File(path),
+                limit,
+            },
+        }
+    }
 }
 
 /// Returns an error and its sources in one line.

@@ -1,5 +1,7 @@
 //! A complete search for credentials as data. Contains user names, but no secrets.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use super::error::in_one_line;
@@ -44,7 +46,7 @@ pub enum Outcome {
         origin: String,
     },
     /// Nothing for this registry.
-    Nothing { reason: &'static str },
+    Nothing { reason: Cow<'static, str> },
     /// The source failed.
     Error { message: String },
 }
@@ -83,7 +85,7 @@ impl Step {
         Self::new(place, outcome)
     }
 
-    pub(super) fn nothing(place: Place, reason: &'static str) -> Self {
+    pub(super) fn nothing(place: Place, reason: Cow<'static, str>) -> Self {
         Self::new(place, Outcome::Nothing { reason })
     }
 

@@ -1,39 +1,48 @@
 //! Reads small files with a size limit.
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::io::AsyncReadExt;
 use zeroize::Zeroizing;
 
-use super::{KeychainError, Location};
 use crate::disk::{self, DiskError};
+
+/// Why a file cannot be read.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum FileError {
+    #[error("cannot read {}", path.display())]
+    Unreadable {
+        path: PathBuf,
+        #[source]
+        cause: Arc<io::Error>,
+    },
+    #[error("{} is larger than {limit} bytes", path.display())]
+    TooLarge { path: PathBuf, limit: u64 },
+}
 
 /// Returns the content of the file, or `None` if it does not exist. Fails above `limit` bytes.
 pub(super) async fn read_bounded(
     path: &Path,
     limit: u64,
-) -> Result<Option<Zeroizing<Vec<u8>>>, KeychainError> {
-    let unreadable = |error| KeychainError::Unreadable {
+) -> Result<Option<Zeroizing<Vec<u8>>>, FileError> {
+    use io::ErrorKind::{NotADirectory, NotFound};
+    let unreadable = |error| FileError::Unreadable {
         path: path.into(),
         cause: Arc::new(error),
     };
     let file = match disk::open(path) {
         Ok((file, _)) => tokio::fs::File::from_std(file),
         // A parent of the path may be a file: then there is no such file, either.
-        Err(DiskError::Io { cause, .. })
-            if matches!(
-                cause.kind(),
-                std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
-            ) =>
-        {
+        Err(DiskError::Io { cause, .. }) if matches!(cause.kind(), NotFound | NotADirectory) => {
             return Ok(None);
         }
         Err(DiskError::Io { cause, .. }) => return Err(unreadable(cause)),
         Err(DiskError::NotRegular { found, .. }) => {
-            return Err(unreadable(std::io::Error::other(format!("it is {found}"))));
+            return Err(unreadable(io::Error::other(format!("it is {found}"))));
         }
-        Err(error) => return Err(unreadable(std::io::Error::other(error))),
+        Err(error) => return Err(unreadable(io::Error::other(error))),
     };
     let mut text = Zeroizing::new(Vec::new());
     file.take(limit + 1)
@@ -41,8 +50,8 @@ pub(super) async fn read_bounded(
         .await
         .map_err(unreadable)?;
     if text.len() as u64 > limit {
-        return Err(KeychainError::TooLarge {
-            location: Location::File(path.into()),
+        return Err(FileError::TooLarge {
+            path: path.into(),
             limit,
         });
     }

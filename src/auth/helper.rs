@@ -4,34 +4,14 @@
 //! <https://docs.docker.com/reference/cli/docker/login/#credential-helper-protocol>
 
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, Command};
-use zeroize::Zeroizing;
+use tokio::process::Command;
 
 use super::credential::TOKEN_USERNAME;
-use super::variables::is_secret_variable;
-use super::{Credential, HelperFailure, Secret};
+use super::{Credential, HelperFailure, Secret, process};
 use crate::environment::Environment;
-
-/// The time limit of a helper, which may request a token from a cloud.
-pub(super) const HELPER_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// The maximum size of the output in bytes.
-const MAX_ANSWER: u64 = 1024 * 1024;
-
-/// The bytes of standard error that are kept.
-const MAX_STDERR: u64 = 8 * 1024;
-
-/// How long to wait for the end of standard error after the helper exited.
-const GRACE: Duration = Duration::from_millis(100);
-
-/// The characters of an error message that are shown.
-const MAX_SHOWN: usize = 200;
 
 /// The output of helpers that have no credential, together with a failure code.
 ///
@@ -51,10 +31,9 @@ pub(super) async fn ask(
     timeout: Duration,
 ) -> Result<Option<Credential>, HelperFailure> {
     let program = find(name, environment)?;
-    let mut child = start(&program, environment).map_err(not_runnable)?;
-    let output = tokio::time::timeout(timeout, exchange(&mut child, server))
-        .await
-        .map_err(|_| HelperFailure::TimedOut(timeout))??;
+    let mut command = Command::new(program);
+    command.arg("get");
+    let output = process::run(command, environment, server, timeout).await?;
     if output.status.success() {
         return read_answer(&output.stdout);
     }
@@ -63,15 +42,7 @@ pub(super) async fn ask(
     if stdout.trim() == NOTHING_FOUND || stderr.trim() == NOTHING_FOUND {
         return Ok(None);
     }
-    // The official helpers print errors to standard output, others to standard error.
-    let message = first_line(&stdout)
-        .or_else(|| first_line(&stderr))
-        .map(|line| format!(": {line}"))
-        .unwrap_or_default();
-    Err(HelperFailure::Failed {
-        status: output.status.to_string(),
-        message,
-    })
+    Err(output.failure())
 }
 
 /// Finds the program in the `PATH` of `environment`. Relative directories are skipped: a helper must not come from
@@ -99,88 +70,6 @@ fn is_program(path: &Path) -> bool {
 #[cfg(not(unix))]
 fn is_program(path: &Path) -> bool {
     path.is_file()
-}
-
-/// Starts the helper with the variables of `environment`, except polyarch's own secrets.
-fn start(program: &Path, environment: &Environment) -> std::io::Result<Child> {
-    Command::new(program)
-        .arg("get")
-        .env_clear()
-        .envs(
-            environment
-                .with_prefix("")
-                .filter(|(name, _)| !is_secret_variable(name)),
-        )
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-}
-
-struct Output {
-    status: ExitStatus,
-    stdout: Zeroizing<Vec<u8>>,
-    stderr: Vec<u8>,
-}
-
-/// Writes the server name and collects the output.
-async fn exchange(child: &mut Child, server: &str) -> Result<Output, HelperFailure> {
-    if let Some(mut stdin) = child.stdin.take() {
-        // A helper that does not read its input may have closed it already.
-        let _ = stdin.write_all(server.as_bytes()).await;
-    }
-    let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
-        return Err(not_runnable(std::io::ErrorKind::BrokenPipe.into()));
-    };
-    let mut captured = Vec::new();
-    let (status, stdout) = {
-        let mut draining = std::pin::pin!(drain(stderr, &mut captured));
-        let mut answering = std::pin::pin!(answer_of(child, stdout));
-        tokio::select! {
-            answer = &mut answering => {
-                // A daemon that the helper started may keep the pipe open; the helper itself has exited.
-                let _ = tokio::time::timeout(GRACE, draining).await;
-                answer?
-            }
-            () = &mut draining => answering.await?,
-        }
-    };
-    Ok(Output {
-        status,
-        stdout,
-        stderr: captured,
-    })
-}
-
-/// Keeps the first bytes of standard error and discards the rest, so that the helper does not block.
-async fn drain(mut stderr: impl AsyncRead + Unpin, captured: &mut Vec<u8>) {
-    let kept = (&mut stderr).take(MAX_STDERR).read_to_end(captured).await;
-    if kept.is_ok() {
-        let _ = tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await;
-    }
-}
-
-/// Reads standard output to its end and waits for the helper to exit.
-async fn answer_of(
-    child: &mut Child,
-    stdout: impl AsyncRead + Unpin,
-) -> Result<(ExitStatus, Zeroizing<Vec<u8>>), HelperFailure> {
-    let mut answer = Zeroizing::new(Vec::new());
-    stdout
-        .take(MAX_ANSWER + 1)
-        .read_to_end(&mut answer)
-        .await
-        .map_err(not_runnable)?;
-    if answer.len() as u64 > MAX_ANSWER {
-        return Err(HelperFailure::TooMuchOutput(MAX_ANSWER));
-    }
-    let status = child.wait().await.map_err(not_runnable)?;
-    Ok((status, answer))
-}
-
-fn not_runnable(error: std::io::Error) -> HelperFailure {
-    HelperFailure::NotRunnable(Arc::new(error))
 }
 
 /// The output of a helper. Go programs ignore the letter case of the names.
@@ -215,23 +104,9 @@ pub(super) fn read_answer(answer: &[u8]) -> Result<Option<Credential>, HelperFai
     }
 }
 
-/// Returns the first line that is not empty, shortened and without control characters. Output that looks like JSON is
-/// never shown: it may contain a secret.
-fn first_line(text: &str) -> Option<String> {
-    let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
-    if text.contains('{') {
-        return None;
-    }
-    let shown: String = line
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(MAX_SHOWN)
-        .collect();
-    Some(shown)
-}
-
 #[cfg(all(test, unix))]
 mod tests {
+    use super::process::TIMEOUT;
     use super::*;
     use crate::auth::error::in_one_line;
     use crate::auth::fixture::Home;
@@ -239,7 +114,7 @@ mod tests {
     async fn ask_script(script: &str) -> Result<Option<Credential>, HelperFailure> {
         let home = Home::new();
         home.helper("test", script);
-        ask("test", "ghcr.io", &home.environment(&[]), HELPER_TIMEOUT).await
+        ask("test", "ghcr.io", &home.environment(&[]), TIMEOUT).await
     }
 
     async fn complaint(script: &str) -> String {
@@ -349,7 +224,7 @@ mod tests {
             r#"echo "{\"Username\":\"$AWS_PROFILE\",\"Secret\":\"${POLYARCH_PASSWORD_2-unset}\"}""#,
         );
         let environment = home.environment(&[("AWS_PROFILE", "dev"), ("POLYARCH_PASSWORD_2", "x")]);
-        let found = ask("test", "ghcr.io", &environment, HELPER_TIMEOUT).await;
+        let found = ask("test", "ghcr.io", &environment, TIMEOUT).await;
         let expected = Credential::Basic {
             username: "dev".into(),
             password: Secret::new("unset"),
@@ -364,7 +239,7 @@ mod tests {
         for name in [
             "", "../test", "/bin/sh", "a/b", "a\\b", "a b", "a\0b", "a;b",
         ] {
-            let failure = ask(name, "x", &home.environment(&[]), HELPER_TIMEOUT).await;
+            let failure = ask(name, "x", &home.environment(&[]), TIMEOUT).await;
             assert!(matches!(failure, Err(HelperFailure::BadName)), "{name:?}");
         }
     }
@@ -375,7 +250,7 @@ mod tests {
         home.helper("test", "exit 1");
         for path in ["", ".", "bin", "/nonexistent"] {
             let environment = home.environment(&[("PATH", path)]);
-            let failure = ask("test", "x", &environment, HELPER_TIMEOUT).await;
+            let failure = ask("test", "x", &environment, TIMEOUT).await;
             assert!(matches!(failure, Err(HelperFailure::NotFound)), "{path:?}");
         }
     }

@@ -1,22 +1,26 @@
 //! The search for credentials, source by source. Every file is read and every helper runs at most once in a run.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::cloud::{CloudClient, CloudError, CloudSource, Lookup};
 use super::config::{Config, HelperChoice};
+use super::error::in_one_line;
 use super::explain::{Explanation, Step};
-use super::helper::{self, HELPER_TIMEOUT};
 use super::memo::Memo;
 use super::places::{self, Place, Source};
+use super::secret::SecretLog;
 use super::{
     Candidate, Credential, HelperError, HelperFailure, KeychainError, Location, Origin, Scope,
-    Secret, scoped, variables,
+    Secret, helper, process, scoped, variables,
 };
 use crate::environment::Environment;
+use crate::progress::Event;
 use crate::spec::RegistryHost;
-use crate::sync::Mutex;
+use crate::transport::Transport;
 
 /// All credentials that the environment gives access to. Cheap to clone; clones share the results.
 #[derive(Clone)]
@@ -30,21 +34,38 @@ struct Shared {
     configs: Memo<PathBuf, Result<Option<Arc<Config>>, KeychainError>>,
     /// The key is the helper and the server.
     helpers: Memo<(String, String), Result<Option<Credential>, HelperFailure>>,
-    secrets: Mutex<Vec<Secret>>,
+    secrets: Arc<SecretLog>,
     /// `user:password`, whose base64 form is the `Authorization` header and `auth` in `config.json`.
-    pairs: Mutex<Vec<Secret>>,
+    pairs: SecretLog,
+    /// `None`: clouds are not called.
+    cloud: Option<CloudClient>,
+    cloud_results: Memo<CloudSource, Result<Lookup<Candidate>, CloudError>>,
 }
 
 impl Keychain {
     pub fn new(environment: &Environment) -> Self {
+        Self::of(environment, None)
+    }
+
+    /// With the credentials of clouds, which are called over `transport`.
+    pub fn with_clouds(environment: &Environment, transport: Transport) -> Self {
+        Self::of(environment, Some(transport))
+    }
+
+    fn of(environment: &Environment, transport: Option<Transport>) -> Self {
+        let secrets = Arc::<SecretLog>::default();
+        let cloud = transport
+            .map(|transport| CloudClient::new(environment, transport, Arc::clone(&secrets)));
         Self {
             shared: Arc::new(Shared {
                 environment: environment.clone(),
-                helper_timeout: HELPER_TIMEOUT,
+                helper_timeout: process::TIMEOUT,
                 configs: Memo::new(),
                 helpers: Memo::new(),
-                secrets: Mutex::default(),
-                pairs: Mutex::default(),
+                secrets,
+                pairs: SecretLog::default(),
+                cloud,
+                cloud_results: Memo::new(),
             }),
         }
     }
@@ -55,7 +76,7 @@ impl Keychain {
             keychain: self.clone(),
             host: host.clone(),
             scope: scope.clone(),
-            places: places::all(&self.shared.environment).into(),
+            places: places::all(&self.shared.environment, host).into(),
             yielded: Vec::new(),
         }
     }
@@ -77,39 +98,42 @@ impl Keychain {
 
     /// Returns every secret that any search has found so far.
     pub fn secrets_seen(&self) -> Vec<Secret> {
-        self.secrets().clone()
+        self.shared.secrets.all()
     }
 
     /// Returns the secrets to be masked in CI logs: those found so far, alone and together with their user.
     pub fn secrets_to_mask(&self) -> Vec<Secret> {
         let mut all = self.secrets_seen();
-        all.extend(self.shared.pairs.lock().iter().cloned());
+        all.extend(self.shared.pairs.all());
         all
-    }
-
-    fn secrets(&self) -> std::sync::MutexGuard<'_, Vec<Secret>> {
-        self.shared.secrets.lock()
     }
 
     fn remember_secret(&self, credential: &Credential) {
         if let Some(secret) = credential.secret() {
-            let mut secrets = self.secrets();
-            if !secrets.contains(secret) {
-                secrets.push(secret.clone());
-            }
+            self.shared.secrets.add(secret);
         }
         if let Credential::Basic { username, password } = credential {
-            let pair = Secret::new(format!("{username}:{}", password.reveal()));
-            let mut pairs = self.shared.pairs.lock();
-            if !pairs.contains(&pair) {
-                pairs.push(pair);
-            }
+            let pair = format!("{username}:{}", password.reveal());
+            self.shared.pairs.add(&Secret::new(pair));
         }
     }
 
     async fn config(&self, path: &Path) -> Result<Option<Arc<Config>>, KeychainError> {
         let read = async { Ok(Config::read(path).await?.map(Arc::new)) };
         self.shared.configs.once(path.to_owned(), read).await
+    }
+
+    /// Calls a cloud once for each source, and so once for each region.
+    async fn cloud(&self, source: &CloudSource) -> Result<Finding, KeychainError> {
+        let Some(client) = &self.shared.cloud else {
+            return Ok(Finding::nothing("not available"));
+        };
+        let find = source.find(client);
+        let found = self.shared.cloud_results.once(source.clone(), find).await?;
+        Ok(match found {
+            Lookup::Found(candidate) => Finding::Candidate(candidate),
+            Lookup::Nothing(reason) => Finding::Nothing(reason),
+        })
     }
 
     async fn ask_helper(
@@ -147,19 +171,57 @@ pub struct Search {
 /// The result of one source.
 enum Finding {
     Candidate(Candidate),
-    Nothing(&'static str),
+    Nothing(Cow<'static, str>),
     /// More sources, to be read next.
     More(Vec<Place>),
 }
 
+impl Finding {
+    fn nothing(reason: &'static str) -> Self {
+        Self::Nothing(Cow::Borrowed(reason))
+    }
+}
+
 impl Search {
+    /// Returns the first candidate like [`Search::next`], but calls no cloud: where the clouds are next, the candidate
+    /// is [`Credential::Deferred`], and [`Search::next`] continues with them. So the calls of a cloud do not delay
+    /// requests to other registries.
+    pub async fn first(&mut self) -> Result<Option<Candidate>, KeychainError> {
+        self.until(|place| matches!(place.source, Source::Cloud(_)))
+            .await
+    }
+
     /// Returns the next candidate, the best first. Anonymous access is the last one, followed by `None`. A credential
     /// that was returned already is skipped.
     ///
     /// After an error the search can continue; the source that failed is skipped.
     pub async fn next(&mut self) -> Result<Option<Candidate>, KeychainError> {
-        while let Some((_, finding)) = self.advance().await {
-            match finding? {
+        self.until(|_| false).await
+    }
+
+    /// Returns the next candidate, or a deferred one before the first source that `defers`.
+    async fn until(
+        &mut self,
+        defers: impl Fn(&Place) -> bool,
+    ) -> Result<Option<Candidate>, KeychainError> {
+        loop {
+            if let Some(place) = self.places.front().filter(|place| defers(place)) {
+                return Ok(Some(Candidate {
+                    credential: Credential::Deferred,
+                    origin: Origin::Cloud(place.name.clone()),
+                }));
+            }
+            let Some((place, finding)) = self.advance().await else {
+                return Ok(None);
+            };
+            let finding = match finding {
+                Err(KeychainError::Cloud(error)) if !self.scope.allows("push") => {
+                    self.skip_cloud(&place, &error);
+                    continue;
+                }
+                finding => finding?,
+            };
+            match finding {
                 Finding::More(places) => self.read_next(places),
                 Finding::Candidate(candidate) if !self.yielded.contains(&candidate.credential) => {
                     self.yielded.push(candidate.credential.clone());
@@ -168,7 +230,17 @@ impl Search {
                 Finding::Candidate(_) | Finding::Nothing(_) => {}
             }
         }
-        Ok(None)
+    }
+
+    /// Reports that a cloud gave no credential. What is public can be read without one.
+    fn skip_cloud(&self, place: &Place, error: &CloudError) {
+        if let Some(client) = &self.keychain.shared.cloud {
+            let message = format!("skipped {}: {}", place.name, in_one_line(error));
+            client
+                .transport()
+                .observed()
+                .observe(Event::Notice(&message));
+        }
     }
 
     fn read_next(&mut self, places: Vec<Place>) {
@@ -197,7 +269,7 @@ impl Search {
                     self.in_config(&config, &Location::File(path.clone()))
                         .await?
                 }
-                None => return Ok(Finding::Nothing("no such file")),
+                None => return Ok(Finding::nothing("no such file")),
             },
             Source::Json(name) => {
                 let location = Location::Variable((*name).to_owned());
@@ -209,18 +281,19 @@ impl Search {
             Source::Ci(provider) if provider.serves(environment, &self.host) => {
                 return Ok(match provider.find(environment) {
                     Some(candidate) => Finding::Candidate(candidate),
-                    None => Finding::Nothing("not set"),
+                    None => Finding::nothing("not set"),
                 });
             }
-            Source::Ci(_) => return Ok(Finding::Nothing("not for this registry")),
+            Source::Ci(_) => return Ok(Finding::nothing("not for this registry")),
             Source::Anonymous => Some(Candidate {
                 credential: Credential::Anonymous,
                 origin: Origin::Anonymous,
             }),
-            Source::Absent(reason) => return Ok(Finding::Nothing(reason)),
+            Source::Cloud(source) => return self.keychain.cloud(source).await,
+            Source::Absent(reason) => return Ok(Finding::nothing(reason)),
         };
         Ok(found.map_or(
-            Finding::Nothing("nothing for this registry"),
+            Finding::nothing("nothing for this registry"),
             Finding::Candidate,
         ))
     }
@@ -228,7 +301,7 @@ impl Search {
     async fn in_scoped(&self, base: &Path) -> Result<Finding, KeychainError> {
         let files = scoped::files(base, &self.host, &self.scope).await?;
         if files.is_empty() {
-            return Ok(Finding::Nothing("nothing for this registry"));
+            return Ok(Finding::nothing("nothing for this registry"));
         }
         let places = files.into_iter().map(Place::file);
         Ok(Finding::More(places.collect()))

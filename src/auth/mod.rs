@@ -6,13 +6,15 @@
 //! | `keychain` | the search |
 //! | `variables`, `ci` | environment variables |
 //! | `config`, `scoped` | files of Docker, buildx and Podman |
-//! | `helper` | `docker-credential-*` programs |
+//! | `helper`, `process` | `docker-credential-*` programs |
+//! | `cloud` | credentials of AWS, Google and Azure |
 //! | `config_key` | matches keys of files with registries |
 //! | `explain` | the result of every source, for `polyarch auth` |
 //! | `challenge`, `scope`, `token_request`, `token`, `realm`, `well_known` | the token protocol |
 
 mod challenge;
 mod ci;
+mod cloud;
 mod config;
 mod config_key;
 mod credential;
@@ -28,21 +30,26 @@ mod keychain;
 mod memo;
 mod origin;
 mod places;
+mod process;
 mod realm;
 mod scope;
 mod scoped;
 mod secret;
+mod secret_variables;
 mod token;
 mod token_request;
 mod variables;
 mod well_known;
 
 pub use challenge::{Challenge, Scheme, parse_challenges};
+pub use cloud::{CloudError, ecr_region};
 pub use credential::{Candidate, Credential};
-pub use error::{EntryProblem, HelperError, HelperFailure, KeychainError};
+pub use error::{EntryProblem, HelperError, KeychainError};
 pub use explain::{Explanation, Outcome, Step};
+pub use file::FileError;
 pub use keychain::{Keychain, Search};
 pub use origin::{Location, Origin};
+pub use process::HelperFailure;
 pub use realm::{Realm, RealmError};
 pub use scope::{Scope, ScopeError};
 pub use secret::Secret;

@@ -42,6 +42,8 @@ pub enum Origin {
         /// The document that names the helper.
         location: Location,
     },
+    /// A source of a cloud, by its name.
+    Cloud(String),
     Anonymous,
 }
 
@@ -55,6 +57,7 @@ impl fmt::Display for Origin {
                 server,
                 location,
             } => write!(f, "{program} (for {server}, named in {location})"),
+            Self::Cloud(name) => f.write_str(name),
             Self::Anonymous => f.write_str("no source (anonymous access)"),
         }
     }

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use super::ci::Provider;
+use super::cloud::CloudSource;
 use crate::environment::Environment;
+use crate::spec::RegistryHost;
 
 /// One source of the search, with its name.
 #[derive(Debug, Clone)]
@@ -24,6 +26,7 @@ pub(super) enum Source {
     Json(&'static str),
     /// A directory with files for single registries and repositories.
     Scoped(PathBuf),
+    Cloud(CloudSource),
     /// Variables that a CI system sets.
     Ci(Provider),
     Anonymous,
@@ -55,7 +58,7 @@ impl Place {
 }
 
 /// Returns every source, in the order of the search.
-pub(super) fn all(environment: &Environment) -> Vec<Place> {
+pub(super) fn all(environment: &Environment, host: &RegistryHost) -> Vec<Place> {
     let mut places = vec![
         Place::named("POLYARCH_* and PLUGIN_* variables", Source::Variables),
         registry_auth_file(environment),
@@ -81,6 +84,11 @@ pub(super) fn all(environment: &Environment) -> Vec<Place> {
         Provider::ALL
             .into_iter()
             .map(|provider| Place::named(provider.variables(), Source::Ci(provider))),
+    );
+    places.extend(
+        CloudSource::of(host)
+            .into_iter()
+            .map(|source| Place::named(source.name(), Source::Cloud(source))),
     );
     places.push(Place::named("anonymous access", Source::Anonymous));
     places
@@ -146,7 +154,7 @@ mod tests {
 
     fn names(variables: &[(&str, &str)]) -> Vec<String> {
         let environment = variables.iter().copied().collect();
-        all(&environment)
+        all(&environment, &"ghcr.io".parse().expect("a host"))
             .into_iter()
             .filter(|place| {
                 !matches!(

@@ -2,6 +2,8 @@
 
 use zeroize::Zeroizing;
 
+use crate::sync::Mutex;
+
 /// A password or token. It has no `Display`, its `Debug` prints stars, and its memory is cleared on drop. Only
 /// [`Secret::reveal`] returns the text.
 #[derive(Clone, PartialEq, Eq)]
@@ -14,6 +16,23 @@ impl Secret {
 
     pub fn reveal(&self) -> &str {
         &self.0
+    }
+}
+
+/// Every secret that was read, to be masked in logs.
+#[derive(Default)]
+pub(super) struct SecretLog(Mutex<Vec<Secret>>);
+
+impl SecretLog {
+    pub(super) fn add(&self, secret: &Secret) {
+        let mut secrets = self.0.lock();
+        if !secrets.contains(secret) {
+            secrets.push(secret.clone());
+        }
+    }
+
+    pub(super) fn all(&self) -> Vec<Secret> {
+        self.0.lock().clone()
     }
 }
 

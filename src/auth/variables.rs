@@ -10,12 +10,10 @@ use std::path::PathBuf;
 use super::config_key::ConfigKey;
 use super::credential::without_newline;
 use super::file::read_bounded;
+use super::secret_variables::{PREFIXES, is_cloud_secret};
 use super::{Candidate, Credential, KeychainError, Origin, Secret};
 use crate::environment::Environment;
 use crate::spec::RegistryHost;
-
-/// The prefixes in order of precedence.
-const PREFIXES: [&str; 2] = ["POLYARCH_", "PLUGIN_"];
 
 const REGISTRY: &str = "REGISTRY";
 const USERNAME: &str = "USERNAME";
@@ -27,22 +25,19 @@ const FIELDS: [&str; 5] = [REGISTRY, USERNAME, PASSWORD, PASSWORD_FILE, TOKEN];
 /// The maximum size of a password file in bytes. JSON keys of service accounts have a few kilobytes.
 const MAX_PASSWORD: u64 = 64 * 1024;
 
-/// Whether the variable contains a secret of polyarch.
-pub(super) fn is_secret_variable(name: &str) -> bool {
-    PREFIXES.iter().any(|prefix| {
-        name.strip_prefix(prefix)
-            .is_some_and(|rest| rest.starts_with(PASSWORD) || rest.starts_with(TOKEN))
-    })
-}
-
-/// Returns the passwords and tokens in variables, for all registries.
+/// Returns the passwords and tokens in variables, for all registries and clouds.
 pub fn secrets_in_variables(environment: &Environment) -> Vec<Secret> {
     let groups = groups(environment);
     let values = groups
         .iter()
         .flat_map(|group| [PASSWORD, TOKEN].map(|field| group.value(field)));
+    let of_clouds = environment
+        .with_prefix("")
+        .filter(|(name, _)| is_cloud_secret(name))
+        .map(|(_, value)| value);
     values
         .flatten()
+        .chain(of_clouds)
         .map(|text| Secret::new(without_newline(text)))
         .collect()
 }

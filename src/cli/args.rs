@@ -223,8 +223,8 @@ pub(super) struct LsArgs {
 
 #[derive(Args, Debug)]
 pub(super) struct AuthArgs {
-    /// An image reference or a repository
-    #[arg(value_name = "REF")]
+    /// An image reference, a repository or the host of a registry
+    #[arg(value_name = "REF|HOST")]
     pub(super) reference: String,
     /// The access that the credentials are needed for
     #[arg(long = "for", value_name = "ACCESS", default_value = "push")]

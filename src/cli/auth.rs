@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use super::args::{AccessArg, AuthArgs, Format};
 use super::context::Context;
@@ -9,6 +10,7 @@ use super::failure::{Failure, parse_reference};
 use super::shell::print;
 use crate::auth::{Explanation, Keychain, Outcome, Scope};
 use crate::spec::{JsonStyle, RegistryHost, write};
+use crate::transport::{Transport, TransportSettings};
 
 pub(super) async fn run(arguments: &AuthArgs, context: &Context<'_>) -> Result<ExitCode, Failure> {
     let (registry, repository) = target(&arguments.reference)?;
@@ -16,7 +18,9 @@ pub(super) async fn run(arguments: &AuthArgs, context: &Context<'_>) -> Result<E
         AccessArg::Pull => Scope::pull(repository),
         AccessArg::Push => Scope::push(repository),
     };
-    let keychain = Keychain::new(context.environment);
+    let settings = TransportSettings::of_environment(context.environment);
+    let transport = Transport::new(settings, Arc::clone(&context.observed));
+    let keychain = Keychain::with_clouds(context.environment, transport);
     let explanation = keychain.explain(&registry, &scope).await;
     print(&match arguments.format {
         Some(Format::Json) => {

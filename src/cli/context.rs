@@ -135,7 +135,7 @@ impl<'a> Context<'a> {
             tls,
             max_manifest: options.max_manifest,
         };
-        let keychain = Keychain::new(self.environment);
+        let keychain = Keychain::with_clouds(self.environment, transport.clone());
         Stores::new(Registries::new(transport, keychain, settings))
     }
 }

@@ -8,6 +8,7 @@ use http::{HeaderValue, StatusCode, header};
 use super::answer::Answer;
 use super::call::{Access, Call, Outcome};
 use super::endpoint::Endpoint;
+use super::error::search_failed;
 use super::token_client::{TokenClient, realm_host};
 use super::tokens::{
     AuthHeader, AuthMethod, AuthState, HeldToken, TokenServer, bearer_header, secret_header,
@@ -39,6 +40,8 @@ struct InUse {
     candidate: Candidate,
     /// The registry or its token server has accepted it.
     is_accepted: bool,
+    /// The credential is, or was, that of a cloud, which is called with the first request.
+    is_deferred: bool,
 }
 
 /// The credentials that were tried for one call.
@@ -68,6 +71,7 @@ impl Authorizer {
             endpoint,
             scopes: Mutex::new(vec![scope]),
             in_use: Mutex::new(InUse {
+                is_deferred: candidate.credential == Credential::Deferred,
                 candidate: candidate.clone(),
                 is_accepted: false,
             }),
@@ -77,7 +81,9 @@ impl Authorizer {
 
     /// Returns whether the credential of `candidate` is the one in use.
     pub(super) fn uses(&self, candidate: &Candidate) -> bool {
-        self.in_use.lock().candidate.credential == candidate.credential
+        let in_use = self.in_use.lock();
+        in_use.candidate.credential == candidate.credential
+            || (in_use.is_deferred && candidate.credential == Credential::Deferred)
     }
 
     /// Adds a scope that the run will need.
@@ -104,7 +110,7 @@ impl Authorizer {
     pub(super) async fn header(&self, call: &Call) -> Outcome<AuthHeader> {
         let mut state = self.state.lock().await;
         if matches!(state.method, AuthMethod::Unknown) {
-            self.begin(&mut state, call).await;
+            self.begin(&mut state, call).await?;
         }
         let needed = self.needed(call);
         let renewal = match &state.method {
@@ -285,10 +291,11 @@ impl Authorizer {
         );
         let observed = self.endpoint.transport().observed();
         observed.observe(Event::Notice(&notice));
-        *self.in_use.lock() = InUse {
-            candidate: next.clone(),
-            is_accepted: false,
-        };
+        {
+            let mut in_use = self.in_use.lock();
+            in_use.candidate = next.clone();
+            in_use.is_accepted = false;
+        }
         match state.switch_to(next) {
             AuthMethod::Bearer { server, .. } => self.fetch(state, server, None, call).await?,
             AuthMethod::Unknown | AuthMethod::Fixed(_) => {
@@ -300,11 +307,14 @@ impl Authorizer {
     }
 
     /// Prepares the first request: with a given token, a token of a well-known token server, or Basic.
-    async fn begin(&self, state: &mut AuthState, call: &Call) {
+    async fn begin(&self, state: &mut AuthState, call: &Call) -> Outcome<()> {
+        if state.candidate.credential == Credential::Deferred {
+            self.resolve(state).await?;
+        }
         let credential = state.candidate.credential.clone();
         if let Credential::Bearer(token) = &credential {
             state.fix(bearer_header(token));
-            return;
+            return Ok(());
         }
         if let Some(known) = well_known_realm(self.endpoint.registry()) {
             self.endpoint.preconnect();
@@ -318,7 +328,7 @@ impl Authorizer {
                 .await
                 .is_ok()
             {
-                return;
+                return Ok(());
             }
         }
         let basic = match credential {
@@ -326,6 +336,21 @@ impl Authorizer {
             _ => None,
         };
         state.fix(basic.as_ref().and_then(secret_header));
+        Ok(())
+    }
+
+    /// Calls the clouds of the registry for a deferred credential.
+    async fn resolve(&self, state: &mut AuthState) -> Outcome<()> {
+        let registry = self.endpoint.registry();
+        self.endpoint.preconnect();
+        let found = state.search.next().await;
+        let found = found.map_err(|error| search_failed(registry, error))?;
+        state.candidate = found.unwrap_or(Candidate {
+            credential: Credential::Anonymous,
+            origin: Origin::Anonymous,
+        });
+        self.in_use.lock().candidate = state.candidate.clone();
+        Ok(())
     }
 
     /// Returns the declared scopes of the repositories of a call.

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::answer::Answer;
 use super::call::{A_MANIFEST, Access, Call};
-use crate::auth::{Candidate, Credential};
+use crate::auth::{Candidate, Credential, KeychainError, ecr_region};
 use crate::hint::Hint;
 use crate::spec::{MediaType, RegistryHost};
 use crate::store::{FailureKind, StoreError};
@@ -169,7 +169,7 @@ pub(super) fn refused(
         }
         (403, _) | (_, "DENIED") => denied(error(FailureKind::Denied), call, candidate),
         (404, _) if call.is_read() => not_found(error(FailureKind::NotFound), registry),
-        (404, _) => error(FailureKind::NotFound),
+        (404, _) => missing_repository(error(FailureKind::NotFound), call),
         (429, _) => error(FailureKind::Unavailable).hint(Hint::LowerRequestRate),
         (415, _) | (_, "MANIFEST_INVALID") => manifest_invalid(error(FailureKind::Other), call),
         (413, _) => error(FailureKind::Other)
@@ -183,6 +183,13 @@ pub(super) fn refused(
 fn headed(mut error: StoreError, headline: &str) -> StoreError {
     error.cause = format!("{headline}: {}", error.cause);
     error
+}
+
+/// Returns the error of a search for credentials.
+pub(super) fn search_failed(registry: &RegistryHost, error: KeychainError) -> StoreError {
+    let operation = format!("find the credentials for {registry}");
+    StoreError::caused_by(FailureKind::Unauthorized, operation, error)
+        .hint(Hint::ShowCredentialSearch)
 }
 
 /// Completes the error of a call without credentials.
@@ -230,6 +237,23 @@ fn not_found(error: StoreError, registry: &RegistryHost) -> StoreError {
     } else {
         error
     }
+}
+
+/// Explains a push to ECR, which creates no repository by itself unless a template applies.
+fn missing_repository(error: StoreError, call: &Call) -> StoreError {
+    let repository = &call.repository;
+    let Some(region) = ecr_region(repository.registry()) else {
+        return error;
+    };
+    let service = if repository.registry().as_str() == "public.ecr.aws" {
+        "ecr-public"
+    } else {
+        "ecr"
+    };
+    error.hint(format!(
+        "ECR creates no repository on a push: run `aws {service} create-repository --region {region} --repository-name {}`, or add a repository creation template",
+        repository.path()
+    ))
 }
 
 fn manifest_invalid(error: StoreError, call: &Call) -> StoreError {

@@ -7,10 +7,10 @@ use super::authorizer::Authorizer;
 use super::call::Access;
 use super::client::Client;
 use super::endpoint::Endpoint;
+use super::error::search_failed;
 use super::repository::RegistryRepository;
 use super::state::RepositoryState;
-use crate::auth::{Candidate, Credential, Keychain, KeychainError, Origin, Scope, Secret};
-use crate::hint::Hint;
+use crate::auth::{Candidate, Credential, Keychain, Origin, Scope, Secret};
 use crate::spec::{RegistryHost, Repository, limits};
 use crate::store::{FailureKind, StoreError};
 use crate::sync::Mutex;
@@ -129,7 +129,7 @@ impl Registries {
         let registry = endpoint.registry();
         let mut search = self.0.keychain.search(registry, &scope);
         let found = search
-            .next()
+            .first()
             .await
             .map_err(|error| search_failed(registry, error))?;
         let candidate = found.unwrap_or(Candidate {
@@ -149,10 +149,4 @@ impl Registries {
         clients.push(Arc::clone(&client));
         Ok(client)
     }
-}
-
-fn search_failed(registry: &RegistryHost, error: KeychainError) -> StoreError {
-    let operation = format!("find the credentials for {registry}");
-    StoreError::caused_by(FailureKind::Unauthorized, operation, error)
-        .hint(Hint::ShowCredentialSearch)
 }

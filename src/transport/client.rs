@@ -15,6 +15,7 @@ use super::dial::Protocol;
 use super::error::{MAX_HEAD, TransportError};
 use super::guarded_resolver::GuardedResolver;
 use super::host_client::{Choice, HostClient, MAX_HEADERS, Takes, authority};
+use super::proxy::Proxies;
 use super::rate::RateWindow;
 use super::redirect::{MAX_HOPS, RedirectRefused};
 use super::request::Request;
@@ -145,6 +146,7 @@ impl Transport {
                 let by = self.host_client(referred_by)?;
                 self.referred_client(&request.url, referred_by, &by)?
             }
+            None if request.is_direct => self.direct_client(&request.url)?,
             None => self.host_client(&request.url)?,
         };
         for hops in 0..=MAX_HOPS {
@@ -298,6 +300,16 @@ impl Transport {
         })
     }
 
+    /// Returns a client that uses no proxy. No origin refers to itself, so this key is free.
+    fn direct_client(&self, url: &Url) -> Result<Arc<HostClient>, TransportError> {
+        self.client_or_new(url, (url.origin(), Some(url.origin())), || ClientOptions {
+            profile: self.0.settings.tls.clone(),
+            certs_name: authority(url),
+            known: Protocol::Unknown,
+            guarded_resolver: None,
+        })
+    }
+
     /// Returns the client for `url`, which `referred_by`, reached through `by`, has named. An origin that the user has
     /// named keeps its own settings, whichever origin refers to it.
     fn referred_client(
@@ -332,9 +344,13 @@ impl Transport {
             return Ok(Arc::clone(client));
         }
         let options = options();
+        let mut settings = self.0.settings.clone();
+        if key.1.as_ref() == Some(&key.0) {
+            settings.proxies = Proxies::default();
+        }
         let (client, warnings) = HostClient::new(
             url,
-            &self.0.settings,
+            &settings,
             &options.profile,
             &options.certs_name,
             options.known,

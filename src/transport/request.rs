@@ -25,6 +25,17 @@ pub struct Request {
     /// trust settings apply, since one authority often signs for all hosts of a registry. Client certificates are
     /// looked up under the host's own name, and that name may not resolve to this machine or link.
     pub referred_by: Option<Url>,
+    pub redirects: Redirects,
+    /// No proxy is used, as for the metadata service of a cloud.
+    pub is_direct: bool,
+}
+
+/// What happens to a redirect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Redirects {
+    Follow,
+    /// The redirect itself is the response.
+    Return,
 }
 
 impl Request {
@@ -39,6 +50,8 @@ impl Request {
             is_confidential: false,
             is_bulk: false,
             referred_by: None,
+            redirects: Redirects::Follow,
+            is_direct: false,
         }
     }
 
@@ -53,6 +66,8 @@ impl Request {
             is_confidential: self.is_confidential,
             is_bulk: self.is_bulk,
             referred_by: self.referred_by.clone(),
+            redirects: self.redirects,
+            is_direct: self.is_direct,
         })
     }
 
@@ -79,6 +94,7 @@ impl Request {
             307 | 308 => true,
             _ => false,
         };
+        let is_followed = is_followed && self.redirects == Redirects::Follow;
         let Some(location) = response.header(header::LOCATION).filter(|_| is_followed) else {
             return Ok(None);
         };

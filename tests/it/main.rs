@@ -6,6 +6,7 @@ mod support;
 mod buildx;
 mod cli;
 mod client;
+mod cloud;
 mod draft;
 mod faults;
 mod fuzz;

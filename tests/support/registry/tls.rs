@@ -15,12 +15,15 @@ use rustls::{
 use tokio_rustls::TlsAcceptor;
 
 /// The names that every certificate here is valid for, beside 127.0.0.1 to 127.0.0.9.
-pub const NAMES: [&str; 5] = [
+pub const NAMES: [&str; 8] = [
     "localhost",
     "registry.test",
     "auth.test",
     "cdn.test",
     WELL_KNOWN,
+    "123456789012.dkr.ecr.eu-west-1.amazonaws.com",
+    "team.azurecr.io",
+    "identity.docker.com",
 ];
 
 /// A public registry whose token server every client can know; tests reach it through a proxy.
