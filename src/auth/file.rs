@@ -66,7 +66,7 @@ mod tests {
     async fn devices_and_pipes_are_refused() {
         for path in ["/dev/zero", "/dev/null", "/"] {
             let error = read_bounded(Path::new(path), 10).await.unwrap_err();
-            assert!(matches!(error, KeychainError::Unreadable { .. }), "{error}");
+            assert!(matches!(error, FileError::Unreadable { .. }), "{error}");
         }
         let missing = read_bounded(Path::new("/none/of/these"), 10).await;
         assert!(missing.unwrap().is_none());
