@@ -48,7 +48,7 @@ impl HostDirectory {
             Ok(entries) => entries,
             Err(error) if error.kind() == ErrorKind::NotFound => return Vec::new(),
             Err(error) => {
-                self.unusable.push(TlsError::new(dir, error));
+                self.unusable.push(TlsError::new(dir, &error));
                 return Vec::new();
             }
         };
@@ -56,7 +56,7 @@ impl HostDirectory {
         for entry in entries {
             match entry {
                 Ok(entry) => paths.push(entry.path()),
-                Err(error) => self.unusable.push(TlsError::new(dir, error)),
+                Err(error) => self.unusable.push(TlsError::new(dir, &error)),
             }
         }
         paths.sort();
@@ -72,7 +72,7 @@ fn read_identity(path: &Path, keys: &dyn KeyProvider) -> Result<CertifiedKey, Tl
     let identity = CertifiedKey::new(chain, key);
     match identity.keys_match() {
         Err(error @ Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
-            Err(TlsError::new(path, error))
+            Err(TlsError::new(path, &error))
         }
         _ => Ok(identity),
     }
@@ -80,9 +80,9 @@ fn read_identity(path: &Path, keys: &dyn KeyProvider) -> Result<CertifiedKey, Tl
 
 fn read_key(path: &Path, keys: &dyn KeyProvider) -> Result<Arc<dyn SigningKey>, TlsError> {
     let key = PrivateKeyDer::from_pem_slice(&read_pem(path)?)
-        .map_err(|error| TlsError::new(path, error))?;
+        .map_err(|error| TlsError::new(path, &error))?;
     keys.load_private_key(key)
-        .map_err(|error| TlsError::new(path, error))
+        .map_err(|error| TlsError::new(path, &error))
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ pub struct TlsError {
 }
 
 impl TlsError {
-    pub(super) fn new(path: &Path, cause: impl ToString) -> Self {
+    pub(super) fn new(path: &Path, cause: &impl ToString) -> Self {
         Self {
             path: path.to_owned(),
             cause: cause.to_string(),
@@ -30,18 +30,18 @@ impl TlsError {
 /// Reads a regular file of at most 8 MiB.
 pub(super) fn read_pem(path: &Path) -> Result<Vec<u8>, TlsError> {
     disk::read(path, MAX_PEM).map_err(|error| match error {
-        DiskError::Io { cause, .. } => TlsError::new(path, cause),
-        DiskError::NotRegular { found, .. } => TlsError::new(path, format!("it is {found}")),
-        other => TlsError::new(path, other),
+        DiskError::Io { cause, .. } => TlsError::new(path, &cause),
+        DiskError::NotRegular { found, .. } => TlsError::new(path, &format!("it is {found}")),
+        other => TlsError::new(path, &other),
     })
 }
 
 pub(super) fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(&read_pem(path)?)
         .collect::<Result<_, _>>()
-        .map_err(|error| TlsError::new(path, error))?;
+        .map_err(|error| TlsError::new(path, &error))?;
     if certificates.is_empty() {
-        return Err(TlsError::new(path, "no PEM certificate in it"));
+        return Err(TlsError::new(path, &"no PEM certificate in it"));
     }
     Ok(certificates)
 }
