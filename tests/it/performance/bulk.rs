@@ -77,7 +77,8 @@ fn storage_hosts_carry_large_downloads_over_http1() {
     };
     let (shared, bulk) = (at_storage(shared), at_storage(bulk));
     assert_eq!(bulk.len(), LARGE);
-    assert_eq!(connections(&bulk).len(), LARGE);
+    // A connection whose download has ended may be used again.
+    assert!((1..=LARGE).contains(&connections(&bulk).len()));
     assert!(
         connections(&shared).len() <= 2,
         "the small layer and the config"
