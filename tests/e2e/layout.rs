@@ -8,8 +8,9 @@ use polyarch::store::{ManifestName, Store};
 use serde_json::Value;
 
 use crate::{
-    program::Home,
+    program::home,
     support::{
+        Scene,
         image::{Index, Loaded},
         registry::Registry,
     },
@@ -26,12 +27,12 @@ fn tag(text: &str) -> Tag {
     text.parse().expect("a tag")
 }
 
-async fn skopeo(home: &Home, args: &[&str]) -> String {
+async fn skopeo(home: &Scene, args: &[&str]) -> String {
     let all = [&["--insecure-policy"], args].concat();
-    home.run("skopeo", &all).await.expect()
+    home.program("skopeo", &all).await.ok().stdout
 }
 
-async fn buildah(home: &Home, args: &[&str]) -> String {
+async fn buildah(home: &Scene, args: &[&str]) -> String {
     let (root, run) = (home.arg("storage"), home.arg("run"));
     let storage = [
         "--root",
@@ -41,13 +42,14 @@ async fn buildah(home: &Home, args: &[&str]) -> String {
         "--storage-driver",
         "vfs",
     ];
-    home.run("buildah", &[&storage, args].concat())
+    home.program("buildah", &[&storage, args].concat())
         .await
-        .expect()
+        .ok()
+        .stdout
 }
 
 /// An index with attestations, which skopeo wrote as a layout under the name `given`.
-async fn written_by_skopeo(home: &Home, target: &str) -> Loaded {
+async fn written_by_skopeo(home: &Scene, target: &str) -> Loaded {
     let registry = Registry::builder().start().await;
     let index = Index::oci().of(PLATFORMS).attested();
     let index = index.load(&registry, "team/app", "1.0");
@@ -82,12 +84,12 @@ async fn copy_blobs(from: &Arc<Layout>, manifest: &Manifest, to: &Layout) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_skopeo_wrote_is_read_and_what_is_written_skopeo_reads() {
+async fn layouts_are_exchanged_with_skopeo() {
     for (theirs, name) in [
         ("oci:theirs", "1.0"),
         ("oci-archive:theirs.tar", "docker.io/team/app:1.0"),
     ] {
-        let home = Home::new();
+        let home = home();
         let (scheme, path) = theirs.split_once(':').expect("a scheme");
         let place = format!("{scheme}:{}", home.arg(path));
         let index = written_by_skopeo(&home, &format!("{place}:{name}")).await;
@@ -118,7 +120,7 @@ async fn what_skopeo_wrote_is_read_and_what_is_written_skopeo_reads() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_layout_is_written_by_both_in_turn() {
-    let home = Home::new();
+    let home = home();
     let place = format!("oci:{}", home.arg("layout"));
     let first = written_by_skopeo(&home, &format!("{place}:theirs")).await;
     let layout = Layout::create(&reference(&place)).await.expect("a layout");
@@ -153,8 +155,8 @@ async fn one_layout_is_written_by_both_in_turn() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_buildah_wrote_is_read_and_what_is_written_buildah_reads() {
-    let home = Home::new();
+async fn layouts_are_exchanged_with_buildah() {
+    let home = home();
     // buildah fails if the file that DOCKER_CONFIG promises is not there.
     home.write(".docker/config.json", "{}");
     let layout = format!("oci:{}", home.arg("layout"));

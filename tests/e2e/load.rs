@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 
 use crate::{
     distribution::Distribution,
-    program::Home,
+    program::home,
     support::{digest, image::Image, registry::Registry},
 };
 
@@ -15,7 +15,7 @@ use crate::{
 async fn two_hundred_runs_at_once_all_succeed() {
     let target = Distribution::start().await;
     let source = Registry::plain().await;
-    let home = Home::new();
+    let home = home();
     for platform in ["amd64", "arm64"] {
         let image = Image::new(&format!("linux/{platform}")).layers(&[10, 50_000]);
         image.load(&source, "team/app", platform);
@@ -30,13 +30,13 @@ async fn two_hundred_runs_at_once_all_succeed() {
             source.reference("team/app", "arm64"),
         );
         let home = &home;
-        async move { home.polyarch(&line).await }
+        async move { home.run_line(&line).await }
     });
     let all = join_all(runs).await;
     let failed: Vec<&str> = all
         .iter()
-        .filter(|said| !said.ok)
-        .map(|said| said.stderr.as_str())
+        .filter(|output| output.code != 0)
+        .map(|output| output.stderr.as_str())
         .collect();
     println!("200 runs in {:?}", began.elapsed());
     assert!(
@@ -45,10 +45,10 @@ async fn two_hundred_runs_at_once_all_succeed() {
         failed.len(),
         failed.join("\n")
     );
-    let said: Vec<&str> = all.iter().map(|said| said.stdout.as_str()).collect();
+    let output: Vec<&str> = all.iter().map(|output| output.stdout.as_str()).collect();
     let mut digests = BTreeSet::new();
-    for (number, said) in said.iter().enumerate() {
-        let digest = said.lines().last().expect("a digest");
+    for (number, output) in output.iter().enumerate() {
+        let digest = output.lines().last().expect("a digest");
         let repo = format!("load/app{}", number % 4);
         let index = target.manifest(&repo, &format!("t{number}")).await;
         let index = index.expect("the index");

@@ -1,5 +1,5 @@
 //! The examples of Docker's manual pages for `docker manifest`, word for word with `polyarch`; the registry is
-//! another, and so are the digests. Once over plain HTTP, once over TLS with a certificate that nobody trusts,
+//! another, and so are the digests. Once over plain HTTP, once over TLS with an untrusted certificate,
 //! once as a plugin: `docker polyarch`.
 
 use std::os::unix::fs::symlink;
@@ -8,9 +8,11 @@ use serde_json::{Value, json};
 
 use crate::{
     distribution::Distribution,
-    program::{Home, Said},
+    program::home,
     support::{
+        Scene,
         image::{Image, media},
+        polyarch::Output,
         registry::{Registry, Scheme},
     },
 };
@@ -32,7 +34,7 @@ enum Form {
 }
 
 struct Shell {
-    home: Home,
+    home: Scene,
     form: Form,
     host: String,
     insecure: bool,
@@ -40,7 +42,7 @@ struct Shell {
 
 impl Shell {
     fn new(host: &str, form: Form, insecure: bool) -> Self {
-        let home = Home::new();
+        let home = home();
         if form == Form::Plugin {
             std::fs::create_dir_all(home.path(".docker/cli-plugins")).expect("a directory");
             let plugin = home.path(".docker/cli-plugins/docker-polyarch");
@@ -55,22 +57,22 @@ impl Shell {
     }
 
     /// Runs a line of the manual. `HOST` is the registry, ` INSECURE` stands where the manual has `--insecure`.
-    async fn say(&self, line: &str) -> Said {
+    async fn output(&self, line: &str) -> Output {
         let insecure = if self.insecure { " --insecure" } else { "" };
         let line = line
             .replace("HOST", &self.host)
             .replace(" INSECURE", insecure);
         match self.form {
-            Form::Binary => self.home.polyarch(&line).await,
+            Form::Binary => self.home.run_line(&line).await,
             Form::Plugin => {
                 let words: Vec<&str> = ["polyarch"].into_iter().chain(line.split(' ')).collect();
-                self.home.run("docker", &words).await
+                self.home.program("docker", &words).await
             }
         }
     }
 
     async fn run(&self, line: &str) -> String {
-        self.say(line).await.expect()
+        self.output(line).await.ok().stdout
     }
 
     async fn json(&self, line: &str) -> Value {
@@ -93,20 +95,20 @@ async fn the_whole_manual(shell: &Shell) {
     let platform = json!({"architecture": "amd64", "os": "linux"});
     assert_eq!(verbose["Descriptor"]["platform"], platform);
 
-    // "Create and push a manifest list": five platforms, one of them said wrongly by its image
+    // "Create and push a manifest list": five platforms, one of them output wrongly by its image
     let parts = PARTS.map(|(name, _)| format!(" HOST/{name}:v1")).concat();
-    let said = shell
+    let output = shell
         .run(&format!("create INSECURE HOST/coolapp:v1{parts}"))
         .await;
-    assert_eq!(said, format!("Created manifest list {host}/coolapp:v1\n"));
-    let said = shell
+    assert_eq!(output, format!("Created manifest list {host}/coolapp:v1\n"));
+    let output = shell
         .run("annotate HOST/coolapp:v1 HOST/coolapp-arm-linux:v1 --arch arm")
         .await;
-    assert_eq!(said, "");
+    assert_eq!(output, "");
     let local = shell.run("inspect HOST/coolapp:v1").await;
-    let said = shell.run("push --purge INSECURE HOST/coolapp:v1").await;
-    let lines: Vec<&str> = said.lines().collect();
-    assert_eq!(lines.len(), PARTS.len() + 1, "{said}");
+    let output = shell.run("push --purge INSECURE HOST/coolapp:v1").await;
+    let lines: Vec<&str> = output.lines().collect();
+    assert_eq!(lines.len(), PARTS.len() + 1, "{output}");
     for line in &lines[..PARTS.len()] {
         let (reference, digest) = line
             .split_once(" with digest: ")
@@ -150,9 +152,9 @@ async fn the_whole_manual(shell: &Shell) {
     // an existing list, updated
     let create = "create INSECURE HOST/coolapp:v2 HOST/coolapp-amd64-linux:v1";
     shell.run(create).await;
-    let again = shell.say(create).await;
+    let again = shell.output(create).await;
     assert!(
-        !again.ok && again.stderr.contains("refusing to amend"),
+        again.code != 0 && again.stderr.contains("refusing to amend"),
         "{}",
         again.stderr
     );
@@ -168,8 +170,8 @@ async fn the_whole_manual(shell: &Shell) {
         .run("create INSECURE HOST/coolapp:v3 HOST/coolapp-amd64-linux:v1")
         .await;
     assert_eq!(shell.run("rm HOST/coolapp:v3").await, "");
-    let missing = shell.say("rm HOST/coolapp:v3").await;
-    assert_eq!(missing.code, Some(1));
+    let missing = shell.output("rm HOST/coolapp:v3").await;
+    assert_eq!(missing.code, 1);
     assert!(
         missing
             .stderr
@@ -224,14 +226,14 @@ async fn over_plain_http_on_loopback_without_a_flag() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_a_certificate_that_nobody_trusts() {
+async fn untrusted_certificate_is_refused() {
     for scheme in [Scheme::TlsHttp1, Scheme::TlsHttp2] {
         let registry = Registry::builder().scheme(scheme).start().await;
         parts(&registry);
         let shell = Shell::new(registry.host(), Form::Binary, true);
-        let refused = shell.say("inspect HOST/coolapp-arm-linux:v1").await;
+        let refused = shell.output("inspect HOST/coolapp-arm-linux:v1").await;
         assert!(
-            !refused.ok && refused.stderr.contains("certificate"),
+            refused.code != 0 && refused.stderr.contains("certificate"),
             "{}",
             refused.stderr
         );
@@ -255,26 +257,26 @@ async fn with_an_authority_of_ones_own() {
 async fn as_a_plugin_of_docker() {
     let registry = plain().await;
     let shell = Shell::new(registry.host(), Form::Plugin, true);
-    let listed = shell.home.run("docker", &["--help"]).await.expect();
+    let listed = shell.home.program("docker", &["--help"]).await.ok().stdout;
     assert!(listed.contains("polyarch*"), "{listed}");
     let help = shell.run("create --help").await;
     assert!(help.contains("MANIFEST_LIST"), "{help}");
     the_whole_manual(&shell).await;
-    let failed = shell.say("inspect HOST/coolapp:none").await;
-    assert_eq!(failed.code, Some(4), "{}", failed.stderr);
+    let failed = shell.output("inspect HOST/coolapp:none").await;
+    assert_eq!(failed.code, 4, "{}", failed.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_manual_page_renders() {
-    let home = Home::new();
-    let page = home.polyarch("man").await.expect();
+    let home = home();
+    let page = home.run_line("man").await.ok().stdout;
     home.write("polyarch.1", &page);
     let path = home.arg("polyarch.1");
-    let said = home
-        .run("man", &["--warnings", "-E", "UTF-8", "-l", &path])
+    let output = home
+        .program("man", &["--warnings", "-E", "UTF-8", "-l", &path])
         .await;
-    assert_eq!(said.stderr, "");
-    let text = said.expect();
+    assert_eq!(output.stderr, "");
+    let text = output.ok().stdout;
     for words in [
         "NAME",
         "SYNOPSIS",

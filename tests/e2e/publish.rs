@@ -1,35 +1,34 @@
-//! `publish` and `copy` between registries that no one here wrote, and their results in the eyes of skopeo, Docker
-//! and buildx.
+//! `publish` and `copy` between real registries, and their results as skopeo, Docker and buildx read them.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 use crate::{
     distribution::Distribution,
-    program::Home,
+    program::home,
     support::{
-        digest,
+        Scene, digest,
         image::{Image, Index},
         registry::Registry,
     },
 };
 
-/// Two registries, the second of which wants a password; images in `team/app` of the first.
-struct Scene {
+/// Two registries, the second of which requires a password; images in `team/app` of the first.
+struct Registries {
     open: Distribution,
     closed: Distribution,
-    home: Home,
+    home: Scene,
 }
 
-impl Scene {
+impl Registries {
     async fn new() -> Self {
         let open = Distribution::start().await;
         let closed = Distribution::start_for(Some(("ci", "hunter2"))).await;
-        let home = Home::new();
+        let home = home();
         let auth = STANDARD.encode("ci:hunter2");
         let config = json!({"auths": {closed.host(): {"auth": auth}}});
         home.write(".docker/config.json", &config.to_string());
-        let scene = Self { open, closed, home };
+        let registries = Self { open, closed, home };
         let images = [
             ("amd64", Image::new("linux/amd64").layers(&[10, 3_000_000])),
             (
@@ -44,15 +43,15 @@ impl Scene {
         let registry = Registry::plain().await;
         for (tag, image) in images {
             let image = image.load(&registry, "team/app", tag);
-            let to = &scene.open;
+            let to = &registries.open;
             to.put_image(&registry, "team/app", &image, "team/app", tag)
                 .await;
         }
-        scene.put_indexes(&registry).await;
-        scene
+        registries.put_indexes(&registry).await;
+        registries
     }
 
-    /// What matrix builds leave: an index with provenance for one platform; and one of two.
+    /// The results of matrix builds: an index with provenance for one platform; and one of two.
     async fn put_indexes(&self, registry: &Registry) {
         let built = |platform: &str| Index::oci().image(Image::new(platform).seed(7)).attested();
         let indexes = [
@@ -75,12 +74,12 @@ impl Scene {
     }
 
     async fn run(&self, line: &str) -> String {
-        self.home.polyarch(line).await.expect()
+        self.home.run_line(line).await.ok().stdout
     }
 
     async fn skopeo(&self, args: &[&str]) -> String {
         let all = [&["--insecure-policy"], args].concat();
-        self.home.run("skopeo", &all).await.expect()
+        self.home.program("skopeo", &all).await.ok().stdout
     }
 }
 
@@ -90,22 +89,22 @@ fn last_line(text: &str) -> &str {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sources_in_one_registry_and_tags_in_both() {
-    let scene = Scene::new().await;
-    let (open, closed) = (scene.open.host(), scene.closed.host());
+    let registries = Registries::new().await;
+    let (open, closed) = (registries.open.host(), registries.closed.host());
     let line = format!(
         "publish -t {open}/team/app:1 -t {closed}/mirror/app:1,{closed}/mirror/app:latest {} {}",
-        scene.source("amd64"),
-        scene.source("arm64")
+        registries.source("amd64"),
+        registries.source("arm64")
     );
-    let said = scene.run(&line).await;
-    let digest = last_line(&said).to_owned();
-    let here = scene
+    let output = registries.run(&line).await;
+    let digest = last_line(&output).to_owned();
+    let here = registries
         .open
         .manifest("team/app", "1")
         .await
         .expect("the index");
     for tag in ["1", "latest"] {
-        let there = scene.closed.manifest("mirror/app", tag).await;
+        let there = registries.closed.manifest("mirror/app", tag).await;
         assert_eq!(there.as_ref(), Some(&here));
     }
     assert_eq!(here.digest, digest);
@@ -120,17 +119,18 @@ async fn sources_in_one_registry_and_tags_in_both() {
         &source,
         "oci:read:1",
     ];
-    scene.skopeo(&args).await;
+    registries.skopeo(&args).await;
     let docker = format!("inspect --insecure {open}/team/app:1");
     let docker: Value =
-        serde_json::from_str(&scene.home.docker_manifest(&docker).await.expect()).expect("JSON");
+        serde_json::from_str(&registries.home.docker_manifest(&docker).await.ok().stdout)
+            .expect("JSON");
     let index: Value = serde_json::from_slice(&here.body).expect("JSON");
     assert_eq!(docker["manifests"], index["manifests"]);
 
     // Again: only reads.
     let line = format!("--debug {line} --progress json --output json");
-    let again = scene.home.polyarch(&line).await;
-    assert!(again.ok, "{}", again.stderr);
+    let again = registries.home.run_line(&line).await;
+    assert_eq!(again.code, 0, "{again}");
     let result: Value = serde_json::from_str(&again.stdout).expect("JSON");
     assert_eq!(result["status"], "already");
     let methods: Vec<String> = again
@@ -151,17 +151,17 @@ async fn sources_in_one_registry_and_tags_in_both() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_archive_is_read_by_skopeo() {
-    let scene = Scene::new().await;
+    let registries = Registries::new().await;
     let line = format!(
         "publish -t oci-archive:out.tar:1 -t oci:out:1 {} {}",
-        scene.source("built-amd64"),
-        scene.source("built-arm64")
+        registries.source("built-amd64"),
+        registries.source("built-arm64")
     );
-    let digest = last_line(&scene.run(&line).await).to_owned();
+    let digest = last_line(&registries.run(&line).await).to_owned();
     for name in ["oci-archive:out.tar:1", "oci:out:1"] {
-        let raw = scene.skopeo(&["inspect", "--raw", name]).await;
+        let raw = registries.skopeo(&["inspect", "--raw", name]).await;
         assert_eq!(digest::sha256(raw.as_bytes()), digest, "{name}");
-        let target = format!("docker://{}/read/app:1", scene.open.host());
+        let target = format!("docker://{}/read/app:1", registries.open.host());
         let args = [
             "copy",
             "--all",
@@ -170,8 +170,8 @@ async fn an_archive_is_read_by_skopeo() {
             name,
             &target,
         ];
-        scene.skopeo(&args).await;
-        let read = scene
+        registries.skopeo(&args).await;
+        let read = registries
             .open
             .manifest("read/app", "1")
             .await
@@ -182,8 +182,8 @@ async fn an_archive_is_read_by_skopeo() {
 
 /// The example in the README of manifest-tool in its words, but for the host.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_example_of_manifest_tool_works_as_it_is() {
-    let scene = Scene::new().await;
+async fn example_of_manifest_tool_works_unchanged() {
+    let registries = Registries::new().await;
     let spec = "\
 image: myprivreg:5000/team/app:latest
 tags: ['4.12', '4.12.2', '4.12.2-1']
@@ -206,22 +206,22 @@ manifests:
       architecture: s390x
       os: linux
 ";
-    scene.home.write(
+    registries.home.write(
         "spec.yml",
-        &spec.replace("myprivreg:5000", scene.open.host()),
+        &spec.replace("myprivreg:5000", registries.open.host()),
     );
-    let said = scene.run("publish --file spec.yml").await;
-    let digest = last_line(&said);
+    let output = registries.run("publish --file spec.yml").await;
+    let digest = last_line(&output);
     for tag in ["latest", "4.12", "4.12.2", "4.12.2-1"] {
-        let index = scene
+        let index = registries
             .open
             .manifest("team/app", tag)
             .await
             .expect("the index");
         assert_eq!(index.digest, digest);
     }
-    let name = format!("docker://{}", scene.source("4.12"));
-    let raw = scene
+    let name = format!("docker://{}", registries.source("4.12"));
+    let raw = registries
         .skopeo(&["inspect", "--raw", "--tls-verify=false", &name])
         .await;
     let index: Value = serde_json::from_str(&raw).expect("JSON");
@@ -233,7 +233,7 @@ manifests:
 }
 
 /// Options and sources as both take them. (Where buildx loses something the bytes differ on purpose: it drops an
-/// annotation for `linux/arm64` if the entry says `linux/arm64/v8`.)
+/// annotation for `linux/arm64` if the entry is for `linux/arm64/v8`.)
 const CASES: [(&str, &str); 11] = [
     ("", "amd64 arm64"),
     ("", "arm64 v7"),
@@ -259,33 +259,34 @@ const CASES: [(&str, &str); 11] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_bytes_are_those_of_buildx() {
-    let scene = Scene::new().await;
+    let registries = Registries::new().await;
     for (options, tags) in CASES {
-        let target = scene.source("out");
-        let sources: Vec<String> = tags.split(' ').map(|tag| scene.source(tag)).collect();
+        let target = registries.source("out");
+        let sources: Vec<String> = tags.split(' ').map(|tag| registries.source(tag)).collect();
         let words = format!("--dry-run -t {target} {options} {}", sources.join(" "));
         let line = format!("imagetools create {words}");
         let args: Vec<&str> = line.split_whitespace().collect();
-        let printed = scene.home.run("buildx", &args).await.expect();
+        let printed = registries.home.program("buildx", &args).await.ok().stdout;
         let expected = printed.strip_suffix('\n').expect("a line end");
-        let said = scene
+        let output = registries
             .run(&format!("publish --index-file index.json {words}"))
             .await;
-        let written = std::fs::read_to_string(scene.home.path("index.json")).expect("the index");
+        let written =
+            std::fs::read_to_string(registries.home.path("index.json")).expect("the index");
         assert_eq!(written, expected, "{words}");
         assert_eq!(
-            last_line(&said),
+            last_line(&output),
             digest::sha256(expected.as_bytes()),
             "{words}"
         );
     }
-    assert_eq!(scene.open.manifest("team/app", "out").await, None);
+    assert_eq!(registries.open.manifest("team/app", "out").await, None);
 }
 
 /// The table of the README: what `imagetools create` does with these, and what `publish` does.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_buildx_loses_is_kept_or_refused() {
-    let scene = Scene::new().await;
+async fn content_that_buildx_loses_is_kept_or_refused() {
+    let registries = Registries::new().await;
     let registry = Registry::plain().await;
     let windows = Image::new("windows/amd64")
         .os_version("10.0.20348.1")
@@ -295,70 +296,70 @@ async fn what_buildx_loses_is_kept_or_refused() {
         ("again", Image::new("linux/amd64").seed(9)),
     ] {
         let image = image.load(&registry, "team/app", tag);
-        let to = &scene.open;
+        let to = &registries.open;
         to.put_image(&registry, "team/app", &image, "team/app", tag)
             .await;
     }
-    let target = scene.source("out");
+    let target = registries.source("out");
     let both = async |options: &str, tags: &str| {
-        let sources: Vec<String> = tags.split(' ').map(|tag| scene.source(tag)).collect();
+        let sources: Vec<String> = tags.split(' ').map(|tag| registries.source(tag)).collect();
         let words = format!("--dry-run -t {target} {options} {}", sources.join(" "));
         let line = format!("imagetools create {words}");
         let args: Vec<&str> = line.split_whitespace().collect();
-        let buildx = scene.home.run("buildx", &args).await;
+        let buildx = registries.home.program("buildx", &args).await;
         let line = format!("publish --index-file index.json {words}");
-        let said = scene.home.polyarch(&line).await;
-        (buildx, said, scene.home.path("index.json"))
+        let output = registries.home.run_line(&line).await;
+        (buildx, output, registries.home.path("index.json"))
     };
     let index = |path| -> Value {
         let text = std::fs::read_to_string(path).expect("the index");
         serde_json::from_str(&text).expect("JSON")
     };
 
-    let (buildx, said, path) = both("", "windows").await;
-    assert!(!buildx.expect().contains("os.version"));
-    said.expect();
+    let (buildx, output, path) = both("", "windows").await;
+    assert!(!buildx.ok().stdout.contains("os.version"));
+    output.ok();
     let platform = &index(path)["manifests"][0]["platform"];
     assert_eq!(platform["os.version"], "10.0.20348.1");
     assert_eq!(platform["os.features"], json!(["win32k"]));
 
-    // What metadata-action writes if nobody says otherwise.
-    let (buildx, said, path) = both("--annotation manifest:a=b", "amd64 arm64").await;
-    assert!(!buildx.ok, "{}", buildx.stdout);
-    said.expect();
+    // The default of metadata-action.
+    let (buildx, output, path) = both("--annotation manifest:a=b", "amd64 arm64").await;
+    assert!(buildx.code != 0, "{}", buildx.stdout);
+    output.ok();
     assert_eq!(index(path)["annotations"], json!({"a": "b"}));
 
-    let (buildx, said, _) = both("--annotation index:a=b", "s390x ppc64le").await;
-    assert!(!buildx.expect().contains("annotations"));
+    let (buildx, output, _) = both("--annotation index:a=b", "s390x ppc64le").await;
+    assert!(!buildx.ok().stdout.contains("annotations"));
     assert!(
-        !said.ok && said.stderr.contains("--media-type oci"),
+        output.code != 0 && output.stderr.contains("--media-type oci"),
         "{}",
-        said.stderr
+        output.stderr
     );
 
-    let (buildx, said, _) = both("", "amd64 again").await;
-    assert_eq!(buildx.expect().matches("\"amd64\"").count(), 2);
-    assert_eq!(said.code, Some(5), "{}", said.stderr);
+    let (buildx, output, _) = both("", "amd64 again").await;
+    assert_eq!(buildx.ok().stdout.matches("\"amd64\"").count(), 2);
+    assert_eq!(output.code, 5, "{}", output.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_terminal_shows_bars() {
-    let mut scene = Scene::new().await;
-    scene.home.set("TERM", "xterm");
+    let mut registries = Registries::new().await;
+    registries.home.set("TERM", "xterm");
     let registry = Registry::plain().await;
     let image = Image::new("linux/amd64").virtual_layers(&[64 << 20]);
     image.load(&registry, "team/big", "1");
     let line = format!(
         "stty cols 120 rows 30; {} publish -t {}/team/big:1 {}",
         env!("CARGO_BIN_EXE_polyarch"),
-        scene.open.host(),
+        registries.open.host(),
         registry.reference("team/big", "1")
     );
-    let said = scene
+    let output = registries
         .home
-        .run("script", &["-qec", &line, "typescript"])
+        .program("script", &["-qec", &line, "typescript"])
         .await;
-    let shown = said.expect();
+    let shown = output.ok().stdout;
     assert!(shown.contains("[=") || shown.contains("[>"), "{shown}");
     assert!(shown.contains("/67.11 MB"), "{shown}");
     assert!(shown.contains("Pushed (67.1 MB)"), "{shown}");

@@ -1,5 +1,5 @@
-//! What polyarch pushed, read by programs that no one here wrote. The images are real ones: the static busybox
-//! of Debian for two architectures, which must still run when it comes out of the registry.
+//! Other programs read what polyarch pushed. The images are real: the static busybox of Debian for two architectures,
+//! which must still run after it was read.
 
 use std::path::{Path, PathBuf};
 
@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use crate::{
     distribution::{Distribution, Served},
-    program::Home,
+    program::home,
     support::{
-        digest, gzip,
+        Scene, digest, gzip,
         image::{Flavour, media},
     },
 };
@@ -20,7 +20,7 @@ const INSECURE: &str = "--tls-verify=false";
 /// A registry with the list `busybox:1`, made by polyarch of two images.
 struct Published {
     registry: Distribution,
-    home: Home,
+    home: Scene,
     list: Served,
     amd64: Bytes,
     arm64: Bytes,
@@ -29,7 +29,7 @@ struct Published {
 impl Published {
     async fn new(flavour: Flavour) -> Self {
         let registry = Distribution::start().await;
-        let home = Home::new();
+        let home = home();
         // podman and buildah have no flag for plain HTTP here.
         let trusted = format!(
             "[[registry]]\nlocation = '{}'\ninsecure = true\n",
@@ -44,7 +44,7 @@ impl Published {
             format!("annotate --variant v8 {host}/busybox:1 {host}/busybox:arm64"),
             format!("push --purge {host}/busybox:1"),
         ] {
-            home.polyarch(&line).await.expect();
+            home.run_line(&line).await.ok();
         }
         let list = registry.manifest("busybox", "1").await.expect("the list");
         Self {
@@ -66,7 +66,7 @@ impl Published {
 
     async fn skopeo(&self, args: &[&str]) -> String {
         let all = [&["--insecure-policy"], args].concat();
-        self.home.run("skopeo", &all).await.expect()
+        self.home.program("skopeo", &all).await.ok().stdout
     }
 
     /// podman or buildah, with storage of their own.
@@ -87,8 +87,8 @@ impl Published {
             "inspect",
             &reference,
         ];
-        let said = self.home.run(program, &args).await.expect();
-        serde_json::from_str(&said).expect("JSON")
+        let output = self.home.program(program, &args).await.ok().stdout;
+        serde_json::from_str(&output).expect("JSON")
     }
 }
 
@@ -102,7 +102,7 @@ fn busybox(architecture: &str) -> PathBuf {
         .unwrap_or_else(|| panic!("{name} must be on PATH for this test: scripts/install-tools"))
 }
 
-/// An image whose one layer has `/bin/busybox`, pushed as `busybox:<architecture>`; gives its manifest.
+/// An image whose one layer has `/bin/busybox`, pushed as `busybox:<architecture>`; returns its manifest.
 async fn put_busybox(registry: &Distribution, flavour: Flavour, architecture: &str) -> Bytes {
     let program = std::fs::read(busybox(architecture)).expect("busybox");
     let mut header = tar::Header::new_ustar();
@@ -180,7 +180,7 @@ async fn skopeo_reads_the_very_bytes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn skopeo_copies_all_of_it() {
+async fn skopeo_copies_the_whole_index() {
     for flavour in [Flavour::Docker, Flavour::Oci] {
         let published = Published::new(flavour).await;
         let reference = published.docker_reference();
@@ -208,7 +208,7 @@ async fn skopeo_copies_all_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn skopeo_finds_the_image_of_a_platform_and_it_runs() {
+async fn skopeo_finds_the_image_of_a_platform() {
     for flavour in [Flavour::Docker, Flavour::Oci] {
         let published = Published::new(flavour).await;
         let reference = published.docker_reference();
@@ -240,14 +240,19 @@ async fn skopeo_finds_the_image_of_a_platform_and_it_runs() {
             );
             let program = program.display().to_string();
             let words = [emulator, &[&program, "echo", architecture]].concat();
-            let said = published.home.run(words[0], &words[1..]).await.expect();
-            assert_eq!(said, format!("{architecture}\n"));
+            let output = published
+                .home
+                .program(words[0], &words[1..])
+                .await
+                .ok()
+                .stdout;
+            assert_eq!(output, format!("{architecture}\n"));
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn podman_buildah_and_docker_show_it_as_it_is() {
+async fn podman_buildah_and_docker_show_the_same_index() {
     for flavour in [Flavour::Docker, Flavour::Oci] {
         let published = Published::new(flavour).await;
         for program in ["podman", "buildah"] {
@@ -260,7 +265,7 @@ async fn podman_buildah_and_docker_show_it_as_it_is() {
             );
         }
         let inspect = format!("inspect --insecure {}/busybox:1", published.registry.host());
-        let shown = published.home.docker_manifest(&inspect).await.expect();
+        let shown = published.home.docker_manifest(&inspect).await.ok().stdout;
         assert_eq!(shown.trim_end().as_bytes(), published.list.body);
     }
 }

@@ -1,4 +1,4 @@
-//! A person presses Ctrl-C: what is left on the terminal.
+//! Ctrl-C at a terminal: what remains on the screen.
 
 use std::{process::Stdio, time::Duration};
 
@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use crate::{
-    program::Home,
+    program::home,
     support::{
         image::Image,
         registry::{Class, Fault, Registry, Rule},
@@ -19,7 +19,7 @@ use crate::{
 const LIMIT: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ctrl_c_takes_the_bars_away_and_says_what_became_of_the_run() {
+async fn ctrl_c_clears_the_bars_and_reports_the_result() {
     let from = Registry::plain().await;
     let to = Registry::plain().await;
     let image = Image::new("linux/amd64").virtual_layers(&[64 << 20]);
@@ -31,7 +31,7 @@ async fn ctrl_c_takes_the_bars_away_and_says_what_became_of_the_run() {
             .applied()
             .then(Fault::Stall),
     );
-    let home = Home::new();
+    let home = home();
     let line = format!(
         "trap : INT; stty cols 120 rows 30; {} publish -t {} {}; echo \"code $?\"; stty -a",
         env!("CARGO_BIN_EXE_polyarch"),

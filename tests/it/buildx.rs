@@ -1,5 +1,5 @@
-//! The planner writes what `docker buildx imagetools create` writes, to the byte. What buildx printed
-//! is frozen in `tests/fixtures/buildx`, with the command for each case and the script that ran it.
+//! The planner writes the same bytes as `docker buildx imagetools create`. The output of buildx is stored in
+//! `tests/fixtures/buildx`, with the command for each case and the script that ran it.
 
 use std::collections::HashMap;
 
@@ -17,7 +17,7 @@ struct Image {
     children: Vec<String>,
 }
 
-/// What was asked of buildx, and what it printed.
+/// A command of buildx and its output.
 #[derive(Deserialize)]
 struct Case {
     name: String,

@@ -1,5 +1,5 @@
-//! Drafts as people and hostile circumstances treat them: many processes, killed ones, full disks,
-//! files that were cut off, edited, linked, or written by a later version.
+//! Drafts: many processes, killed processes, full disks, and files that are truncated, edited, linked, or written by a
+//! later version.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -14,9 +14,9 @@ use tempfile::TempDir;
 
 const LIST: &str = "ghcr.io/o/app:1";
 
-/// Tells a child process which drafts to work on.
+/// The variable with the directory of a child process.
 const DIRECTORY: &str = "POLYARCH_TEST_DRAFTS";
-/// Tells a child process what to do.
+/// The variable with the task of a child process.
 const TASK: &str = "POLYARCH_TEST_TASK";
 
 fn reference(text: &str) -> Reference {
@@ -50,7 +50,7 @@ fn draft(list: &str, entries: &[&str]) -> Draft {
     draft
 }
 
-fn room() -> (TempDir, Drafts) {
+fn empty() -> (TempDir, Drafts) {
     let dir = TempDir::new().unwrap();
     let drafts = Drafts::at(dir.path().join("home/drafts"));
     (dir, drafts)
@@ -63,17 +63,17 @@ fn files(dir: &TempDir) -> Vec<PathBuf> {
     files
 }
 
-/// A room with one draft, and its file.
+/// A directory with one draft, and its file.
 fn one_draft() -> (TempDir, Drafts, PathBuf) {
-    let (dir, drafts) = room();
+    let (dir, drafts) = empty();
     drafts.replace(&draft(LIST, &["a"])).unwrap();
     let file = files(&dir).pop().unwrap();
     (dir, drafts, file)
 }
 
 #[test]
-fn a_draft_is_read_back_as_it_was() {
-    let (dir, drafts) = room();
+fn draft_is_read_back_unchanged() {
+    let (dir, drafts) = empty();
     let list = reference(LIST);
     assert_eq!(drafts.load(&list).unwrap(), None);
     assert!(!drafts.remove(&list).unwrap());
@@ -140,7 +140,7 @@ fn a_change_that_fails_changes_nothing() {
 
 #[test]
 fn lists_with_like_names_are_kept_apart_and_listed() {
-    let (dir, drafts) = room();
+    let (dir, drafts) = empty();
     let names = ["a/b:c", "a_b-c", "a-b:c", "localhost:5000/x:_.."];
     for name in names {
         drafts.replace(&draft(name, &[name])).unwrap();
@@ -167,7 +167,7 @@ fn a_damaged_draft_is_named_and_can_be_removed_or_replaced() {
     let whole = fs::read_to_string(&file).unwrap();
     let content = whole.split("\"content\": \"").nth(1).unwrap();
     let content = &content[..content.find('"').unwrap()];
-    let elsewhere = whole.replace("app:1", "app:2");
+    let other = whole.replace("app:1", "app:2");
     let flipped = whole.replace(content, &content.replace('e', "f"));
     let not_base64 = whole.replace(content, "%%%");
     let resized = whole.replacen("\"size\": ", "\"size\": 1", 1);
@@ -178,7 +178,7 @@ fn a_damaged_draft_is_named_and_can_be_removed_or_replaced() {
         ("null", "not valid JSON"),
         ("{}", "missing field `version`"),
         (&"[".repeat(100_000), "nested deeper"),
-        (&elsewhere, "it is the draft of ghcr.io/o/app:2"),
+        (&other, "it is the draft of ghcr.io/o/app:2"),
         (&flipped, "the content is not that of sha256:"),
         (&not_base64, "the content of sha256:"),
         (&resized, "the descriptor says"),
@@ -314,7 +314,7 @@ fn add(drafts: &Drafts, name: &str, keep: bool) {
 
 #[test]
 fn twenty_processes_at_once_lose_nothing() {
-    let (dir, drafts) = room();
+    let (dir, drafts) = empty();
     let children: Vec<Child> = (0..20)
         .map(|number| start(&dir, &format!("add {number}")).spawn().unwrap())
         .collect();
@@ -327,8 +327,8 @@ fn twenty_processes_at_once_lose_nothing() {
 }
 
 #[test]
-fn a_killed_process_leaves_the_old_or_the_new_draft_and_no_lock() {
-    let (dir, drafts) = room();
+fn killed_process_leaves_a_whole_draft_and_no_lock() {
+    let (dir, drafts) = empty();
     let list = reference(LIST);
     for round in 0..10 {
         let mut child = start(&dir, &format!("replace {round}")).spawn().unwrap();

@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod broken_source;
 mod buildx;
 mod cli;
 mod client;
@@ -11,7 +12,6 @@ mod draft;
 mod faults;
 mod fuzz;
 mod layout;
-mod liar;
 mod performance;
 mod publish;
 mod registry;

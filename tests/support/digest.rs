@@ -52,7 +52,7 @@ pub enum Hasher {
 }
 
 impl Hasher {
-    /// In the algorithm of `digest` (or algorithm name); SHA-256 unless it says sha512.
+    /// In the algorithm of `digest` (or algorithm name); SHA-256 unless it is sha512.
     pub fn new(digest: &str) -> Self {
         if digest.starts_with("sha512") {
             Self::Sha512(Box::default())

@@ -18,7 +18,7 @@ pub fn store(data: &[u8]) -> Vec<u8> {
         out.extend(block);
     }
     out.extend(crc32(data).to_le_bytes());
-    // The length modulo 2^32, as RFC 1952 wants it.
+    // The length modulo 2^32, as RFC 1952 requires.
     out.extend((data.len() as u64).to_le_bytes()[..4].iter());
     out
 }

@@ -282,7 +282,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Fails if it has ended, which is what is wanted.
+        // Fails if it has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -340,6 +340,17 @@ impl Output {
     #[track_caller]
     pub fn digest(&self) -> String {
         self.stdout.lines().last().expect("a line").to_owned()
+    }
+
+    /// Standard error from the error on, without the progress and the waits before it.
+    #[track_caller]
+    pub fn error(&self) -> &str {
+        let is_start = |at: &usize| *at == 0 || self.stderr[..*at].ends_with('\n');
+        let mut errors = self.stderr.match_indices("error: ").map(|(at, _)| at);
+        let start = errors
+            .find(is_start)
+            .unwrap_or_else(|| panic!("no error: {self}"));
+        &self.stderr[start..]
     }
 
     /// Standard output as JSON.

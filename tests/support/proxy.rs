@@ -1,7 +1,7 @@
 //! A forward proxy (RFC 9110, 9.3.6 CONNECT; RFC 9112, 3.2.2 absolute-form) through
 //! which clients reach registries by names that no resolver knows: names under
-//! `.test` are on 127.0.0.1, loopback addresses are themselves, names that a test maps
-//! are where it says, nothing else exists.
+//! `.test` are on 127.0.0.1, loopback addresses are themselves, a test may map one more
+//! name, and nothing else exists.
 
 use std::{
     net::SocketAddr,
@@ -25,7 +25,7 @@ pub struct Proxy {
     task: AbortHandle,
 }
 
-/// A request that the proxy was asked to pass on.
+/// A request to the proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Passed {
     /// `CONNECT`, or the method of a request over plain HTTP.
@@ -46,7 +46,7 @@ struct Head {
 }
 
 impl Proxy {
-    /// A proxy for everybody.
+    /// A proxy without a password.
     pub async fn start() -> Self {
         Self::start_with(None, None).await
     }
@@ -56,7 +56,7 @@ impl Proxy {
         Self::start_with(None, Some((target.to_owned(), address))).await
     }
 
-    /// A proxy that wants a password.
+    /// A proxy that requires a password.
     pub async fn with_password(user: &str, password: &str) -> Self {
         let pair = STANDARD.encode(format!("{user}:{password}"));
         Self::start_with(Some(format!("Basic {pair}")), None).await
@@ -79,7 +79,7 @@ impl Proxy {
         format!("http://{}", self.address)
     }
 
-    /// What it was asked to pass on.
+    /// All requests to the proxy.
     pub fn passed(&self) -> Vec<Passed> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.clone()
@@ -106,7 +106,7 @@ async fn serve(
                 let (credentials, mapped) = (credentials.clone(), mapped.clone());
                 let seen = Arc::clone(&seen);
                 connections.spawn(async move {
-                    // A connection that breaks is the clients' matter.
+                    // The client sees that a connection breaks.
                     let _ = pass(client, credentials, mapped, &seen).await;
                 });
             }
@@ -197,8 +197,7 @@ impl Head {
         values.next().map(|(_, value)| value.trim().to_owned())
     }
 
-    /// The head as the server gets it: for one request, and without what was said to
-    /// the proxy alone.
+    /// The head for the server: for one request, and without the headers for the proxy.
     fn onward(&self, path: &str) -> String {
         let kept = self.headers.iter().filter(|line| {
             let name = line.split(':').next().unwrap_or_default().to_lowercase();

@@ -70,7 +70,11 @@ impl Scene {
 
     /// Starts a further registry.
     pub fn add(&mut self, registry: Builder) -> &Registry {
-        let registry = registry.start_in_background();
+        self.add_started(registry.start_in_background())
+    }
+
+    /// Adds a registry that has been started.
+    pub fn add_started(&mut self, registry: Registry) -> &Registry {
         let name = HOSTS[self.registries.len()];
         self.name(name, registry.host());
         self.registries.push(registry);
@@ -149,7 +153,7 @@ impl Scene {
 
     /// Writes a text file, and the directories above it.
     pub fn write(&self, relative: &str, text: impl AsRef<str>) {
-        let path = self.path(relative);
+        let path = self.path(&self.expand(relative));
         std::fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
         std::fs::write(path, self.expand(text.as_ref())).expect("a file");
     }

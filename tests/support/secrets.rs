@@ -1,5 +1,5 @@
-//! The secrets of the tests appear nowhere: not in the arguments of a run, not in what it says at the highest
-//! verbosity, not in a file that it wrote. Each run of the binary is watched by `Watch`.
+//! Checks that no secret of the tests appears in the arguments of a run, in its output at the highest verbosity, or in
+//! a file that it wrote.
 
 use std::{
     collections::BTreeSet,
@@ -9,19 +9,19 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-/// What is a password anywhere in the tests, whoever sets it and in whatever file it lies.
+/// All passwords of the tests.
 const PASSWORDS: [&str; 5] = ["hunter2", "s3cr3t", "pa55word", "mistaken", "swordfish"];
 
-/// What the registry in process puts before each token that it gives out.
+/// The prefixes of all tokens that the registry in process issues.
 const TOKENS: [&str; 2] = ["tok-", "ref-"];
 
-/// A shorter word would be found in words that are no secret.
+/// Shorter secrets would be found in other words.
 const SHORTEST: usize = 6;
 
 /// Files of more bytes are layers and archives.
 const LARGEST: u64 = 1 << 20;
 
-/// One run, from before its start.
+/// The search of one run, from before its start.
 pub struct Watch {
     home: PathBuf,
     secrets: Vec<String>,
@@ -30,7 +30,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// `variables` are those of the run; of them, what is named like a secret is one.
+    /// `variables` are those of the run; values of variables that are named like a secret are secrets.
     pub fn begin(home: &Path, variables: &[(String, String)], words: &[&str]) -> Self {
         let named = variables
             .iter()
@@ -42,29 +42,33 @@ impl Watch {
             assert_eq!(secret_in(&secrets, word), None, "as an argument: {words:?}");
         }
         let known = files_with(&secrets, home);
-        let asked = words.iter().any(|word| ["--debug", "-D"].contains(word));
+        let requested = words.iter().any(|word| ["--debug", "-D"].contains(word));
         let set = variables.iter().any(|(name, _)| name == "POLYARCH_DEBUG");
         Self {
             home: home.to_owned(),
             secrets,
             known,
-            is_verbose: !asked && !set,
+            is_verbose: !requested && !set,
         }
     }
 
-    /// The variable that has the run tell everything, which `end` checks and takes out again.
+    /// The variable that turns on all debug output, which `end` checks and removes again.
     pub fn variable(&self) -> Option<(&'static str, &'static str)> {
         self.is_verbose.then_some(("POLYARCH_DEBUG", "true"))
     }
 
-    /// Looks through what the run said and wrote. Returns standard error as it is without `variable`.
+    /// Searches the output and the files of the run. Returns standard error as it is without `variable`.
     #[track_caller]
     pub fn end(self, stdout: &str, stderr: String) -> String {
         for text in [stdout, &stderr] {
-            assert_eq!(secret_in(&self.secrets, text), None, "is told: {text}");
+            assert_eq!(
+                secret_in(&self.secrets, text),
+                None,
+                "in the output: {text}"
+            );
             for (at, _) in TOKENS.iter().flat_map(|token| text.match_indices(token)) {
                 let hex = text[at + 4..].bytes().take_while(u8::is_ascii_hexdigit);
-                assert!(hex.count() < 32, "a token is told: {text}");
+                assert!(hex.count() < 32, "a token is printed: {text}");
             }
         }
         let new: Vec<_> = files_with(&self.secrets, &self.home)
@@ -87,7 +91,7 @@ fn is_debug(line: &str) -> bool {
     line.starts_with("debug: ") || line.starts_with("{\"event\":\"request\"")
 }
 
-/// A secret, and what is left of it in base64 whatever stands before it and after it: `user:secret`, JSON.
+/// A secret, and its base64 forms with any text before and after it: `user:secret`, JSON.
 pub fn forms(secret: &str) -> Vec<String> {
     // A character of base64 is six bits: those that are not of the secret alone are left out.
     let shifted = (0..3).map(|shift: usize| {
@@ -148,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_run_tells_or_writes_is_found() {
+    fn revealed_and_written_secrets_are_found() {
         let home = tempfile::tempdir().expect("a directory");
         let begin = || {
             Watch::begin(
@@ -169,9 +173,9 @@ mod tests {
             fs::write(home.path().join("new"), "hunter2").expect("a file");
             drop(watch.end("", String::new()));
         }));
-        // What was there before is the test's own.
-        let said = begin().end("", "debug: GET x: 200 (1 ms)\nerror: no\n".into());
-        assert_eq!(said, "error: no\n");
+        // Files from before the run belong to the test.
+        let stderr = begin().end("", "debug: GET x: 200 (1 ms)\nerror: no\n".into());
+        assert_eq!(stderr, "error: no\n");
         let argument = || Watch::begin(home.path(), &[], &["--password=hunter2"]);
         assert!(std::panic::catch_unwind(argument).is_err());
     }

@@ -1,5 +1,5 @@
 //! `publish` through a proxy that breaks connections at random, in front of Debian's `docker-registry`. Every run
-//! ends in "published and verified" or in "failed, and nothing wrong is visible". The registries are asked directly.
+//! is published and verified, or fails without wrong content. The registries are checked directly.
 //!
 //! `POLYARCH_CHAOS_RUNS` is how many runs there are, `POLYARCH_CHAOS_SEED` the first of their seeds.
 
@@ -7,44 +7,41 @@ mod proxy;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    process::Stdio,
     time::{Duration, Instant},
 };
 
-use futures_util::{StreamExt as _, stream};
-use serde_json::Value;
-use tokio::{process::Command, time::timeout};
-
 use crate::{
     distribution::Distribution,
-    program::Home,
+    program::home,
     support::{
         digest,
         image::{Image, Index},
         registry::Registry,
     },
 };
+use futures_util::{StreamExt as _, stream};
 use proxy::{Proxy, Weather};
+use serde_json::Value;
 
 /// Runs under way at once.
 const AT_ONCE: usize = 8;
-/// The waiting that each run allows itself (`--retry-for`), in seconds.
-const PATIENCE: u64 = 8;
+/// The budget of each run for waiting (`--retry-for`), in seconds.
+const RETRY_FOR: u64 = 8;
 /// How long one run may take: its waits, a request that is never answered, and the work itself.
 const LIMIT: Duration = Duration::from_secs(150);
 
-/// What lies in `team/app` of the first registry.
+/// The tags of `team/app` in the first registry.
 const SOURCES: [&str; 4] = ["amd64", "arm64", "s390x", "pair"];
 
 /// Two registries, of which the first has the sources.
-struct Scene {
+struct Setting {
     near: Distribution,
     far: Distribution,
     /// The digest that each combination of sources makes.
     digests: BTreeMap<String, String>,
 }
 
-/// Where a tag lies, as the registry itself knows it.
+/// A tag, as the registry itself knows it.
 #[derive(Clone, Debug)]
 struct Place {
     far: bool,
@@ -52,11 +49,11 @@ struct Place {
     tag: String,
     /// Its name through the proxy.
     reference: String,
-    /// What it pointed at before the run.
+    /// The digest before the run.
     before: Option<String>,
 }
 
-/// What became of a run.
+/// The outcome of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Outcome {
     Published,
@@ -71,7 +68,7 @@ struct Report {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_run_is_published_and_verified_or_failed_with_nothing_wrong_visible() {
+async fn every_run_is_verified_or_fails_without_wrong_content() {
     let number = |name: &str, default: u64| match std::env::var(name) {
         Ok(text) => text.parse().expect(name),
         Err(_) => default,
@@ -81,11 +78,11 @@ async fn every_run_is_published_and_verified_or_failed_with_nothing_wrong_visibl
         number("POLYARCH_CHAOS_SEED", 1),
     );
     let began = Instant::now();
-    let scene = Scene::new().await;
+    let setting = Setting::new().await;
     let reports: Vec<(u64, Result<Report, String>)> = stream::iter(first..first + runs)
         .map(|seed| {
-            let scene = &scene;
-            async move { (seed, run(scene, seed).await) }
+            let setting = &setting;
+            async move { (seed, run(setting, seed).await) }
         })
         .buffer_unordered(AT_ONCE)
         .collect()
@@ -118,7 +115,7 @@ async fn every_run_is_published_and_verified_or_failed_with_nothing_wrong_visibl
     assert!(runs == 0 || !injected.is_empty(), "no fault was injected");
 }
 
-impl Scene {
+impl Setting {
     async fn new() -> Self {
         let near = Distribution::start().await;
         let far = Distribution::start().await;
@@ -135,30 +132,30 @@ impl Scene {
         }
         let pair = Index::oci().of(["linux/386", "linux/riscv64"]).attested();
         pair.load(&registry, "team/app", "pair");
-        let home = Home::new();
+        let home = home();
         let line = format!(
             "copy {} {}/team/app:pair",
             registry.reference("team/app", "pair"),
             near.host()
         );
-        home.polyarch(&line).await.expect();
-        let mut scene = Self {
+        home.run_line(&line).await.ok();
+        let mut setting = Self {
             near,
             far,
             digests: BTreeMap::new(),
         };
         for sources in combinations() {
-            let names = sources.map(|tag| format!("{}/team/app:{tag}", scene.near.host()));
+            let names = sources.map(|tag| format!("{}/team/app:{tag}", setting.near.host()));
             let line = format!(
                 "publish --dry-run -t {}/x/y:1 {}",
-                scene.near.host(),
+                setting.near.host(),
                 names.join(" ")
             );
-            let said = home.polyarch(&line).await.expect();
-            let digest = said.lines().last().expect("a digest").to_owned();
-            scene.digests.insert(sources.join(" "), digest);
+            let output = home.run_line(&line).await.ok().stdout;
+            let digest = output.lines().last().expect("a digest").to_owned();
+            setting.digests.insert(sources.join(" "), digest);
         }
-        scene
+        setting
     }
 
     fn registry(&self, place: &Place) -> &Distribution {
@@ -166,15 +163,15 @@ impl Scene {
     }
 }
 
-/// The pairs of sources that runs are made of.
+/// The pairs of sources for runs.
 fn combinations() -> Vec<[&'static str; 2]> {
     let all = SOURCES.iter().enumerate();
     all.flat_map(|(at, one)| SOURCES[at + 1..].iter().map(|other| [*one, *other]))
         .collect()
 }
 
-/// One run with everything that its seed says. The error is what is wrong with it.
-async fn run(scene: &Scene, seed: u64) -> Result<Report, String> {
+/// One run with the choices of its seed. The error is what is wrong with it.
+async fn run(setting: &Setting, seed: u64) -> Result<Report, String> {
     let mut dice = fastrand::Rng::with_seed(seed);
     let weather = |dice: &mut fastrand::Rng| Weather {
         seed: dice.u64(..),
@@ -182,44 +179,38 @@ async fn run(scene: &Scene, seed: u64) -> Result<Report, String> {
         burst: dice.choice([3, 6, 40]).unwrap_or(3),
         endless_stall: seed % 4 == 3,
     };
-    let near = Proxy::start(scene.near.host(), weather(&mut dice)).await;
-    let far = Proxy::start(scene.far.host(), weather(&mut dice)).await;
+    let near = Proxy::start(setting.near.host(), weather(&mut dice)).await;
+    let far = Proxy::start(setting.far.host(), weather(&mut dice)).await;
     let sources = dice.choice(combinations()).expect("there are some");
-    let digest = &scene.digests[&sources.join(" ")];
+    let digest = &setting.digests[&sources.join(" ")];
     let hosts = [near.host(), far.host()];
-    let places = places(scene, seed, &hosts, &mut dice).await;
+    let places = places(setting, seed, &hosts, &mut dice).await;
 
     let mut words = vec!["publish".to_owned(), "--output=json".to_owned()];
-    words.push(format!("--retry-for={PATIENCE}"));
+    words.push(format!("--retry-for={RETRY_FOR}"));
     words.push("--idle-timeout=3s".to_owned());
     for place in &places {
         words.push(format!("--tag={}", place.reference));
     }
     words.extend(sources.map(|tag| format!("{}/team/app:{tag}", near.host())));
 
-    let home = Home::new();
-    let began = Instant::now();
-    let child = Command::new(env!("CARGO_BIN_EXE_polyarch"))
-        .args(&words)
-        .env_clear()
-        .env("HOME", home.path(""))
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output();
-    let output = timeout(LIMIT, child)
-        .await
-        .map_err(|_| format!("it ran for more than {LIMIT:?}"))?
-        .map_err(|error| error.to_string())?;
-    let time = began.elapsed();
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    let told = Told {
-        code: output.status.code(),
-        result: serde_json::from_slice(&output.stdout).ok(),
-        stderr: &stderr,
+    let home = home();
+    let run = home.polyarch().args(&words).unwatched().limit(LIMIT);
+    let run = tokio::task::spawn_blocking(move || run.run());
+    let output = run.await.map_err(|error| error.to_string())?;
+    let result = RunResult {
+        code: output.code,
+        json: serde_json::from_str(&output.stdout).ok(),
+        stderr: &output.stderr,
     };
-    let outcome = judge(scene, &places, digest, &told)
+    let outcome = judge(setting, &places, digest, &result)
         .await
-        .map_err(|cause| format!("{cause}\n{words:?} ended with {:?}:\n{stderr}", told.code))?;
+        .map_err(|cause| {
+            format!(
+                "{cause}\n{words:?} ended with {}:\n{}",
+                output.code, output.stderr
+            )
+        })?;
     let mut injected = near.injected();
     for (fault, count) in far.injected() {
         *injected.entry(fault).or_default() += count;
@@ -227,14 +218,14 @@ async fn run(scene: &Scene, seed: u64) -> Result<Report, String> {
     Ok(Report {
         outcome,
         injected,
-        time,
+        time: output.wall,
     })
 }
 
-/// Where a run publishes to: the repository of the sources, others beside it, another registry; one to three tags
-/// in each, some of which point at something else already.
+/// The targets of a run: the repository of the sources, another one, another registry; one to three tags in each, some
+/// of which point to something else already.
 async fn places(
-    scene: &Scene,
+    setting: &Setting,
     seed: u64,
     hosts: &[String; 2],
     dice: &mut fastrand::Rng,
@@ -255,14 +246,14 @@ async fn places(
                 reference: format!("{}/{repo}:s{seed}-{number}", hosts[usize::from(*far)]),
                 before: None,
             };
-            // An index without entries: whole by itself.
+            // An index without entries needs no other content.
             if dice.u8(0..3) == 0 {
                 let kind = "application/vnd.oci.image.index.v1+json";
                 let body = format!(
                     r#"{{"schemaVersion":2,"mediaType":"{kind}","manifests":[],"annotations":{{"seed":"{seed}"}}}}"#
                 );
                 place.before = Some(digest::sha256(body.as_bytes()));
-                let registry = scene.registry(&place);
+                let registry = setting.registry(&place);
                 registry
                     .put_manifest(repo, &place.tag, kind, body.into())
                     .await;
@@ -273,17 +264,17 @@ async fn places(
     places
 }
 
-/// What a run said.
-struct Told<'a> {
-    code: Option<i32>,
-    result: Option<Value>,
+/// The output of a run.
+struct RunResult<'a> {
+    code: i32,
+    json: Option<Value>,
     stderr: &'a str,
 }
 
-impl Told<'_> {
+impl RunResult<'_> {
     /// The status that it reports of a tag.
     fn status(&self, place: &Place) -> Option<&str> {
-        let targets = self.result.as_ref()?["targets"].as_array()?;
+        let targets = self.json.as_ref()?["targets"].as_array()?;
         let mut tags = targets
             .iter()
             .filter_map(|target| target["tags"].as_array())
@@ -291,21 +282,21 @@ impl Told<'_> {
         tags.find(|tag| tag["reference"] == *place.reference)?["status"].as_str()
     }
 
-    fn says_there(&self, place: &Place) -> bool {
+    fn is_reported(&self, place: &Place) -> bool {
         matches!(self.status(place), Some("published" | "already"))
     }
 }
 
-/// What became of a run, or what must not be.
+/// The outcome of a run, or what is wrong with it.
 async fn judge(
-    scene: &Scene,
+    setting: &Setting,
     places: &[Place],
     digest: &str,
-    told: &Told<'_>,
+    result: &RunResult<'_>,
 ) -> Result<Outcome, String> {
     let mut changed = Vec::new();
     for place in places {
-        let now = whole(scene.registry(place), &place.repo, &place.tag).await?;
+        let now = whole(setting.registry(place), &place.repo, &place.tag).await?;
         let is_right = now.as_deref() == Some(digest);
         if !is_right && now != place.before {
             return Err(format!(
@@ -313,26 +304,29 @@ async fn judge(
                 place.reference
             ));
         }
-        if told.says_there(place) && !is_right {
-            return Err(format!("{} is said to be there", place.reference));
+        if result.is_reported(place) && !is_right {
+            return Err(format!("{} is reported as pushed", place.reference));
         }
         if is_right {
             changed.push(place.reference.as_str());
         }
     }
-    nothing_else(scene, places).await?;
-    let landed = places.iter().filter(|place| told.says_there(place)).count();
-    let outcome = match told.code {
-        Some(0) if landed == places.len() => return Ok(Outcome::Published),
-        Some(7) if landed > 0 => Outcome::Partly,
-        Some(6) if landed == 0 => Outcome::Failed,
-        _ => return Err(format!("{landed} of {} tags landed", places.len())),
+    nothing_else(setting, places).await?;
+    let pushed = places
+        .iter()
+        .filter(|place| result.is_reported(place))
+        .count();
+    let outcome = match result.code {
+        0 if pushed == places.len() => return Ok(Outcome::Published),
+        7 if pushed > 0 => Outcome::Partly,
+        6 if pushed == 0 => Outcome::Failed,
+        _ => return Err(format!("{pushed} of {} tags were pushed", places.len())),
     };
-    if !told.stderr.contains("error: failed to ") {
+    if !result.stderr.contains("error: failed to ") {
         return Err("no cause is named".to_owned());
     }
-    if told.stderr.contains("no tag was changed") && !changed.is_empty() {
-        return Err(format!("{changed:?} were changed all the same"));
+    if result.stderr.contains("no tag was changed") && !changed.is_empty() {
+        return Err(format!("{changed:?} were changed"));
     }
     Ok(outcome)
 }
@@ -365,17 +359,17 @@ async fn whole(registry: &Distribution, repo: &str, name: &str) -> Result<Option
     Ok(Some(root_digest))
 }
 
-/// No tag was made that nobody asked for.
-async fn nothing_else(scene: &Scene, places: &[Place]) -> Result<(), String> {
+/// Checks that no other tag was created.
+async fn nothing_else(setting: &Setting, places: &[Place]) -> Result<(), String> {
     for place in places.iter().filter(|place| place.repo != "team/app") {
         let wanted: BTreeSet<&str> = places
             .iter()
             .filter(|other| other.repo == place.repo && other.far == place.far)
             .map(|other| other.tag.as_str())
             .collect();
-        let tags = scene.registry(place).tags(&place.repo).await;
+        let tags = setting.registry(place).tags(&place.repo).await;
         if let Some(tag) = tags.iter().find(|tag| !wanted.contains(tag.as_str())) {
-            return Err(format!("{}:{tag} was not asked for", place.repo));
+            return Err(format!("{}:{tag} was not requested", place.repo));
         }
     }
     Ok(())

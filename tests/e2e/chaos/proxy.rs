@@ -18,7 +18,7 @@ use tokio::{
 };
 
 /// Longer than the client waits for a sign of life.
-const FOR_EVER: Duration = Duration::from_secs(10);
+const ENDLESS: Duration = Duration::from_secs(10);
 /// The most bytes of a request's or an answer's head.
 const MAX_HEAD: usize = 64 << 10;
 
@@ -64,7 +64,7 @@ impl Fault {
             Self::CutHead => "answer's head cut",
             Self::CutAnswer { reset: true, .. } => "reset in the answer",
             Self::CutAnswer { reset: false, .. } => "answer truncated",
-            Self::Stall { time, .. } if time == FOR_EVER => "stall for ever",
+            Self::Stall { time, .. } if time == ENDLESS => "stall without end",
             Self::Stall { .. } => "stall",
             Self::Status { acted: true, .. } => "error status after the write",
             Self::Status { acted: false, .. } => "error status",
@@ -160,7 +160,7 @@ impl State {
         if self.weather.endless_stall && !course.stalled_for_ever {
             course.stalled_for_ever = true;
             return Fault::Stall {
-                time: FOR_EVER,
+                time: ENDLESS,
                 before: dice.bool(),
             };
         }
@@ -291,7 +291,7 @@ impl Relay<'_> {
             Some(Fault::Reset) => return self.reset(),
             Some(Fault::Stall { time, before: true }) => {
                 sleep(time).await;
-                if time == FOR_EVER {
+                if time == ENDLESS {
                     return self.reset();
                 }
             }
@@ -331,7 +331,7 @@ impl Relay<'_> {
                 let middle = cut(0.5);
                 self.client.write_all(&answer[..middle]).await?;
                 sleep(time).await;
-                if time == FOR_EVER {
+                if time == ENDLESS {
                     return self.reset();
                 }
                 self.client.write_all(&answer[middle..]).await?;

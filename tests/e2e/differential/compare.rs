@@ -1,4 +1,4 @@
-//! Runs a case with both tools and tells every difference.
+//! Runs a case with both tools and returns every difference.
 //!
 //! Media types that are mixed are the one deviation that shows in pushed bytes (Docker takes the type of
 //! the first entry, polyarch the OCI index): what Docker wrote is compared after its type was replaced.
@@ -7,8 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     distribution::{Distribution, Served},
-    program::Said,
-    support::{digest, image::media, registry::Registry},
+    support::{digest, image::media, polyarch::Output, registry::Registry},
 };
 
 use super::{
@@ -16,7 +15,7 @@ use super::{
     script::{Built, Case, build},
 };
 
-/// Docker's words that scripts look for: where it says them, so must polyarch.
+/// Words of Docker that scripts search for; polyarch must print them too.
 const KEPT: [&str; 8] = [
     "invalid reference format: repository name",
     "invalid reference format",
@@ -28,7 +27,7 @@ const KEPT: [&str; 8] = [
     "no such manifest: ",
 ];
 
-/// Every difference between the tools in one case; `number` tells it from the others in the registry.
+/// Every difference between the tools in one case; `number` is unique in the registry.
 pub(super) async fn differences(
     case: &Case,
     registry: &Distribution,
@@ -50,7 +49,7 @@ pub(super) async fn differences(
     for step in case.commands() {
         let (one, other) = (docker.words(&step, &images), polyarch.words(&step, &images));
         let (mut one, other) = (docker.run(&one).await, polyarch.run(&other).await);
-        if step[0] == "push" && one.ok && other.ok {
+        if step[0] == "push" && one.code == 0 && other.code == 0 {
             let list = step.iter().find_map(|word| word.strip_prefix('@'));
             let (repository, _) = super::script::split_name(list.expect("a list"));
             let digests = [last_line(&one), last_line(&other)];
@@ -96,8 +95,8 @@ pub(super) async fn differences(
     differences
 }
 
-fn last_line(said: &Said) -> String {
-    said.stdout.lines().last().unwrap_or_default().to_owned()
+fn last_line(output: &Output) -> String {
+    output.stdout.lines().last().unwrap_or_default().to_owned()
 }
 
 async fn holdings(registry: &Distribution, repository: &str) -> BTreeMap<String, Served> {
@@ -110,32 +109,32 @@ async fn holdings(registry: &Distribution, repository: &str) -> BTreeMap<String,
     holdings
 }
 
-fn compare_outputs(step: &[String], docker: &Said, polyarch: &Said) -> Option<String> {
-    let told = |what: &str| {
+fn compare_outputs(step: &[String], docker: &Output, polyarch: &Output) -> Option<String> {
+    let report = |what: &str| {
         Some(format!(
             "--- {what}: {}\ndocker ok={}\n{}{}\npolyarch ok={}\n{}{}",
             step.join(" "),
-            docker.ok,
+            docker.code == 0,
             docker.stdout,
             docker.stderr,
-            polyarch.ok,
+            polyarch.code == 0,
             polyarch.stdout,
             polyarch.stderr
         ))
     };
-    if docker.ok != polyarch.ok {
-        return told("exit status");
+    if (docker.code == 0) != (polyarch.code == 0) {
+        return report("exit status");
     }
     if docker.stdout != polyarch.stdout && with_type_of_mixed(&docker.stdout) != polyarch.stdout {
-        return told("standard output");
+        return report("standard output");
     }
     if polyarch.stderr.contains("panicked") {
-        return told("panic");
+        return report("panic");
     }
     let lost =
         |words: &&&str| docker.stderr.contains(**words) && !polyarch.stderr.contains(**words);
     match KEPT.iter().find(lost) {
-        Some(words) if !docker.ok => told(&format!("lost the words {words:?}")),
+        Some(words) if docker.code != 0 => report(&format!("lost the words {words:?}")),
         _ => None,
     }
 }

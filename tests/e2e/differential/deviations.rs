@@ -1,9 +1,9 @@
-//! Where polyarch is better on purpose: what Docker does with the same words, and what polyarch does. The
-//! list is that of README.md and docs/migration.md; whatever is not here is equal.
+//! Intended differences from Docker for the same commands. README.md and docs/migration.md have the list; everything
+//! else is equal.
 
 use serde_json::{Value, json};
 
-use super::scene::Scene;
+use super::scene::Tools;
 use crate::support::{
     image::{Image, Index, media},
     proxy::Proxy,
@@ -12,15 +12,15 @@ use crate::support::{
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_index_is_flattened_and_its_attestations_come_along() {
-    let scene = Scene::new().await;
+    let tools = Tools::new().await;
     let index = Index::oci().of(["linux/amd64", "linux/arm64"]).attested();
-    let index = index.load(&scene.registry, "app", "built");
-    let other = Image::new("linux/s390x").load(&scene.registry, "app", "s390x");
+    let index = index.load(&tools.registry, "app", "built");
+    let other = Image::new("linux/s390x").load(&tools.registry, "app", "s390x");
     let create = "create --insecure @/app:1 @/app:built @/app:s390x";
-    let error = scene.docker_fails(create).await;
+    let error = tools.docker_fails(create).await;
     assert!(error.contains("is a manifest list"), "{error}");
-    scene.polyarch(create).await;
-    scene.polyarch("push @/app:1").await;
+    tools.polyarch(create).await;
+    tools.polyarch("push @/app:1").await;
     let document: Value = serde_json::from_slice(&index.bytes).expect("JSON");
     let mut expected = document["manifests"].as_array().expect("entries").clone();
     expected.push(other.descriptor());
@@ -32,7 +32,7 @@ async fn an_index_is_flattened_and_its_attestations_come_along() {
         digests.sort_by_key(ToString::to_string);
         digests
     };
-    let pushed = scene.entries("1");
+    let pushed = tools.entries("1");
     assert_eq!(digests(&pushed), digests(&expected));
     for entry in expected {
         let found = pushed
@@ -44,44 +44,44 @@ async fn an_index_is_flattened_and_its_attestations_come_along() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_create_leaves_nothing() {
-    let scene = Scene::new().await;
-    scene.image("linux/amd64", "a");
+    let tools = Tools::new().await;
+    tools.image("linux/amd64", "a");
     let fails = "create --insecure @/app:1 @/app:a @/app:missing";
-    scene.docker_fails(fails).await;
-    let error = scene
+    tools.docker_fails(fails).await;
+    let error = tools
         .docker_fails("create --insecure @/app:1 @/app:a")
         .await;
     assert!(error.contains("refusing to amend"), "{error}");
-    scene.polyarch_fails(4, fails).await;
-    assert_eq!(scene.polyarch("ls").await, "");
-    scene.polyarch("create @/app:1 @/app:a").await;
+    tools.polyarch_fails(4, fails).await;
+    assert_eq!(tools.polyarch("ls").await, "");
+    tools.polyarch("create @/app:1 @/app:a").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn amend_reads_again_and_replace_starts_over() {
-    let scene = Scene::new().await;
+    let tools = Tools::new().await;
     let create = "create --insecure --amend @/app:1 @/app:a";
-    let old = scene.image("linux/amd64", "a");
-    scene.docker(create).await;
-    scene.polyarch(create).await;
+    let old = tools.image("linux/amd64", "a");
+    tools.docker(create).await;
+    tools.polyarch(create).await;
     let new = Image::new("linux/amd64").docker().seed(7);
-    let new = new.load(&scene.registry, "app", "a");
-    scene.docker(create).await;
-    scene.docker("push --insecure @/app:1").await;
-    assert_eq!(scene.entries("1"), [old.descriptor()]);
-    scene.polyarch(create).await;
-    scene.polyarch("push @/app:1").await;
-    assert_eq!(scene.entries("1"), [new.descriptor()]);
+    let new = new.load(&tools.registry, "app", "a");
+    tools.docker(create).await;
+    tools.docker("push --insecure @/app:1").await;
+    assert_eq!(tools.entries("1"), [old.descriptor()]);
+    tools.polyarch(create).await;
+    tools.polyarch("push @/app:1").await;
+    assert_eq!(tools.entries("1"), [new.descriptor()]);
 
-    let arm = scene.image("linux/arm64", "b");
-    scene.polyarch("create --replace @/app:1 @/app:b").await;
-    scene.polyarch("push @/app:1").await;
-    assert_eq!(scene.entries("1"), [arm.descriptor()]);
+    let arm = tools.image("linux/arm64", "b");
+    tools.polyarch("create --replace @/app:1 @/app:b").await;
+    tools.polyarch("push @/app:1").await;
+    assert_eq!(tools.entries("1"), [arm.descriptor()]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn images_of_another_registry_are_copied() {
-    let scene = Scene::new().await;
+    let tools = Tools::new().await;
     let elsewhere = Registry::plain().await;
     let image = Image::new("linux/amd64").docker().layers(&[5, 6]);
     let image = image.load(&elsewhere, "team/app", "a");
@@ -89,95 +89,95 @@ async fn images_of_another_registry_are_copied() {
         "create --insecure @/app:1 {}",
         elsewhere.reference("team/app", "a")
     );
-    scene.docker(&create).await;
-    let error = scene.docker_fails("push --insecure @/app:1").await;
+    tools.docker(&create).await;
+    let error = tools.docker_fails("push --insecure @/app:1").await;
     assert!(error.contains("different registry"), "{error}");
-    scene.polyarch(&create).await;
-    let said = scene.polyarch("push @/app:1").await;
-    let pushed = scene.registry.reference("app", &image.digest);
+    tools.polyarch(&create).await;
+    let output = tools.polyarch("push @/app:1").await;
+    let pushed = tools.registry.reference("app", &image.digest);
     let line = format!("Pushed ref {pushed} with digest: {}\n", image.digest);
-    let digest = scene.registry.tag("app", "1").expect("a tag");
-    assert_eq!(said, format!("{line}{digest}\n"));
-    assert_eq!(scene.entries("1"), [image.descriptor()]);
-    assert_eq!(scene.registry.problems(), Vec::<String>::new());
+    let digest = tools.registry.tag("app", "1").expect("a tag");
+    assert_eq!(output, format!("{line}{digest}\n"));
+    assert_eq!(tools.entries("1"), [image.descriptor()]);
+    assert_eq!(tools.registry.problems(), Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_mounted_is_copied() {
-    let scene = Scene::with(Registry::builder().without_mounts().start().await);
+async fn blobs_that_cannot_be_mounted_are_copied() {
+    let tools = Tools::with(Registry::builder().without_mounts().start().await);
     let image = Image::new("linux/amd64").docker().layers(&[5, 6]);
-    image.load(&scene.registry, "parts", "a");
+    image.load(&tools.registry, "parts", "a");
     let create = "create --insecure @/app:1 @/parts:a";
-    scene.docker(create).await;
-    let error = scene.docker_fails("push --insecure @/app:1").await;
+    tools.docker(create).await;
+    let error = tools.docker_fails("push --insecure @/app:1").await;
     assert!(error.contains("error mounting"), "{error}");
-    scene.polyarch(create).await;
-    scene.polyarch("push @/app:1").await;
-    assert_eq!(scene.entries("1").len(), 1);
-    assert_eq!(scene.registry.problems(), Vec::<String>::new());
+    tools.polyarch(create).await;
+    tools.polyarch("push @/app:1").await;
+    assert_eq!(tools.entries("1").len(), 1);
+    assert_eq!(tools.registry.problems(), Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn annotations_are_kept_and_shown() {
-    let scene = Scene::new().await;
-    let image = Image::new("linux/amd64").load(&scene.registry, "app", "a");
-    let error = scene
+    let tools = Tools::new().await;
+    let image = Image::new("linux/amd64").load(&tools.registry, "app", "a");
+    let error = tools
         .docker_fails("annotate --annotation a=b @/app:1 @/app:a")
         .await;
     assert!(error.contains("unknown flag"), "{error}");
-    scene.polyarch("create @/app:1 @/app:a").await;
-    scene
+    tools.polyarch("create @/app:1 @/app:a").await;
+    tools
         .polyarch("annotate --annotation a=<b> @/app:1 @/app:a")
         .await;
-    scene
+    tools
         .polyarch("annotate @/app:1 --annotation on=list --annotation x=y")
         .await;
-    scene.polyarch("annotate @/app:1 --annotation x=").await;
-    let local = scene.polyarch("inspect @/app:1").await;
-    scene.polyarch("push @/app:1").await;
-    let pushed = scene.registry.document("app", "1").expect("an index");
+    tools.polyarch("annotate @/app:1 --annotation x=").await;
+    let local = tools.polyarch("inspect @/app:1").await;
+    tools.polyarch("push @/app:1").await;
+    let pushed = tools.registry.document("app", "1").expect("an index");
     let mut entry = image.descriptor();
     entry["annotations"] = json!({"a": "<b>"});
     assert_eq!(pushed["manifests"], json!([entry]));
     assert_eq!(pushed["annotations"], json!({"on": "list"}));
-    scene.polyarch("rm @/app:1").await;
-    assert_eq!(scene.polyarch("inspect @/app:1").await, local);
+    tools.polyarch("rm @/app:1").await;
+    assert_eq!(tools.polyarch("inspect @/app:1").await, local);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_of_a_remote_list_is_dropped() {
-    let scene = Scene::new().await;
+    let tools = Tools::new().await;
     let index = Index::oci().of(["linux/amd64"]).attested();
     let index = index
         .annotations(json!({"a": "b"}))
-        .load(&scene.registry, "app", "1");
-    let shown = scene.docker("inspect --insecure @/app:1").await;
+        .load(&tools.registry, "app", "1");
+    let shown = tools.docker("inspect --insecure @/app:1").await;
     assert!(!shown.contains("annotations"), "{shown}");
     let shown: Value =
-        serde_json::from_str(&scene.polyarch("inspect @/app:1").await).expect("JSON");
-    assert_eq!(Some(shown), scene.registry.document("app", "1"));
+        serde_json::from_str(&tools.polyarch("inspect @/app:1").await).expect("JSON");
+    assert_eq!(Some(shown), tools.registry.document("app", "1"));
     assert_eq!(
-        scene.polyarch("inspect --raw @/app:1").await.as_bytes(),
+        tools.polyarch("inspect --raw @/app:1").await.as_bytes(),
         index.bytes
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_names_of_platforms_are_those_of_today() {
-    let scene = Scene::new().await;
-    scene.image("linux/amd64", "a");
+    let tools = Tools::new().await;
+    tools.image("linux/amd64", "a");
     for (os, arch, expected) in [("linux", "loong64", "loong64"), ("wasip1", "wasm", "wasm")] {
-        scene
+        tools
             .docker("create --insecure --amend @/app:1 @/app:a")
             .await;
         let annotate = format!("annotate --os {os} --arch {arch} @/app:1 @/app:a");
-        let error = scene.docker_fails(&annotate).await;
+        let error = tools.docker_fails(&annotate).await;
         assert!(error.contains("unsupported os/arch"), "{error}");
-        scene.polyarch("create --replace @/app:1 @/app:a").await;
-        scene.polyarch(&annotate).await;
-        scene.polyarch("push @/app:1").await;
+        tools.polyarch("create --replace @/app:1 @/app:a").await;
+        tools.polyarch(&annotate).await;
+        tools.polyarch("push @/app:1").await;
         let platform = json!({"os": os, "architecture": expected});
-        assert_eq!(scene.entries("1")[0]["platform"], platform);
+        assert_eq!(tools.entries("1")[0]["platform"], platform);
     }
     for (arch, expected) in [
         ("x86_64", json!({"os": "linux", "architecture": "amd64"})),
@@ -188,154 +188,154 @@ async fn the_names_of_platforms_are_those_of_today() {
         ),
     ] {
         let annotate = format!("annotate --os linux --arch {arch} @/app:1 @/app:a");
-        scene.docker_fails(&annotate).await;
-        scene.polyarch(&annotate).await;
-        scene.polyarch("push @/app:1").await;
-        assert_eq!(scene.entries("1")[0]["platform"], expected, "{arch}");
+        tools.docker_fails(&annotate).await;
+        tools.polyarch(&annotate).await;
+        tools.polyarch("push @/app:1").await;
+        assert_eq!(tools.entries("1")[0]["platform"], expected, "{arch}");
     }
-    let error = scene
+    let error = tools
         .polyarch_fails(2, "annotate --arch amd46 @/app:1 @/app:a")
         .await;
     assert!(
         error.contains("amd64") && error.contains("--force"),
         "{error}"
     );
-    scene
+    tools
         .polyarch("annotate --force --arch amd46 --variant= @/app:1 @/app:a")
         .await;
-    scene.polyarch("push @/app:1").await;
-    assert_eq!(scene.entries("1")[0]["platform"]["architecture"], "amd46");
+    tools.polyarch("push @/app:1").await;
+    assert_eq!(tools.entries("1")[0]["platform"]["architecture"], "amd46");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_variant_can_be_cleared() {
-    let scene = Scene::new().await;
-    scene.image("linux/arm64/v8", "a");
+    let tools = Tools::new().await;
+    tools.image("linux/arm64/v8", "a");
     let create = "create --insecure @/app:1 @/app:a";
     let annotate = "annotate --variant= @/app:1 @/app:a";
     for line in [create, annotate, "push --insecure @/app:1"] {
-        scene.docker(line).await;
+        tools.docker(line).await;
     }
-    assert_eq!(scene.entries("1")[0]["platform"]["variant"], "v8");
+    assert_eq!(tools.entries("1")[0]["platform"]["variant"], "v8");
     for line in [create, annotate, "push @/app:1"] {
-        scene.polyarch(line).await;
+        tools.polyarch(line).await;
     }
-    assert_eq!(scene.entries("1")[0]["platform"].get("variant"), None);
+    assert_eq!(tools.entries("1")[0]["platform"].get("variant"), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn plain_http_is_named_and_on_loopback_it_just_works() {
-    let scene = Scene::new().await;
-    scene.image("linux/amd64", "a");
-    scene.polyarch("create @/app:1 @/app:a").await;
-    scene.polyarch("push @/app:1").await;
+async fn plain_http_works_on_loopback_only() {
+    let tools = Tools::new().await;
+    tools.image("linux/amd64", "a");
+    tools.polyarch("create @/app:1 @/app:a").await;
+    tools.polyarch("push @/app:1").await;
 
     let proxy = Proxy::start().await;
     let registry = Registry::builder().name("registry.test").start().await;
-    let mut scene = Scene::with(registry);
-    scene.image("linux/amd64", "a");
-    for home in [&mut scene.docker, &mut scene.polyarch] {
+    let mut tools = Tools::with(registry);
+    tools.image("linux/amd64", "a");
+    for home in [&mut tools.docker, &mut tools.polyarch] {
         home.set("HTTPS_PROXY", &proxy.url());
         home.set("HTTP_PROXY", &proxy.url());
     }
-    let error = scene.docker_fails("inspect @/app:a").await;
+    let error = tools.docker_fails("inspect @/app:a").await;
     assert!(error.contains("no such manifest"), "{error}");
-    let error = scene
+    let error = tools
         .polyarch_fails(1, "inspect --retry-for 0 @/app:a")
         .await;
     assert!(
         error.contains("plain HTTP") && error.contains("--insecure"),
         "{error}"
     );
-    scene.polyarch("inspect --insecure @/app:a").await;
+    tools.polyarch("inspect --insecure @/app:a").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn local_names_do_not_collide_and_can_be_listed() {
-    let scene = Scene::new().await;
-    scene.image("linux/amd64", "a");
-    scene.image("linux/arm64", "b");
-    scene.docker("create --insecure @/a/b:c @/app:a").await;
-    let error = scene
+    let tools = Tools::new().await;
+    tools.image("linux/amd64", "a");
+    tools.image("linux/arm64", "b");
+    tools.docker("create --insecure @/a/b:c @/app:a").await;
+    let error = tools
         .docker_fails("create --insecure @/a_b:c @/app:a")
         .await;
     assert!(error.contains("refusing to amend"), "{error}");
-    scene.polyarch("create @/a/b:c @/app:a @/app:b").await;
-    scene.polyarch("create @/a_b:c @/app:a").await;
-    let width = scene.line("@/a/b:c").len();
+    tools.polyarch("create @/a/b:c @/app:a @/app:b").await;
+    tools.polyarch("create @/a_b:c @/app:a").await;
+    let width = tools.line("@/a/b:c").len();
     let expected = format!(
         "{:width$}  PLATFORMS\n@/a/b:c  linux/amd64, linux/arm64\n@/a_b:c  linux/amd64\n",
         "MANIFEST LIST"
     );
-    assert_eq!(scene.polyarch("ls").await, scene.line(&expected));
+    assert_eq!(tools.polyarch("ls").await, tools.line(&expected));
     let json: Value =
-        serde_json::from_str(&scene.polyarch("ls --format json").await).expect("JSON");
-    assert_eq!(json[1]["list"], scene.line("@/a_b:c"));
+        serde_json::from_str(&tools.polyarch("ls --format json").await).expect("JSON");
+    assert_eq!(json[1]["list"], tools.line("@/a_b:c"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_images_for_one_platform_are_warned_of() {
-    let scene = Scene::new().await;
+    let tools = Tools::new().await;
     for (tag, seed) in [("a", 1), ("b", 2)] {
         let image = Image::new("linux/amd64").docker().seed(seed);
-        image.load(&scene.registry, "app", tag);
+        image.load(&tools.registry, "app", tag);
     }
-    let create = scene.line("create --insecure @/app:1 @/app:a @/app:b");
-    let said = scene.docker.docker_manifest(&create).await;
-    assert_eq!(said.stderr, "");
-    let said = scene.polyarch.polyarch(&create).await;
+    let create = tools.line("create --insecure @/app:1 @/app:a @/app:b");
+    let output = tools.docker.docker_manifest(&create).await;
+    assert_eq!(output.stderr, "");
+    let output = tools.polyarch.run_line(&create).await;
     let named = ["linux/amd64", ":a", ":b"]
         .iter()
-        .all(|word| said.stderr.contains(word));
+        .all(|word| output.stderr.contains(word));
     assert!(
-        said.ok && named && said.stderr.contains("warning"),
+        output.code == 0 && named && output.stderr.contains("warning"),
         "{}",
-        said.stderr
+        output.stderr
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_registry_that_stumbles_is_asked_again() {
-    let scene = Scene::new().await;
-    scene.image("linux/amd64", "a");
+async fn failing_registry_is_retried() {
+    let tools = Tools::new().await;
+    tools.image("linux/amd64", "a");
     let stumble = || {
         let rule = Rule::on(Class::ManifestGet).times(2);
-        scene.registry.rule(rule.then(Fault::status(503)));
+        tools.registry.rule(rule.then(Fault::status(503)));
     };
     let create = "create --insecure @/app:1 @/app:a";
     stumble();
-    scene.docker_fails(create).await;
-    scene.registry.clear_rules();
+    tools.docker_fails(create).await;
+    tools.registry.clear_rules();
     stumble();
-    scene.polyarch(create).await;
+    tools.polyarch(create).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_push_sets_many_tags_anywhere() {
-    let scene = Scene::new().await;
+    let tools = Tools::new().await;
     let elsewhere = Registry::plain().await;
-    scene.image("linux/amd64", "a");
-    scene.polyarch("create @/app:1 @/app:a").await;
+    tools.image("linux/amd64", "a");
+    tools.polyarch("create @/app:1 @/app:a").await;
     let there = elsewhere.reference("copy/app", "1.0");
-    let said = scene
+    let output = tools
         .polyarch(&format!(
             "push @/app:1 -t 1.0,latest -t @/other:x --tag {there}"
         ))
         .await;
-    let digest = said.lines().last().expect("a digest");
+    let digest = output.lines().last().expect("a digest");
     for tag in ["1", "1.0", "latest"] {
-        assert_eq!(scene.registry.tag("app", tag).as_deref(), Some(digest));
+        assert_eq!(tools.registry.tag("app", tag).as_deref(), Some(digest));
     }
-    assert_eq!(scene.registry.tag("other", "x").as_deref(), Some(digest));
+    assert_eq!(tools.registry.tag("other", "x").as_deref(), Some(digest));
     assert_eq!(elsewhere.tag("copy/app", "1.0").as_deref(), Some(digest));
     assert_eq!(elsewhere.problems(), Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn images_of_both_kinds_make_an_oci_index() {
-    let scene = Scene::new().await;
-    scene.image("linux/amd64", "a");
-    Image::new("linux/arm64").load(&scene.registry, "app", "b");
+    let tools = Tools::new().await;
+    tools.image("linux/amd64", "a");
+    Image::new("linux/arm64").load(&tools.registry, "app", "b");
     for (list, first) in [
         ("docker", media::DOCKER_LIST),
         ("polyarch", media::OCI_INDEX),
@@ -344,12 +344,12 @@ async fn images_of_both_kinds_make_an_oci_index() {
         let push = format!("push --insecure @/app:{list}");
         for line in [&create, &push] {
             if list == "docker" {
-                scene.docker(line).await;
+                tools.docker(line).await;
             } else {
-                scene.polyarch(line).await;
+                tools.polyarch(line).await;
             }
         }
-        let (media_type, _) = scene.registry.manifest("app", list).expect("a list");
+        let (media_type, _) = tools.registry.manifest("app", list).expect("a list");
         assert_eq!(media_type, first);
     }
 }

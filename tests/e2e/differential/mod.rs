@@ -1,5 +1,5 @@
-//! `docker manifest` and polyarch, the same commands, the same registry: what they print, how they
-//! end, and what they leave in the registry is the same. What differs on purpose is in `deviations`.
+//! `docker manifest` and polyarch with the same commands at the same registry: outputs, exit codes and the content of
+//! the registry are equal. Intended differences are in `deviations`.
 //!
 //! POLYARCH_DIFFERENTIAL_SEED repeats a random run, POLYARCH_DIFFERENTIAL_CASES makes it longer.
 

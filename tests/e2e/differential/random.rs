@@ -1,4 +1,4 @@
-//! Cases that nobody thought of: the same for the same seed and number.
+//! Random cases: the same for the same seed and number.
 
 use fastrand::Rng;
 

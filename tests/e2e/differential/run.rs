@@ -1,13 +1,14 @@
-//! One tool in a home of its own, and the words of a case as that tool must be given them.
+//! One tool in a home of its own, and the words of a case for this tool.
 
 use crate::{
     distribution::Distribution,
-    program::{Home, Said},
+    program::home,
+    support::{Scene, polyarch::Output},
 };
 
 use super::script::{Built, split_name};
 
-/// Who carries out the commands.
+/// The tool that runs the commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tool {
     Docker,
@@ -16,14 +17,14 @@ pub(super) enum Tool {
 
 impl Tool {
     /// Runs `COMMAND WORD...`, as `docker manifest` or as `polyarch`.
-    pub(super) async fn run(self, home: &Home, words: &[String]) -> Said {
+    pub(super) async fn run(self, home: &Scene, words: &[String]) -> Output {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         match self {
             Self::Docker => {
-                home.run("docker", &[&["manifest"], &words[..]].concat())
+                home.program("docker", &[&["manifest"], &words[..]].concat())
                     .await
             }
-            Self::Polyarch => home.run(env!("CARGO_BIN_EXE_polyarch"), &words).await,
+            Self::Polyarch => home.polyarch().args(&words).run_async().await,
         }
     }
 }
@@ -31,7 +32,7 @@ impl Tool {
 /// A tool at work on one case.
 pub(super) struct Worker<'a> {
     tool: Tool,
-    home: Home,
+    home: Scene,
     registry: &'a Distribution,
     namespace: String,
 }
@@ -46,7 +47,7 @@ impl<'a> Worker<'a> {
         };
         Self {
             tool,
-            home: Home::new(),
+            home: home(),
             registry,
             namespace: format!("{letter}{number:03}"),
         }
@@ -95,13 +96,13 @@ impl<'a> Worker<'a> {
         text
     }
 
-    pub(super) async fn run(&self, words: &[String]) -> Said {
-        let mut said = self.tool.run(&self.home, words).await;
+    pub(super) async fn run(&self, words: &[String]) -> Output {
+        let mut output = self.tool.run(&self.home, words).await;
         // Both outputs under one name.
         let own = format!("{}/{}", self.registry.host(), self.namespace);
         let neutral = format!("{}/@{}", self.registry.host(), &self.namespace[1..]);
-        said.stdout = said.stdout.replace(&own, &neutral);
-        said.stderr = said.stderr.replace(&own, &neutral);
-        said
+        output.stdout = output.stdout.replace(&own, &neutral);
+        output.stderr = output.stderr.replace(&own, &neutral);
+        output
     }
 }

@@ -3,21 +3,22 @@
 use serde_json::Value;
 
 use crate::{
-    program::Home,
+    program::home,
     support::{
+        Scene,
         image::{Image, Loaded},
         registry::Registry,
     },
 };
 
 /// A registry in process, and a home for each tool.
-pub(super) struct Scene {
+pub(super) struct Tools {
     pub(super) registry: Registry,
-    pub(super) docker: Home,
-    pub(super) polyarch: Home,
+    pub(super) docker: Scene,
+    pub(super) polyarch: Scene,
 }
 
-impl Scene {
+impl Tools {
     pub(super) async fn new() -> Self {
         Self::with(Registry::plain().await)
     }
@@ -25,8 +26,8 @@ impl Scene {
     pub(super) fn with(registry: Registry) -> Self {
         Self {
             registry,
-            docker: Home::new(),
-            polyarch: Home::new(),
+            docker: home(),
+            polyarch: home(),
         }
     }
 
@@ -43,30 +44,36 @@ impl Scene {
 
     /// Standard error of Docker, which must fail.
     pub(super) async fn docker_fails(&self, line: &str) -> String {
-        let said = self.docker.docker_manifest(&self.line(line)).await;
-        assert!(!said.ok, "docker manifest {line}: {}", said.stdout);
-        said.stderr
+        let output = self.docker.docker_manifest(&self.line(line)).await;
+        assert!(
+            output.code != 0,
+            "docker manifest {line}: {}",
+            output.stdout
+        );
+        output.stderr
     }
 
     pub(super) async fn docker(&self, line: &str) -> String {
-        self.docker.docker_manifest(&self.line(line)).await.expect()
+        self.docker
+            .docker_manifest(&self.line(line))
+            .await
+            .ok()
+            .stdout
     }
 
     pub(super) async fn polyarch(&self, line: &str) -> String {
-        self.polyarch.polyarch(&self.line(line)).await.expect()
+        self.polyarch.run_line(&self.line(line)).await.ok().stdout
     }
 
     /// Standard error of polyarch, which must end with `code`.
     pub(super) async fn polyarch_fails(&self, code: i32, line: &str) -> String {
-        let said = self.polyarch.polyarch(&self.line(line)).await;
+        let output = self.polyarch.run_line(&self.line(line)).await;
         assert_eq!(
-            said.code,
-            Some(code),
+            output.code, code,
             "{line}: {}{}",
-            said.stdout,
-            said.stderr
+            output.stdout, output.stderr
         );
-        said.stderr
+        output.stderr
     }
 
     pub(super) fn entries(&self, tag: &str) -> Vec<Value> {

@@ -3,11 +3,13 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
-use super::{Door, builder, combinations};
+use super::{Login, builder, combinations};
 use crate::{
-    program::{Home, Said},
+    program::home,
     support::{
+        Scene,
         image::{Image, media},
+        polyarch::Output,
         proxy::Proxy,
         registry::{Class, Registry, Scheme},
     },
@@ -15,22 +17,22 @@ use crate::{
 
 /// `docker manifest` with these arguments. The authority is trusted or not checked, by
 /// turns, so that both are shown.
-async fn manifest(home: &Home, scheme: Scheme, args: &[&str]) -> Said {
+async fn manifest(home: &Scene, scheme: Scheme, args: &[&str]) -> Output {
     let (name, rest) = args.split_first().expect("a subcommand");
     let insecure: &[&str] = match scheme {
         Scheme::Http | Scheme::TlsHttp1 => &["--insecure"],
         Scheme::TlsHttp2 => &[],
     };
     let args = [&["manifest", name], insecure, rest].concat();
-    home.run("docker", &args).await
+    home.program("docker", &args).await
 }
 
 /// A home whose Docker config has the password of `ci`, and whose programs reach
 /// `registry.test`: on a loopback address the CLI speaks plain HTTP only, whatever the
 /// registry speaks.
-fn home(registry: &Registry, scheme: Scheme, door: Door, proxy: &Proxy) -> Home {
-    let mut home = Home::new();
-    let auths = if door == Door::Open {
+fn logged_in(registry: &Registry, scheme: Scheme, auth: Login, proxy: &Proxy) -> Scene {
+    let mut home = home();
+    let auths = if auth == Login::Open {
         json!({})
     } else {
         json!({registry.host(): {"auth": STANDARD.encode("ci:pw")}})
@@ -44,8 +46,8 @@ fn home(registry: &Registry, scheme: Scheme, door: Door, proxy: &Proxy) -> Home 
 }
 
 /// A registry that the CLI can reach.
-async fn start(scheme: Scheme, door: Door) -> Registry {
-    let builder = builder(scheme, door);
+async fn start(scheme: Scheme, auth: Login) -> Registry {
+    let builder = builder(scheme, auth);
     match scheme {
         Scheme::Http => builder.start().await,
         Scheme::TlsHttp1 | Scheme::TlsHttp2 => builder.name("registry.test").start().await,
@@ -54,10 +56,10 @@ async fn start(scheme: Scheme, door: Door) -> Registry {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_is_created_pushed_and_inspected() {
-    for (scheme, door) in combinations() {
-        let registry = start(scheme, door).await;
+    for (scheme, auth) in combinations() {
+        let registry = start(scheme, auth).await;
         let proxy = Proxy::start().await;
-        let home = home(&registry, scheme, door, &proxy);
+        let home = logged_in(&registry, scheme, auth, &proxy);
         let amd64 = Image::new("linux/amd64")
             .docker()
             .load(&registry, "team/app", "amd64");
@@ -68,21 +70,21 @@ async fn a_list_is_created_pushed_and_inspected() {
         let sources = ["amd64", "arm"].map(|tag| registry.reference("team/app", tag));
         let [first, second] = &sources;
         let create = ["create", &list, first, second];
-        manifest(&home, scheme, &create).await.expect();
+        manifest(&home, scheme, &create).await.ok();
         let push = ["push", &list];
-        let said = manifest(&home, scheme, &push).await.expect();
+        let output = manifest(&home, scheme, &push).await.ok().stdout;
         assert_eq!(
-            said.lines().last(),
+            output.lines().last(),
             registry.tag("team/app", "1.0").as_deref()
         );
         let pushed = registry.document("team/app", "1.0").expect("a list");
         assert_eq!(pushed["mediaType"], media::DOCKER_LIST);
         let entries = [amd64.descriptor(), arm.descriptor()];
-        assert_eq!(pushed["manifests"], json!(entries), "{scheme:?} {door:?}");
+        assert_eq!(pushed["manifests"], json!(entries), "{scheme:?} {auth:?}");
         assert_eq!(registry.problems(), Vec::<String>::new());
 
         let inspect = ["inspect", second];
-        let shown = manifest(&home, scheme, &inspect).await.expect();
+        let shown = manifest(&home, scheme, &inspect).await.ok().stdout;
         let shown: Value = serde_json::from_str(&shown).expect("JSON");
         assert_eq!(Some(shown), registry.document("team/app", "arm"));
         assert_eq!(proxy.passed().is_empty(), scheme == Scheme::Http);
@@ -91,18 +93,18 @@ async fn a_list_is_created_pushed_and_inspected() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn images_of_another_repository_are_mounted() {
-    for door in [Door::Open, Door::Bearer] {
-        let registry = start(Scheme::TlsHttp2, door).await;
+    for auth in [Login::Open, Login::Bearer] {
+        let registry = start(Scheme::TlsHttp2, auth).await;
         let proxy = Proxy::start().await;
-        let home = home(&registry, Scheme::TlsHttp2, door, &proxy);
+        let home = logged_in(&registry, Scheme::TlsHttp2, auth, &proxy);
         let image = Image::new("linux/amd64").docker().layers(&[1, 2, 3]);
         let image = image.load(&registry, "team/parts", "amd64");
         let list = registry.reference("team/whole", "1.0");
         let source = registry.reference("team/parts", "amd64");
         let create = ["create", &list, &source];
-        manifest(&home, Scheme::TlsHttp2, &create).await.expect();
+        manifest(&home, Scheme::TlsHttp2, &create).await.ok();
         let push = ["push", &list];
-        manifest(&home, Scheme::TlsHttp2, &push).await.expect();
+        manifest(&home, Scheme::TlsHttp2, &push).await.ok();
         for blob in &image.blobs {
             assert!(registry.has_blob("team/whole", blob));
         }
@@ -115,10 +117,10 @@ async fn images_of_another_repository_are_mounted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_right_nothing_is_pushed() {
     // Asked for a password, the CLI never goes on without one: Basic has no public part.
-    for door in [Door::Bearer, Door::BearerElsewhere] {
-        let registry = start(Scheme::Http, door).await;
+    for auth in [Login::Bearer, Login::BearerOnAnotherHost] {
+        let registry = start(Scheme::Http, auth).await;
         let proxy = Proxy::start().await;
-        let home = home(&registry, Scheme::Http, Door::Open, &proxy);
+        let home = logged_in(&registry, Scheme::Http, Login::Open, &proxy);
         Image::new("linux/amd64")
             .docker()
             .load(&registry, "public/app", "amd64");
@@ -130,11 +132,19 @@ async fn without_the_right_nothing_is_pushed() {
         let secret = registry.reference("team/app", "amd64");
         let open = registry.reference("public/app", "amd64");
         let create = ["create", &list, &secret];
-        assert!(!manifest(&home, Scheme::Http, &create).await.ok, "{door:?}");
+        assert_ne!(
+            manifest(&home, Scheme::Http, &create).await.code,
+            0,
+            "{auth:?}"
+        );
         let create = ["create", "--amend", &list, &open];
-        manifest(&home, Scheme::Http, &create).await.expect();
+        manifest(&home, Scheme::Http, &create).await.ok();
         let push = ["push", &list];
-        assert!(!manifest(&home, Scheme::Http, &push).await.ok, "{door:?}");
+        assert_ne!(
+            manifest(&home, Scheme::Http, &push).await.code,
+            0,
+            "{auth:?}"
+        );
         assert_eq!(registry.snapshot(), before);
     }
 }

@@ -6,20 +6,25 @@ mod skopeo;
 
 use crate::support::registry::{Accounts, Bearer, Builder, Registry, Scheme, Site, TokenField};
 
-/// How the registry wants to be asked.
+/// The authentication of the registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Door {
+enum Login {
     Open,
     Basic,
     Bearer,
     /// The token server is another host, over TLS.
-    BearerElsewhere,
+    BearerOnAnotherHost,
 }
 
 const SCHEMES: [Scheme; 3] = [Scheme::Http, Scheme::TlsHttp1, Scheme::TlsHttp2];
-const DOORS: [Door; 4] = [Door::Open, Door::Basic, Door::Bearer, Door::BearerElsewhere];
+const LOGINS: [Login; 4] = [
+    Login::Open,
+    Login::Basic,
+    Login::Bearer,
+    Login::BearerOnAnotherHost,
+];
 
-/// `ci` may pull and push in `team/`, nobody else may do anything there.
+/// `ci` may pull and push in `team/`, which others may not.
 fn accounts() -> Accounts {
     Accounts::new("ci", "pw")
         .user("guest", "pw2")
@@ -27,23 +32,23 @@ fn accounts() -> Accounts {
         .anonymous("public/*", "pull")
 }
 
-fn builder(scheme: Scheme, door: Door) -> Builder {
+fn builder(scheme: Scheme, auth: Login) -> Builder {
     let builder = Registry::builder().scheme(scheme);
     let bearer = Bearer::new(accounts());
-    match door {
-        Door::Open => builder,
-        Door::Basic => builder.basic(accounts()),
-        Door::Bearer => builder.bearer(bearer),
-        Door::BearerElsewhere => {
+    match auth {
+        Login::Open => builder,
+        Login::Basic => builder.basic(accounts()),
+        Login::Bearer => builder.bearer(bearer),
+        Login::BearerOnAnotherHost => {
             let site = Site::new(scheme).ip("127.0.0.3");
             builder.bearer(bearer.at(site).field(TokenField::AccessToken))
         }
     }
 }
 
-/// Every scheme with every door.
-fn combinations() -> impl Iterator<Item = (Scheme, Door)> {
+/// Every scheme with every authentication.
+fn combinations() -> impl Iterator<Item = (Scheme, Login)> {
     SCHEMES
         .into_iter()
-        .flat_map(|scheme| DOORS.into_iter().map(move |door| (scheme, door)))
+        .flat_map(|scheme| LOGINS.into_iter().map(move |auth| (scheme, auth)))
 }

@@ -1,4 +1,4 @@
-//! TLS alerts of a server: those that say no for good end a call at once, the others are worth another try.
+//! TLS alerts of a server: final ones end a request at once, others are retried.
 
 use super::shown_hints;
 use std::{
@@ -21,24 +21,24 @@ use tokio::{
 
 use super::{
     certs_d::{client, guarded, read},
-    room::{Builder, Client, soon, tag},
+    fixture::{Builder, Client, soon, tag},
 };
 use crate::support::registry::{Scheme, tls};
 
 #[tokio::test]
-async fn a_refused_client_certificate_ends_the_call_at_once_and_says_so() {
+async fn refused_client_certificate_is_not_retried() {
     let (ca, stranger) = (tls::ca_pem(), tls::stranger_identity());
     for scheme in [Scheme::TlsHttp1, Scheme::TlsHttp2] {
         let registry = guarded(scheme).await;
-        let nobody = vec![("ca.crt", ca.as_str())];
-        let mut wrong = nobody.clone();
+        let without = vec![("ca.crt", ca.as_str())];
+        let mut wrong = without.clone();
         wrong.extend([
             ("a.cert", stranger.certificate.as_str()),
             ("a.key", stranger.key.as_str()),
         ]);
         for (files, what) in [
             (
-                nobody,
+                without,
                 "a connection without a client certificate (alert: certificate required)",
             ),
             (wrong, "the client certificate (alert: unknown ca)"),
@@ -48,13 +48,13 @@ async fn a_refused_client_certificate_ends_the_call_at_once_and_says_so() {
             assert_eq!(error.kind, FailureKind::Other, "{error}");
             assert_eq!(error.cause, format!("{} refused {what}", registry.host()));
             assert!(shown_hints(&error).contains("client.cert"), "{error:?}");
-            assert_eq!(client.told.of("waiting"), Vec::<String>::new());
+            assert_eq!(client.events.of("waiting"), Vec::<String>::new());
             assert!(registry.requests().is_empty());
         }
     }
 }
 
-/// A server that answers every greeting with one alert.
+/// A server that answers every connection with one alert.
 struct Alerting {
     address: SocketAddr,
     connections: Arc<AtomicUsize>,
@@ -123,14 +123,14 @@ async fn a_refused_handshake_is_not_tried_again() {
 }
 
 #[tokio::test]
-async fn an_alert_that_may_pass_is() {
+async fn temporary_alert_is_retried() {
     const INTERNAL_ERROR: u8 = 80;
     let server = Alerting::start(INTERNAL_ERROR).await;
     let client = trusting();
     let error = server.read(&client).await;
     assert_eq!(error.kind, FailureKind::Unavailable, "{error}");
-    let waiting = client.told.of("waiting");
+    let waiting = client.events.of("waiting");
     assert!(waiting.len() > 1, "{waiting:?}");
-    let requests = client.told.of("request").join("\n");
+    let requests = client.events.of("request").join("\n");
     assert!(requests.contains("TLS alert: internal error"), "{requests}");
 }

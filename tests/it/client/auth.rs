@@ -1,4 +1,4 @@
-//! Credentials: what is shown to whom, how often, and what a refusal reads like.
+//! Credentials: which are sent where, how often, and the messages for refused ones.
 
 use super::shown_hints;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use polyarch::store::{FailureKind, Store as _, StoreError};
 
-use super::room::{Builder, Client, manifest, soon, tag};
+use super::fixture::{Builder, Client, manifest, soon, tag};
 use crate::support::{
     image::Image,
     registry::{
@@ -31,7 +31,7 @@ fn logged_in(registry: &Registry) -> Builder {
     Builder::of(registry).login(registry, "ci", "hunter2")
 }
 
-/// Only for requests that show a token: the first one shows the password.
+/// Only for requests with a token: the first one carries the password.
 fn with_token(rule: Rule) -> Rule {
     rule.and(|seen| {
         let shown = seen.headers.get("authorization");
@@ -62,12 +62,12 @@ async fn a_password_is_shown_in_advance() {
         let client = logged_in(&registry).build();
         read(&client, &registry).await.unwrap();
         assert_eq!(registry.requests().len(), 1);
-        assert!(!client.told.all().join(" ").contains("hunter2"));
+        assert!(!client.events.all().join(" ").contains("hunter2"));
     }
 }
 
 #[tokio::test]
-async fn what_was_shown_is_not_printed_when_the_registry_repeats_it() {
+async fn secret_that_the_registry_repeats_is_not_printed() {
     let basic = Registry::builder().basic(accounts()).start().await;
     Image::new("linux/amd64").load(&basic, "a", "t");
     let bearer = bearer(Bearer::new(accounts())).await;
@@ -166,8 +166,8 @@ async fn one_token_for_everything_that_was_declared() {
 }
 
 #[tokio::test]
-async fn many_at_once_on_few_places_never_wait_for_each_other() {
-    // The token server is the registry's own host: its request needs a place too.
+async fn parallel_requests_over_the_limit_do_not_deadlock() {
+    // The token server is the same host, so its request counts for the limit too.
     for jobs in [1, 2, 4] {
         let registry = bearer(Bearer::new(accounts())).await;
         let mut builder = logged_in(&registry);
@@ -185,9 +185,9 @@ async fn many_at_once_on_few_places_never_wait_for_each_other() {
 }
 
 #[tokio::test]
-async fn an_identity_token_is_posted_and_goes_into_basic_where_nobody_takes_a_post() {
+async fn identity_token_is_posted_or_sent_as_basic() {
     for status in [None, Some(400), Some(401), Some(404), Some(405)] {
-        // Where POST is not known, the server takes the identity token for a password.
+        // Without POST, the server accepts the identity token as a password.
         let mut server = Bearer::new(Accounts::new("<token>", "refresh-me"));
         server = match status {
             None => server.identity_token("<token>", "refresh-me"),
@@ -206,7 +206,7 @@ async fn an_identity_token_is_posted_and_goes_into_basic_where_nobody_takes_a_po
 }
 
 #[tokio::test]
-async fn a_posted_identity_token_is_not_sent_on_to_another_host() {
+async fn identity_token_is_not_redirected_to_another_host() {
     let registry = bearer(Bearer::new(accounts()).identity_token("ci", "refresh-me")).await;
     let other = Registry::builder().ip("127.0.0.2").start().await;
     let away = Fault::Redirect(307, format!("{}/token", other.url()));
@@ -222,7 +222,7 @@ async fn a_posted_identity_token_is_not_sent_on_to_another_host() {
 }
 
 #[tokio::test]
-async fn whatever_lifetime_is_told() {
+async fn every_lifetime_of_a_token_is_handled() {
     for (expires_in, lifetime) in [
         (Some(0), Duration::from_secs(60)),
         (None, Duration::from_secs(60)),
@@ -246,7 +246,7 @@ async fn whatever_lifetime_is_told() {
 }
 
 #[tokio::test]
-async fn a_token_that_ends_before_any_phase_is_renewed_once() {
+async fn expired_token_is_renewed_once_in_every_phase() {
     for scheme in SCHEMES {
         for class in [
             Class::ManifestGet,
@@ -286,7 +286,7 @@ async fn a_token_that_ends_before_any_phase_is_renewed_once() {
 }
 
 #[tokio::test]
-async fn tokens_for_more_repositories_than_one_can_be_for_are_renewed_as_they_were_got() {
+async fn tokens_for_many_repositories_are_renewed_in_groups() {
     let registry = bearer(Bearer::new(accounts())).await;
     let client = logged_in(&registry).build();
     let mut stores = Vec::new();
@@ -294,7 +294,7 @@ async fn tokens_for_more_repositories_than_one_can_be_for_are_renewed_as_they_we
         let path = format!("a-team-of-some-size/one-of-its-images-{number}");
         stores.push(client.pull(&registry, &path).await);
     }
-    // What is not there is answered with 404, to who may know.
+    // With permission, missing content is answered with 404.
     let ask_all = async || {
         let before = registry.count(Class::Token);
         for store in &stores {
@@ -325,7 +325,7 @@ async fn tokens_for_more_repositories_than_one_can_be_for_are_renewed_as_they_we
 }
 
 #[tokio::test]
-async fn a_registry_that_never_lets_in_is_asked_a_few_times() {
+async fn registry_that_always_denies_gets_few_requests() {
     let registry = bearer(Bearer::new(accounts()).lifetime(Duration::ZERO)).await;
     let error = read(&logged_in(&registry).build(), &registry)
         .await
@@ -334,7 +334,7 @@ async fn a_registry_that_never_lets_in_is_asked_a_few_times() {
     // The challenge, the token, one fresh token.
     assert_eq!(registry.count(Class::ManifestGet), 3);
     assert_eq!(registry.count(Class::Token), 2);
-    // A scope that is never enough, another one each time.
+    // A new scope each time, none of which is enough.
     let registry = bearer(Bearer::new(accounts())).await;
     let refuse = |number: usize| {
         let challenge = format!(
@@ -359,7 +359,7 @@ async fn a_registry_that_never_lets_in_is_asked_a_few_times() {
 }
 
 #[tokio::test]
-async fn three_refusals_that_read_differently() {
+async fn missing_wrong_and_weak_credentials_are_different() {
     let granted = || accounts().grant("ci", "other", "pull,push");
     for by_token in [false, true] {
         let registry = || async {
@@ -371,13 +371,13 @@ async fn three_refusals_that_read_differently() {
             };
             builder.start().await
         };
-        // No credentials at all.
+        // Without credentials.
         let it = registry().await;
         let error = write(&Client::of(&it), &it).await.unwrap_err();
         assert_eq!(error.kind, FailureKind::Unauthorized, "{error:?}");
         let hints = shown_hints(&error);
         assert!(hints.contains("no credentials"), "{error:?}");
-        // Wrong ones.
+        // With wrong credentials.
         let it = registry().await;
         let client = Builder::of(&it).login(&it, "ci", "wrong").build();
         let error = write(&client, &it).await.unwrap_err();
@@ -388,7 +388,7 @@ async fn three_refusals_that_read_differently() {
             "{error:?}"
         );
         assert!(!format!("{error:?}").contains("wrong\""), "{error:?}");
-        // Good ones, that are not for this.
+        // With valid credentials that lack the permission.
         let it = registry().await;
         let error = write(&logged_in(&it).build(), &it).await.unwrap_err();
         assert_eq!(error.kind, FailureKind::Denied, "{error:?}");
@@ -402,7 +402,7 @@ async fn three_refusals_that_read_differently() {
 }
 
 #[tokio::test]
-async fn a_refused_push_tries_the_next_place_and_says_so() {
+async fn refused_push_tries_the_next_credentials() {
     for by_token in [false, true] {
         let all = accounts()
             .user("robot", "reader")
@@ -415,7 +415,7 @@ async fn a_refused_push_tries_the_next_place_and_says_so() {
             builder.basic(all)
         };
         let registry = builder.start().await;
-        // The first place holds credentials that can only read.
+        // The first credentials may only pull.
         let auth = base64::engine::general_purpose::STANDARD.encode("robot:reader");
         let json = format!(
             r#"{{"auths":{{"{}":{{"auth":"{auth}"}}}}}}"#,
@@ -425,7 +425,7 @@ async fn a_refused_push_tries_the_next_place_and_says_so() {
             .var("DOCKER_AUTH_CONFIG", &json)
             .build();
         write(&client, &registry).await.unwrap();
-        let notices = client.told.of("notice");
+        let notices = client.events.of("notice");
         assert_eq!(notices.len(), 1, "{notices:?}");
         assert!(
             notices[0].contains("DOCKER_AUTH_CONFIG") && notices[0].contains("config.json"),
@@ -435,7 +435,7 @@ async fn a_refused_push_tries_the_next_place_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_registry_that_denies_now_and_then_gets_a_new_token_and_one_more_try() {
+async fn denied_request_is_retried_with_a_new_token() {
     let registry = bearer(Bearer::new(accounts())).await;
     let denied = Fault::reply(403, &[], r#"{"errors":[{"code":"DENIED"}]}"#);
     registry.rule(with_token(Rule::on(Class::ManifestPut)).then(denied));
@@ -446,7 +446,7 @@ async fn a_registry_that_denies_now_and_then_gets_a_new_token_and_one_more_try()
 }
 
 #[tokio::test]
-async fn a_token_server_that_must_not_be_shown_credentials() {
+async fn unsafe_token_server_gets_no_credentials() {
     for (scheme, realm, word) in [
         (Scheme::TlsHttp2, "http://127.0.0.1:9/token", "plain HTTP"),
         (
@@ -473,7 +473,7 @@ async fn a_token_server_that_must_not_be_shown_credentials() {
 }
 
 #[tokio::test]
-async fn the_password_goes_to_the_registry_and_its_token_server_alone() {
+async fn password_is_sent_to_registry_and_token_server_only() {
     for scheme in SCHEMES {
         let registry = Registry::builder()
             .scheme(scheme)
@@ -504,15 +504,15 @@ async fn the_password_goes_to_the_registry_and_its_token_server_alone() {
             let token = tokens.iter().any(|token| request.carries(token));
             assert!(!token || request.role == Role::Registry, "{request:?}");
         }
-        // The token server and the other hosts are trusted as the registry is.
+        // The token server and the other hosts have certificates of the same authority.
         assert!(registry.count_where(|request| request.role == Role::Token) > 0);
-        let told = client.told.all().join("\n");
-        assert!(!told.contains("hunter2") && tokens.iter().all(|token| !told.contains(token)));
+        let events = client.events.all().join("\n");
+        assert!(!events.contains("hunter2") && tokens.iter().all(|token| !events.contains(token)));
     }
 }
 
 #[tokio::test]
-async fn a_token_server_that_has_trouble_is_asked_again() {
+async fn failing_token_server_is_retried() {
     for status in [408, 429, 500, 502, 503, 504] {
         let registry = bearer(Bearer::new(accounts())).await;
         registry.rule(Rule::on(Class::Token).times(3).then(Fault::status(status)));

@@ -1,8 +1,8 @@
-//! Blobs: whole and verified, or streamed, going on where a connection broke.
+//! Blobs: whole and verified, or streamed and resumed after a broken connection.
 
 use polyarch::store::{FailureKind, Store as _};
 
-use super::room::{Builder, Client, descriptor, read_all, soon};
+use super::fixture::{Builder, Client, descriptor, read_all, soon};
 use crate::support::{
     digest,
     registry::{Class, Content, Fault, Registry, Role, Rule, Scheme, Site, random_bytes},
@@ -38,7 +38,7 @@ async fn a_small_blob_is_verified() {
 }
 
 #[tokio::test]
-async fn a_small_blob_has_a_limit() {
+async fn small_blob_over_the_limit_is_refused() {
     let registry = Registry::plain().await;
     let name = registry.put_blob("a", random_bytes(1, 1000));
     let store = Client::of(&registry).pull(&registry, "a").await;
@@ -63,7 +63,7 @@ async fn content_in_the_descriptor_is_not_fetched() {
 }
 
 #[tokio::test]
-async fn a_stream_goes_on_where_it_broke() {
+async fn stream_resumes_after_a_break() {
     for scheme in SCHEMES {
         for ranges in [true, false] {
             let mut builder = Registry::builder().scheme(scheme);
@@ -94,7 +94,7 @@ async fn a_stream_goes_on_where_it_broke() {
 }
 
 #[tokio::test]
-async fn a_stream_starts_over_where_its_rest_is_refused() {
+async fn stream_restarts_if_a_range_is_refused() {
     let registry = Registry::plain().await;
     let bytes = random_bytes(1, 300_000);
     let blob = descriptor(&registry.put_blob("a", bytes.clone()), 300_000);
@@ -114,7 +114,7 @@ async fn a_stream_starts_over_where_its_rest_is_refused() {
 }
 
 #[tokio::test]
-async fn another_range_than_was_asked_for_is_refused() {
+async fn wrong_range_is_refused() {
     let registry = Registry::plain().await;
     let blob = descriptor(&registry.put_blob("a", random_bytes(1, 1000)), 1000);
     let rule = Rule::on(Class::BlobGet).then(Fault::header("content-range", "bytes 400-999/1000"));
@@ -125,7 +125,7 @@ async fn another_range_than_was_asked_for_is_refused() {
 }
 
 #[tokio::test]
-async fn a_blob_that_never_ends_is_refused_and_one_that_ends_early_for_ever_too() {
+async fn endless_and_truncated_blobs_are_refused() {
     let registry = Registry::plain().await;
     let bytes = random_bytes(1, 200_000);
     let name = registry.put_blob("a", bytes);
@@ -134,13 +134,13 @@ async fn a_blob_that_never_ends_is_refused_and_one_that_ends_early_for_ever_too(
     let error = soon(read_all(&*store, &descriptor(&name, 200_000), 0)).await;
     let error = error.unwrap_err();
     assert_eq!(error.kind, FailureKind::Refused, "{error}");
-    // The descriptor promises more than there is.
+    // The descriptor has a larger size than the blob.
     let error = soon(read_all(&*store, &descriptor(&name, 200_001), 0)).await;
     assert!(error.is_err());
 }
 
 #[tokio::test]
-async fn silence_in_the_middle_is_noticed() {
+async fn stalled_blob_is_given_up() {
     for scheme in SCHEMES {
         let registry = Registry::builder().scheme(scheme).start().await;
         let bytes = random_bytes(1, 100_000);
@@ -156,7 +156,7 @@ async fn silence_in_the_middle_is_noticed() {
 }
 
 #[tokio::test]
-async fn a_redirect_leads_elsewhere_without_credentials() {
+async fn redirect_is_followed_without_credentials() {
     use crate::support::registry::Accounts;
     for scheme in SCHEMES {
         let registry = Registry::builder()
@@ -178,16 +178,16 @@ async fn a_redirect_leads_elsewhere_without_credentials() {
         };
         assert_eq!(registry.count_where(leaks), 0);
         assert_eq!(registry.count(Class::Redirected), 2);
-        let told = client.told.all().join("\n");
+        let events = client.events.all().join("\n");
         assert!(
-            !told.contains("signature") && !told.contains("hunter2"),
-            "{told}"
+            !events.contains("signature") && !events.contains("hunter2"),
+            "{events}"
         );
     }
 }
 
 #[tokio::test]
-async fn redirects_that_must_not_be_followed() {
+async fn unsafe_redirects_are_refused() {
     let registry = Registry::builder().tls().start().await;
     let blob = descriptor(&registry.put_blob("a", random_bytes(1, 1000)), 1000);
     let store = Client::of(&registry).pull(&registry, "a").await;

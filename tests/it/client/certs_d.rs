@@ -1,14 +1,14 @@
-//! certs.d: whom else to trust, and who we are, for one registry.
+//! certs.d: authorities and client certificates for one registry.
 
 use polyarch::store::{Store as _, StoreError};
 
-use super::room::{Builder, Client, soon, tag};
+use super::fixture::{Builder, Client, soon, tag};
 use crate::support::{
     image::Image,
     registry::{Registry, Scheme, tls},
 };
 
-/// A registry that lets only those in whose certificate it knows.
+/// A registry that requires a client certificate.
 pub(super) async fn guarded(scheme: Scheme) -> Registry {
     let registry = Registry::builder().scheme(scheme).client_certificates();
     let registry = registry.start().await;
@@ -35,7 +35,7 @@ pub(super) async fn read(client: &Client, registry: &Registry) -> Result<(), Sto
 }
 
 #[tokio::test]
-async fn it_names_authorities_and_who_we_are() {
+async fn authorities_and_client_certificates_are_used() {
     let registry = guarded(Scheme::TlsHttp2).await;
     let known = tls::client_identity();
     let client = client(
@@ -47,11 +47,11 @@ async fn it_names_authorities_and_who_we_are() {
         ],
     );
     read(&client, &registry).await.unwrap();
-    assert_eq!(client.told.of("warning"), Vec::<String>::new());
+    assert_eq!(client.events.of("warning"), Vec::<String>::new());
 }
 
 #[tokio::test]
-async fn files_that_cannot_be_used_are_warnings_and_the_others_are_used() {
+async fn unusable_files_are_reported_and_skipped() {
     let registry = guarded(Scheme::TlsHttp2).await;
     let known = tls::client_identity();
     let client = client(
@@ -65,14 +65,14 @@ async fn files_that_cannot_be_used_are_warnings_and_the_others_are_used() {
         ],
     );
     read(&client, &registry).await.unwrap();
-    let warnings = client.told.of("warning");
+    let warnings = client.events.of("warning");
     assert_eq!(warnings.len(), 2, "{warnings:?}");
     assert!(warnings[0].contains("a.key"), "{warnings:?}");
     assert!(warnings[1].contains("zz.crt"), "{warnings:?}");
 }
 
 #[tokio::test]
-async fn of_several_certificates_the_server_is_shown_the_one_that_it_knows() {
+async fn accepted_certificate_of_several_is_sent() {
     let registry = guarded(Scheme::TlsHttp2).await;
     let (known, stranger) = (tls::client_identity(), tls::stranger_identity());
     let client = client(

@@ -1,4 +1,4 @@
-//! How many requests, connections and round trips it takes: exact, since a merge job does nothing but wait.
+//! Exact numbers of requests, connections and round trips: a merge job consists of waiting.
 
 use std::{
     collections::BTreeSet,
@@ -9,7 +9,7 @@ use std::{
 use futures_util::future::join_all;
 use polyarch::{registry::RegistryRepository, spec::Tag, store::Store as _};
 
-use super::room::{Builder, Client, manifest, soon, tag};
+use super::fixture::{Builder, Client, manifest, soon, tag};
 use crate::support::{
     image::{Image, Index},
     registry::{Accounts, Bearer, Class, Registry, Role, Scheme, Site},
@@ -64,12 +64,12 @@ async fn no_authorisation_takes_ten_requests() {
     let client = Client::of(&registry);
     job(&client, &registry).await;
     assert_eq!(registry.requests().len(), 10);
-    // A connection for each of the four that are asked for at once, at most.
+    // At most one connection for each of the four parallel requests.
     assert!(connections(&registry) <= 4);
 }
 
 #[tokio::test]
-async fn http1_opens_as_many_connections_as_there_are_requests_at_once() {
+async fn http1_opens_one_connection_per_parallel_request() {
     for scheme in [Scheme::Http, Scheme::TlsHttp1] {
         let registry = Registry::builder().scheme(scheme).start().await;
         load(&registry);
@@ -113,13 +113,13 @@ async fn a_token_is_fetched_once() {
     }
 }
 
-/// The number of serial round trips of a job: the slope of its time against the distance.
+/// The number of serial round trips of a job: the slope of its duration against the latency.
 async fn round_trips(registry: &Registry, build: impl Fn() -> Client) -> f64 {
     let (near, far) = (Duration::from_millis(20), Duration::from_millis(220));
     let mut best = [f64::MAX; 2];
     for (distance, best) in [near, far].into_iter().zip(&mut best) {
         registry.set_latency(distance);
-        // The machine may be busy: what counts is what is possible.
+        // The machine may be busy, so the fastest run counts.
         for _ in 0..3 {
             let client = build();
             let store = client.push(registry, "a").await;
@@ -158,7 +158,7 @@ async fn a_token_costs_four_round_trips_more() {
         .await;
     load(&registry);
     let login = || Builder::of(&registry).login(&registry, "ci", "pw");
-    // The challenge, and the token from a host of its own: TCP, TLS, GET.
+    // The challenge, and the token from another host: TCP, TLS, GET.
     let cold = round_trips(&registry, || login().build()).await;
     assert!((8.5..9.5).contains(&cold), "{cold}");
 }

@@ -1,7 +1,6 @@
-//! The published holes of comparable clients, one test each, named by what happened there. The table of holes and
-//! tests is in `docs/security.md`.
+//! Published vulnerabilities of comparable clients, one test each; `docs/security.md` has the table.
 //!
-//! A "trap" is another registry that asks everybody for credentials; it must never be shown any that are not its own.
+//! A "trap" is another registry that requires credentials; it must never receive those of another host.
 
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use polyarch::{
     store::{FailureKind, ManifestName, Store as _, StoreError},
 };
 
-use super::room::{Builder, Client, descriptor, manifest, read_all, soon, tag};
+use super::fixture::{Builder, Client, descriptor, manifest, read_all, soon, tag};
 use crate::support::{
     digest,
     image::{self, Image},
@@ -24,7 +23,7 @@ fn accounts() -> Accounts {
     Accounts::new("ci", PASSWORD)
 }
 
-/// Both ways of asking for credentials, over a connection that others can read and over one that they cannot.
+/// Registries with both authentication schemes, over plain HTTP and over TLS.
 async fn registries() -> Vec<Registry> {
     let mut registries = Vec::new();
     for scheme in [Scheme::Http, Scheme::TlsHttp2] {
@@ -40,7 +39,7 @@ async fn registries() -> Vec<Registry> {
     registries
 }
 
-/// Traps that a registry of this scheme may lead to: another port of the same host, and another host.
+/// Traps for a registry with this scheme: another port of the same host, and another host.
 async fn traps(of: &Registry) -> Vec<Registry> {
     let scheme = if of.url().starts_with("https") {
         Scheme::TlsHttp2
@@ -68,9 +67,9 @@ fn logged_in(registry: &Registry) -> Client {
         .build()
 }
 
-/// The trap was reached, and has seen neither the password nor any token nor any header for them.
+/// Checks that the trap got requests, without the password, a token or a header for them.
 #[track_caller]
-fn learnt_nothing(trap: &Registry, registry: &Registry) {
+fn got_no_credentials(trap: &Registry, registry: &Registry) {
     assert!(!trap.requests().is_empty(), "the trap was not reached");
     let tokens = registry.issued_tokens();
     for request in trap.requests() {
@@ -89,10 +88,10 @@ fn refused(outcome: Result<(), StoreError>, word: &str) {
     assert!(!error.to_string().contains(PASSWORD), "{error}");
 }
 
-/// Every request that was tried has `part` in its address.
+/// Checks that every request has `part` in its URL.
 #[track_caller]
-fn asked_only_for(client: &Client, part: &str, case: &str) {
-    let tried = client.told.of("request");
+fn requested_only(client: &Client, part: &str, case: &str) {
+    let tried = client.events.of("request");
     assert!(
         tried.iter().all(|line| line.contains(part)),
         "{case}: {tried:?}"
@@ -104,10 +103,10 @@ async fn read(client: &Client, registry: &Registry) -> Result<(), StoreError> {
     soon(store.manifest(&tag("t"))).await.map(drop)
 }
 
-/// CVE-2020-15157 (containerd), GHSA-qvqc-4c52-x6qp (regclient): the `urls` of a layer named a server that asked
-/// for credentials, and got those of the registry.
+/// CVE-2020-15157 (containerd), GHSA-qvqc-4c52-x6qp (regclient): the `urls` of a layer named a server that required
+/// credentials, and got those of the registry.
 #[tokio::test]
-async fn cve_2020_15157_the_urls_of_a_foreign_layer_are_never_asked() {
+async fn cve_2020_15157_layer_urls_are_never_requested() {
     let registry = Registry::builder().basic(accounts()).start().await;
     let trap = Registry::builder()
         .basic(accounts())
@@ -137,17 +136,17 @@ async fn cve_2020_15157_the_urls_of_a_foreign_layer_are_never_asked() {
         to.copy_blob(blob, from.clone(), &|_| ()).await.unwrap();
     }
     to.put_manifest(&read).await.unwrap();
-    // Asked for by name, it is asked for at the registry, and is not there.
+    // Requested by its digest, it is requested from the registry, which does not have it.
     let foreign = &read.image().unwrap().layers[0];
     let error = read_all(&*from, foreign, 0).await.unwrap_err();
     assert_eq!(error.kind, FailureKind::NotFound, "{error}");
     assert!(trap.requests().is_empty());
 }
 
-/// CVE-2021-41190 (containerd, moby, the OCI specifications): a document that was an index to one reader and an
-/// image to another.
+/// CVE-2021-41190 (containerd, moby, the OCI specifications): one document could be parsed as an index or as an
+/// image.
 #[tokio::test]
-async fn cve_2021_41190_a_document_that_could_be_read_in_two_ways_is_refused() {
+async fn cve_2021_41190_ambiguous_document_is_refused() {
     let registry = Registry::plain().await;
     let image = Image::new("linux/amd64").load(&registry, "a", "t");
     let config = serde_json::json!({"mediaType": MediaType::OCI_CONFIG, "size": 2, "digest": digest::sha256(b"{}")});
@@ -159,7 +158,7 @@ async fn cve_2021_41190_a_document_that_could_be_read_in_two_ways_is_refused() {
     for (text, word) in [
         (document("config", &config, "manifests"), "CVE-2021-41190"),
         (document("layers", &layers, "manifests"), "CVE-2021-41190"),
-        // Go's readers take these for the same fields.
+        // Parsers in Go treat these as the same fields.
         (document("Config", &config, "manifests"), "letter case"),
         (document("config", &config, "Manifests"), "letter case"),
         (document("manifests", &layers, "manifests"), "duplicate"),
@@ -174,10 +173,10 @@ async fn cve_2021_41190_a_document_that_could_be_read_in_two_ways_is_refused() {
     refused(read(&Client::of(&registry), &registry).await, "served as");
 }
 
-/// CVE-2024-3727 (containers/image): a digest that was none became part of a path, and so led an authorised
-/// request elsewhere.
+/// CVE-2024-3727 (containers/image): an invalid digest became part of a path, and so an authorised request went to
+/// another path.
 #[tokio::test]
-async fn cve_2024_3727_what_is_no_digest_becomes_part_of_no_path() {
+async fn cve_2024_3727_invalid_digest_is_never_part_of_a_path() {
     let registry = Registry::builder().basic(accounts()).start().await;
     for hostile in [
         "sha256:../../../../v2/other/manifests/t",
@@ -206,10 +205,9 @@ async fn cve_2024_3727_what_is_no_digest_becomes_part_of_no_path() {
     );
 }
 
-/// CVE-2025-24882 (regclient): a pinned digest was not compared with what came; the registry's own header was
-/// believed.
+/// CVE-2025-24882 (regclient): a pinned digest was compared with a header of the registry, not with the content.
 #[tokio::test]
-async fn cve_2025_24882_what_comes_is_compared_with_the_digest_that_was_asked_for() {
+async fn cve_2025_24882_content_is_compared_with_its_digest() {
     let registry = Registry::plain().await;
     let pinned = Image::new("linux/amd64").load(&registry, "a", "t");
     let evil = Image::new("linux/amd64")
@@ -224,19 +222,18 @@ async fn cve_2025_24882_what_comes_is_compared_with_the_digest_that_was_asked_fo
     );
     for header in [&pinned.digest, &evil.digest] {
         registry.clear_rules();
-        let says = Fault::header("docker-content-digest", header);
-        registry.rule(Rule::on(Class::ManifestGet).forever().then(says));
+        let wrong = Fault::header("docker-content-digest", header);
+        registry.rule(Rule::on(Class::ManifestGet).forever().then(wrong));
         let store = Client::of(&registry).pull(&registry, "a").await;
         let name = ManifestName::Digest(pinned.digest.parse().unwrap());
         refused(soon(store.manifest(&name)).await.map(drop), "twice");
     }
 }
 
-/// GHSA-vh4v-2xq2-g5cg (oras-go), go-containerregistry #2349, GHSA-qvqc-4c52-x6qp (regclient): a redirect to
-/// another host, or to another port of the same one, took the `Authorization` along, at once or when the other
-/// end asked for it.
+/// GHSA-vh4v-2xq2-g5cg (oras-go), go-containerregistry #2349, GHSA-qvqc-4c52-x6qp (regclient): after a redirect to
+/// another host or port, the request carried `Authorization`, at once or after a challenge.
 #[tokio::test]
-async fn ghsa_vh4v_2xq2_g5cg_no_redirect_takes_credentials_to_another_origin() {
+async fn ghsa_vh4v_2xq2_g5cg_redirect_carries_no_credentials() {
     for registry in registries().await {
         for trap in traps(&registry).await {
             registry.clear_rules();
@@ -268,7 +265,7 @@ async fn ghsa_vh4v_2xq2_g5cg_no_redirect_takes_credentials_to_another_origin() {
             let blob = descriptor(&digest::sha256(b"x"), 1);
             assert!(soon(read_all(&*store, &blob, 0)).await.is_err());
             let _ = soon(store.referrers(&blob.digest)).await;
-            learnt_nothing(&trap, &registry);
+            got_no_credentials(&trap, &registry);
         }
     }
 }
@@ -276,7 +273,7 @@ async fn ghsa_vh4v_2xq2_g5cg_no_redirect_takes_credentials_to_another_origin() {
 /// GHSA-jxpm-75mh-9fp7 (oras-go): the `Location` of an upload named another host, which got the `Authorization`
 /// of the request before.
 #[tokio::test]
-async fn ghsa_jxpm_75mh_9fp7_an_upload_elsewhere_is_made_without_credentials() {
+async fn ghsa_jxpm_75mh_9fp7_upload_host_gets_no_credentials() {
     for registry in registries().await {
         let bytes = b"some bytes".to_vec();
         let blob = descriptor(&registry.put_blob("src", bytes), 10);
@@ -291,14 +288,13 @@ async fn ghsa_jxpm_75mh_9fp7_an_upload_elsewhere_is_made_without_credentials() {
                 client.push(&registry, "a").await,
             );
             assert!(soon(to.copy_blob(&blob, from, &|_| ())).await.is_err());
-            learnt_nothing(&trap, &registry);
+            got_no_credentials(&trap, &registry);
             assert!(trap.count(Class::UploadPut) > 0);
         }
     }
 }
 
-/// Where no registry may send its client: this network, in every disguise, the clear, and itself with a name in
-/// front.
+/// URLs that no registry may redirect to: internal addresses in every form, plain HTTP, and URLs with a user name.
 const INSIDE: [&str; 18] = [
     "https://169.254.169.254/latest/meta-data",
     "https://2852039166/",
@@ -321,9 +317,9 @@ const INSIDE: [&str; 18] = [
 ];
 
 /// GHSA-xf85-363p-868w (oras-go, CVE-2026-48978), CVE-2026-33990 (docker/model-runner), golang/vulndb #6092
-/// (go-containerregistry): the realm of a challenge led to the metadata service of the cloud, or from https to http.
+/// (go-containerregistry): the realm of a challenge was the metadata service of the cloud, or plain HTTP after TLS.
 #[tokio::test]
-async fn ghsa_xf85_363p_868w_no_realm_leads_inside_or_into_the_clear() {
+async fn ghsa_xf85_363p_868w_unsafe_realm_is_refused() {
     let userinfo = "https://registry.example@evil.example/token";
     let clear = "http://127.0.0.1:9/token";
     for realm in INSIDE
@@ -335,13 +331,13 @@ async fn ghsa_xf85_363p_868w_no_realm_leads_inside_or_into_the_clear() {
         Image::new("linux/amd64").load(&registry, "a", "t");
         let client = logged_in(&registry);
         refused(read(&client, &registry).await, "token server");
-        asked_only_for(&client, "/v2/a/manifests/t", realm);
+        requested_only(&client, "/v2/a/manifests/t", realm);
     }
 }
 
-/// go-containerregistry #2292: the realm was good, and its redirect led inside.
+/// go-containerregistry #2292: the realm was safe, and redirected to an internal address.
 #[tokio::test]
-async fn go_containerregistry_2292_no_token_server_redirects_inside_or_into_the_clear() {
+async fn go_containerregistry_2292_unsafe_token_redirect_is_refused() {
     let registry = Registry::builder()
         .tls()
         .bearer(Bearer::new(accounts()))
@@ -354,13 +350,13 @@ async fn go_containerregistry_2292_no_token_server_redirects_inside_or_into_the_
         registry.rule(Rule::on(Class::Token).forever().then(away));
         let client = logged_in(&registry);
         refused(read(&client, &registry).await, "refused redirect");
-        asked_only_for(&client, &registry.url(), target);
+        requested_only(&client, &registry.url(), target);
     }
 }
 
 /// The same for redirects of content and for the `Location` of an upload.
 #[tokio::test]
-async fn no_redirect_and_no_upload_leads_inside_or_into_the_clear() {
+async fn unsafe_redirects_and_upload_locations_are_refused() {
     let registry = Registry::builder().tls().start().await;
     let blob = descriptor(&registry.put_blob("a", b"0123456789".to_vec()), 10);
     for target in INSIDE.into_iter().chain(["http://127.0.0.1:9/x"]) {
@@ -382,14 +378,14 @@ async fn no_redirect_and_no_upload_leads_inside_or_into_the_clear() {
             soon(to.copy_blob(&blob, from, &|_| ())).await,
             "refused redirect",
         );
-        asked_only_for(&client, &registry.url(), target);
+        requested_only(&client, &registry.url(), target);
     }
 }
 
-/// GHSA-28r5-37g7-p6mp (oras-go), go-containerregistry #2193: credentials went to whatever realm was named. A
-/// registry may name its token server, but not one where everybody on the way can read the password.
+/// GHSA-28r5-37g7-p6mp (oras-go), go-containerregistry #2193: credentials were sent to any realm. A registry may name
+/// its token server, but not one that is reached over plain HTTP.
 #[tokio::test]
-async fn ghsa_28r5_37g7_p6mp_basic_is_for_the_registry_itself_or_for_https() {
+async fn ghsa_28r5_37g7_p6mp_basic_needs_the_registry_or_https() {
     let trap = Registry::builder()
         .basic(accounts())
         .ip("127.0.0.2")
@@ -406,9 +402,9 @@ async fn ghsa_28r5_37g7_p6mp_basic_is_for_the_registry_itself_or_for_https() {
     assert!(trap.requests().is_empty());
 }
 
-/// The realm of another host's challenge: only the registry itself is asked who it trusts.
+/// The realm in the challenge of another host: only the registry itself may name a token server.
 #[tokio::test]
-async fn a_challenge_from_elsewhere_is_nobodys() {
+async fn challenge_of_another_host_is_ignored() {
     for registry in registries().await {
         let scheme = if registry.url().starts_with("https") {
             Scheme::TlsHttp2
@@ -431,15 +427,14 @@ async fn a_challenge_from_elsewhere_is_nobodys() {
         let away = Fault::Redirect(302, format!("{}/v2/a/manifests/t", trap.url()));
         registry.rule(Rule::on(Class::ManifestGet).forever().then(away));
         assert!(read(&logged_in(&registry), &registry).await.is_err());
-        learnt_nothing(&trap, &registry);
+        got_no_credentials(&trap, &registry);
         assert!(collector.requests().is_empty());
     }
 }
 
 /// CVE-2021-41092 (Docker CLI): with a helper that cannot be run, credentials went to Docker Hub.
 #[tokio::test]
-async fn cve_2021_41092_a_helper_that_cannot_be_run_is_an_error_and_nobody_elses_credentials_are_tried()
- {
+async fn cve_2021_41092_failing_helper_is_an_error() {
     let registry = Registry::builder().basic(accounts()).start().await;
     let host = registry.host();
     for config in [
@@ -460,10 +455,10 @@ async fn cve_2021_41092_a_helper_that_cannot_be_run_is_an_error_and_nobody_elses
     }
 }
 
-/// CVE-2021-32690 (Helm): a list of the repository named a place elsewhere, and that was asked with the
-/// repository's credentials. Here: the next page of a list of referrers.
+/// CVE-2021-32690 (Helm): a list of the repository named another host, which got the credentials of the repository.
+/// Here it is the next page of a list of referrers.
 #[tokio::test]
-async fn cve_2021_32690_the_next_page_of_a_list_is_never_elsewhere() {
+async fn cve_2021_32690_next_page_stays_on_the_registry() {
     for registry in registries().await {
         let loaded = Image::new("linux/amd64").load(&registry, "a", "t");
         image::referrer(&registry, "a", &loaded, "application/spdx+json");
@@ -490,10 +485,10 @@ async fn cve_2021_32690_the_next_page_of_a_list_is_never_elsewhere() {
     }
 }
 
-/// The `from` of a mount is a name in the registry that is asked: another registry's is none of its business, and
-/// each is shown its own credentials only.
+/// The `from` of a mount is a repository of the same registry; the name of another registry is not sent, and each
+/// registry gets its own credentials only.
 #[tokio::test]
-async fn a_copy_between_two_registries_shows_each_its_own_credentials() {
+async fn copy_sends_each_registry_its_own_credentials() {
     let source = Registry::builder()
         .basic(Accounts::new("reader", "source-pw"))
         .start()

@@ -1,11 +1,11 @@
-//! Trouble that passes is waited out, trouble that stays ends with its cause, and every wait is told.
+//! Temporary failures are retried, lasting ones are reported with their cause, and every wait is an event.
 
 use std::time::{Duration, Instant};
 
 use polyarch::hint::Hint;
 use polyarch::store::{FailureKind, Store, StoreError};
 
-use super::room::{Builder, Client, descriptor, manifest, read_all, soon, tag};
+use super::fixture::{Builder, Client, descriptor, manifest, read_all, soon, tag};
 use crate::support::{
     image::{Image, Loaded},
     registry::{Class, Fault, Greeting, Registry, Rule, Scheme, random_bytes},
@@ -24,7 +24,7 @@ const OPERATIONS: [Class; 9] = [
     Class::Referrers,
 ];
 
-/// A registry with something of everything.
+/// A registry with content of every kind.
 struct Scene {
     registry: Registry,
     image: Loaded,
@@ -81,7 +81,7 @@ impl Scene {
 }
 
 #[tokio::test]
-async fn a_status_that_passes_is_waited_out_and_one_that_stays_is_told() {
+async fn temporary_status_is_retried_and_lasting_one_reported() {
     for scheme in [Scheme::Http, Scheme::TlsHttp2] {
         for class in OPERATIONS {
             let statuses = [408, 429, 500, 502, 503, 504];
@@ -103,7 +103,7 @@ async fn passes(scheme: Scheme, class: Class, status: u16, times: usize) {
     let done = scene.perform(&client, class).await;
     done.unwrap_or_else(|error| panic!("{class:?} {status} {times}: {error}"));
     assert_eq!(scene.registry.pending_rules(), 0);
-    let waits = client.told.of("waiting");
+    let waits = client.events.of("waiting");
     let broken = usize::from(class == Class::UploadPatch);
     assert_eq!(waits.len() - broken, times, "{waits:?}");
     assert!(waits.iter().any(|wait| wait.contains(&status.to_string())));
@@ -165,7 +165,7 @@ async fn connections_that_come_to_nothing() {
 }
 
 #[tokio::test]
-async fn retry_after_is_honoured_where_it_makes_sense() {
+async fn retry_after_is_obeyed_if_valid() {
     let date = |ahead: u64| {
         let time = std::time::SystemTime::now() + Duration::from_secs(ahead);
         httpdate::fmt_http_date(time)
@@ -274,7 +274,7 @@ async fn an_error_body_that_drips_does_not_hold_the_run() {
 }
 
 #[tokio::test]
-async fn a_registry_that_limits_the_rate_gets_no_more_than_it_takes() {
+async fn rate_limit_of_a_registry_is_respected() {
     let registry = Registry::builder().rate_limit(20).start().await;
     Image::new("linux/amd64").load(&registry, "a", "t");
     let builder = Builder::of(&registry).retry_for(Duration::from_secs(60));
@@ -289,5 +289,5 @@ async fn a_registry_that_limits_the_rate_gets_no_more_than_it_takes() {
         r.status == Some(http::StatusCode::TOO_MANY_REQUESTS)
     };
     assert!(registry.count_where(refused) < 60);
-    assert!(!client.told.of("waiting").is_empty());
+    assert!(!client.events.of("waiting").is_empty());
 }

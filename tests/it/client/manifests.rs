@@ -1,10 +1,10 @@
-//! Manifests: what is read is what was asked for, or an error that says why not.
+//! Manifests: the requested content, or an error with its cause.
 
 use super::shown_hints;
 use bytes::Bytes;
 use polyarch::store::{FailureKind, Store as _};
 
-use super::room::{Builder, Client, digest, manifest, soon, tag};
+use super::fixture::{Builder, Client, digest, manifest, soon, tag};
 use crate::support::{
     digest as digests,
     image::{Image, Index, Loaded, media},
@@ -45,7 +45,7 @@ async fn by_tag_by_digest_and_by_the_longer_digest() {
 }
 
 #[tokio::test]
-async fn a_head_without_a_digest_becomes_a_get_only_where_it_must() {
+async fn head_without_digest_becomes_a_get_if_needed() {
     for (header, gets) in [
         (DigestHeader::Always, 0),
         (DigestHeader::NotOnHead, 1),
@@ -58,14 +58,14 @@ async fn a_head_without_a_digest_becomes_a_get_only_where_it_must() {
         assert_eq!(described.digest.to_string(), image.digest);
         assert_eq!(described.size, image.bytes.len() as u64);
         assert_eq!(registry.count(Class::ManifestGet), gets, "{header:?}");
-        // Who asks by digest knows it.
+        // A request by digest knows it.
         store.describe(&digest(&image.digest)).await.unwrap();
         assert_eq!(registry.count(Class::ManifestGet), gets, "{header:?}");
     }
 }
 
 #[tokio::test]
-async fn a_head_that_says_too_little_or_is_not_known_becomes_a_get() {
+async fn insufficient_head_becomes_a_get() {
     for fault in [
         Fault::status(405),
         Fault::header("content-type", "application/json"),
@@ -84,7 +84,7 @@ async fn a_head_that_says_too_little_or_is_not_known_becomes_a_get() {
 }
 
 #[tokio::test]
-async fn parameters_of_a_content_type_are_ignored_and_another_type_is_refused() {
+async fn content_type_parameters_are_ignored() {
     let (registry, image) = with_image(Scheme::Http).await;
     let rule =
         |value: &str| Rule::on(Class::ManifestGet).then(Fault::header("content-type", value));
@@ -102,17 +102,17 @@ async fn parameters_of_a_content_type_are_ignored_and_another_type_is_refused() 
         registry.rule(rule(wrong));
         let error = store.manifest(&tag("t")).await.unwrap_err();
         assert_eq!(error.kind, FailureKind::Refused, "{error}");
-        let said = format!(
+        let expected = format!(
             "declares the type \"{}\", but was served as \"{wrong}\"",
             media::OCI_MANIFEST
         );
-        assert!(error.cause.contains(&said), "{error}");
+        assert!(error.cause.contains(&expected), "{error}");
     }
     assert_eq!(registry.pending_rules(), 0);
 }
 
 #[tokio::test]
-async fn a_byte_order_mark_is_refused_since_strict_readers_refuse_it() {
+async fn byte_order_mark_is_refused() {
     let (registry, image) = with_image(Scheme::Http).await;
     let marked = Bytes::from([b"\xef\xbb\xbf", &image.bytes[..]].concat());
     registry.put_manifest("a", Some("marked"), media::OCI_MANIFEST, marked);
@@ -123,7 +123,7 @@ async fn a_byte_order_mark_is_refused_since_strict_readers_refuse_it() {
 }
 
 #[tokio::test]
-async fn wrong_bytes_once_are_read_again_and_twice_are_refused() {
+async fn wrong_content_is_read_again_once() {
     for scheme in SCHEMES {
         for fault in [
             Fault::Corrupt,
@@ -156,7 +156,7 @@ async fn wrong_bytes_once_are_read_again_and_twice_are_refused() {
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_off_is_read_again() {
+async fn truncated_body_is_read_again() {
     for scheme in SCHEMES {
         for fault in [
             Fault::Truncate(50),
@@ -173,7 +173,7 @@ async fn a_body_that_breaks_off_is_read_again() {
 }
 
 #[tokio::test]
-async fn a_manifest_has_a_limit_and_the_limit_is_told() {
+async fn manifest_over_the_limit_is_refused_with_the_limit() {
     for scheme in SCHEMES {
         let (registry, _) = with_image(scheme).await;
         let store = Client::of(&registry).pull(&registry, "a").await;
@@ -233,7 +233,7 @@ async fn a_flood_of_headers_is_refused_at_once() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_and_what_is_no_manifest_read_differently() {
+async fn missing_and_invalid_manifests_are_different_errors() {
     let (registry, _) = with_image(Scheme::Http).await;
     let store = Client::of(&registry).pull(&registry, "a").await;
     let error = store.manifest(&tag("none")).await.unwrap_err();
@@ -255,16 +255,16 @@ async fn what_is_not_there_and_what_is_no_manifest_read_differently() {
 }
 
 #[tokio::test]
-async fn what_was_pushed_a_moment_ago_may_not_be_known_yet() {
+async fn missing_manifest_is_retried_after_its_push() {
     for class in [Class::ManifestGet, Class::ManifestHead] {
         let registry = Registry::plain().await;
         let image = Image::new("linux/amd64").load(&registry, "a", None);
         let client = Client::of(&registry);
         let store = client.push(&registry, "a").await;
-        let manifest = super::room::manifest(&image);
+        let manifest = super::fixture::manifest(&image);
         let rule = || Rule::on(class).times(2).then(Fault::status(404));
         registry.rule(rule());
-        // Nobody has pushed it: 404 is the answer.
+        // It was not pushed, so 404 is the answer.
         let error = store.manifest(&tag("t")).await.err();
         let error = error.or(store.describe(&tag("t")).await.err()).unwrap();
         assert_eq!(error.kind, FailureKind::NotFound);
@@ -272,7 +272,7 @@ async fn what_was_pushed_a_moment_ago_may_not_be_known_yet() {
         registry.rule(rule());
         let stored = store.put_tags(&manifest, &["t".parse().unwrap()]).await;
         assert!(stored[0].is_ok());
-        // Another hand on the same repository knows too.
+        // Another handle of the same repository knows it too.
         let store = client.pull(&registry, "a").await;
         assert_eq!(store.manifest(&tag("t")).await.unwrap().bytes, image.bytes);
         assert_eq!(
@@ -281,16 +281,16 @@ async fn what_was_pushed_a_moment_ago_may_not_be_known_yet() {
         );
         assert_eq!(registry.pending_rules(), 0);
         assert_eq!(
-            client.told.of("waiting").len(),
+            client.events.of("waiting").len(),
             2,
             "{:?}",
-            client.told.all()
+            client.events.all()
         );
     }
 }
 
 #[tokio::test]
-async fn a_put_that_was_cut_off_is_looked_up_before_it_is_sent_again() {
+async fn interrupted_put_is_looked_up_before_a_retry() {
     for scheme in SCHEMES {
         for (applied, puts) in [(true, 1), (false, 2)] {
             let registry = Registry::builder().scheme(scheme).start().await;
@@ -303,7 +303,7 @@ async fn a_put_that_was_cut_off_is_looked_up_before_it_is_sent_again() {
             registry.rule(rule);
             let store = Client::of(&registry).push(&registry, "a").await;
             store
-                .put_manifest(&super::room::manifest(&image))
+                .put_manifest(&super::fixture::manifest(&image))
                 .await
                 .unwrap();
             assert_eq!(registry.count(Class::ManifestPut), puts, "{scheme:?}");
@@ -314,12 +314,12 @@ async fn a_put_that_was_cut_off_is_looked_up_before_it_is_sent_again() {
 }
 
 #[tokio::test]
-async fn an_index_waits_for_parts_that_were_just_pushed_and_not_for_others() {
+async fn index_is_retried_only_for_parts_just_pushed() {
     let registry = Registry::plain().await;
     let index = Index::oci()
         .of(["linux/amd64", "linux/arm64"])
         .load(&registry, "a", None);
-    let manifest = super::room::manifest(&index);
+    let manifest = super::fixture::manifest(&index);
     let child = manifest.index().unwrap().manifests[0].digest.to_string();
     let bytes = registry.manifest("a", &child).unwrap().1;
     registry.remove("a", &child);
@@ -338,7 +338,7 @@ async fn an_index_waits_for_parts_that_were_just_pushed_and_not_for_others() {
         ..child
     };
     store
-        .put_manifest(&super::room::manifest(&child))
+        .put_manifest(&super::fixture::manifest(&child))
         .await
         .unwrap();
     let late = Fault::reply(404, &[], r#"{"errors":[{"code":"MANIFEST_UNKNOWN"}]}"#);
@@ -348,7 +348,7 @@ async fn an_index_waits_for_parts_that_were_just_pushed_and_not_for_others() {
 }
 
 #[tokio::test]
-async fn a_registry_that_changes_what_it_stores_is_found_out() {
+async fn registry_that_changes_content_is_detected() {
     let registry = Registry::plain().await;
     let image = Image::new("linux/amd64").load(&registry, "a", None);
     let other = digests::sha256(b"other");
@@ -356,15 +356,15 @@ async fn a_registry_that_changes_what_it_stores_is_found_out() {
         .rule(Rule::on(Class::ManifestPut).then(Fault::header("docker-content-digest", &other)));
     let store = Client::of(&registry).push(&registry, "a").await;
     let error = store
-        .put_manifest(&super::room::manifest(&image))
+        .put_manifest(&super::fixture::manifest(&image))
         .await
         .unwrap_err();
     assert_eq!(error.kind, FailureKind::Refused, "{error}");
 }
 
-/// It passes where another client writes the same; from a registry that means it, once is enough to learn.
+/// The error is temporary if another client writes the same manifest; a lasting one is retried for one manifest only.
 #[tokio::test]
-async fn a_digest_that_is_refused_for_good_is_not_waited_for_again() {
+async fn repeated_digest_error_is_not_retried_again() {
     let registry = Registry::plain().await;
     let client = Client::of(&registry);
     let store = client.push(&registry, "a").await;
@@ -373,7 +373,7 @@ async fn a_digest_that_is_refused_for_good_is_not_waited_for_again() {
     let refusal = Rule::on(Class::ManifestPut).forever();
     registry.rule(refusal.then(Fault::reply(400, &[], body)));
     let image = Image::new("linux/amd64").load(&registry, "b", "t");
-    // The first answer of all settles the scheme.
+    // The first answer determines the scheme.
     store.describe(&tag("t")).await.unwrap_err();
     for tries in [7, 2, 2] {
         registry.clear();
@@ -381,7 +381,7 @@ async fn a_digest_that_is_refused_for_good_is_not_waited_for_again() {
         assert!(error.cause.contains("DIGEST_INVALID"), "{error}");
         assert_eq!(registry.count(Class::ManifestPut), tries);
     }
-    // Another repository may lie elsewhere.
+    // Another repository may be stored differently.
     let other = client.push(&registry, "c").await;
     registry.clear();
     other.put_manifest(&manifest(&image)).await.unwrap_err();

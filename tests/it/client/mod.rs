@@ -1,5 +1,4 @@
-//! The registry client against the test registry, through the interface that the rest of the
-//! house sees: `store::Store`.
+//! The registry client against the test registry, through the interface that other modules use: `store::Store`.
 
 mod alerts;
 mod auth;
@@ -8,11 +7,11 @@ mod certs_d;
 mod counts;
 mod credential_safety;
 mod faults;
+mod fixture;
 mod manifests;
 mod peculiar;
 mod proxy;
 mod referrers;
-mod room;
 mod schemes;
 mod tags;
 mod uploads;

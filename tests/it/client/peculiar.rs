@@ -5,7 +5,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use polyarch::store::{FailureKind, Store as _, StoreError};
 use serde_json::json;
 
-use super::room::{Builder, Client, descriptor, manifest, soon, tag};
+use super::fixture::{Builder, Client, descriptor, manifest, soon, tag};
 use super::shown_hints;
 use crate::support::{
     image::Image,
@@ -169,7 +169,7 @@ async fn a_refused_login_of_a_file_is_replaced_for_a_read() {
             .var("DOCKER_AUTH_CONFIG", &expired(&registry))
             .build();
         read(&client, &registry).await.unwrap();
-        let notices = client.told.of("notice");
+        let notices = client.events.of("notice");
         assert_eq!(notices.len(), 1, "{notices:?}");
         assert!(notices[0].contains("refused the credentials from DOCKER_AUTH_CONFIG"));
     }
@@ -246,5 +246,5 @@ async fn warnings_of_a_registry_are_shown_once() {
     let store = client.pull(&registry, "a").await;
     store.describe(&tag("t")).await.unwrap();
     let expected = format!("warning {}: this repository moves", registry.host());
-    assert_eq!(client.told.of("warning"), [expected]);
+    assert_eq!(client.events.of("warning"), [expected]);
 }

@@ -1,4 +1,4 @@
-//! Proxies: named by the environment that was handed in, never by that of the process.
+//! Proxies: from the given environment, never from that of the process.
 
 use std::{
     net::SocketAddr,
@@ -15,17 +15,17 @@ use tokio::{
     task::AbortHandle,
 };
 
-use super::room::{Builder, soon, tag};
+use super::fixture::{Builder, soon, tag};
 use crate::support::{
     image::Image,
     registry::{Registry, Scheme},
 };
 
-/// A proxy that leads everything to one place, whatever name it is asked for.
+/// A proxy that connects every request to one address, whatever its name.
 pub(super) struct Tunnel {
     pub(super) url: String,
-    /// The heads of the requests that it got.
-    pub(super) asked: Arc<Mutex<Vec<String>>>,
+    /// The heads of the requests.
+    pub(super) heads: Arc<Mutex<Vec<String>>>,
     task: AbortHandle,
 }
 
@@ -33,16 +33,16 @@ impl Tunnel {
     pub(super) async fn start(target: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let asked: Arc<Mutex<Vec<String>>> = Arc::default();
-        let heads = Arc::clone(&asked);
+        let heads: Arc<Mutex<Vec<String>>> = Arc::default();
+        let shared = Arc::clone(&heads);
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(relay(client, target, Arc::clone(&heads)));
+                tokio::spawn(relay(client, target, Arc::clone(&shared)));
             }
         });
         Self {
             url,
-            asked,
+            heads,
             task: task.abort_handle(),
         }
     }
@@ -54,7 +54,7 @@ impl Drop for Tunnel {
     }
 }
 
-async fn relay(mut client: TcpStream, target: SocketAddr, asked: Arc<Mutex<Vec<String>>>) {
+async fn relay(mut client: TcpStream, target: SocketAddr, heads: Arc<Mutex<Vec<String>>>) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         match client.read_u8().await {
@@ -63,7 +63,7 @@ async fn relay(mut client: TcpStream, target: SocketAddr, asked: Arc<Mutex<Vec<S
         }
     }
     let head = String::from_utf8_lossy(&head).into_owned();
-    asked.lock().unwrap().push(head.clone());
+    heads.lock().unwrap().push(head.clone());
     let mut server = TcpStream::connect(target).await.unwrap();
     if head.starts_with("CONNECT ") {
         client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
@@ -79,7 +79,7 @@ async fn relay(mut client: TcpStream, target: SocketAddr, asked: Arc<Mutex<Vec<S
 }
 
 #[tokio::test]
-async fn a_registry_behind_a_proxy() {
+async fn registry_is_reached_through_a_proxy() {
     for scheme in [Scheme::TlsHttp1, Scheme::TlsHttp2] {
         let registry = Registry::builder().scheme(scheme).start().await;
         let image = Image::new("linux/amd64").load(&registry, "a", "t");
@@ -92,29 +92,29 @@ async fn a_registry_behind_a_proxy() {
         let store = client.open(&name, Access::Pull).await.unwrap();
         let manifest = soon(store.manifest(&tag("t"))).await.unwrap();
         assert_eq!(manifest.bytes, image.bytes);
-        let asked = proxy.asked.lock().unwrap().clone();
+        let heads = proxy.heads.lock().unwrap().clone();
         let host = name.trim_end_matches("/a");
         assert!(
-            asked[0].starts_with(&format!("CONNECT {host} HTTP/1.1")),
-            "{asked:?}"
+            heads[0].starts_with(&format!("CONNECT {host} HTTP/1.1")),
+            "{heads:?}"
         );
         assert!(
-            asked[0]
+            heads[0]
                 .to_lowercase()
                 .contains("proxy-authorization: basic "),
-            "{asked:?}"
+            "{heads:?}"
         );
-        // The password is for the proxy alone.
+        // The password is sent to the proxy only.
         assert_eq!(
             registry.count_where(|request| request.carries("hunter2")),
             0
         );
-        assert!(!client.told.all().join("\n").contains("hunter2"));
+        assert!(!client.events.all().join("\n").contains("hunter2"));
     }
 }
 
 #[tokio::test]
-async fn no_proxy_for_what_is_named_and_for_this_machine() {
+async fn no_proxy_applies_to_named_hosts_and_loopback() {
     let registry = Registry::plain().await;
     let image = Image::new("linux/amd64").load(&registry, "a", "t");
     let proxy = Tunnel::start(registry.address()).await;
@@ -128,11 +128,11 @@ async fn no_proxy_for_what_is_named_and_for_this_machine() {
     // Without the proxy, the name cannot be resolved.
     let store = client.open("registry.test/a", Access::Pull).await.unwrap();
     assert!(soon(store.manifest(&tag("t"))).await.is_err());
-    assert!(proxy.asked.lock().unwrap().is_empty());
+    assert!(proxy.heads.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn a_proxy_that_is_no_address_is_named_without_its_value() {
+async fn invalid_proxy_is_reported_without_its_value() {
     let client = Builder::new()
         .var("HTTPS_PROXY", "http://me:hunter2@[nonsense")
         .build();

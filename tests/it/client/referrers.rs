@@ -1,8 +1,8 @@
-//! What refers to a manifest: by the API, by the fallback tag where there is none.
+//! Referrers of a manifest: by the API, or by the fallback tag without one.
 
 use polyarch::store::{FailureKind, Store as _};
 
-use super::room::{Client, manifest};
+use super::fixture::{Client, manifest};
 use crate::support::{
     image::{Image, Loaded, referrer},
     registry::{Class, Fault, Registry, Rule},
@@ -15,7 +15,7 @@ fn subject(registry: &Registry) -> Loaded {
 }
 
 #[tokio::test]
-async fn the_api_is_asked_first() {
+async fn referrers_api_is_used_first() {
     let registry = Registry::plain().await;
     let image = subject(&registry);
     let one = referrer(&registry, "a", &image, KIND);
@@ -54,7 +54,7 @@ async fn pages_are_followed_within_the_repository() {
         .map(|r| r.query.clone())
         .collect();
     assert_eq!(queries, ["", "last=x", "last=y"]);
-    // A list without end has one here.
+    // An endless list is cut off.
     registry.rule(next(&path).forever());
     let error = store.referrers(&image.digest.parse().unwrap()).await;
     let error = error.unwrap_err().to_string();
@@ -64,7 +64,7 @@ async fn pages_are_followed_within_the_repository() {
     );
 }
 
-/// A page as a registry answers it, with these links.
+/// A page of a list with these links.
 fn page(entries: &[String], links: &[&str]) -> Fault {
     let body = format!(
         r#"{{"schemaVersion":2,"manifests":[{}]}}"#,
@@ -106,7 +106,7 @@ async fn the_next_page_is_found_in_every_form() {
 }
 
 #[tokio::test]
-async fn a_list_that_ends_early_is_no_list() {
+async fn truncated_list_is_refused() {
     let html = &[("content-type", "text/html")];
     let elsewhere = "<https://elsewhere.example/v2/a/referrers/x>; rel=next";
     for (first, second, said) in [
@@ -172,7 +172,7 @@ async fn a_list_that_ends_early_is_no_list() {
 }
 
 #[tokio::test]
-async fn a_damaged_page_is_asked_for_once_more() {
+async fn damaged_page_is_requested_again() {
     let registry = Registry::plain().await;
     let image = subject(&registry);
     registry.rule(Rule::on(Class::Referrers).then(page_with("{\"manifests\":", &[])));
@@ -212,7 +212,7 @@ async fn a_list_that_is_too_long_is_refused_before_it_is_read() {
 }
 
 #[tokio::test]
-async fn without_the_api_the_fallback_tag_is_kept_and_read() {
+async fn without_referrers_api_the_fallback_tag_is_used() {
     let registry = Registry::builder().without_referrers().start().await;
     let image = subject(&registry);
     let (one, two) = (
@@ -237,25 +237,25 @@ async fn without_the_api_the_fallback_tag_is_kept_and_read() {
 }
 
 #[tokio::test]
-async fn with_the_api_no_fallback_tag_is_made() {
+async fn with_referrers_api_no_fallback_tag_is_made() {
     let registry = Registry::plain().await;
     let image = subject(&registry);
     let one = manifest(&referrer(&registry, "a", &image, KIND));
     let store = Client::of(&registry).push(&registry, "a").await;
     store.put_manifest(&one).await.unwrap();
     assert_eq!(registry.writes().len(), 1);
-    // An answer that was lost is not taken for one without `OCI-Subject`.
+    // A lost answer is not treated as one without `OCI-Subject`.
     registry.rule(Rule::on(Class::ManifestPut).applied().then(Fault::Reset));
     store.put_manifest(&one).await.unwrap();
     assert_eq!(registry.tags("a").len(), 1);
 }
 
 #[tokio::test]
-async fn a_redirect_to_another_site_is_no_answer() {
+async fn redirect_to_another_site_is_not_an_answer() {
     let registry = Registry::plain().await;
-    let elsewhere = Registry::builder().ip("127.0.0.2").start().await;
+    let other = Registry::builder().ip("127.0.0.2").start().await;
     let image = subject(&registry);
-    let url = format!("{}/v2/a/referrers/{}", elsewhere.url(), image.digest);
+    let url = format!("{}/v2/a/referrers/{}", other.url(), image.digest);
     registry.rule(
         Rule::on(Class::Referrers)
             .forever()
@@ -264,6 +264,6 @@ async fn a_redirect_to_another_site_is_no_answer() {
     let store = Client::of(&registry).pull(&registry, "a").await;
     let digest = image.digest.parse().unwrap();
     assert!(store.referrers(&digest).await.unwrap().is_empty());
-    // The fallback tag was asked for.
+    // The fallback tag was requested.
     assert_eq!(registry.count(Class::ManifestGet), 1);
 }

@@ -1,11 +1,10 @@
-//! http or https, and whom to trust: on this machine both are tried, elsewhere nothing is spoken in the
-//! clear unless the user says so.
+//! http or https, and trusted authorities: on loopback both schemes are tried; plain HTTP to other hosts needs a flag.
 
 use super::shown_hints;
 use polyarch::registry::Access;
 use polyarch::store::{FailureKind, Store as _};
 
-use super::room::{Builder, soon, tag};
+use super::fixture::{Builder, soon, tag};
 use crate::support::{
     image::Image,
     registry::{Class, Fault, Greeting, Registry, Rule, Scheme},
@@ -17,14 +16,14 @@ async fn registry(scheme: Scheme) -> Registry {
     registry
 }
 
-/// What a read ends with.
+/// The result of a read.
 async fn read(registry: &Registry, builder: Builder) -> Result<(), polyarch::store::StoreError> {
     let client = builder.build();
     let store = client.pull(registry, "a").await;
     soon(store.manifest(&tag("t"))).await.map(drop)
 }
 
-/// Without anything said of TLS.
+/// Without TLS settings.
 fn plain() -> Builder {
     Builder::new()
 }
@@ -38,7 +37,7 @@ async fn on_this_machine_plain_http_needs_no_flag() {
 }
 
 #[tokio::test]
-async fn a_tls_server_on_this_machine_is_found_out_and_its_certificate_checked() {
+async fn loopback_tls_is_detected_and_its_certificate_checked() {
     for scheme in [Scheme::TlsHttp1, Scheme::TlsHttp2] {
         let registry = registry(scheme).await;
         let error = read(&registry, plain()).await.unwrap_err();
@@ -52,7 +51,7 @@ async fn a_tls_server_on_this_machine_is_found_out_and_its_certificate_checked()
 }
 
 #[tokio::test]
-async fn side_by_side_requests_find_the_scheme_together() {
+async fn parallel_requests_share_the_scheme_probe() {
     for scheme in [Scheme::Http, Scheme::TlsHttp1, Scheme::TlsHttp2] {
         let registry = registry(scheme).await;
         let client = plain().insecure().build();
@@ -63,16 +62,16 @@ async fn side_by_side_requests_find_the_scheme_together() {
             outcome.unwrap();
         }
         assert!(
-            client.told.of("waiting").is_empty(),
+            client.events.of("waiting").is_empty(),
             "{:?}",
-            client.told.all()
+            client.events.all()
         );
     }
 }
 
 #[tokio::test]
 async fn the_answers_of_tls_servers_to_plain_http_are_known() {
-    // What Go and nginx answer; the answer of a registry behind is its own.
+    // The answers of Go and nginx; a registry behind them has its own.
     for (answer, switches) in [
         (
             "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n",
@@ -94,7 +93,7 @@ async fn the_answers_of_tls_servers_to_plain_http_are_known() {
                 .then(Fault::Raw(answer.into())),
         );
         let error = read(&registry, plain()).await.unwrap_err();
-        // It spoke no TLS after all: its own answer is what is told.
+        // It does not speak TLS, so its own answer is reported.
         assert!(error.cause.contains("answered 400 Bad Request"), "{error}");
         assert_eq!(
             registry.count(Class::ManifestGet),
@@ -104,7 +103,7 @@ async fn the_answers_of_tls_servers_to_plain_http_are_known() {
 }
 
 #[tokio::test]
-async fn a_plain_registry_that_stumbles_is_still_plain() {
+async fn failing_plain_registry_stays_plain() {
     for greeting in [Greeting::Reset, Greeting::Close] {
         let registry = registry(Scheme::Http).await;
         registry.greet(1, greeting);
@@ -116,8 +115,8 @@ async fn a_plain_registry_that_stumbles_is_still_plain() {
 }
 
 #[tokio::test]
-async fn elsewhere_nothing_is_spoken_in_the_clear_unless_the_user_says_so() {
-    // A name that is not of this machine; a proxy leads there.
+async fn plain_http_to_other_hosts_needs_a_flag() {
+    // A name of another host, which a proxy connects to.
     let registry = registry(Scheme::Http).await;
     let proxy = super::proxy::Tunnel::start(registry.address()).await;
     let port = registry.address().port();
@@ -145,7 +144,7 @@ async fn elsewhere_nothing_is_spoken_in_the_clear_unless_the_user_says_so() {
 }
 
 #[tokio::test]
-async fn ssl_cert_file_stands_for_the_systems_store() {
+async fn ssl_cert_file_replaces_the_system_store() {
     let registry = registry(Scheme::TlsHttp2).await;
     let builder = plain();
     let file = builder.ca_file();
@@ -154,12 +153,12 @@ async fn ssl_cert_file_stands_for_the_systems_store() {
     let client = plain().var("SSL_CERT_FILE", "/nowhere/ca.pem").build();
     let store = client.pull(&registry, "a").await;
     assert!(store.manifest(&tag("t")).await.is_err());
-    let warnings = client.told.of("warning");
+    let warnings = client.events.of("warning");
     assert!(warnings[0].contains("/nowhere/ca.pem"), "{warnings:?}");
 }
 
 #[tokio::test]
-async fn a_certificate_file_that_was_named_and_cannot_be_used_is_an_error() {
+async fn unusable_ca_file_is_an_error() {
     let registry = registry(Scheme::TlsHttp2).await;
     let client = Builder::of(&registry).ca("nonsense").build();
     let name = format!("{}/a", registry.host());
@@ -168,7 +167,7 @@ async fn a_certificate_file_that_was_named_and_cannot_be_used_is_an_error() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_told_as_such() {
+async fn closed_port_is_reported() {
     let address = crate::support::registry::closed_address();
     let quick = plain()
         .retry_for(std::time::Duration::from_millis(50))

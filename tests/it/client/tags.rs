@@ -1,9 +1,9 @@
-//! One manifest under tags: all at once, in one request where the registry takes that.
+//! One manifest under many tags: in parallel, or in one request if the registry supports that.
 
 use super::shown_hints;
 use polyarch::{spec::Tag, store::Store};
 
-use super::room::{Client, manifest};
+use super::fixture::{Client, manifest};
 use crate::support::{
     image::{Image, Loaded},
     registry::{Class, Fault, Registry, Rule},
@@ -15,8 +15,8 @@ fn tags(count: usize) -> Vec<Tag> {
         .collect()
 }
 
-/// Puts an image under so many tags, all of which land.
-async fn land(store: &dyn Store, image: &Loaded, count: usize) {
+/// Puts an image under this many tags, all of which succeed.
+async fn put_tags(store: &dyn Store, image: &Loaded, count: usize) {
     let results = store.put_tags(&manifest(image), &tags(count)).await;
     assert!(results.iter().all(Result::is_ok));
 }
@@ -36,39 +36,39 @@ async fn a_few_tags_are_a_few_requests_at_once() {
             .forever()
             .then(Fault::Delay(slow)),
     );
-    land(store.as_ref(), &image, 5).await;
+    put_tags(store.as_ref(), &image, 5).await;
     assert_eq!(registry.tags("a").len(), 5);
     assert_eq!(registry.requests().len(), 5);
     assert_eq!(registry.most_at_once(), 5);
 }
 
 #[tokio::test]
-async fn many_tags_are_one_request_where_the_registry_takes_that() {
+async fn many_tags_are_one_request_if_supported() {
     let registry = Registry::builder().tag_parameters().start().await;
     let image = image(&registry);
     let client = Client::of(&registry);
     let store = client.push(&registry, "a").await;
-    land(store.as_ref(), &image, 100).await;
+    put_tags(store.as_ref(), &image, 100).await;
     assert_eq!(registry.requests().len(), 1);
     assert_eq!(registry.tags("a").len(), 100);
-    // Known from then on.
-    land(store.as_ref(), &image, 2).await;
+    // Known for later requests.
+    put_tags(store.as_ref(), &image, 2).await;
     assert_eq!(registry.requests().len(), 2);
 }
 
 #[tokio::test]
-async fn where_it_does_not_each_tag_is_put_and_nothing_asked_twice() {
+async fn each_tag_is_put_once_if_lists_are_unsupported() {
     let registry = Registry::plain().await;
     let image = image(&registry);
     let store = Client::of(&registry).push(&registry, "a").await;
-    land(store.as_ref(), &image, 10).await;
+    put_tags(store.as_ref(), &image, 10).await;
     assert_eq!(registry.requests().len(), 11);
-    land(store.as_ref(), &image, 10).await;
+    put_tags(store.as_ref(), &image, 10).await;
     assert_eq!(registry.requests().len(), 21);
 }
 
 #[tokio::test]
-async fn some_tags_fail_and_the_others_land() {
+async fn some_tags_fail_and_the_others_are_pushed() {
     let registry = Registry::plain().await;
     let image = image(&registry);
     let store = Client::of(&registry).push(&registry, "a").await;
@@ -77,14 +77,14 @@ async fn some_tags_fail_and_the_others_land() {
         .forever();
     registry.rule(rule.then(Fault::reply(409, &[], "taken")));
     let results = store.put_tags(&manifest(&image), &tags(3)).await;
-    let landed: Vec<bool> = results.iter().map(Result::is_ok).collect();
-    assert_eq!(landed, [true, false, true]);
+    let succeeded: Vec<bool> = results.iter().map(Result::is_ok).collect();
+    assert_eq!(succeeded, [true, false, true]);
     let error = results[1].as_ref().unwrap_err().to_string();
     assert!(error.contains("a:t1") && error.contains("taken"), "{error}");
 }
 
 #[tokio::test]
-async fn an_immutable_tag_that_holds_it_already_is_a_success() {
+async fn immutable_tag_with_the_right_content_is_a_success() {
     let registry = Registry::builder().immutable_tags().start().await;
     let ours = Image::new("linux/amd64").load(&registry, "a", "t0");
     let theirs = Image::new("linux/arm64").load(&registry, "a", "t1");
@@ -98,7 +98,7 @@ async fn an_immutable_tag_that_holds_it_already_is_a_success() {
 }
 
 #[tokio::test]
-async fn a_media_type_that_is_not_taken_is_told_with_what_to_try() {
+async fn refused_media_type_is_reported_with_a_hint() {
     let registry = Registry::builder()
         .media_types(["application/vnd.docker.distribution.manifest.list.v2+json"])
         .start()

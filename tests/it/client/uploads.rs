@@ -1,4 +1,4 @@
-//! Uploads: every byte arrives once, hashed, whatever happens on the way; nothing wrong becomes visible.
+//! Uploads: every byte arrives once and is hashed, whatever fails, and no wrong content becomes visible.
 
 use std::{
     sync::{Arc, Mutex},
@@ -12,7 +12,7 @@ use polyarch::{
     store::{FailureKind, Store, StoreError},
 };
 
-use super::room::{Builder, Client, descriptor, soon};
+use super::fixture::{Builder, Client, descriptor, soon};
 use crate::support::{
     digest,
     registry::{
@@ -48,12 +48,12 @@ impl Copying {
         soon(to.copy_blob(&self.blob, from, &|_| ())).await
     }
 
-    /// Copies in vain.
+    /// Copies, which must fail.
     async fn fails(&self, registry: &Registry) -> StoreError {
         self.to(&Client::of(registry), registry).await.unwrap_err()
     }
 
-    /// Copies, and looks that it arrived.
+    /// Copies, which must succeed.
     async fn arrives(&self, client: &Client, registry: &Registry) {
         self.to(client, registry).await.unwrap();
         let there = registry.blob("dst", &self.blob.digest.to_string());
@@ -80,7 +80,7 @@ async fn one_post_and_one_put() {
 }
 
 #[tokio::test]
-async fn an_upload_goes_on_where_it_broke() {
+async fn upload_resumes_after_a_break() {
     for scheme in SCHEMES {
         let copying = Copying::of(300_000).await;
         let registry = Registry::builder()
@@ -124,7 +124,7 @@ async fn an_upload_that_is_gone_starts_over() {
 }
 
 #[tokio::test]
-async fn a_range_that_does_not_fit_is_asked_about() {
+async fn wrong_range_is_followed_by_a_status_request() {
     let copying = Copying::of(300_000).await;
     let registry = Registry::plain().await;
     registry.rule(Rule::on(Class::UploadPut).then(Fault::ResetUpload(100_000)));
@@ -135,7 +135,7 @@ async fn a_range_that_does_not_fit_is_asked_about() {
 }
 
 #[tokio::test]
-async fn a_registry_that_takes_no_parts_gets_the_whole_again() {
+async fn registry_without_chunks_gets_the_whole_blob_again() {
     for chunks in [Chunks::Refused, Chunks::WholeOnly] {
         let copying = Copying::of(300_000).await;
         let registry = Registry::builder().chunks(chunks).start().await;
@@ -145,13 +145,13 @@ async fn a_registry_that_takes_no_parts_gets_the_whole_again() {
                 .then(Fault::ResetUpload(100_000)),
         );
         copying.arrives(&Client::of(&registry), &registry).await;
-        // After the first refusal it is not asked again.
+        // After the first refusal no further part is tried.
         assert!(registry.count(Class::UploadPatch) <= 2, "{chunks:?}");
     }
 }
 
 #[tokio::test]
-async fn what_is_too_large_for_one_request_goes_in_chunks() {
+async fn large_upload_is_sent_in_chunks() {
     for minimum in [None, Some(2 << 20)] {
         let copying = Copying::of(3 << 20).await;
         let mut builder = Registry::builder();
@@ -170,7 +170,7 @@ async fn what_is_too_large_for_one_request_goes_in_chunks() {
         };
         registry.rule(large(minimum.unwrap_or(1 << 20)));
         if minimum.is_some() {
-            // Nothing fits: neither the whole, nor a chunk of the least size that is allowed and is tried.
+            // Neither the whole blob nor a chunk of the minimum size is accepted.
             let error = copying.fails(&registry).await;
             assert!(error.cause.contains("413"), "{error}");
             continue;
@@ -185,7 +185,7 @@ async fn what_is_too_large_for_one_request_goes_in_chunks() {
 }
 
 #[tokio::test]
-async fn a_registry_that_claims_to_have_more_than_was_sent_is_sent_the_rest() {
+async fn upload_offset_beyond_the_sent_bytes_is_ignored() {
     for range in [
         "0-18446744073709551614",
         "0-18446744073709551615",
@@ -211,7 +211,7 @@ async fn a_patch_may_be_answered_201() {
 }
 
 #[tokio::test]
-async fn a_location_is_used_as_it_stands() {
+async fn location_is_used_unchanged() {
     for (absolute, query) in [(false, true), (true, false), (true, true)] {
         let copying = Copying::of(1000).await;
         let mut builder = Registry::builder();
@@ -227,7 +227,7 @@ async fn a_location_is_used_as_it_stands() {
 }
 
 #[tokio::test]
-async fn an_upload_elsewhere_sees_no_credentials() {
+async fn upload_to_another_host_carries_no_credentials() {
     for scheme in SCHEMES {
         let copying = Copying::of(300_000).await;
         let accounts = Accounts::new("ci", "hunter2");
@@ -243,15 +243,15 @@ async fn an_upload_elsewhere_sees_no_credentials() {
             .login(&registry, "ci", "hunter2")
             .build();
         copying.arrives(&client, &registry).await;
-        let elsewhere = |request: &Recorded| request.role == Role::Upload;
-        assert!(registry.count_where(elsewhere) >= 4);
-        let leak = |request: &Recorded| elsewhere(request) && request.authorised();
+        let is_upload_host = |request: &Recorded| request.role == Role::Upload;
+        assert!(registry.count_where(is_upload_host) >= 4);
+        let leak = |request: &Recorded| is_upload_host(request) && request.authorised();
         assert_eq!(registry.count_where(leak), 0);
     }
 }
 
 #[tokio::test]
-async fn a_location_that_must_not_be_followed() {
+async fn unsafe_location_is_refused() {
     let copying = Copying::of(1000).await;
     let registry = Registry::builder().tls().start().await;
     for (location, word) in [
@@ -283,9 +283,9 @@ async fn a_damaged_source_is_never_completed() {
             assert_eq!(error.kind, FailureKind::Refused, "{error}");
             assert!(error.operation.to_string().contains("src"), "{error}");
             copying.source.clear_rules();
-            // A descriptor that promises more, or less.
-            for lie in [size as u64 + 1, size as u64 - 1] {
-                copying.blob.size = lie;
+            // A descriptor with a larger or smaller size.
+            for wrong in [size as u64 + 1, size as u64 - 1] {
+                copying.blob.size = wrong;
                 let retry_for = Duration::from_millis(100);
                 let client = Builder::of(&registry).retry_for(retry_for).build();
                 assert!(copying.to(&client, &registry).await.is_err());
@@ -296,9 +296,9 @@ async fn a_damaged_source_is_never_completed() {
     }
 }
 
-/// Distribution lets nobody cancel an upload who may not delete. That says nothing of the credentials.
+/// Distribution requires the permission to delete for a cancellation; without it, the credentials are still valid.
 #[tokio::test]
-async fn an_upload_that_may_not_be_cancelled_changes_no_credentials() {
+async fn refused_cancellation_keeps_the_credentials() {
     for denies in [false, true] {
         let copying = Copying::of(1000).await;
         let accounts = Accounts::new("ci", "hunter2")
@@ -331,12 +331,12 @@ async fn an_upload_that_may_not_be_cancelled_changes_no_credentials() {
         );
         assert_eq!(registry.count(Class::Token), 1, "the first token did");
         assert_eq!(registry.count_where(|it| it.carries("hunter2")), 0);
-        assert_eq!(client.told.of("notice"), Vec::<String>::new());
+        assert_eq!(client.events.of("notice"), Vec::<String>::new());
     }
 }
 
 #[tokio::test]
-async fn a_source_that_breaks_goes_on_and_the_target_does_not_notice() {
+async fn broken_source_resumes_within_one_upload() {
     let copying = Copying::of(300_000).await;
     let registry = Registry::plain().await;
     copying
@@ -353,7 +353,7 @@ async fn a_source_that_breaks_goes_on_and_the_target_does_not_notice() {
 }
 
 #[tokio::test]
-async fn a_target_that_falls_silent_is_noticed() {
+async fn stalled_target_is_given_up() {
     for scheme in SCHEMES {
         let copying = Copying::of(1000).await;
         let registry = Registry::builder().scheme(scheme).start().await;
@@ -366,7 +366,7 @@ async fn a_target_that_falls_silent_is_noticed() {
 }
 
 #[tokio::test]
-async fn a_token_that_ends_under_way_is_renewed() {
+async fn token_that_expires_during_an_upload_is_renewed() {
     let copying = Copying::of(300_000).await;
     let accounts = Accounts::new("ci", "hunter2");
     let registry = Registry::builder()
@@ -383,14 +383,14 @@ async fn a_token_that_ends_under_way_is_renewed() {
         .build();
     copying.arrives(&client, &registry).await;
     assert!(
-        client.told.of("waiting").is_empty(),
+        client.events.of("waiting").is_empty(),
         "{:?}",
-        client.told.all()
+        client.events.all()
     );
 }
 
 #[tokio::test]
-async fn a_registry_that_takes_nothing_is_given_up() {
+async fn upload_to_a_full_registry_is_given_up() {
     let copying = Copying::of(3 << 20).await;
     let registry = Registry::plain().await;
     registry.rule(
@@ -410,7 +410,7 @@ async fn a_registry_that_takes_nothing_is_given_up() {
 }
 
 #[tokio::test]
-async fn progress_is_told_and_ends_at_the_size() {
+async fn progress_ends_at_the_size() {
     let copying = Copying::of(300_000).await;
     let registry = Registry::plain().await;
     let client = Client::of(&registry);
@@ -423,8 +423,8 @@ async fn progress_is_told_and_ends_at_the_size() {
 }
 
 #[tokio::test]
-async fn copies_within_one_host_never_wait_for_each_other() {
-    // Each copy is two requests at once to the same host: with one place they would wait for ever.
+async fn copies_within_one_host_do_not_deadlock() {
+    // Each copy is two requests at once to the same host; with a limit of one they would deadlock.
     for jobs in [1, 2] {
         let registry = Registry::plain().await;
         let mut builder = Builder::of(&registry);
@@ -455,7 +455,7 @@ async fn copies_within_one_host_never_wait_for_each_other() {
 }
 
 #[tokio::test]
-async fn a_large_blob_goes_on_near_the_point_where_it_broke() {
+async fn large_blob_resumes_near_the_break() {
     let source = Registry::plain().await;
     let content = Content::virtual_bytes(1, 64 << 20);
     let name = source.put_blob("src", content);
@@ -464,7 +464,7 @@ async fn a_large_blob_goes_on_near_the_point_where_it_broke() {
     let from = client.pull(&source, "src").await;
     let to = client.push(&registry, "dst").await;
     let blob = descriptor(&name, 64 << 20);
-    // Broken far behind the first point from which hashing can go on.
+    // Broken far behind the first point from which hashing can resume.
     registry.rule(Rule::on(Class::UploadPut).then(Fault::ResetUpload(40 << 20)));
     soon(to.copy_blob(&blob, from, &|_| ())).await.unwrap();
     assert!(to.has_blob(&blob).await.unwrap());
@@ -493,7 +493,7 @@ async fn a_mount_moves_nothing() {
 }
 
 #[tokio::test]
-async fn a_mount_that_is_not_done_leaves_an_upload_that_is_used() {
+async fn upload_of_a_refused_mount_is_used() {
     let registry = Registry::builder().without_mounts().start().await;
     let blob = descriptor(&registry.put_blob("src", random_bytes(1, 1000)), 1000);
     let client = Client::of(&registry);
@@ -510,7 +510,7 @@ async fn a_mount_that_is_not_done_leaves_an_upload_that_is_used() {
 }
 
 #[tokio::test]
-async fn a_mount_is_an_offer_that_may_be_refused() {
+async fn failing_mount_becomes_an_upload() {
     for status in [400, 401, 403, 404, 405] {
         let accounts = Accounts::new("ci", "hunter2");
         let registry = Registry::builder().basic(accounts).start().await;

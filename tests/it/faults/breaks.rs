@@ -1,4 +1,4 @@
-//! Row 3: connections that break, at every moment of a request, and connections that fall silent.
+//! Connections that break at any moment of a request, and connections without an answer.
 
 use std::time::Duration;
 
@@ -26,11 +26,10 @@ pub(super) fn resets() -> Vec<Case> {
             }
         }
         let stays = at(class, act, request, "reset before the answer")
-            .when("for ever")
+            .when("always")
             .rule(Rule::on(class).forever().then(Fault::Reset))
             .retry_for(1)
-            .refused(6, ["broke", "gave up"])
-            .cause("the connection broke, gave up");
+            .refused(6);
         cases.extend(stays.over(BOTH));
     }
     cases.extend(in_the_middle());
@@ -52,13 +51,13 @@ fn before_the_answer() -> [Named; 6] {
             http2,
         ),
         ("`REFUSED_STREAM`", Fault::RefuseStream, http2),
-        ("`GOAWAY` that disowns all streams", Fault::GoAway, http2),
+        ("`GOAWAY` for all streams", Fault::GoAway, http2),
         (
             "last answer on its connection",
             Fault::LastOnConnection,
             &BOTH,
         ),
-        ("an answer that is no HTTP", garbage, http1),
+        ("an answer that is not HTTP", garbage, http1),
     ]
 }
 
@@ -74,20 +73,18 @@ fn in_the_middle() -> Vec<Case> {
         let once = Rule::on(class).then(fault.clone());
         cases.extend(case.clone().when("once").rule(once).over(BOTH));
         let stays = Rule::on(class).forever().then(fault);
-        let case = case.when("for ever").rule(stays).retry_for(1);
-        // What has arrived of a blob is kept, and the rest goes in a PATCH.
+        let case = case.when("always").rule(stays).retry_for(1);
+        // The registry keeps the first part of a blob, and the rest is sent by PATCH.
         let case = match class {
             Class::UploadPut => case,
-            _ => case
-                .refused(6, ["broke", "gave up"])
-                .cause("the connection broke, gave up"),
+            _ => case.refused(6),
         };
         cases.extend(case.over(BOTH));
     }
     cases
 }
 
-/// The request took effect, its answer was lost: it is looked up, not repeated blindly.
+/// The request took effect, its answer was lost: the result is looked up before the request is repeated.
 fn after_it_was_applied() -> Vec<Case> {
     let mut cases = Vec::new();
     for (class, act, request) in [
@@ -108,28 +105,26 @@ fn after_it_was_applied() -> Vec<Case> {
     }
     let rule = Rule::on(Class::ManifestPut).path("*/manifests/1").applied();
     let case = Case::new("reset after it was applied", Act::Publish, "PUT manifest")
-        .when("and it is not sent again")
+        .when("which is not sent again")
         .rule(rule.then(Fault::Reset))
-        .look(|scene, _| assert_eq!(scene.faulty.count(Class::ManifestPut), 1));
+        .look(|trial, _| assert_eq!(trial.faulty().count(Class::ManifestPut), 1));
     cases.extend(case.over(BOTH));
     cases
 }
 
 pub(super) fn silences() -> Vec<Case> {
     let mut cases = Vec::new();
-    let patience = |case: Case| case.words(["--idle-timeout", "1"]);
+    let idle = |case: Case| case.words(["--idle-timeout", "1"]);
     for (class, act, request) in REQUESTS {
-        let case = patience(at(class, act, request, "no answer at all"));
+        let case = idle(at(class, act, request, "no answer at all"));
         let once = Rule::on(class).then(Fault::Stall);
         cases.extend(case.clone().when("once").rule(once).over(BOTH));
         let stays = Rule::on(class).forever().then(Fault::Stall);
-        let stays = case.when("for ever").rule(stays).retry_for(1);
-        let stays = stays
-            .refused(6, ["no answer from", "gave up"])
-            .cause("no answer, gave up");
+        let stays = case.when("always").rule(stays).retry_for(1);
+        let stays = stays.refused(6);
         cases.extend(stays.over(BOTH));
         if matches!(class, Class::ManifestGet | Class::BlobGet | Class::Token) {
-            let case = patience(at(class, act, request, "silence in the middle of the body"));
+            let case = idle(at(class, act, request, "silence in the middle of the body"));
             let once = Rule::on(class).then(Fault::StallBody(50));
             cases.extend(case.clone().when("once").rule(once).over(BOTH));
         }
@@ -137,19 +132,19 @@ pub(super) fn silences() -> Vec<Case> {
     for (name, greeting) in [
         ("connections that are reset", Greeting::Reset),
         ("connections that are closed at once", Greeting::Close),
-        ("connections that nobody answers", Greeting::Silence),
+        ("connections without an answer", Greeting::Silence),
     ] {
         for (act, request) in [
             (Act::Publish, "the first connections"),
             (Act::CopyTo, "the first connections"),
         ] {
-            let case = patience(Case::new(name, act, request))
-                .arrange(move |scene| scene.faulty.greet(2, greeting));
+            let case = idle(Case::new(name, act, request))
+                .arrange(move |trial| trial.faulty().greet(2, greeting));
             cases.extend(case.over(ALL));
         }
     }
-    let slow = patience(Case::new("an answer after 3 s", Act::CopyTo, "HEAD blob"))
-        .when("with a patience of 5 s")
+    let slow = idle(Case::new("an answer after 3 s", Act::CopyTo, "HEAD blob"))
+        .when("with `--idle-timeout 5`")
         .words(["--idle-timeout", "5"])
         .rule(Rule::on(Class::BlobHead).then(Fault::Delay(Duration::from_secs(3))))
         .retry_for(0);
@@ -158,7 +153,7 @@ pub(super) fn silences() -> Vec<Case> {
         Class::UploadPatch,
         Act::CopyTo,
         "PUT, then PATCH upload",
-        "a break in each",
+        "reset in each",
     );
     let both = both.rule(Rule::on(Class::UploadPatch).then(Fault::ResetUpload(20_000)));
     cases.extend(both.over(ALL));

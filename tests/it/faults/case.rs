@@ -1,16 +1,19 @@
-//! One fault: what is spoilt, for which operation, over which protocol, and how the run must end.
+//! One fault: the request it affects, the operation, the protocol, and how the run must end.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
-use super::{program::Said, scene::Scene};
-use crate::support::registry::{Builder, Rule, Scheme};
+use super::trial::Trial;
+use crate::support::{
+    polyarch::Output,
+    registry::{Builder, Rule, Scheme},
+};
 
-/// What the program is asked to do.
+/// The operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Act {
-    /// `publish` of two images that are in the same registry.
+    /// `publish` of two images in the same registry.
     Publish,
-    /// The same, with platforms that are given, so that nothing but HEAD is needed.
+    /// The same with given platforms, so that only HEAD is needed.
     PublishKnown,
     /// `publish` of the one image, under three tags.
     PublishThree,
@@ -39,7 +42,7 @@ impl Act {
     }
 }
 
-/// How the registries are spoken to.
+/// The protocol of the registries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Protocol {
     /// HTTP/1.1 in plain text.
@@ -65,41 +68,41 @@ impl Protocol {
     }
 }
 
-/// How a run ends, and what is visible afterwards.
-#[derive(Clone, Debug)]
+/// How a run ends, and what the registries contain afterwards.
+#[derive(Clone, Copy, Debug)]
 pub(super) enum End {
-    /// Exit 0; the tag points at exactly what a run without faults publishes.
+    /// Exit code 0; the tag points to exactly what a run without faults publishes.
     Done,
-    /// Exit 0; the tag points at what the run says, which is not what it was before.
+    /// Exit code 0; the tag points to the digest that the run prints, and did not before.
     DoneAnew,
-    /// This exit code and these words on standard error; no tag of any registry has changed.
-    Refused(i32, Vec<String>),
-    /// This exit code and these words; the case itself looks at the tags.
-    Mixed(i32, Vec<String>),
+    /// This exit code; no tag of any registry has changed.
+    Refused(i32),
+    /// This exit code; the case itself checks the tags.
+    Mixed(i32),
 }
 
 type Change = Arc<dyn Fn(Builder) -> Builder + Send + Sync>;
-type Arrange = Arc<dyn Fn(&mut Scene) + Send + Sync>;
-type Look = Arc<dyn Fn(&Scene, &Said) + Send + Sync>;
+type Arrange = Arc<dyn Fn(&mut Trial) + Send + Sync>;
+type Look = Arc<dyn Fn(&Trial, &Output) + Send + Sync>;
 
-/// One case. Cases that differ in nothing but `fault` and protocol share a line of the table.
+/// One case. Cases that differ only in `fault` and protocol share a line of the table.
 #[derive(Clone)]
 pub(super) struct Case {
     /// The kind of fault.
     pub(super) fault: String,
-    /// How often, or what else tells lines of the table apart.
+    /// How often, or another difference between lines of the table.
     pub(super) when: String,
-    /// The request that it happens to.
+    /// The affected request.
     pub(super) request: &'static str,
     pub(super) act: Act,
     pub(super) protocol: Protocol,
     pub(super) end: End,
-    /// The cause in the table, where the words themselves differ from case to case.
-    pub(super) cause: Option<String>,
-    /// Seconds of waiting that the run allows itself.
+    /// The budget for waiting, in seconds.
     pub(super) retry_for: u64,
+    /// How long the run may take beyond the budget, on a machine that runs many cases at once.
+    pub(super) allowance: Duration,
     pub(super) words: Vec<String>,
-    /// With a token server, and a user who may do everything.
+    /// With a token server, and a user with all permissions.
     pub(super) has_tokens: bool,
     /// Rules need not all have been applied.
     pub(super) may_be_spared: bool,
@@ -119,8 +122,8 @@ impl Case {
             act,
             protocol: Protocol::Http1,
             end: End::Done,
-            cause: None,
             retry_for: 30,
+            allowance: Duration::from_secs(20),
             words: Vec::new(),
             has_tokens: false,
             may_be_spared: false,
@@ -138,10 +141,10 @@ impl Case {
 
     /// A rule of the faulty registry.
     pub(super) fn rule(self, rule: Rule) -> Self {
-        self.arrange(move |scene| scene.faulty.rule(rule.clone()))
+        self.arrange(move |trial| trial.faulty().rule(rule.clone()))
     }
 
-    /// How the faulty registry is.
+    /// Configures the faulty registry.
     pub(super) fn registry(
         mut self,
         change: impl Fn(Builder) -> Builder + Send + Sync + 'static,
@@ -150,14 +153,14 @@ impl Case {
         self
     }
 
-    /// What else is done before the run.
-    pub(super) fn arrange(mut self, arrange: impl Fn(&mut Scene) + Send + Sync + 'static) -> Self {
+    /// Prepares the run further.
+    pub(super) fn arrange(mut self, arrange: impl Fn(&mut Trial) + Send + Sync + 'static) -> Self {
         self.arrange.push(Arc::new(arrange));
         self
     }
 
-    /// What else is looked at after the run.
-    pub(super) fn look(mut self, look: impl Fn(&Scene, &Said) + Send + Sync + 'static) -> Self {
+    /// Checks more after the run.
+    pub(super) fn look(mut self, look: impl Fn(&Trial, &Output) + Send + Sync + 'static) -> Self {
         self.look.push(Arc::new(look));
         self
     }
@@ -177,13 +180,19 @@ impl Case {
         self
     }
 
-    /// It may take so much memory, in MiB, in place of 32.
+    /// Sets the limit of memory, in MiB, in place of 32.
     pub(super) fn memory(mut self, mebibytes: u64) -> Self {
         self.memory = mebibytes << 10;
         self
     }
 
-    /// It need not come to all that was scripted.
+    /// It parses tens of MiB of JSON, which a debug build does slowly.
+    pub(super) fn slow(mut self) -> Self {
+        self.allowance = Duration::from_secs(120);
+        self
+    }
+
+    /// Not all rules need to be applied.
     pub(super) fn spared(mut self) -> Self {
         self.may_be_spared = true;
         self
@@ -194,20 +203,14 @@ impl Case {
         self
     }
 
-    /// It fails with this exit code and says all of this, and nothing is published.
-    pub(super) fn refused<const N: usize>(self, code: i32, says: [&str; N]) -> Self {
-        self.end(End::Refused(code, says.map(str::to_owned).to_vec()))
+    /// It fails with this exit code, and nothing is published.
+    pub(super) fn refused(self, code: i32) -> Self {
+        self.end(End::Refused(code))
     }
 
-    /// It fails as [`Self::refused`]; what is published is looked at by the case.
-    pub(super) fn mixed<const N: usize>(self, code: i32, says: [&str; N]) -> Self {
-        self.end(End::Mixed(code, says.map(str::to_owned).to_vec()))
-    }
-
-    /// The cause as it stands in the table.
-    pub(super) fn cause(mut self, cause: &str) -> Self {
-        self.cause = Some(cause.to_owned());
-        self
+    /// It fails with this exit code; the case checks what is published.
+    pub(super) fn mixed(self, code: i32) -> Self {
+        self.end(End::Mixed(code))
     }
 
     /// The same over each of these.

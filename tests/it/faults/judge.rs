@@ -1,4 +1,4 @@
-//! Runs cases, many at once, and holds each against what it must come to.
+//! Runs cases, many at once, and compares each with its expected end.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -12,16 +12,16 @@ use std::{
 
 use super::{
     case::{Act, Case, End},
-    program::Said,
-    scene::{PASSWORD, Scene, State, right_digest},
+    trial::{PASSWORD, SOURCE, State, Trial, right_digest},
 };
+use crate::support::polyarch::Output;
 
-/// Cases under way at once, over all tests: most of their time is waiting.
+/// Cases that run at once, over all tests: most of their time is waiting.
 const AT_ONCE: usize = 32;
-/// What a run may take beside the waiting that it was allowed: a machine may be busy with other things.
-const ALLOWANCE: Duration = Duration::from_secs(60);
+/// Limits in bytes, which messages name.
+const LIMITS: [u64; 2] = [64 << 10, 4 << 20];
 
-/// A case and how it came out.
+/// A case and its result.
 #[derive(Clone, Debug)]
 pub(super) struct Outcome {
     pub(super) fault: String,
@@ -29,14 +29,17 @@ pub(super) struct Outcome {
     /// The command.
     pub(super) act: &'static str,
     pub(super) request: &'static str,
-    /// `done`, or the exit code and why.
+    /// `done`, or the exit code and the cause in the error message.
     pub(super) result: String,
-    /// What is wrong with it: the case was not as it must be.
+    /// How it differs from what the case expects.
     pub(super) wrong: Option<String>,
 }
 
-/// The most memory that any run took, in KiB.
-pub(super) static HIGHEST: AtomicU64 = AtomicU64::new(0);
+/// The peak memory of all runs, in KiB.
+pub(super) static MEMORY: AtomicU64 = AtomicU64::new(0);
+
+/// The longest time that a run took beyond its budget, in milliseconds.
+pub(super) static OVERTIME: AtomicU64 = AtomicU64::new(0);
 
 /// Runs all of them.
 pub(super) fn run_all(cases: &[Case]) -> Vec<Outcome> {
@@ -48,9 +51,9 @@ pub(super) fn run_all(cases: &[Case]) -> Vec<Outcome> {
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     let Some(case) = cases.get(number) else { break };
-                    let place = Place::take();
+                    let permit = Permit::take();
                     let outcome = run_one(case);
-                    drop(place);
+                    drop(permit);
                     lock(&outcomes)[number] = Some(outcome);
                 }
             });
@@ -63,19 +66,22 @@ pub(super) fn run_all(cases: &[Case]) -> Vec<Outcome> {
 }
 
 fn run_one(case: &Case) -> Outcome {
-    let mut code = None;
+    let mut result = "no result".to_owned();
     let judged = catch_unwind(AssertUnwindSafe(|| {
-        let mut scene = Scene::of(case);
+        let mut trial = Trial::of(case);
         for arrange in &case.arrange {
-            arrange(&mut scene);
+            arrange(&mut trial);
         }
-        let before = scene.state();
+        let before = trial.state();
         let mut words = case.words.clone();
         words.extend(["--retry-for".to_owned(), case.retry_for.to_string()]);
-        let said = scene.run(&words);
-        code = Some(said.code);
-        HIGHEST.fetch_max(said.memory, Ordering::Relaxed);
-        judge(case, &scene, &before, &said);
+        let output = trial.run(&words);
+        result = observed(case, &output);
+        MEMORY.fetch_max(output.memory, Ordering::Relaxed);
+        let budget = Duration::from_secs(case.retry_for);
+        let overtime = output.wall.saturating_sub(budget).as_millis();
+        OVERTIME.fetch_max(overtime.try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
+        judge(case, &trial, &before, &output);
     }));
     let wrong = judged.err().map(|panic| {
         let text = panic
@@ -84,13 +90,6 @@ fn run_one(case: &Case) -> Outcome {
             .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
         format!("{case}: {}", text.unwrap_or_else(|| "panic".to_owned()))
     });
-    let result = match &case.end {
-        End::Done | End::DoneAnew => "done".to_owned(),
-        End::Refused(_, says) | End::Mixed(_, says) => {
-            let why = case.cause.clone().unwrap_or_else(|| says.join(", "));
-            format!("exit {}: {why}", code.unwrap_or(-1))
-        }
-    };
     Outcome {
         fault: case.fault.clone(),
         when: case.when.clone(),
@@ -101,68 +100,160 @@ fn run_one(case: &Case) -> Outcome {
     }
 }
 
-fn judge(case: &Case, scene: &Scene, before: &State, said: &Said) {
-    let stdout: String = said.stdout.chars().take(2000).collect();
-    let shown = format!("exit {}\n{stdout}{}", said.code, said.stderr);
-    assert!(!said.stderr.contains("panicked"), "{shown}");
-    assert!(!shown.contains(PASSWORD), "the password is shown: {shown}");
-    let longest = Duration::from_secs(case.retry_for) + ALLOWANCE;
-    assert!(said.took < longest, "{:?} {shown}", said.took);
-    // Told in tenths of a second.
-    let longest = Duration::from_millis(case.retry_for * 1000 + 100);
-    assert!(said.longest_wait() <= longest, "{shown}");
-    assert!(
-        said.memory < case.memory,
-        "{} KiB of memory: {shown}",
-        said.memory
-    );
-    let (code, says) = match &case.end {
-        End::Done | End::DoneAnew => (0, &Vec::new()),
-        End::Refused(code, says) | End::Mixed(code, says) => (*code, says),
+/// The observed result, without what differs from run to run.
+fn observed(case: &Case, output: &Output) -> String {
+    if output.code == 0 {
+        return "done".to_owned();
+    }
+    let mut errors = output
+        .stderr
+        .lines()
+        .filter_map(|line| line.strip_prefix("error: "));
+    let error = errors.next().unwrap_or("no error message");
+    // The operation and its object are columns of their own.
+    let cause = error.split_once(": ").map_or(error, |(_, cause)| cause);
+    let status = format!("answered {}", case.fault);
+    let cause = match cause.split_once(&status) {
+        Some((before, after)) => format!("{before}answered this status{}", after_reason(after)),
+        None => cause.to_owned(),
     };
-    assert_eq!(said.code, code, "{shown}");
-    for part in says {
-        assert!(said.stderr.contains(part), "{part:?} is not in {shown}");
-    }
-    if !case.may_be_spared {
-        assert_eq!(
-            scene.faulty.pending_rules(),
-            0,
-            "it did not happen: {shown}"
-        );
-    }
-    let after = scene.state();
-    assert_eq!(after.problems(), before.problems(), "{shown}");
-    match &case.end {
-        End::Refused(..) => assert_eq!(after, *before, "{shown}"),
-        End::Done if case.act != Act::Inspect => points_at(scene, &right_digest(case.act)),
-        End::DoneAnew if case.act != Act::Inspect => {
-            assert_ne!(after, *before, "{shown}");
-            points_at(scene, said.digest());
-        }
-        End::Done | End::DoneAnew | End::Mixed(..) => {}
-    }
-    for look in &case.look {
-        look(scene, said);
+    let cause = without_sizes(&without_reason(&without_accidents(&cause)));
+    format!("exit {}: {cause}", output.code)
+}
+
+/// What follows the reason phrase of a status.
+fn after_reason(text: &str) -> String {
+    match text.find(['(', ':', ',', ';']) {
+        Some(at) if text[at..].starts_with('(') => format!(" {}", &text[at..]),
+        Some(at) => text[at..].to_owned(),
+        None => String::new(),
     }
 }
 
-/// Every tag of the run points there.
+/// Removes the reason why a connection broke, which depends on the protocol and the system.
+fn without_reason(text: &str) -> String {
+    let Some((before, reason)) = text.split_once(" broke: ") else {
+        return text.to_owned();
+    };
+    if reason.starts_with("the blob ended") {
+        return text.to_owned();
+    }
+    let after = reason.find(" (gave up").map_or("", |at| &reason[at..]);
+    format!("{before} broke{after}")
+}
+
+/// Replaces numbers of bytes that are no limit: they depend on which of several requests at once failed first.
+fn without_sizes(text: &str) -> String {
+    let words: Vec<&str> = text.split(' ').collect();
+    let is_size = |at: usize| {
+        let follows = words.get(at + 1).copied().unwrap_or_default();
+        let is_counted = follows.trim_end_matches([',', ')']) == "bytes" || follows == "of";
+        is_counted
+            && words[at]
+                .parse()
+                .is_ok_and(|number: u64| !LIMITS.contains(&number))
+    };
+    let shown = (0..words.len()).map(|at| if is_size(at) { "N" } else { words[at] });
+    shown.collect::<Vec<_>>().join(" ")
+}
+
+/// Removes addresses, digests, and which of several requests at once failed first.
+fn without_accidents(text: &str) -> String {
+    let mut words: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        let word = shorten(word, "127.0.0.", "HOST", |c| c.is_ascii_digit() || c == ':');
+        let word = shorten(&word, "sha256:", "sha256:…", |c| {
+            c.is_ascii_hexdigit() || c == '…'
+        });
+        let word = ["amd64", "arm64", "1", "2", "3"]
+            .iter()
+            .fold(word, |word, tag| {
+                word.replace(&format!("{SOURCE}:{tag}"), &format!("{SOURCE}:TAG"))
+            });
+        words.push(word.replace('|', "\\|"));
+    }
+    words.join(" ")
+}
+
+/// Replaces `start` and the characters after it.
+fn shorten(word: &str, start: &str, by: &str, is_part: impl Fn(char) -> bool) -> String {
+    let Some((before, rest)) = word.split_once(start) else {
+        return word.to_owned();
+    };
+    // A colon at the end is punctuation.
+    let rest = rest.trim_start_matches(is_part);
+    let colon = if word.ends_with(':') { ":" } else { "" };
+    format!(
+        "{before}{by}{rest}{}",
+        if rest.ends_with(':') { "" } else { colon }
+    )
+}
+
+/// The longest wait that was reported.
+pub(super) fn longest_wait(output: &Output) -> Duration {
+    let waits = output.stderr.lines().filter_map(|line| {
+        let seconds = line.strip_prefix("waiting ")?.split_once(" s ")?.0;
+        seconds.parse().ok().map(Duration::from_secs_f64)
+    });
+    waits.max().unwrap_or_default()
+}
+
+fn judge(case: &Case, trial: &Trial, before: &State, output: &Output) {
+    let stdout: String = output.stdout.chars().take(2000).collect();
+    let shown = format!("exit {}\n{stdout}{}", output.code, output.stderr);
+    assert!(!shown.contains(PASSWORD), "the password is shown: {shown}");
+    let budget = Duration::from_secs(case.retry_for);
+    assert!(
+        output.wall < budget + case.allowance,
+        "{:?} {shown}",
+        output.wall
+    );
+    // Waits are reported in tenths of a second.
+    let longest = budget + Duration::from_millis(100);
+    assert!(longest_wait(output) <= longest, "{shown}");
+    let memory = output.memory;
+    assert!(memory < case.memory, "{memory} KiB of memory: {shown}");
+    let code = match case.end {
+        End::Done | End::DoneAnew => 0,
+        End::Refused(code) | End::Mixed(code) => code,
+    };
+    assert_eq!(output.code, code, "{shown}");
+    if !case.may_be_spared {
+        let pending = trial.faulty().pending_rules();
+        assert_eq!(pending, 0, "it did not happen: {shown}");
+    }
+    let after = trial.state();
+    assert_eq!(after.problems(), before.problems(), "{shown}");
+    match case.end {
+        End::Refused(_) => assert_eq!(after, *before, "{shown}"),
+        End::Done if case.act != Act::Inspect => points_at(trial, &right_digest(case.act)),
+        End::DoneAnew if case.act != Act::Inspect => {
+            assert_ne!(after, *before, "{shown}");
+            points_at(trial, &output.digest());
+        }
+        End::Done | End::DoneAnew | End::Mixed(_) => {}
+    }
+    for look in &case.look {
+        look(trial, output);
+    }
+}
+
+/// Checks that every tag of the run points to this digest.
 #[track_caller]
-fn points_at(scene: &Scene, digest: &str) {
-    for (repo, tag) in scene.targets() {
-        let now = scene.target().tag(&repo, &tag);
+fn points_at(trial: &Trial, digest: &str) {
+    for (repo, tag) in trial.targets() {
+        let now = trial.target().tag(&repo, &tag);
         assert_eq!(now.as_deref(), Some(digest), "{repo}:{tag}");
     }
 }
 
-/// One of the places that all tests share.
-struct Place;
+/// A permit to run a case; all tests share a number of them.
+struct Permit;
 
 static FREE: Mutex<usize> = Mutex::new(AT_ONCE);
 static FREED: OnceLock<Condvar> = OnceLock::new();
 
-impl Place {
+impl Permit {
     fn take() -> Self {
         let freed = FREED.get_or_init(Condvar::new);
         let free = freed.wait_while(lock(&FREE), |free| *free == 0);
@@ -171,7 +262,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         *lock(&FREE) += 1;
         FREED.get_or_init(Condvar::new).notify_one();

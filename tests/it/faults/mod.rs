@@ -1,6 +1,5 @@
-//! Every fault of a registry or of the network that must be survived or refused: the real binary, over HTTP/1.1
-//! and HTTP/2, and for each case what the reader of the log sees, the exit code, what is visible in the registries
-//! afterwards, the time and the memory that it took. The table of `docs/faults.md` is made of the outcomes.
+//! Faults of registries and networks: the binary over HTTP/1.1 and HTTP/2, and for each case the exit code, the error,
+//! the content of the registries afterwards, the time and the memory. `docs/faults.md` shows the observed results.
 
 mod bodies;
 mod breaks;
@@ -9,12 +8,11 @@ mod hostile;
 mod judge;
 mod limits;
 mod partly;
-mod program;
 mod redirects;
-mod scene;
 mod statuses;
 mod table;
 mod tokens;
+mod trial;
 mod uploads;
 
 use std::sync::OnceLock;
@@ -22,7 +20,7 @@ use std::sync::OnceLock;
 use case::Case;
 use judge::Outcome;
 
-/// A row of the list, and its cases. They run once for its own test and for the table.
+/// A section of the table and its cases, which run once for the test of the section and for the table.
 struct Group {
     /// The heading in the table.
     title: &'static str,
@@ -62,81 +60,81 @@ impl Group {
 }
 
 static GROUPS: [Group; 12] = [
-    Group::new("Statuses that pass or stay", statuses::statuses),
+    Group::new("Error statuses", statuses::statuses),
     Group::new("`Retry-After`", statuses::retry_after),
-    Group::new("Connections that break", breaks::resets),
-    Group::new("Silence", breaks::silences),
-    Group::new("Bodies that are not what was asked for", bodies::bodies),
+    Group::new("Broken connections", breaks::resets),
+    Group::new("Missing answers", breaks::silences),
+    Group::new("Wrong bodies", bodies::bodies),
     Group::new("Tokens", tokens::tokens),
     Group::new("Redirects", redirects::redirects),
     Group::new("Uploads", uploads::uploads),
-    Group::new("Runs that fail half way", partly::partly),
+    Group::new("Partial failures", partly::partly),
     Group::new("Foreign layers", partly::foreign_layers),
     Group::new("Limits", limits::limits),
     Group::new("Memory", hostile::hostile),
 ];
 
 #[test]
-fn statuses_that_pass_or_stay() {
+fn error_statuses_are_retried_or_reported() {
     GROUPS[0].holds();
 }
 
 #[test]
-fn retry_after() {
+fn retry_after_is_obeyed_within_the_budget() {
     GROUPS[1].holds();
 }
 
 #[test]
-fn connections_that_break() {
+fn broken_connections_are_retried_or_reported() {
     GROUPS[2].holds();
 }
 
 #[test]
-fn silence() {
+fn missing_answers_are_retried_or_reported() {
     GROUPS[3].holds();
 }
 
 #[test]
-fn bodies_that_are_not_what_was_asked_for() {
+fn wrong_bodies_are_never_published() {
     GROUPS[4].holds();
 }
 
 #[test]
-fn tokens_that_end_or_never_come() {
+fn expired_tokens_are_renewed() {
     GROUPS[5].holds();
 }
 
 #[test]
-fn redirects_to_elsewhere() {
+fn redirects_reveal_no_credentials() {
     GROUPS[6].holds();
 }
 
 #[test]
-fn uploads_and_mounts() {
+fn uploads_continue_after_faults() {
     GROUPS[7].holds();
 }
 
 #[test]
-fn runs_that_fail_half_way() {
+fn partial_failures_are_reported() {
     GROUPS[8].holds();
 }
 
 #[test]
-fn foreign_layers() {
+fn foreign_layers_are_not_requested() {
     GROUPS[9].holds();
 }
 
 #[test]
-fn limits() {
+fn limits_are_exact() {
     GROUPS[10].holds();
 }
 
 #[test]
-fn memory() {
+fn memory_is_limited() {
     GROUPS[11].holds();
 }
 
 #[test]
-fn the_table_says_what_happens() {
+fn table_shows_the_observed_results() {
     table::check(&GROUPS);
 }

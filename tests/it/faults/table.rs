@@ -1,5 +1,5 @@
-//! The outcomes as the table of `docs/faults.md`, between two markers. What is around them is written by
-//! hand. `POLYARCH_BLESS=1` writes the table instead of comparing it.
+//! The outcomes as the tables of `docs/faults.md`, between two markers; the text around them is written by hand.
+//! `POLYARCH_BLESS=1` writes the tables instead of comparing them.
 
 use std::{
     collections::BTreeMap,
@@ -10,18 +10,19 @@ use std::{
 
 use super::{
     Group,
-    judge::{HIGHEST, Outcome},
+    judge::{MEMORY, OVERTIME, Outcome},
 };
 
 const BEGIN: &str =
     "<!-- faults: written by the run, with POLYARCH_BLESS=1 cargo test --test it -- faults:: -->\n";
 const END: &str = "<!-- /faults -->\n";
 
-/// Runs what has not run yet, and holds the table against it.
+/// Runs the cases that have not run yet, and compares the tables with the outcomes.
 pub(super) fn check(groups: &[Group]) {
     let table = written(groups);
-    let highest = HIGHEST.load(Ordering::Relaxed);
-    println!("the most memory of a run: {highest} KiB");
+    let memory = MEMORY.load(Ordering::Relaxed);
+    let overtime = OVERTIME.load(Ordering::Relaxed);
+    println!("at most {memory} KiB of memory and {overtime} ms beyond the budget of a run");
     let path = file();
     let text = std::fs::read_to_string(&path).expect("docs/faults.md");
     let (before, rest) = text.split_once(BEGIN).expect("the marker of the begin");
@@ -32,7 +33,7 @@ pub(super) fn check(groups: &[Group]) {
     }
     assert!(
         now == table,
-        "docs/faults.md is not what the run gives; with POLYARCH_BLESS=1 it is written anew:\n{table}"
+        "docs/faults.md differs from the outcomes; POLYARCH_BLESS=1 updates it:\n{table}"
     );
 }
 
@@ -85,8 +86,7 @@ impl Line {
     }
 }
 
-/// One line for what happens on the same occasion and ends alike: first the faults are put together, then the
-/// operations.
+/// One line for cases with the same condition and result: the faults are combined first, then the operations.
 fn lines(outcomes: &[Outcome]) -> Vec<Line> {
     let mut same: Vec<(&Outcome, Vec<&str>, usize)> = Vec::new();
     for it in outcomes {

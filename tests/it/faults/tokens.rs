@@ -1,25 +1,25 @@
-//! Row 5: tokens that end, that are refused for ever, and token servers that are of no use.
+//! Tokens that expire or are always refused, and token servers that cannot be used.
 
 use std::time::Duration;
 
 use super::{
     case::{ALL, Act, BOTH, Case},
-    scene::Scene,
     statuses::broken_upload,
+    trial::Trial,
 };
 use crate::support::registry::{Accounts, Bearer, Class, Fault, Registry, Rule, closed_address};
 
 pub(super) fn tokens() -> Vec<Case> {
-    let mut cases = ended();
-    cases.extend(refused_for_ever());
+    let mut cases = expired();
+    cases.extend(always_refused());
     cases.extend(lifetimes());
     cases.extend(useless_answers());
     cases.extend(unreachable());
     cases
 }
 
-/// All tokens end just before a request.
-fn ended() -> Vec<Case> {
+/// All tokens expire just before a request.
+fn expired() -> Vec<Case> {
     let mut cases = Vec::new();
     for (class, act, request) in [
         (Class::ManifestGet, Act::Publish, "GET manifest"),
@@ -33,7 +33,7 @@ fn ended() -> Vec<Case> {
         (Class::UploadPut, Act::CopyTo, "PUT upload"),
         (Class::UploadPatch, Act::CopyTo, "PATCH upload"),
     ] {
-        let mut case = Case::new("the token ends before it", act, request).tokens();
+        let mut case = Case::new("the token expires before it", act, request).tokens();
         if class == Class::UploadPatch {
             case = case.rule(broken_upload());
         }
@@ -44,7 +44,7 @@ fn ended() -> Vec<Case> {
         .path("*/manifests/1")
         .authorised();
     let case = Case::new(
-        "the token ends before it",
+        "the token expires before it",
         Act::Publish,
         "GET of what was published",
     );
@@ -56,7 +56,7 @@ fn ended() -> Vec<Case> {
     cases
 }
 
-fn refused_for_ever() -> Vec<Case> {
+fn always_refused() -> Vec<Case> {
     let mut cases = Vec::new();
     for (class, act, request) in [
         (Class::ManifestGet, Act::Publish, "GET manifest"),
@@ -69,23 +69,20 @@ fn refused_for_ever() -> Vec<Case> {
         (Class::UploadPost, Act::CopyTo, "POST upload"),
         (Class::UploadPut, Act::CopyTo, "PUT upload"),
     ] {
-        let case = Case::new("401 to a good token", act, request)
-            .when("for ever")
+        let case = Case::new("401 to a valid token", act, request)
+            .when("always")
             .tokens()
-            .arrange(move |scene| {
+            .arrange(move |trial| {
                 let challenge = format!(
                     r#"Bearer realm="{}/token",service="test-registry""#,
-                    scene.faulty.url()
+                    trial.faulty().url()
                 );
                 let fault = Fault::reply(401, &[("www-authenticate", &challenge)], "");
-                scene.faulty.rule(Rule::on(class).forever().then(fault));
+                trial.faulty().rule(Rule::on(class).forever().then(fault));
             })
-            .refused(3, ["not allowed", "401"])
-            .look(|scene, _| {
-                assert!(
-                    scene.faulty.requests().len() < 150,
-                    "it goes round in circles"
-                );
+            .refused(3)
+            .look(|trial, _| {
+                assert!(trial.faulty().requests().len() < 150, "a loop");
             });
         cases.extend(case.over(BOTH));
     }
@@ -93,7 +90,7 @@ fn refused_for_ever() -> Vec<Case> {
 }
 
 fn lifetimes() -> Vec<Case> {
-    let bearer = || Bearer::new(Accounts::new("ci", super::scene::PASSWORD));
+    let bearer = || Bearer::new(Accounts::new("ci", super::trial::PASSWORD));
     let mut cases = Vec::new();
     for (name, seconds) in [
         ("`expires_in` 0", Some(0)),
@@ -118,47 +115,25 @@ fn lifetimes() -> Vec<Case> {
 fn useless_answers() -> Vec<Case> {
     let html = "<!DOCTYPE html><html><body>Sign in</body></html>";
     let mut cases = Vec::new();
-    for (name, fault, code, says) in [
-        (
-            "HTML",
-            Fault::reply(200, &[("content-type", "text/html")], html),
-            5,
-            "not the JSON of a token",
-        ),
-        (
-            "nothing",
-            Fault::reply(200, &[], ""),
-            5,
-            "not the JSON of a token",
-        ),
-        (
-            "no token in it",
-            Fault::reply(200, &[], "{\"expires_in\": 300}"),
-            5,
-            "contains no token",
-        ),
-        (
-            "a token with a line break",
-            Fault::reply(200, &[], r#"{"token": "a\r\nx: y"}"#),
-            5,
-            "not allowed in a header",
-        ),
-        (
-            "cut short",
-            Fault::TruncateCleanly(10),
-            5,
-            "not the JSON of a token",
-        ),
-        ("400", Fault::status(400), 3, "wrong credentials"),
-        ("401", Fault::status(401), 3, "wrong credentials"),
-        ("403", Fault::status(403), 3, "the token server refuses"),
-        ("404", Fault::status(404), 1, "answered 404"),
+    let html = Fault::reply(200, &[("content-type", "text/html")], html);
+    let without_token = Fault::reply(200, &[], "{\"expires_in\": 300}");
+    let line_break = Fault::reply(200, &[], r#"{"token": "a\r\nx: y"}"#);
+    for (name, fault, code) in [
+        ("HTML", html, 5),
+        ("an empty answer", Fault::reply(200, &[], ""), 5),
+        ("an answer without a token", without_token, 5),
+        ("a token with a line break", line_break, 5),
+        ("a truncated answer", Fault::TruncateCleanly(10), 5),
+        ("400", Fault::status(400), 3),
+        ("401", Fault::status(401), 3),
+        ("403", Fault::status(403), 3),
+        ("404", Fault::status(404), 1),
     ] {
         for (act, request) in [(Act::Publish, "token"), (Act::CopyTo, "token")] {
             let case = Case::new(&format!("token server: {name}"), act, request)
                 .tokens()
                 .rule(Rule::on(Class::Token).forever().then(fault.clone()))
-                .refused(code, [says]);
+                .refused(code);
             cases.extend(case.over(BOTH));
         }
     }
@@ -167,53 +142,29 @@ fn useless_answers() -> Vec<Case> {
 
 fn unreachable() -> Vec<Case> {
     let at = |realm: String| {
-        move |scene: &mut Scene| {
+        move |trial: &mut Trial| {
             let challenge = format!(r#"Bearer realm="{realm}",service="s""#);
             let fault = Fault::reply(401, &[("www-authenticate", &challenge)], "");
-            scene
-                .faulty
+            trial
+                .faulty()
                 .rule(Rule::when(|_| true).forever().then(fault));
         }
     };
     let mut cases = Vec::new();
-    for (name, realm, code, says) in [
-        (
-            "token server: nobody listens",
-            format!("https://{}/token", closed_address()),
-            6,
-            "Connection refused",
-        ),
-        (
-            "token server: link-local",
-            "https://169.254.169.254/token".to_owned(),
-            5,
-            "is an internal address",
-        ),
-        (
-            "token server: private network",
-            "https://10.1.2.3/token".to_owned(),
-            5,
-            "is an internal address",
-        ),
-        ("token server: no URL", "::".to_owned(), 5, "not a URL"),
-        (
-            "token server: another scheme",
-            "ftp://example.test/token".to_owned(),
-            5,
-            "unsupported URL scheme",
-        ),
-        (
-            "token server: a password in the URL",
-            "https://u:p@example.test/token".to_owned(),
-            5,
-            "contains a user name or password",
-        ),
+    let closed = format!("https://{}/token", closed_address());
+    for (name, realm, code) in [
+        ("closed port", closed.as_str(), 6),
+        ("link-local address", "https://169.254.169.254/token", 5),
+        ("private network", "https://10.1.2.3/token", 5),
+        ("not a URL", "::", 5),
+        ("another scheme", "ftp://example.test/token", 5),
+        ("password in the URL", "https://u:p@example.test/token", 5),
     ] {
-        let case = Case::new(name, Act::Publish, "token")
+        let case = Case::new(&format!("token server: {name}"), Act::Publish, "token")
             .tokens()
-            .arrange(at(realm))
+            .arrange(at(realm.to_owned()))
             .retry_for(1)
-            .refused(code, [says]);
+            .refused(code);
         cases.extend(case.over(ALL));
     }
     let plain = Case::new(
@@ -222,13 +173,13 @@ fn unreachable() -> Vec<Case> {
         "token",
     )
     .tokens()
-    .arrange(move |scene| {
+    .arrange(move |trial| {
         let other = Registry::builder().start_in_background();
-        at(format!("{}/token", other.url()))(scene);
-        scene.keep(other);
+        at(format!("{}/token", other.url()))(trial);
+        trial.keep(other);
     })
-    .refused(5, ["credentials are not sent to it"])
-    .look(|scene, _| assert!(scene.others[0].requests().is_empty()));
+    .refused(5)
+    .look(|trial, _| assert!(trial.others()[0].requests().is_empty()));
     cases.extend(plain.over([super::case::Protocol::Tls1, super::case::Protocol::Http2]));
     cases
 }

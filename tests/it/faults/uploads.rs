@@ -1,9 +1,9 @@
-//! Row 8: where uploads lead to, mounts, parts.
+//! Upload locations, mounts, and uploads in parts.
 
 use super::{
     case::{ALL, Act, BOTH, Case, End, Protocol},
-    scene::SOURCE,
     statuses::broken_upload,
+    trial::SOURCE,
 };
 use crate::support::{
     image::Image,
@@ -26,10 +26,10 @@ fn locations() -> Vec<Case> {
                 .when(&format!("at {name}, without credentials"))
                 .tokens()
                 .registry(move |builder| builder.uploads_at(Site::new(protocol.scheme()).ip(ip)))
-                .look(|scene, _| {
+                .look(|trial, _| {
                     let there = |it: &crate::support::registry::Recorded| it.role == Role::Upload;
-                    assert!(scene.faulty.count_where(there) > 0);
-                    let leaks = scene.faulty.count_where(|it| {
+                    assert!(trial.faulty().count_where(there) > 0);
+                    let leaks = trial.faulty().count_where(|it| {
                         there(it) && it.headers.contains_key(http::header::AUTHORIZATION)
                     });
                     assert_eq!(leaks, 0);
@@ -37,15 +37,12 @@ fn locations() -> Vec<Case> {
             cases.extend(case.over([protocol]));
         }
     }
-    for (location, says) in [
-        ("https://169.254.169.254/upload", "internal address"),
-        ("https://192.168.1.1/upload", "internal address"),
-        ("https://[::ffff:10.0.0.1]/upload", "internal address"),
-        ("ftp://example.test/upload", "scheme \"ftp\""),
-        (
-            "https://user:pw@example.test/upload",
-            "credentials in the URL",
-        ),
+    for location in [
+        "https://169.254.169.254/upload",
+        "https://192.168.1.1/upload",
+        "https://[::ffff:10.0.0.1]/upload",
+        "ftp://example.test/upload",
+        "https://user:pw@example.test/upload",
     ] {
         let case = Case::new("`Location`", Act::CopyTo, "POST upload")
             .when(&format!("at {location}"))
@@ -56,7 +53,7 @@ fn locations() -> Vec<Case> {
                     .forever()
                     .then(Fault::header("location", location)),
             )
-            .refused(5, [says]);
+            .refused(5);
         cases.extend(case.over(BOTH));
     }
     let downgrade = Case::new("`Location`", Act::CopyTo, "POST upload")
@@ -66,7 +63,7 @@ fn locations() -> Vec<Case> {
                 .forever()
                 .then(Fault::header("location", "http://127.0.0.1:9/upload")),
         )
-        .refused(5, ["from https to plain http"]);
+        .refused(5);
     cases.extend(downgrade.over([Protocol::Tls1, Protocol::Http2]));
     let none = Case::new("`Location`", Act::CopyTo, "POST upload")
         .when("missing")
@@ -75,14 +72,14 @@ fn locations() -> Vec<Case> {
                 .forever()
                 .then(Fault::RemoveHeader("location".into())),
         )
-        .refused(5, ["without a location"]);
+        .refused(5);
     cases.extend(none.over(BOTH));
     cases
 }
 
 type Habit = (&'static str, fn(Builder) -> Builder);
 
-/// What registries do differently from each other, with a whole upload and with one that breaks.
+/// Differences between registries, with an upload that succeeds and with one that breaks.
 fn habits() -> Vec<Case> {
     let mut cases = Vec::new();
     let habits: [Habit; 9] = [
@@ -116,23 +113,23 @@ fn mounts() -> Vec<Case> {
     let mut cases = Vec::new();
     let mount = || Rule::when(|seen| seen.query.contains("mount=")).forever();
     let case = Case::new("mounts, 201", Act::CopyWithin, "POST upload")
-        .look(|scene, _| assert_eq!(scene.faulty.count(Class::UploadPut), 0));
+        .look(|trial, _| assert_eq!(trial.faulty().count(Class::UploadPut), 0));
     cases.extend(case.over(ALL));
     let case = Case::new("mount, 202", Act::CopyWithin, "POST upload")
         .registry(Builder::without_mounts)
-        .look(|scene, _| assert!(scene.faulty.count(Class::UploadPut) > 0));
+        .look(|trial, _| assert!(trial.faulty().count(Class::UploadPut) > 0));
     cases.extend(case.over(ALL));
     for status in [400, 401, 403, 404, 405, 416] {
         let case = Case::new(&status.to_string(), Act::CopyWithin, "POST mount")
-            .when("for ever")
+            .when("always")
             .rule(mount().then(Fault::status(status)));
         cases.extend(case.over(BOTH));
     }
     let case = Case::new("503", Act::CopyWithin, "POST mount")
-        .when("for ever")
+        .when("always")
         .rule(mount().then(Fault::status(503)))
         .retry_for(1)
-        .refused(6, ["503", "gave up"]);
+        .refused(6);
     cases.extend(case.over(BOTH));
     cases
 }
@@ -140,8 +137,8 @@ fn mounts() -> Vec<Case> {
 fn parts() -> Vec<Case> {
     let mut cases = Vec::new();
     for (name, status) in [
-        ("416, where it stands elsewhere", 416),
-        ("404, where the upload is gone", 404),
+        ("416, with another offset", 416),
+        ("404, for a lost upload", 404),
         ("400", 400),
         ("405", 405),
     ] {
@@ -170,22 +167,22 @@ fn parts() -> Vec<Case> {
         "5-4",
         "0-18446744073709551615",
     ] {
-        let case = Case::new("a `Range` that makes no sense", Act::CopyTo, "GET upload")
+        let case = Case::new("an invalid `Range`", Act::CopyTo, "GET upload")
             .when("after a break")
             .rule(broken_upload())
             .rule(Rule::on(Class::UploadGet).then(Fault::header("range", range)));
         cases.extend(case.over(BOTH));
     }
     let case = Case::new("413 for more than 2 MiB at once", Act::CopyTo, "PUT upload")
-        .arrange(|scene| {
+        .arrange(|trial| {
             let image = Image::new("linux/amd64").layers(&[3 << 20]);
-            image.load(&scene.good, SOURCE, "index");
+            image.load(trial.good(), SOURCE, "index");
             let rule = Rule::on(Class::UploadPut).forever().and(|seen| {
                 let length = seen.headers.get(http::header::CONTENT_LENGTH);
                 let length = length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
                 length.is_none_or(|length| length > 2 << 20)
             });
-            scene.faulty.rule(rule.then(Fault::status(413)));
+            trial.faulty().rule(rule.then(Fault::status(413)));
         })
         .end(End::DoneAnew);
     cases.extend(case.over(BOTH));

@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn an_archive_appears_when_it_is_finished_and_is_reproducible() {
+async fn finished_archive_appears_and_is_reproducible() {
     let dir = TempDir::new().unwrap();
     let mut archives = Vec::new();
     for name in ["a.tar", "b.tar"] {

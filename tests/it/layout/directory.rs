@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn what_was_written_is_read_back() {
+async fn written_layout_is_read_back() {
     let dir = TempDir::new().unwrap();
     let (_, image, layer) = example(dir.path(), "1").await;
     let layout = Layout::open(&directory(dir.path())).await.unwrap();
@@ -150,7 +150,7 @@ async fn damage_is_found_whoever_reads() {
 }
 
 #[tokio::test]
-async fn a_source_that_lies_leaves_nothing_behind() {
+async fn wrong_source_leaves_nothing() {
     let dir = TempDir::new().unwrap();
     let layout = Layout::create(&directory(dir.path())).await.unwrap();
     let before = files_below(dir.path());
@@ -179,7 +179,7 @@ async fn a_source_that_lies_leaves_nothing_behind() {
             "the line went dead",
         ),
     ] {
-        let source = Arc::new(Liar::pieces(pieces));
+        let source = Arc::new(BrokenSource::pieces(pieces));
         failed(
             layout.copy_blob(&blob, source, &|_| {}).await,
             kind,
@@ -198,7 +198,7 @@ async fn a_source_that_lies_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn large_blobs_arrive_in_pieces_and_progress_is_told() {
+async fn large_blobs_are_streamed_with_progress() {
     let dir = TempDir::new().unwrap();
     let (from, to) = (dir.path().join("a"), dir.path().join("b"));
     let source = Layout::create(&directory(&from)).await.unwrap();
@@ -216,14 +216,14 @@ async fn large_blobs_arrive_in_pieces_and_progress_is_told() {
     assert!(rest == content[1..]);
 
     let target = Layout::create(&directory(&to)).await.unwrap();
-    let told = std::sync::Mutex::new(Vec::new());
-    let progress = |bytes| told.lock().unwrap().push(bytes);
+    let progress = std::sync::Mutex::new(Vec::new());
+    let record = |bytes| progress.lock().unwrap().push(bytes);
     target
-        .copy_blob(&blob, Arc::new(source), &progress)
+        .copy_blob(&blob, Arc::new(source), &record)
         .await
         .unwrap();
     assert!(target.has_blob(&blob).await.unwrap());
-    let told = told.into_inner().unwrap();
-    assert!(told.len() > 2 && told.is_sorted());
-    assert_eq!(told.last(), Some(&blob.size));
+    let progress = progress.into_inner().unwrap();
+    assert!(progress.len() > 2 && progress.is_sorted());
+    assert_eq!(progress.last(), Some(&blob.size));
 }

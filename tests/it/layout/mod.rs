@@ -1,4 +1,4 @@
-//! OCI layouts as people meet them: written, read back, damaged, packed, and made by other tools.
+//! OCI layouts: written, read back, damaged, compressed, and made by other tools.
 
 mod archive;
 mod directory;
@@ -18,7 +18,7 @@ use polyarch::spec::{
 use polyarch::store::{FailureKind, ManifestName, Store, StoreError};
 use tempfile::TempDir;
 
-use crate::liar::Liar;
+use crate::broken_source::BrokenSource;
 
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
@@ -64,8 +64,8 @@ fn layer(content: &[u8]) -> Descriptor {
 }
 
 /// A source that holds one blob.
-fn holding(content: impl Into<Bytes>) -> Arc<Liar> {
-    Arc::new(Liar::pieces(vec![Ok(content.into())]))
+fn holding(content: impl Into<Bytes>) -> Arc<BrokenSource> {
+    Arc::new(BrokenSource::pieces(vec![Ok(content.into())]))
 }
 
 async fn put_blob(target: &Layout, media_type: &str, content: &[u8]) -> Descriptor {

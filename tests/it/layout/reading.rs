@@ -1,4 +1,4 @@
-//! What a layout says it holds: images, referrers, content in descriptors, and lies.
+//! The content of a layout: images, referrers, content in descriptors, and wrong descriptors.
 
 use super::*;
 
@@ -80,7 +80,7 @@ async fn content_in_a_descriptor_needs_no_file() {
     );
 }
 
-/// GHSA-f36w-mj3v-6jqv (oras-go): what a descriptor says was allocated, and the process ended.
+/// GHSA-f36w-mj3v-6jqv (oras-go): the size in a descriptor was allocated, which ended the process.
 #[tokio::test]
 async fn hostile_sizes_are_no_allocations() {
     let dir = TempDir::new().unwrap();
@@ -111,7 +111,7 @@ async fn hostile_sizes_are_no_allocations() {
 }
 
 #[tokio::test]
-async fn what_is_no_layout_is_told_apart() {
+async fn invalid_layouts_are_different_errors() {
     let dir = TempDir::new().unwrap();
     let open = async |kind: &str, path: &Path| Layout::open(&reference(kind, path)).await;
     let missing = dir.path().join("missing");

@@ -29,7 +29,7 @@ fn spec(scene: &Scene, images: usize) {
 }
 
 #[test]
-fn two_hundred_images_need_few_tokens_and_none_is_too_large() {
+fn two_hundred_images_need_few_and_small_tokens() {
     let scene = job::scene(Scheme::TlsHttp2, Login::Bearer);
     let words = scene.line("publish --no-verify --jobs 8 --file spec.yaml");
     spec(&scene, 200);
@@ -43,7 +43,7 @@ fn two_hundred_images_need_few_tokens_and_none_is_too_large() {
         let header = request.header("authorization").len();
         assert!(header < 8 << 10, "{header} bytes of authorization");
     }
-    // Manifests, configs, tags; and what the first sixteen images asked before there was a token.
+    // Manifests, configs, tags, and the first requests before there was a token.
     let refused = registry.count_where(|it| it.status.is_some_and(|status| status == 401));
     assert!(refused <= 2 * 16, "{refused} refused");
     assert_eq!(

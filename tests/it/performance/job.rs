@@ -137,7 +137,7 @@ fn from_another_repository() {
 }
 
 #[test]
-fn two_registries_take_as_long_as_one() {
+fn two_registries_are_used_in_parallel() {
     let registry = || builder(Scheme::TlsHttp2, Login::None);
     let scene = scene_of([registry(), registry()]);
     let images = scene.load("a");
@@ -146,14 +146,14 @@ fn two_registries_take_as_long_as_one() {
     let targets = format!("{},{}", tags("HOST"), tags("OTHER"));
     let text = job_with_descriptors(&images, &targets);
     let costs = measure(&scene, &[scene.line(&text)]);
-    // Each registry is asked for each digest, and gets three tags.
+    // Each registry gets a request for each digest, and three tags.
     assert_eq!(costs.cost.requests, 2 * (4 + 3));
     // TCP, TLS, the looks, the tags: of both at once.
     assert_trips(costs.trips, 4.0);
 }
 
 #[test]
-fn many_tags_go_in_one_request_where_the_registry_takes_them() {
+fn many_tags_are_one_request_if_supported() {
     let registry = builder(Scheme::TlsHttp2, Login::None).tag_parameters();
     let scene = scene_of([registry]);
     scene.load("a");
@@ -166,7 +166,7 @@ fn many_tags_go_in_one_request_where_the_registry_takes_them() {
 }
 
 #[test]
-fn many_tags_go_side_by_side_where_it_does_not() {
+fn many_tags_are_put_in_parallel_otherwise() {
     let scene = scene(Scheme::TlsHttp2, Login::None);
     scene.load("a");
     let tags: Vec<String> = (0..10).map(|number| format!("HOST/a:t{number}")).collect();

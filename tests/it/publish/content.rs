@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{Home, registry};
 use crate::support::{
+    Scene,
     image::{Image, Index, Loaded, media},
     registry::Registry,
 };
@@ -33,21 +33,22 @@ fn referring_index(registry: &Registry, subject: &Loaded) -> [String; 3] {
     [digest, child.digest.clone(), child.blobs[0].clone()]
 }
 
+/// HOST, OTHER and THIRD, without output of progress.
+fn three() -> Scene {
+    let mut scene = Scene::of([Registry::builder(), Registry::builder(), Registry::builder()]);
+    scene.set("POLYARCH_PROGRESS", "none");
+    scene
+}
+
 #[test]
-fn a_referrer_that_is_an_index_is_copied_with_its_children() {
-    let (from, home) = (registry(), Home::new());
-    let image = Image::new("linux/amd64").load(&from, "a", "1");
-    let [index, child, blob] = referring_index(&from, &image);
-    let source = from.reference("a", "1");
-    let to = registry();
-    let copy = |source: &str, target: &str| {
-        home.run(&["copy", "--referrers", source, target]).ok();
-    };
-    copy(&source, &to.reference("b", "1"));
-    copy(&source, "oci:layout:1");
-    let third = registry();
-    copy("oci:layout:1", &third.reference("b", "1"));
-    for registry in [&to, &third] {
+fn referrer_that_is_an_index_is_copied_with_its_children() {
+    let scene = three();
+    let image = Image::new("linux/amd64").load(scene.registry(), "a", "1");
+    let [index, child, blob] = referring_index(scene.registry(), &image);
+    scene.ok("copy --referrers HOST/a:1 OTHER/b:1");
+    scene.ok("copy --referrers HOST/a:1 oci:layout:1");
+    scene.ok("copy --referrers oci:layout:1 THIRD/b:1");
+    for registry in &scene.registries[1..] {
         assert!(registry.manifest("b", &index).is_some());
         assert!(registry.manifest("b", &child).is_some());
         assert!(registry.blob("b", &blob).is_some());
@@ -56,21 +57,22 @@ fn a_referrer_that_is_an_index_is_copied_with_its_children() {
 }
 
 #[test]
-fn a_referrer_whose_child_is_missing_is_an_error() {
-    let (from, to, home) = (registry(), registry(), Home::new());
-    let image = Image::new("linux/amd64").load(&from, "a", "1");
-    let [_, child, _] = referring_index(&from, &image);
-    from.remove("a", &child);
-    let words = ["copy", "--referrers", "--retry-for", "0"];
-    let (source, target) = (from.reference("a", "1"), to.reference("b", "1"));
-    home.run(&[&words[..], &[&source, &target]].concat())
-        .refused(7, &[&child, "404"]);
+fn referrer_with_a_missing_child_is_an_error() {
+    let mut scene = three();
+    let image = Image::new("linux/amd64").load(scene.registry(), "a", "1");
+    let [_, child, _] = referring_index(scene.registry(), &image);
+    scene.registry().remove("a", &child);
+    scene.name("CHILD", &child);
+    let output = scene.run("copy --referrers --retry-for 0 HOST/a:1 OTHER/b:1").exits(7);
+    assert!(output.stderr.contains("CHILD"), "{output}");
+    assert!(output.stderr.contains("404"), "{output}");
 }
 
-/// What `--cache-to type=registry` of BuildKit pushes with `image-manifest=false`: an index of layers and a config.
+/// `--cache-to type=registry` of BuildKit with `image-manifest=false` pushes an index of layers and a config.
 #[test]
-fn a_cache_of_buildkit_is_copied() {
-    let (from, to, home) = (registry(), registry(), Home::new());
+fn cache_of_buildkit_is_copied() {
+    let mut scene = three();
+    let from = scene.registry();
     let entry = |media_type: &str, content: &'static str| {
         let digest = from.put_blob("cache", content.as_bytes());
         json!({"mediaType": media_type, "digest": digest, "size": content.len()})
@@ -81,40 +83,38 @@ fn a_cache_of_buildkit_is_copied() {
         entry(CACHE_CONFIG, "{\"layers\":[]}"),
     ];
     let index = json!({"schemaVersion": 2, "mediaType": media::OCI_INDEX, "manifests": entries});
-    let digest = put(&from, "cache", Some("main"), &index);
-    let source = from.reference("cache", "main");
-    for (registry, repo) in [(&to, "copy"), (&from, "mounted")] {
-        let target = registry.reference(repo, "main");
-        home.run(&["copy", &source, &target]).ok();
-        assert_eq!(registry.tag(repo, "main").as_ref(), Some(&digest));
+    let digest = put(from, "cache", Some("main"), &index);
+    for (registry, host, repository) in [
+        (scene.other(), "OTHER", "copy"),
+        (from, "HOST", "mounted"),
+    ] {
+        scene.ok(&format!("copy HOST/cache:main {host}/{repository}:main"));
+        assert_eq!(registry.tag(repository, "main").as_ref(), Some(&digest));
         for entry in &entries {
             let blob = entry["digest"].as_str().expect("a digest");
-            assert!(registry.blob(repo, blob).is_some(), "{repo}");
+            assert!(registry.blob(repository, blob).is_some(), "{repository}");
         }
         assert_eq!(registry.problems(), Vec::<String>::new());
     }
-    home.run(&["copy", &source, "oci:layout:main"]).ok();
-    let again = registry();
-    home.run(&["copy", "oci:layout:main", &again.reference("cache", "main")])
-        .ok();
-    assert_eq!(again.tag("cache", "main"), Some(digest));
-    from.remove("cache", entries[1]["digest"].as_str().expect("a digest"));
-    let third = registry();
-    let lost = third.reference("cache", "main");
-    home.run(&["copy", "--retry-for", "0", &source, &lost])
-        .refused(4, &["does not exist"]);
+    scene.ok("copy HOST/cache:main oci:layout:main");
+    scene.ok("copy oci:layout:main THIRD/cache:main");
+    assert_eq!(scene.registries[2].tag("cache", "main"), Some(digest));
+    let layer = entries[1]["digest"].as_str().expect("a digest");
+    from.remove("cache", layer);
+    scene.name("LAYER", layer);
+    let output = scene.run("copy --retry-for 0 HOST/cache:main THIRD/lost:main").exits(4);
+    assert!(output.stderr.contains("does not exist"), "{output}");
 }
 
 #[test]
-fn an_index_of_images_and_a_layer_is_copied_whole() {
-    let (from, to, home) = (registry(), registry(), Home::new());
-    let layer = from.put_blob("a", &b"a layer"[..]);
+fn index_of_images_and_a_layer_is_copied_whole() {
+    let scene = three();
+    let layer = scene.registry().put_blob("a", &b"a layer"[..]);
     let index = Index::oci()
         .of(["linux/amd64"])
         .descriptor(json!({"mediaType": LAYER, "digest": layer, "size": 7}))
-        .load(&from, "a", "1");
-    let target = to.reference("b", "1");
-    home.run(&["copy", &from.reference("a", "1"), &target]).ok();
-    assert_eq!(to.tag("b", "1"), Some(index.digest));
-    assert!(to.blob("b", &layer).is_some());
+        .load(scene.registry(), "a", "1");
+    scene.ok("copy HOST/a:1 OTHER/b:1");
+    assert_eq!(scene.other().tag("b", "1"), Some(index.digest));
+    assert!(scene.other().blob("b", &layer).is_some());
 }

@@ -1,255 +1,233 @@
-//! `copy`: byte for byte, from anywhere to anywhere.
+//! `copy`: byte for byte, between registries and layouts.
 
 use serde_json::Value;
 
-use super::{Home, platforms, puts, registry};
 use crate::support::{
-    Registry,
+    Scene,
     image::{self, Image, Index, media},
-    registry::{Class, Fault, Rule},
+    registry::{Class, Fault, Registry, Rule},
+    scene::{entries, manifest_puts, platforms},
 };
 
-#[test]
-fn an_image_stays_an_image_and_an_index_an_index() {
-    let from = registry();
-    let to = registry();
-    let home = Home::new();
-    let image = Image::new("linux/amd64").load(&from, "team/app", "image");
-    let index = Index::oci()
-        .of(["linux/amd64", "linux/arm64"])
-        .attested()
-        .load(&from, "team/app", "index");
-    let list = Index::docker()
-        .of(["linux/amd64", "linux/arm64"])
-        .load(&from, "team/app", "list");
-    let nested = Index::oci()
-        .of(["linux/386"])
-        .nested(Index::oci().of(["linux/s390x"]))
-        .load(&from, "team/app", "nested");
-    // Two images for one platform are the source's business.
-    let twins = Index::oci()
-        .image(Image::new("linux/amd64"))
-        .image(Image::new("linux/amd64").seed(2))
-        .load(&from, "team/app", "twins");
-    let all = [
-        ("image", image),
-        ("index", index),
-        ("list", list),
-        ("nested", nested),
-        ("twins", twins),
-    ];
-    for (tag, loaded) in all {
-        let words = [
-            "copy",
-            &from.reference("team/app", tag),
-            &to.reference("other/app", tag),
-        ];
-        let said = home.run(&words).ok();
-        assert_eq!(said.digest(), loaded.digest, "{tag}");
-        let (media_type, bytes) = to.manifest("other/app", tag).unwrap();
-        assert_eq!(
-            (media_type, bytes),
-            (loaded.media_type, loaded.bytes),
-            "{tag}"
-        );
-    }
-    assert_eq!(to.problems(), Vec::<String>::new());
+fn two() -> Scene {
+    let mut scene = Scene::two();
+    scene.set("POLYARCH_PROGRESS", "none");
+    scene
 }
 
-fn three_platforms(registry: &Registry) -> Vec<Value> {
+#[test]
+fn images_and_indexes_are_copied_byte_for_byte() {
+    let scene = two();
+    let from = scene.registry();
+    let pair = ["linux/amd64", "linux/arm64"];
+    let nested = Index::oci().of(["linux/s390x"]);
+    // A copy does not object to two images for one platform.
+    let twins = Index::oci()
+        .image(Image::new("linux/amd64"))
+        .image(Image::new("linux/amd64").seed(2));
+    let all = [
+        (
+            "image",
+            Image::new("linux/amd64").load(from, "team/app", "image"),
+        ),
+        (
+            "index",
+            Index::oci()
+                .of(pair)
+                .attested()
+                .load(from, "team/app", "index"),
+        ),
+        (
+            "list",
+            Index::docker().of(pair).load(from, "team/app", "list"),
+        ),
+        (
+            "nested",
+            Index::oci()
+                .of(["linux/386"])
+                .nested(nested)
+                .load(from, "team/app", "nested"),
+        ),
+        ("twins", twins.load(from, "team/app", "twins")),
+    ];
+    for (tag, loaded) in all {
+        let output = scene.run(&format!("copy HOST/team/app:{tag} OTHER/other/app:{tag}"));
+        assert_eq!(output.ok().digest(), loaded.digest, "{tag}");
+        let copied = scene.other().manifest("other/app", tag).unwrap();
+        assert_eq!(copied, (loaded.media_type, loaded.bytes), "{tag}");
+    }
+    assert_eq!(scene.other().problems(), Vec::<String>::new());
+}
+
+/// Puts an attested index of three platforms into `team/app:1`, and returns its entries.
+fn three_platforms(scene: &Scene) -> Vec<Value> {
     let index = Index::oci()
         .of(["linux/amd64", "linux/arm64", "linux/s390x"])
         .attested();
-    index.load(registry, "team/app", "1");
-    super::entries(registry, "team/app", "1")
+    index.load(scene.registry(), "team/app", "1");
+    entries(scene.registry(), "team/app", "1")
 }
 
 #[test]
 fn one_platform_is_an_image_and_several_are_an_index() {
-    let from = registry();
-    let to = registry();
-    let home = Home::new();
-    let entries = three_platforms(&from);
-    let source = from.reference("team/app", "1");
-    let copy = |tag: &str, platform: &str| {
-        let target = to.reference("team/app", tag);
-        home.run(&["copy", "--platform", platform, &source, &target])
-    };
-    copy("one", "linux/arm64").ok();
+    let scene = two();
+    let entries = three_platforms(&scene);
+    let to = scene.other();
+    scene.ok("copy --platform linux/arm64 HOST/team/app:1 OTHER/team/app:one");
     assert_eq!(to.tag("team/app", "one").unwrap(), entries[1]["digest"]);
-    assert_eq!(
-        to.manifest("team/app", "one").unwrap().0,
-        media::OCI_MANIFEST
-    );
-    copy("two", "linux/amd64,linux/s390x").ok();
-    let images: Vec<String> = platforms(&to, "team/app", "two")
-        .into_iter()
-        .filter(|platform| platform != "unknown/unknown")
-        .collect();
+    let (media_type, _) = to.manifest("team/app", "one").unwrap();
+    assert_eq!(media_type, media::OCI_MANIFEST);
+    scene.ok("copy --platform linux/amd64,linux/s390x HOST/team/app:1 OTHER/team/app:two");
+    let mut images = platforms(to, "team/app", "two");
+    images.retain(|platform| platform != "unknown/unknown");
     assert_eq!(images, ["linux/amd64", "linux/s390x"]);
-    copy("none", "linux/riscv64").refused(5, &["missing platform linux/riscv64", "linux/s390x"]);
+    insta::assert_snapshot!(
+        scene.run("copy --platform linux/riscv64 HOST/team/app:1 OTHER/team/app:none"),
+        @"
+    exit code: 5
+    ----- stderr -----
+    error: missing platform linux/riscv64; found: linux/amd64, linux/arm64, linux/s390x
+     hint: add the missing source, or remove the platform from --platform
+    "
+    );
     assert_eq!(to.tag("team/app", "none"), None);
     assert_eq!(to.problems(), Vec::<String>::new());
 }
 
 #[test]
-fn several_destinations_in_one_run() {
-    let from = registry();
-    let to = registry();
-    let home = Home::new();
-    three_platforms(&from);
-    let digest = from.tag("team/app", "1").unwrap();
-    let targets = [
-        from.reference("team/app", "2"),
-        from.reference("other/app", "1"),
-        to.reference("team/app", "1"),
-        "oci:out:1".to_owned(),
-        "oci-archive:out.tar:1".to_owned(),
-    ];
-    let source = from.reference("team/app", "1");
-    let mut words = vec!["copy", &source];
-    words.extend(targets.iter().map(String::as_str));
-    assert_eq!(home.run(&words).ok().digest(), digest);
-    assert_eq!(from.tag("team/app", "2").unwrap(), digest);
-    assert_eq!(from.tag("other/app", "1").unwrap(), digest);
-    assert_eq!(to.tag("team/app", "1").unwrap(), digest);
-    // And back from the disk to where it never was.
-    for (layout, tag) in [("oci:out:1", "a"), ("oci-archive:out.tar", "b")] {
-        let back = registry();
-        let target = back.reference("team/app", tag);
-        assert_eq!(home.run(&["copy", layout, &target]).ok().digest(), digest);
-        assert_eq!(back.tag("team/app", tag).unwrap(), digest);
-        assert_eq!(back.problems(), Vec::<String>::new());
+fn several_destinations_are_filled_in_one_run() {
+    let mut scene = two();
+    three_platforms(&scene);
+    let digest = scene.registry().tag("team/app", "1").unwrap();
+    let line = "copy HOST/team/app:1 HOST/team/app:2 HOST/other/app:1 OTHER/team/app:1 oci:out:1 \
+                oci-archive:out.tar:1";
+    assert_eq!(scene.run(line).ok().digest(), digest);
+    let there = |registry: &Registry, repository, tag| registry.tag(repository, tag).unwrap();
+    assert_eq!(there(scene.registry(), "team/app", "2"), digest);
+    assert_eq!(there(scene.registry(), "other/app", "1"), digest);
+    assert_eq!(there(scene.other(), "team/app", "1"), digest);
+    // And from the layouts to an empty registry.
+    for (layout, name) in [("oci:out:1", "THIRD"), ("oci-archive:out.tar", "FOURTH")] {
+        scene.add(Registry::builder());
+        let output = scene.run(&format!("copy {layout} {name}/team/app:1"));
+        assert_eq!(output.ok().digest(), digest);
+        let registry = scene.registries.last().unwrap();
+        assert_eq!(there(registry, "team/app", "1"), digest);
+        assert_eq!(registry.problems(), Vec::<String>::new());
     }
 }
 
 #[test]
-fn a_new_tag_in_the_same_repository_moves_nothing_else() {
-    let registry = registry();
-    let home = Home::new();
-    three_platforms(&registry);
-    let words = [
-        "copy",
-        &registry.reference("team/app", "1"),
-        &registry.reference("team/app", "2"),
-    ];
-    home.run(&words).ok();
-    let puts = puts(&registry);
-    assert_eq!(registry.writes().len(), 1);
+fn new_tag_in_the_same_repository_is_one_write() {
+    let scene = Scene::new();
+    three_platforms(&scene);
+    scene.ok("copy HOST/team/app:1 HOST/team/app:2");
+    assert_eq!(scene.registry().writes().len(), 1);
+    let puts = manifest_puts(scene.registry());
     assert!(puts[0].path.ends_with("/manifests/2"));
 }
 
 #[test]
-fn copying_within_one_registry_mounts() {
-    let registry = registry();
-    let home = Home::new();
-    three_platforms(&registry);
-    let words = [
-        "copy",
-        &registry.reference("team/app", "1"),
-        &registry.reference("new/app", "1"),
-    ];
-    let said = home.run(&words).ok();
-    let host = registry.host();
-    assert!(
-        said.stderr
-            .contains(&format!("Mounted from {host}/team/app")),
-        "{}",
-        said.stderr
+fn blobs_are_mounted_within_one_registry() {
+    let scene = Scene::new();
+    three_platforms(&scene);
+    let output = scene.run("copy HOST/team/app:1 HOST/new/app:1").ok();
+    let mounted = output.stderr.matches("Mounted from HOST/team/app").count();
+    assert!(mounted > 0, "{output}");
+    let received: u64 = scene.registry().requests().iter().map(|it| it.body).sum();
+    assert!(received < 20_000, "not only manifests: {received} bytes");
+    assert_eq!(scene.registry().problems(), Vec::<String>::new());
+}
+
+#[test]
+fn dry_run_copies_nothing() {
+    let scene = Scene::new();
+    three_platforms(&scene);
+    let output = scene
+        .run("copy --dry-run HOST/team/app:1 HOST/new/app:1 oci:out:1")
+        .ok();
+    assert_eq!(
+        output.digest(),
+        scene.registry().tag("team/app", "1").unwrap()
     );
-    let received: u64 = registry.requests().iter().map(|it| it.body).sum();
-    assert!(
-        received < 20_000,
-        "only manifests are sent, not {received} bytes"
-    );
-    assert_eq!(registry.problems(), Vec::<String>::new());
+    assert!(scene.registry().writes().is_empty());
+    assert!(!scene.path("out").exists());
 }
 
 #[test]
-fn a_dry_run_copies_nothing() {
-    let registry = registry();
-    let home = Home::new();
-    three_platforms(&registry);
-    let source = registry.reference("team/app", "1");
-    let words = [
-        "copy",
-        "--dry-run",
-        &source,
-        &registry.reference("new/app", "1"),
-        "oci:out:1",
-    ];
-    let said = home.run(&words).ok();
-    assert_eq!(said.digest(), registry.tag("team/app", "1").unwrap());
-    assert!(registry.writes().is_empty());
-    assert!(!home.path("out").exists());
+fn second_source_is_refused() {
+    insta::assert_snapshot!(Scene::new().run("copy HOST/a:1,HOST/a:2 HOST/b:1"), @"
+    exit code: 2
+    ----- stderr -----
+    error: copy takes one source; `publish` merges several
+    ");
 }
 
+/// The tag was pushed, but not what refers to the image.
 #[test]
-fn copy_takes_one_source() {
-    let registry = registry();
-    let home = Home::new();
-    let sources = [registry.reference("a", "1"), registry.reference("a", "2")].join(",");
-    home.run(&["copy", &sources, &registry.reference("b", "1")])
-        .refused(2, &["one source", "publish"]);
-}
-
-/// The tags are there, and what refers to the image is not.
-#[test]
-fn referrers_that_cannot_be_copied_are_half_of_the_work() {
-    let (from, to) = (registry(), registry());
-    let home = Home::new();
-    let image = Image::new("linux/amd64").load(&from, "team/app", "1");
-    let referrer = image::referrer(&from, "team/app", &image, "application/spdx+json");
+fn failure_to_copy_referrers_is_a_partial_success() {
+    let scene = two();
+    let (from, to) = (scene.registry(), scene.other());
+    let image = Image::new("linux/amd64").load(from, "team/app", "1");
+    let referrer = image::referrer(from, "team/app", &image, "application/spdx+json");
     let path = format!("/v2/other/app/manifests/{}", referrer.digest);
     let put = Rule::on(Class::ManifestPut).path(&path).forever();
     to.rule(put.then(Fault::status(500)));
-    let source = from.reference("team/app", "1");
-    let target = to.reference("other/app", "1");
-    let words = ["--referrers", "--retry-for", "0", "--output", "json"];
-    let said = home
-        .run(&[&["copy"][..], &words, &[&source, &target]].concat())
-        .refused(7, &[&format!("these tags were pushed: {target}")]);
-    let notice = &said.json()["notices"][0];
-    assert_eq!(notice["severity"], "warning");
+    insta::assert_snapshot!(
+        scene.run("copy --referrers --retry-for 0 HOST/team/app:1 OTHER/other/app:1"),
+        @"
+    exit code: 7
+    ----- stdout -----
+    sha256:d744833917e1a644fd3ca564a257c6f7944d436536dca98e3695d06cc89aa2ce application/vnd.oci.image.manifest.v1+json 477 B
+    └── linux/amd64      sha256:d744833917e1a644fd3ca564a257c6f7944d436536dca98e3695d06cc89aa2ce  2.3 kB of layers and config
+        └── from HOST/team/app:1
+
+    OTHER/other/app
+    └── OTHER/other/app:1@sha256:d744833917e1a644fd3ca564a257c6f7944d436536dca98e3695d06cc89aa2ce  pushed
+
+    warning: what refers to the images is not all there: failed to push OTHER/other/app@sha256:1a33765f872cc36b544bf5b98b211ba57b899d43a399d1af55e206a8db58e36e: OTHER answered 500 Internal Server Error (gave up: the 0 s of waiting that this run allows are used up; raise them with --retry-for)
+
+    sha256:d744833917e1a644fd3ca564a257c6f7944d436536dca98e3695d06cc89aa2ce
+    ----- stderr -----
+    warning: what refers to the images is not all there: failed to push OTHER/other/app@sha256:1a33765f872cc36b544bf5b98b211ba57b899d43a399d1af55e206a8db58e36e: OTHER answered 500 Internal Server Error (gave up: the 0 s of waiting that this run allows are used up; raise them with --retry-for)
+    error: failed to push OTHER/other/app@sha256:1a33765f872cc36b544bf5b98b211ba57b899d43a399d1af55e206a8db58e36e: OTHER answered 500 Internal Server Error (gave up: the 0 s of waiting that this run allows are used up; raise them with --retry-for)
+     hint: these tags were pushed: OTHER/other/app:1
+    "
+    );
     assert!(to.tag("other/app", "1").is_some());
+    to.remove("other/app", "1");
+    let line = "copy --referrers --retry-for 0 --output json HOST/team/app:1 OTHER/other/app:1";
+    let result = scene.run(line).exits(7).json();
+    assert_eq!(result["notices"][0]["severity"], "warning");
 }
 
-/// What refers to the index, to an image in it, and to what refers to that: a signed SBOM.
+/// Referrers of the index, of an image in it, and of a referrer: a signed SBOM.
 #[test]
-fn everything_that_refers_to_an_index_and_its_images_comes_along() {
-    let from = registry();
-    let home = Home::new();
-    let child = Image::new("linux/amd64").load(&from, "team/app", None);
-    let index = Index::oci()
-        .image(Image::new("linux/amd64"))
-        .load(&from, "team/app", "1");
-    let (signature, _) = image::sign(&from, "team/app", &index.digest);
-    let of_index = image::referrer(&from, "team/app", &index, "application/spdx+json");
-    let of_child = image::referrer(&from, "team/app", &child, "application/spdx+json");
-    let of_referrer = image::referrer(&from, "team/app", &of_child, "application/vnd.signature");
-    let source = from.reference("team/app", "1");
-    for to in [
-        registry(),
-        Registry::builder()
-            .without_referrers()
-            .start_in_background(),
-    ] {
-        let target = to.reference("other/app", "1");
-        home.run(&["copy", "--referrers", &source, &target]).ok();
+fn referrers_at_every_level_are_copied() {
+    for builder in [Registry::builder(), Registry::builder().without_referrers()] {
+        let scene = Scene::of([Registry::builder(), builder, Registry::builder()]);
+        let (from, to, third) = (scene.registry(), scene.other(), &scene.registries[2]);
+        let child = Image::new("linux/amd64").load(from, "team/app", None);
+        let index = Index::oci().image(Image::new("linux/amd64"));
+        let index = index.load(from, "team/app", "1");
+        let (signature, _) = image::sign(from, "team/app", &index.digest);
+        let refer = |subject, kind| image::referrer(from, "team/app", subject, kind);
+        let of_index = refer(&index, "application/spdx+json");
+        let of_child = refer(&child, "application/spdx+json");
+        let of_referrer = refer(&of_child, "application/vnd.signature");
+        scene.ok("copy --referrers HOST/team/app:1 OTHER/other/app:1");
         assert!(to.tag("other/app", &signature).is_some());
         for referrer in [&of_index, &of_child, &of_referrer] {
             assert!(to.manifest("other/app", &referrer.digest).is_some());
         }
         assert_eq!(to.problems(), Vec::<String>::new());
-        // And on from there, whether it knows referrers or keeps tags for them.
-        let third = registry();
-        let last = third.reference("last/app", "1");
-        home.run(&["copy", "--referrers", &target, &last]).ok();
+        // Then on to a third registry, whether the second one has the referrers API or uses tags.
+        scene.ok("copy --referrers OTHER/other/app:1 THIRD/last/app:1");
         for referrer in [&of_index, &of_child, &of_referrer] {
             assert!(third.manifest("last/app", &referrer.digest).is_some());
         }
         to.clear();
-        home.run(&["copy", "--referrers", &source, &target]).ok();
+        scene.ok("copy --referrers HOST/team/app:1 OTHER/other/app:1");
         let moved = to.count_where(|it| it.writes() && it.body > 0);
         assert_eq!(moved, 0, "a second run moves nothing");
     }

@@ -1,44 +1,37 @@
-//! How a plan becomes true: the order of writes, what is left alone, what is told when some of it fails, what a
-//! dry run does not do, and what moving a large layer costs.
+//! The order of writes, what is left alone, what is reported when some of it fails, dry runs, and the memory for a
+//! large layer.
 
-use std::{process::Stdio, time::Duration};
+use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-
-use super::{Home, entries, puts, registry};
+use super::{outputs::check_schema, scene};
 use crate::support::{
-    Registry,
+    Scene,
     image::{self, Image, Index},
-    registry::{Class, Fault, Rule},
+    registry::{Class, Fault, Registry, Rule},
+    scene::{entries, manifest_puts},
 };
 
-/// `team/app:amd64`, and a home.
-fn scene(registry: &Registry) -> (Home, String) {
-    Image::new("linux/amd64").load(registry, "team/app", "amd64");
-    (Home::new(), registry.reference("team/app", "amd64"))
-}
+const PUBLISH: &str = "publish -t HOST/team/app:1 HOST/team/app:amd64";
 
 #[test]
-fn images_are_put_before_their_attestations_and_the_index_last() {
-    let from = registry();
-    let to = registry();
-    let home = Home::new();
+fn images_are_put_before_attestations_and_the_index_last() {
+    let scene = Scene::two();
+    let to = scene.other();
     for architecture in ["amd64", "arm64"] {
         let image = Image::new(&format!("linux/{architecture}"));
         let index = Index::oci().image(image).attested();
-        index.load(&from, "team/app", architecture);
+        index.load(scene.registry(), "team/app", architecture);
     }
-    let sources = ["amd64", "arm64"].map(|tag| from.reference("team/app", tag));
-    let target = to.reference("team/app", "1");
-    let said = home.publish(&target, &[&sources[0], &sources[1]]).ok();
-    let puts = puts(&to);
+    let line = "publish -t OTHER/team/app:1 HOST/team/app:amd64 HOST/team/app:arm64";
+    let digest = scene.run(line).ok().digest();
+    let puts = manifest_puts(to);
     let position = |name: &str| {
         puts.iter()
             .position(|put| put.path.ends_with(name))
             .unwrap_or_else(|| panic!("{name} was not put"))
     };
     let mut attestations = 0;
-    for entry in entries(&to, "team/app", "1") {
+    for entry in entries(to, "team/app", "1") {
         let digest = entry["digest"].as_str().unwrap();
         if let Some(subject) = entry["annotations"]["vnd.docker.reference.digest"].as_str() {
             assert!(position(subject) < position(digest));
@@ -47,287 +40,306 @@ fn images_are_put_before_their_attestations_and_the_index_last() {
         assert!(position(digest) < position("/manifests/1"));
     }
     assert_eq!(attestations, 2);
-    let last_upload = to
-        .writes()
-        .iter()
-        .filter(|request| request.class == Class::UploadPut)
-        .map(|request| request.number)
-        .max()
-        .unwrap();
+    let writes = to.writes();
+    let uploads = writes.iter().filter(|it| it.class == Class::UploadPut);
+    let last_upload = uploads.map(|it| it.number).max().unwrap();
     assert!(last_upload < puts[0].number, "blobs come first");
-    assert_eq!(to.tag("team/app", "1").unwrap(), said.digest());
+    assert_eq!(to.tag("team/app", "1").unwrap(), digest);
     assert_eq!(to.problems(), Vec::<String>::new());
 }
 
 #[test]
-fn what_refers_to_the_images_comes_along_on_request() {
-    let from = registry();
-    let home = Home::new();
-    let image = Image::new("linux/amd64").load(&from, "team/app", "1");
-    let (signature, _) = image::sign(&from, "team/app", &image.digest);
-    let document = image::referrer(&from, "team/app", &image, "application/spdx+json");
-    let source = from.reference("team/app", "1");
-    for (command, referrers) in [("publish", true), ("copy", true), ("publish", false)] {
-        let to = registry();
-        let target = to.reference("other/app", "1");
-        let mut words = match command {
-            "publish" => vec!["publish", "-t", &target, &source],
-            _ => vec!["copy", &source, &target],
-        };
-        words.extend(referrers.then_some("--referrers"));
-        home.run(&words).ok();
+fn referrers_are_copied_on_request() {
+    for (line, referrers) in [
+        (
+            "publish -t OTHER/other/app:1 HOST/team/app:1 --referrers",
+            true,
+        ),
+        ("copy HOST/team/app:1 OTHER/other/app:1 --referrers", true),
+        ("publish -t OTHER/other/app:1 HOST/team/app:1", false),
+    ] {
+        let scene = Scene::two();
+        let (from, to) = (scene.registry(), scene.other());
+        let image = Image::new("linux/amd64").load(from, "team/app", "1");
+        let (signature, _) = image::sign(from, "team/app", &image.digest);
+        let document = image::referrer(from, "team/app", &image, "application/spdx+json");
+        scene.ok(line);
         assert_eq!(to.tag("other/app", &signature).is_some(), referrers);
-        assert_eq!(
-            to.manifest("other/app", &document.digest).is_some(),
-            referrers
-        );
+        let document = to.manifest("other/app", &document.digest);
+        assert_eq!(document.is_some(), referrers);
         assert_eq!(to.problems(), Vec::<String>::new());
     }
 }
 
 #[test]
-fn a_tag_that_is_right_already_is_left_alone() {
-    let registry = registry();
-    let (home, source) = scene(&registry);
-    let [first, second] = ["1", "2"].map(|tag| registry.reference("team/app", tag));
-    home.publish(&first, &[&source]).ok();
+fn correct_tag_is_not_written_again() {
+    let scene = scene(&["amd64"]);
+    let registry = scene.registry();
+    scene.ok(PUBLISH);
     registry.clear();
-    let said = home.publish(&first, &["-t", &second, &source]).ok();
-    let puts = puts(&registry);
+    let both = format!("{PUBLISH} -t HOST/team/app:2");
+    insta::assert_snapshot!(scene.ok(&both), @"
+    sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708 application/vnd.oci.image.index.v1+json 374 B
+    └── linux/amd64      sha256:d744833917e1a644fd3ca564a257c6f7944d436536dca98e3695d06cc89aa2ce  2.3 kB of layers and config
+        └── from HOST/team/app:amd64
+
+    HOST/team/app
+    ├── HOST/team/app:1@sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708  was there already
+    └── HOST/team/app:2@sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708  pushed
+
+    sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708
+    ");
+    let puts = manifest_puts(registry);
     assert_eq!(puts.len(), 1);
     assert!(puts[0].path.ends_with("/manifests/2"));
-    assert!(said.stdout.contains("already exists"), "{}", said.stdout);
     registry.clear();
-    home.publish(&first, &["-t", &second, &source]).ok();
+    scene.ok(&both);
     assert!(registry.writes().is_empty());
 }
 
 #[test]
-fn immutable_tags_allow_the_same_run_again_and_nothing_else() {
-    let registry = Registry::builder().immutable_tags().start_in_background();
-    let (home, source) = scene(&registry);
-    let target = registry.reference("team/app", "1");
-    let digest = home.publish(&target, &[&source]).ok().digest();
-    for options in [&[&*source][..], &["--no-verify", &source]] {
-        assert_eq!(home.publish(&target, options).ok().digest(), digest);
+fn immutable_tags_allow_the_same_run_only() {
+    let scene = Scene::with(Registry::builder().immutable_tags());
+    super::load(&scene, &["amd64"]);
+    let digest = scene.run(PUBLISH).ok().digest();
+    for option in ["", "--no-verify"] {
+        let again = scene.run(&format!("{PUBLISH} {option}"));
+        assert_eq!(again.ok().digest(), digest);
     }
-    let said = home.publish(&target, &["--annotation", "a=b", &source]);
-    assert_ne!(said.code, Some(0));
-    assert_eq!(registry.tag("team/app", "1").unwrap(), digest);
+    assert_ne!(scene.run(&format!("{PUBLISH} --annotation a=b")).code, 0);
+    assert_eq!(scene.registry().tag("team/app", "1").unwrap(), digest);
+}
+
+/// Refuses every write to these tags.
+fn protect(scene: &Scene, tags: &[&str]) {
+    let body = r#"{"errors":[{"code":"DENIED","message":"protected"}]}"#;
+    for tag in tags {
+        let put = Rule::on(Class::ManifestPut).path(&format!("*/manifests/{tag}"));
+        scene
+            .registry()
+            .rule(put.forever().then(Fault::reply(403, &[], body)));
+    }
 }
 
 #[test]
-fn where_some_tags_fail_the_report_says_which_landed() {
-    let registry = registry();
-    let (home, source) = scene(&registry);
-    let tags = ["1", "2", "3"].map(|tag| registry.reference("team/app", tag));
-    for tag in ["2", "3"] {
-        registry.rule(
-            Rule::on(Class::ManifestPut)
-                .path(&format!("*/manifests/{tag}"))
-                .forever()
-                .then(Fault::reply(
-                    403,
-                    &[],
-                    r#"{"errors":[{"code":"DENIED","message":"protected"}]}"#,
-                )),
-        );
-    }
-    let list = tags.join(",");
-    let words = ["--dotenv", "env", "--digest-file", "digest", &*source];
-    let said = home
-        .publish(&list, &words)
-        .refused(7, &[&tags[1], &tags[2], "these tags were pushed", &tags[0]]);
-    let digest = registry.tag("team/app", "1").unwrap();
-    assert_eq!(said.digest(), digest);
-    assert_eq!(home.read("digest"), digest);
-    assert!(
-        home.read("env")
-            .contains(&format!("POLYARCH_REF={}\n", tags[0]))
-    );
-    let words = ["--output", "json", &source];
-    let said = home.publish(&list, &words).refused(7, &[]);
-    let result = said.json();
+fn partial_failure_reports_which_tags_were_pushed() {
+    let scene = scene(&["amd64"]);
+    protect(&scene, &["2", "3"]);
+    let line = "publish -t HOST/team/app:1,HOST/team/app:2,HOST/team/app:3 HOST/team/app:amd64";
+    let output = scene.run(&format!("{line} --dotenv env --digest-file digest"));
+    let digest = scene.registry().tag("team/app", "1").unwrap();
+    assert_eq!(output.digest(), digest);
+    assert_eq!(scene.read("digest"), digest);
+    assert!(scene.read("env").contains("POLYARCH_REF=HOST/team/app:1\n"));
+    insta::assert_snapshot!(output, @"
+    exit code: 7
+    ----- stdout -----
+    sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708 application/vnd.oci.image.index.v1+json 374 B
+    └── linux/amd64      sha256:d744833917e1a644fd3ca564a257c6f7944d436536dca98e3695d06cc89aa2ce  2.3 kB of layers and config
+        └── from HOST/team/app:amd64
+
+    HOST/team/app
+    ├── HOST/team/app:1@sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708  pushed
+    ├── HOST/team/app:2  failed to push HOST/team/app:2: not logged in: HOST answered 403 Forbidden (DENIED: protected)
+    └── HOST/team/app:3  failed to push HOST/team/app:3: not logged in: HOST answered 403 Forbidden (DENIED: protected)
+
+    sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708
+    ----- stderr -----
+    error: failed to push HOST/team/app:2: not logged in: HOST answered 403 Forbidden (DENIED: protected)
+     hint: no credentials for HOST were found
+     hint: log in (`docker login HOST`), or set POLYARCH_REGISTRY=HOST, POLYARCH_USERNAME and POLYARCH_PASSWORD
+     hint: `polyarch auth REF` shows where credentials are searched for
+     hint: this failed too: failed to push HOST/team/app:3: not logged in: HOST answered 403 Forbidden (DENIED: protected)
+     hint: these tags were pushed: HOST/team/app:1
+    ");
+    let result = scene.run(&format!("{line} --output json")).exits(7).json();
+    check_schema(&result);
     assert_eq!(result["status"], "partial");
-    let outcomes: Vec<_> = result["targets"][0]["tags"]
-        .as_array()
-        .unwrap()
+    let tags = result["targets"][0]["tags"].as_array().unwrap();
+    let statuses: Vec<_> = tags
         .iter()
         .map(|tag| tag["status"].as_str().unwrap())
         .collect();
-    assert_eq!(outcomes, ["already", "failed", "failed"]);
-    super::outputs::check_schema(&result);
+    assert_eq!(statuses, ["already", "failed", "failed"]);
 }
 
 #[test]
-fn a_failure_before_any_tag_is_not_partial() {
-    let registry = registry();
-    let (home, source) = scene(&registry);
-    registry.rule(
-        Rule::on(Class::ManifestPut)
-            .forever()
-            .then(Fault::status(403)),
-    );
-    let target = registry.reference("team/app", "1");
-    let said = home
-        .publish(&target, &["--digest-file", "digest", &source])
-        .refused(3, &["no tag was changed"]);
-    assert!(!home.path("digest").exists());
-    assert!(
-        said.stdout
-            .lines()
-            .all(|line| !line.starts_with("sha256:") || line.contains(' '))
-    );
+fn failure_before_any_tag_is_not_partial() {
+    let scene = scene(&["amd64"]);
+    let put = Rule::on(Class::ManifestPut).forever();
+    scene.registry().rule(put.then(Fault::status(403)));
+    insta::assert_snapshot!(scene.run(&format!("{PUBLISH} --digest-file digest")), @"
+    exit code: 3
+    ----- stdout -----
+    sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708 application/vnd.oci.image.index.v1+json 374 B
+    └── linux/amd64      sha256:d744833917e1a644fd3ca564a257c6f7944d436536dca98e3695d06cc89aa2ce  2.3 kB of layers and config
+        └── from HOST/team/app:amd64
+
+    HOST/team/app
+    └── HOST/team/app:1  failed to push HOST/team/app:1: not logged in: HOST answered 403 Forbidden
+    ----- stderr -----
+    error: failed to push HOST/team/app:1: not logged in: HOST answered 403 Forbidden
+     hint: no credentials for HOST were found
+     hint: log in (`docker login HOST`), or set POLYARCH_REGISTRY=HOST, POLYARCH_USERNAME and POLYARCH_PASSWORD
+     hint: `polyarch auth REF` shows where credentials are searched for
+     hint: no tag was changed
+    ");
+    assert!(!scene.path("digest").exists());
 }
 
 #[test]
-fn a_failure_is_told_although_a_file_cannot_be_written() {
-    let registry = registry();
-    let (home, source) = scene(&registry);
-    let tags = ["1", "2"].map(|tag| registry.reference("team/app", tag));
-    registry.rule(
-        Rule::on(Class::ManifestPut)
-            .path("*/manifests/2")
-            .forever()
-            .then(Fault::status(403)),
-    );
+fn failure_is_reported_although_a_file_cannot_be_written() {
+    let mut scene = scene(&["amd64"]);
+    protect(&scene, &["2"]);
     // Only the attempt shows that a name is too long.
-    let name = "x".repeat(300);
-    let words = ["--digest-file", &*name, &*source];
-    home.publish(&tags.join(","), &words)
-        .refused(7, &[&tags[1], "these tags were pushed", &name]);
+    scene.name("LONG", "x".repeat(300));
+    let line = format!("{PUBLISH} -t HOST/team/app:2 --digest-file LONG");
+    insta::assert_snapshot!(scene.run(&line), @"
+    exit code: 7
+    ----- stdout -----
+    sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708 application/vnd.oci.image.index.v1+json 374 B
+    └── linux/amd64      sha256:d744833917e1a644fd3ca564a257c6f7944d436536dca98e3695d06cc89aa2ce  2.3 kB of layers and config
+        └── from HOST/team/app:amd64
+
+    HOST/team/app
+    ├── HOST/team/app:1@sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708  pushed
+    └── HOST/team/app:2  failed to push HOST/team/app:2: not logged in: HOST answered 403 Forbidden (DENIED: protected)
+
+    sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708
+    ----- stderr -----
+    error: failed to push HOST/team/app:2: not logged in: HOST answered 403 Forbidden (DENIED: protected)
+     hint: no credentials for HOST were found
+     hint: log in (`docker login HOST`), or set POLYARCH_REGISTRY=HOST, POLYARCH_USERNAME and POLYARCH_PASSWORD
+     hint: `polyarch auth REF` shows where credentials are searched for
+     hint: these tags were pushed: HOST/team/app:1
+     hint: this failed too: cannot write LONG: File name too long (os error 36)
+    ");
 }
 
 #[test]
-fn a_dry_run_writes_nothing_and_says_the_digest_of_the_real_one() {
-    let from = registry();
-    let to = registry();
-    let (home, source) = scene(&from);
-    let target = to.reference("team/app", "1");
-    let words = ["--dry-run", "-t", "oci:out:1", &*source];
-    let planned = home.publish(&target, &words).ok();
-    assert!(
-        planned.stdout.contains("would be pushed"),
-        "{}",
-        planned.stdout
-    );
-    assert!(from.writes().is_empty() && to.writes().is_empty());
-    assert!(!home.path("out").exists());
-    let said = home.publish(&target, &["-t", "oci:out:1", &source]).ok();
-    assert_eq!(said.digest(), planned.digest());
+fn dry_run_writes_nothing_and_prints_the_same_digest() {
+    let scene = Scene::two();
+    super::load(&scene, &["amd64"]);
+    let line = "publish -t OTHER/team/app:1 -t oci:out:1 HOST/team/app:amd64";
+    let planned = scene.run(&format!("{line} --dry-run")).ok();
+    for registry in &scene.registries {
+        assert!(registry.writes().is_empty());
+    }
+    assert!(!scene.path("out").exists());
+    assert_eq!(scene.run(line).ok().digest(), planned.digest());
+    insta::assert_snapshot!(planned, @"
+    exit code: 0
+    ----- stdout -----
+    sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708 application/vnd.oci.image.index.v1+json 374 B
+    └── linux/amd64      sha256:d744833917e1a644fd3ca564a257c6f7944d436536dca98e3695d06cc89aa2ce  2.3 kB of layers and config
+        └── from HOST/team/app:amd64
+
+    OTHER/team/app
+    └── OTHER/team/app:1@sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708  would be pushed
+
+    oci:out
+    └── oci:out:1@sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708  would be pushed
+
+    sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708
+    ");
 }
 
 #[test]
-fn what_reads_back_wrong_is_refused() {
-    let registry = registry();
-    let (home, source) = scene(&registry);
-    let target = registry.reference("team/app", "1");
-    registry.rule(
-        Rule::on(Class::ManifestGet)
-            .path("*/manifests/1")
-            .forever()
-            .then(Fault::Corrupt),
-    );
-    home.publish(&target, &[&source]).refused(5, &[&target]);
-    assert_eq!(registry.pending_rules(), 0);
-    home.publish(&target, &["--no-verify", &source]).ok();
+fn corrupt_content_is_refused_by_the_verification() {
+    let scene = scene(&["amd64"]);
+    let read = Rule::on(Class::ManifestGet).path("*/manifests/1");
+    scene.registry().rule(read.forever().then(Fault::Corrupt));
+    insta::assert_snapshot!(scene.run(PUBLISH), @"
+    exit code: 5
+    ----- stdout -----
+    sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708 application/vnd.oci.image.index.v1+json 374 B
+    └── linux/amd64      sha256:d744833917e1a644fd3ca564a257c6f7944d436536dca98e3695d06cc89aa2ce  2.3 kB of layers and config
+        └── from HOST/team/app:amd64
+
+    HOST/team/app
+    └── HOST/team/app:1  failed to read HOST/team/app:1: the registry sent content with the digest sha256:9756e0f8d4586a390c3ad8643db9b8415ce2f83f1463b3bdccf4f1c3e393f2d8 twice, not with sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708
+    ----- stderr -----
+    error: failed to read HOST/team/app:1: the registry sent content with the digest sha256:9756e0f8d4586a390c3ad8643db9b8415ce2f83f1463b3bdccf4f1c3e393f2d8 twice, not with sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708
+     hint: the registry, or a proxy in front of it, serves wrong or damaged content
+     hint: pushed, but not verified: HOST/team/app:1
+    ");
+    assert_eq!(scene.registry().pending_rules(), 0);
+    scene.ok(&format!("{PUBLISH} --no-verify"));
 }
 
 #[test]
-fn somebody_elses_push_is_seen_when_reading_back() {
-    let registry = registry();
-    let (home, source) = scene(&registry);
-    let other = Index::oci()
-        .of(["linux/386"])
-        .load(&registry, "team/app", None);
-    let target = registry.reference("team/app", "1");
-    registry.rule(
-        Rule::on(Class::ManifestGet)
-            .path("*/manifests/1")
-            .forever()
-            .then(Fault::Body(other.bytes.clone().into()))
+fn push_of_another_client_is_detected_by_the_verification() {
+    let scene = scene(&["amd64"]);
+    let other = Index::oci().of(["linux/386"]);
+    let other = other.load(scene.registry(), "team/app", None);
+    let read = Rule::on(Class::ManifestGet).path("*/manifests/1").forever();
+    scene.registry().rule(
+        read.then(Fault::Body(other.bytes.clone().into()))
             .then(Fault::header("docker-content-digest", &other.digest)),
     );
-    home.publish(&target, &[&source])
-        .refused(5, &["verify", &target, "reads back as", &other.digest]);
+    insta::assert_snapshot!(scene.run(PUBLISH), @"
+    exit code: 5
+    ----- stdout -----
+    sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708 application/vnd.oci.image.index.v1+json 374 B
+    └── linux/amd64      sha256:d744833917e1a644fd3ca564a257c6f7944d436536dca98e3695d06cc89aa2ce  2.3 kB of layers and config
+        └── from HOST/team/app:amd64
+
+    HOST/team/app
+    └── HOST/team/app:1  failed to verify HOST/team/app:1: it reads back as sha256:35a8b488aa356a462f57190dc5b4659354349d9a09fea935eaf9f9cb69152f2c (application/vnd.oci.image.index.v1+json), not as sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708 (application/vnd.oci.image.index.v1+json)
+    ----- stderr -----
+    error: failed to verify HOST/team/app:1: it reads back as sha256:35a8b488aa356a462f57190dc5b4659354349d9a09fea935eaf9f9cb69152f2c (application/vnd.oci.image.index.v1+json), not as sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708 (application/vnd.oci.image.index.v1+json)
+     hint: another job may be pushing the same tag, or a cache in front of the registry may be stale
+     hint: pushed, but not verified: HOST/team/app:1
+    ");
 }
 
 #[test]
 fn without_verification_no_tag_is_read() {
-    let registry = registry();
-    let (home, source) = scene(&registry);
-    let target = registry.reference("team/app", "1");
-    let reads = || registry.count_where(|it| it.path.ends_with("/manifests/1") && !it.writes());
-    home.publish(&target, &["--no-verify", &source]).ok();
+    let scene = scene(&["amd64"]);
+    let reads = || {
+        let of_tag = |path: &str| path.ends_with("/manifests/1");
+        scene
+            .registry()
+            .count_where(|it| of_tag(&it.path) && !it.writes())
+    };
+    scene.ok(&format!("{PUBLISH} --no-verify"));
     assert_eq!(reads(), 0);
-    home.publish(
-        &registry.reference("team/app", "1"),
-        &["--annotation", "a=b", &source],
-    )
-    .ok();
+    scene.ok(&format!("{PUBLISH} --annotation a=b"));
     assert_ne!(reads(), 0);
 }
 
 #[test]
-fn a_large_layer_streams_through_little_memory_and_a_log_says_how_far_it_is() {
+fn large_layer_needs_little_memory_and_shows_progress() {
     const LAYER: u64 = 256 << 20;
-    let from = registry();
-    let to = Registry::builder().discard_uploads().start_in_background();
-    let home = Home::new();
+    let scene = Scene::of([Registry::builder(), Registry::builder().discard_uploads()]);
+    let (from, to) = (scene.registry(), scene.other());
     let image = Image::new("linux/amd64").virtual_layers(&[LAYER]);
-    let image = image.load(&from, "team/big", "1");
-    let layer = image.blobs[1].clone();
-    let of_layer = format!("*/blobs/{layer}");
-    // The connection breaks, and what follows is longer in coming than the log is silent.
-    from.rule(
-        Rule::on(Class::BlobGet)
-            .path(&of_layer)
-            .then(Fault::ResetBody(LAYER / 4)),
-    );
-    from.rule(
-        Rule::on(Class::BlobGet)
-            .path(&of_layer)
-            .then(Fault::Delay(Duration::from_millis(5500))),
-    );
-    // Keeps the process there to be looked at.
-    to.rule(Rule::on(Class::ManifestPut).then(Fault::Delay(Duration::from_secs(1))));
-    let source = from.reference("team/big", "1");
-    let target = to.reference("team/big", "1");
-    let words = ["publish", "-t", &target, "--progress", "plain", &source];
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let (lines, peak) = runtime.block_on(async {
-        let mut command = home.command(&words);
-        let mut child = command.stdout(Stdio::null()).spawn().unwrap();
-        let id = child.id().unwrap();
-        let mut stderr = BufReader::new(child.stderr.take().unwrap()).lines();
-        let (mut lines, mut peak) = (Vec::new(), None);
-        let all = async {
-            while let Some(line) = stderr.next_line().await.unwrap() {
-                if line.contains("Pushed (268.4 MB)") {
-                    peak = Some(peak_memory(id));
-                }
-                lines.push(line);
-            }
-            assert!(child.wait().await.unwrap().success(), "{lines:#?}");
-        };
-        tokio::time::timeout(super::LIMIT, all).await.unwrap();
-        (lines, peak)
-    });
+    let layer = image.load(from, "team/big", "1").blobs[1].clone();
+    let read = || Rule::on(Class::BlobGet).path(&format!("*/blobs/{layer}"));
+    // The connection breaks, and the rest comes later than the next line of progress.
+    from.rule(read().then(Fault::ResetBody(LAYER / 4)));
+    from.rule(read().then(Fault::Delay(Duration::from_millis(5500))));
+    let words = [
+        "publish",
+        "-t",
+        "OTHER/team/big:1",
+        "--progress",
+        "plain",
+        "HOST/team/big:1",
+    ];
+    let output = scene
+        .polyarch()
+        .args(words)
+        .unwatched()
+        .measured()
+        .run()
+        .ok();
     assert_eq!(from.pending_rules(), 0);
     assert!(to.has_blob("team/big", &layer));
-    let is_progress = |line: &&String| line.contains(" of 268.4 MB (");
-    assert!(lines.iter().any(|line| is_progress(&line)), "{lines:#?}");
-    let peak = peak.unwrap_or_else(|| panic!("the layer was not told: {lines:#?}"));
-    assert!(peak < 32 << 10, "{peak} KiB");
-}
-
-/// The most memory that a process had at once, in KiB.
-fn peak_memory(id: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
-    let size = line.and_then(|line| line.split_whitespace().nth(1));
-    size.expect("VmHWM in kB").parse().unwrap()
+    let has = |part: &str| output.stderr.lines().any(|line| line.contains(part));
+    assert!(
+        has(" of 268.4 MB (") && has("Pushed (268.4 MB)"),
+        "{output}"
+    );
+    assert!(output.memory < 32 << 10, "{} KiB", output.memory);
 }

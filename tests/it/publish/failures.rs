@@ -1,423 +1,438 @@
-//! How runs fail: exit codes, what is said, and what is there afterwards.
+//! Runs that fail: exit codes, messages, and what is stored afterwards.
 
 use std::time::Duration;
 
-use super::{Home, registry};
+use serde_json::json;
+
+use super::{outputs::check_schema, scene};
 use crate::support::{
-    Registry,
+    Registry, Scene,
     image::{Image, Loaded},
-    registry::{Accounts, Class, Fault, Role, Rule, Scheme, Site},
+    registry::{Accounts, Class, Fault, Recorded, Role, Rule, Scheme, Site, closed_address},
+    scene::entries,
 };
 
-/// A home, and an image in a registry with its reference.
-pub(super) fn scene(registry: &Registry) -> (Home, Loaded, String) {
-    let image = Image::new("linux/amd64").load(registry, "team/app", "amd64");
-    (Home::new(), image, registry.reference("team/app", "amd64"))
+const PUBLISH: &str = "publish -t HOST/team/app:1 HOST/team/app:amd64";
+
+/// A scene with one image, and the image, whose digest is DIGEST.
+fn one_image(mut scene: Scene) -> (Scene, Loaded) {
+    scene.set("POLYARCH_PROGRESS", "none");
+    let image = Image::new("linux/amd64").load(scene.registry(), "team/app", "amd64");
+    scene.name("DIGEST", &image.digest);
+    (scene, image)
+}
+
+/// A rule for the manifest that is put under the tag 1.
+fn put_of_tag() -> Rule {
+    Rule::on(Class::ManifestPut).path("*/manifests/1")
 }
 
 #[test]
-fn a_copy_that_fails_leaves_no_upload_open() {
-    let from = registry();
-    let to = registry();
-    let (home, _, source) = scene(&from);
-    // Not before every upload is known here: one of which the registry has not yet told cannot be cancelled.
-    let refused = Rule::on(Class::UploadPut).forever();
-    let later = Fault::Delay(Duration::from_millis(200));
-    to.rule(refused.then(later).then(Fault::status(403)));
-    let target = to.reference("a/one", "1");
-    home.run(&["copy", &source, &target]).refused(3, &["a/one"]);
-    let list = from.reference("team/app", "list");
-    home.run(&["create", &list, &source]).ok();
-    home.run(&["push", &list, "--tag", &target])
-        .refused(7, &["a/one"]);
+fn failed_copy_leaves_no_upload_open() {
+    let (scene, image) = one_image(Scene::two());
+    let to = scene.other();
+    let refuse = |count| {
+        // Only an upload that the registry has confirmed can be cancelled.
+        let all_started = move |requests: &[Recorded]| {
+            let started = requests.iter().filter(|it| it.class == Class::UploadPost);
+            started.filter(|it| it.status.is_some()).count() == count
+        };
+        let wait = Fault::until(all_started);
+        let refused = Rule::on(Class::UploadPut).forever();
+        to.clear_rules();
+        to.rule(refused.then(wait).then(Fault::status(403)));
+    };
+    refuse(image.blobs.len());
+    scene.run("copy HOST/team/app:amd64 OTHER/a/one:1").exits(3);
+    assert_eq!(to.uploads(), 0);
+    scene.ok("create HOST/team/app:list HOST/team/app:amd64");
+    refuse(2 * image.blobs.len());
+    scene
+        .run("push HOST/team/app:list --tag OTHER/a/one:1")
+        .exits(7);
     assert!(to.count(Class::UploadPut) > 1);
     assert_eq!(to.uploads(), 0);
 }
 
 #[test]
-fn a_storage_host_that_refuses_its_link_is_named_and_no_credentials_are_blamed() {
+fn storage_host_that_refuses_its_link_is_named() {
     let registry = Registry::builder()
         .basic(Accounts::new("ci", "hunter2"))
-        .blobs_at(Site::new(Scheme::Http).ip("127.0.0.3"))
-        .start_in_background();
-    let (mut home, _, source) = scene(&registry);
-    home.set("POLYARCH_REGISTRY", registry.host());
-    home.set("POLYARCH_USERNAME", "ci");
-    home.set("POLYARCH_PASSWORD", "hunter2");
-    registry.rule(
-        Rule::when(|seen| seen.role == Role::Cdn)
-            .forever()
-            .then(Fault::status(403)),
-    );
-    let said = home
-        .publish(&registry.reference("team/app", "1"), &[&source])
-        .refused(
-            3,
-            &[
-                "127.0.0.3 (redirected from ",
-                "answered 403",
-                "run the command again",
-            ],
-        );
-    assert!(!said.stderr.contains("POLYARCH_"), "{}", said.stderr);
-    assert_eq!(registry.tag("team/app", "1"), None);
+        .blobs_at(Site::new(Scheme::Http).ip("127.0.0.3"));
+    let (mut scene, _) = one_image(Scene::with(registry));
+    scene.log_in("ci", "hunter2");
+    let is_storage = Rule::when(|seen| seen.role == Role::Cdn).forever();
+    scene.registry().rule(is_storage.then(Fault::status(403)));
+    // The credentials are not the cause.
+    insta::assert_snapshot!(scene.run(PUBLISH), @"
+    exit code: 3
+    ----- stderr -----
+    error: failed to read blob sha256:58eeb94c299a3058e33d8cb58e612aec73a32ac5b56e8a91f9ac32a4101854d7 of HOST/team/app: 127.0.0.3 (redirected from HOST) answered 403 Forbidden
+     hint: the storage URL that HOST returned was refused: run the command again, or check the storage of the registry
+    ");
+    assert_eq!(scene.registry().tag("team/app", "1"), None);
 }
 
 #[test]
 fn refused_credentials_are_exit_code_three() {
-    let registry = Registry::builder()
-        .basic(Accounts::new("ci", "hunter2"))
-        .start_in_background();
-    let (mut home, _, source) = scene(&registry);
-    let target = registry.reference("team/app", "1");
-    home.publish(&target, &[&source])
-        .refused(3, &[registry.host()]);
-    home.set("POLYARCH_REGISTRY", registry.host());
-    home.set("POLYARCH_USERNAME", "ci");
-    home.set("POLYARCH_PASSWORD", "swordfish");
-    let said = home
-        .publish(&target, &[&source])
-        .refused(3, &[registry.host()]);
-    assert!(!said.stderr.contains("swordfish"), "{}", said.stderr);
-    assert!(registry.writes().iter().all(|it| it.status.unwrap() == 401));
+    let registry = Registry::builder().basic(Accounts::new("ci", "hunter2"));
+    let (mut scene, _) = one_image(Scene::with(registry));
+    scene.run(PUBLISH).exits(3);
+    scene.log_in("ci", "swordfish");
+    scene.run(PUBLISH).exits(3);
+    let writes = scene.registry().writes();
+    assert!(writes.iter().all(|it| it.status.unwrap() == 401));
 }
 
 #[test]
-fn a_registry_that_keeps_failing_is_exit_code_six() {
-    let registry = registry();
-    let (home, _, source) = scene(&registry);
-    registry.rule(
-        Rule::on(Class::ManifestPut)
-            .forever()
-            .then(Fault::status(503)),
-    );
-    let target = registry.reference("team/app", "1");
-    home.publish(&target, &["--retry-for", "0", &source])
-        .refused(6, &[&target, "503", "no tag was changed"]);
+fn registry_that_keeps_failing_is_exit_code_six() {
+    let (scene, _) = one_image(Scene::new());
+    let fails = Rule::on(Class::ManifestPut).forever();
+    scene.registry().rule(fails.then(Fault::status(503)));
+    insta::assert_snapshot!(scene.run(&format!("{PUBLISH} --retry-for 0")), @"
+    exit code: 6
+    ----- stdout -----
+    sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708 application/vnd.oci.image.index.v1+json 374 B
+    └── linux/amd64      DIGEST  2.3 kB of layers and config
+        └── from HOST/team/app:amd64
+
+    HOST/team/app
+    └── HOST/team/app:1  failed to push HOST/team/app:1: HOST answered 503 Service Unavailable (gave up: the 0 s of waiting that this run allows are used up; raise them with --retry-for)
+    ----- stderr -----
+    error: failed to push HOST/team/app:1: HOST answered 503 Service Unavailable (gave up: the 0 s of waiting that this run allows are used up; raise them with --retry-for)
+     hint: no tag was changed
+    ");
 }
 
 #[test]
-fn a_descriptor_of_something_that_is_not_there_is_refused_by_the_registry_and_told() {
-    let elsewhere = registry();
-    let registry = registry();
-    let (home, image, _) = scene(&elsewhere);
-    let target = registry.reference("team/app", "1");
-    let cause = format!("it does not exist in {}/team/app", registry.host());
-    home.publish(&target, &[&image.descriptor().to_string()])
-        .refused(4, &[&image.digest, &cause, "no tag was changed"]);
-    assert!(registry.writes().is_empty());
+fn described_image_that_is_missing_is_exit_code_four() {
+    let (mut scene, image) = one_image(Scene::two());
+    scene.name("DESCRIPTOR", image.descriptor().to_string());
+    let descriptor = json!({
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "digest": format!("sha256:{}", "1".repeat(64)),
+        "size": 99,
+        "platform": {"os": "linux", "architecture": "arm64"},
+    });
+    scene.name("ABSENT", descriptor.to_string());
+    insta::assert_snapshot!(scene.transcript([
+        "publish -t OTHER/team/app:1 DESCRIPTOR",
+        "publish -t HOST/team/app:1 HOST/team/app:amd64 ABSENT",
+    ]), @"
+    $ polyarch publish -t OTHER/team/app:1 DESCRIPTOR
+    exit code: 4
+    ----- stdout -----
+    sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708 application/vnd.oci.image.index.v1+json 374 B
+    └── linux/amd64      DIGEST
+        └── from DIGEST
+
+    OTHER/team/app
+    └── OTHER/team/app:1  failed to push OTHER/team/app:1: OTHER answered 404 Not Found (MANIFEST_UNKNOWN: manifest unknown)
+    ----- stderr -----
+    error: failed to push OTHER/team/app:1: OTHER answered 404 Not Found (MANIFEST_UNKNOWN: manifest unknown)
+     hint: not in OTHER/team/app: DIGEST (from DIGEST); push it there first
+     hint: no tag was changed
+
+    $ polyarch publish -t HOST/team/app:1 HOST/team/app:amd64 ABSENT
+    exit code: 4
+    ----- stdout -----
+    sha256:87d7471dc11ae11c7cee921dfb0187c82fd5ce9ad445546e602e88d9d164abf6 application/vnd.oci.image.index.v1+json 644 B
+    ├── linux/amd64      DIGEST  2.3 kB of layers and config
+    │   └── from HOST/team/app:amd64
+    └── linux/arm64      sha256:1111111111111111111111111111111111111111111111111111111111111111
+        └── from sha256:1111111111111111111111111111111111111111111111111111111111111111
+
+    HOST/team/app
+    └── HOST/team/app:1  failed to push HOST/team/app:1: HOST answered 404 Not Found (MANIFEST_UNKNOWN: manifest unknown)
+    ----- stderr -----
+    error: failed to push HOST/team/app:1: HOST answered 404 Not Found (MANIFEST_UNKNOWN: manifest unknown)
+     hint: not in HOST/team/app: sha256:1111111111111111111111111111111111111111111111111111111111111111 (from sha256:1111111111111111111111111111111111111111111111111111111111111111); push it there first
+     hint: no tag was changed
+    ");
+    assert!(scene.other().writes().is_empty());
+    assert_eq!(scene.registry().tag("team/app", "1"), None);
 }
 
 #[test]
-fn digests_that_lie_in_another_repository() {
-    let from = registry();
-    let to = registry();
-    let (home, image, _) = scene(&from);
-    let target = to.reference("other/app", "1");
-    let place = format!("{}/team/app", from.host());
-    home.publish(&target, &[&image.digest])
-        .refused(4, &[&image.digest]);
-    home.publish(&target, &["--image", &place, &image.digest])
-        .ok();
-    assert_eq!(to.problems(), Vec::<String>::new());
-    assert!(to.manifest("other/app", &image.digest).is_some());
-    home.publish("oci:out:1", &[&image.digest])
-        .refused(2, &["no repository for", "--image"]);
-    home.publish("oci:out:1", &["--image", &place, &image.digest])
-        .ok();
+fn bare_digest_of_another_repository_needs_its_name() {
+    let (scene, image) = one_image(Scene::two());
+    insta::assert_snapshot!(scene.transcript([
+        "publish -t HOST/other/app:1 DIGEST",
+        "publish -t OTHER/other/app:1 DIGEST",
+        "publish -t oci:out:1 DIGEST",
+    ]), @"
+    $ polyarch publish -t HOST/other/app:1 DIGEST
+    exit code: 4
+    ----- stderr -----
+    error: failed to read HOST/other/app@DIGEST: HOST answered 404 Not Found (MANIFEST_UNKNOWN: manifest unknown)
+     hint: bare digests are looked up in the repository of each tag; --image REPOSITORY names another
+
+    $ polyarch publish -t OTHER/other/app:1 DIGEST
+    exit code: 4
+    ----- stderr -----
+    error: failed to read OTHER/other/app@DIGEST: OTHER answered 404 Not Found (MANIFEST_UNKNOWN: manifest unknown)
+     hint: bare digests are looked up in the repository of each tag; --image REPOSITORY names another
+
+    $ polyarch publish -t oci:out:1 DIGEST
+    exit code: 2
+    ----- stderr -----
+    error: no repository for DIGEST: add --image
+    ");
+    scene.ok("publish -t OTHER/other/app:1 --image HOST/team/app DIGEST");
+    assert_eq!(scene.other().problems(), Vec::<String>::new());
+    assert!(scene.other().manifest("other/app", &image.digest).is_some());
+    scene.ok("publish -t oci:out:1 --image HOST/team/app DIGEST");
 }
 
 #[test]
-fn a_layout_can_be_source_and_target() {
-    let registry = registry();
-    let (home, image, source) = scene(&registry);
-    let arm = Image::new("linux/arm64").load(&registry, "team/app", "arm64");
-    home.run(&["copy", &source, "oci:all:amd64"]).ok();
-    home.run(&[
-        "copy",
-        &registry.reference("team/app", "arm64"),
-        "oci:all:arm64",
-    ])
-    .ok();
-    home.publish("oci:all:1", &["oci:all:amd64", "oci:all:arm64"])
-        .ok();
-    let back = super::registry();
-    let target = back.reference("team/app", "1");
-    home.run(&["copy", "oci:all:1", &target]).ok();
-    let entries = super::entries(&back, "team/app", "1");
-    assert_eq!(entries, [image.descriptor(), arm.descriptor()]);
-    assert_eq!(back.problems(), Vec::<String>::new());
+fn layout_can_be_source_and_target() {
+    let (scene, amd64) = one_image(Scene::two());
+    let arm64 = Image::new("linux/arm64").load(scene.registry(), "team/app", "arm64");
+    scene.ok("copy HOST/team/app:amd64 oci:all:amd64");
+    scene.ok("copy HOST/team/app:arm64 oci:all:arm64");
+    scene.ok("publish -t oci:all:1 oci:all:amd64 oci:all:arm64");
+    scene.ok("copy oci:all:1 OTHER/team/app:1");
+    let entries = entries(scene.other(), "team/app", "1");
+    assert_eq!(entries, [amd64.descriptor(), arm64.descriptor()]);
+    assert_eq!(scene.other().problems(), Vec::<String>::new());
 }
 
 #[test]
-fn a_registry_that_does_not_mount_gets_the_blobs() {
-    let registry = Registry::builder().without_mounts().start_in_background();
-    let (home, image, source) = scene(&registry);
-    let target = registry.reference("other/app", "1");
-    home.publish(&target, &[&source]).ok();
+fn registry_without_mounts_gets_the_blobs() {
+    let registry = Registry::builder().without_mounts();
+    let (scene, image) = one_image(Scene::with(registry));
+    scene.ok("publish -t HOST/other/app:1 HOST/team/app:amd64");
     for blob in &image.blobs {
-        assert!(registry.has_blob("other/app", blob));
+        assert!(scene.registry().has_blob("other/app", blob));
     }
-    assert_eq!(registry.problems(), Vec::<String>::new());
+    assert_eq!(scene.registry().problems(), Vec::<String>::new());
 }
 
-/// Some registries refuse any write to a tag that exists, even that of what it points at.
+/// Some registries refuse any write to a tag that exists, even of the manifest that it points to.
 #[test]
-fn a_tag_that_cannot_be_written_again_but_is_right_is_no_failure() {
-    let registry = registry();
-    let (home, _, source) = scene(&registry);
-    let target = registry.reference("team/app", "1");
-    let digest = home.publish(&target, &[&source]).ok().digest();
+fn immutable_tag_that_is_correct_is_no_failure() {
+    let (scene, _) = one_image(Scene::new());
+    let digest = scene.run(PUBLISH).ok().digest();
     let body = r#"{"errors":[{"code":"TAG_INVALID","message":"the tag is immutable"}]}"#;
-    registry.rule(
-        Rule::on(Class::ManifestPut)
-            .path("*/manifests/1")
-            .forever()
-            .then(Fault::reply(400, &[], body)),
-    );
-    let said = home.publish(&target, &["--no-verify", &source]).ok();
-    assert_eq!(said.digest(), digest);
-    home.publish(&target, &["--no-verify", "--annotation", "a=b", &source])
-        .refused(1, &["the tag is immutable", "no tag was changed"]);
+    let immutable = put_of_tag().forever();
+    scene
+        .registry()
+        .rule(immutable.then(Fault::reply(400, &[], body)));
+    let again = scene.run(&format!("{PUBLISH} --no-verify")).ok();
+    assert_eq!(again.digest(), digest);
+    let line = format!("{PUBLISH} --no-verify --annotation a=b");
+    insta::assert_snapshot!(scene.run(&line), @"
+    exit code: 1
+    ----- stdout -----
+    sha256:f7ca544c8fb0bdef20a3e01cdb8f3a5ab77faeb97bffeb79d221a859dbdb8b4e application/vnd.oci.image.index.v1+json 411 B
+    ├── linux/amd64      DIGEST  2.3 kB of layers and config
+    │   └── from HOST/team/app:amd64
+    └── annotations
+        └── a=b
+
+    HOST/team/app
+    └── HOST/team/app:1  failed to push HOST/team/app:1: HOST answered 400 Bad Request (TAG_INVALID: the tag is immutable)
+    ----- stderr -----
+    error: failed to push HOST/team/app:1: HOST answered 400 Bad Request (TAG_INVALID: the tag is immutable)
+     hint: the tag points at sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708
+     hint: no tag was changed
+    ");
 }
 
-/// What an answer before the registry says of a write need not be what became of it.
+/// The answer of a gateway to a write does not show whether the registry carried it out.
 #[test]
-fn a_write_that_was_carried_out_all_the_same_is_found_out() {
-    let only_tags = || {
-        Rule::on(Class::ManifestPut)
-            .path("*/manifests/1")
-            .forever()
-            .applied()
-            .then(Fault::status(502))
-    };
-    let registry = registry();
-    let (home, _, source) = scene(&registry);
-    registry.rule(only_tags());
-    let target = registry.reference("team/app", "1");
-    let said = home.publish(&target, &["--retry-for", "0", &source]).ok();
-    assert_eq!(registry.tag("team/app", "1"), Some(said.digest()));
+fn write_that_was_carried_out_is_found_despite_its_answer() {
+    let bad_gateway = || put_of_tag().forever().applied().then(Fault::status(502));
+    let line = format!("{PUBLISH} --retry-for 0");
+    let (scene, _) = one_image(Scene::new());
+    scene.registry().rule(bad_gateway());
+    let digest = scene.run(&line).ok().digest();
+    assert_eq!(scene.registry().tag("team/app", "1"), Some(digest));
 
-    let registry = super::registry();
-    let (home, _, source) = scene(&registry);
-    registry.rule(only_tags());
-    registry.rule(
-        Rule::on(Class::ManifestHead)
-            .path("*/manifests/1")
-            .forever()
-            .then(Fault::status(502)),
-    );
-    let target = registry.reference("team/app", "1");
-    let unknown = format!("it is unknown whether {target} was changed");
-    let said = home
-        .publish(&target, &["--retry-for", "0", &source])
-        .refused(6, &["502", &unknown]);
-    for more_than_is_known in ["no tag was changed", "pushed, but not verified"] {
-        assert!(!said.stderr.contains(more_than_is_known), "{}", said.stderr);
-    }
+    let (scene, _) = one_image(Scene::new());
+    scene.registry().rule(bad_gateway());
+    let look = Rule::on(Class::ManifestHead).path("*/manifests/1");
+    scene
+        .registry()
+        .rule(look.forever().then(Fault::status(502)));
+    insta::assert_snapshot!(scene.run(&line), @"
+    exit code: 6
+    ----- stdout -----
+    sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708 application/vnd.oci.image.index.v1+json 374 B
+    └── linux/amd64      DIGEST  2.3 kB of layers and config
+        └── from HOST/team/app:amd64
+
+    HOST/team/app
+    └── HOST/team/app:1  failed to push HOST/team/app:1: HOST answered 502 Bad Gateway (gave up: the 0 s of waiting that this run allows are used up; raise them with --retry-for)
+    ----- stderr -----
+    error: failed to push HOST/team/app:1: HOST answered 502 Bad Gateway (gave up: the 0 s of waiting that this run allows are used up; raise them with --retry-for)
+     hint: it is unknown whether HOST/team/app:1 was changed
+    ");
 }
 
-/// Distribution 2.8 on a file system may look at a manifest while another client is writing the same one.
+/// Distribution 2.8 on a file system may read a manifest while another client is writing the same one.
 #[test]
-fn a_registry_that_finds_the_digest_wrong_once_is_asked_again() {
+fn manifest_with_a_wrong_digest_is_sent_again() {
     let wrong = || {
         let body =
             r#"{"errors":[{"code":"DIGEST_INVALID","message":"provided digest did not match"}]}"#;
         Rule::on(Class::ManifestPut).then(Fault::reply(400, &[], body))
     };
-    let registry = registry();
-    let (home, _, source) = scene(&registry);
-    registry.rule(wrong());
-    let target = registry.reference("team/app", "1");
-    let said = home.publish(&target, &[&source]).ok();
-    assert!(said.stderr.contains("DIGEST_INVALID"), "{}", said.stderr);
-    assert_eq!(registry.tag("team/app", "1"), Some(said.digest()));
+    let (mut scene, _) = one_image(Scene::new());
+    scene.registry().rule(wrong());
+    scene.unset("POLYARCH_PROGRESS");
+    let output = scene.run(PUBLISH).ok();
+    assert!(output.stderr.contains("DIGEST_INVALID"), "{output}");
+    assert_eq!(scene.registry().tag("team/app", "1"), Some(output.digest()));
 
-    registry.rule(wrong().forever());
-    let other = registry.reference("team/app", "2");
-    let words = ["--annotation", "a=b", &source];
-    home.publish(&other, &words)
-        .refused(1, &["DIGEST_INVALID", "no tag was changed"]);
-    assert_eq!(registry.tag("team/app", "2"), None);
+    scene.set("POLYARCH_PROGRESS", "none");
+    scene.registry().rule(wrong().forever());
+    let line = "publish -t HOST/team/app:2 --annotation a=b HOST/team/app:amd64";
+    insta::assert_snapshot!(scene.run(line).exits(1).error(), @"
+    error: failed to push HOST/team/app:2: HOST answered 400 Bad Request (DIGEST_INVALID: provided digest did not match)
+     hint: no tag was changed
+    ");
+    assert_eq!(scene.registry().tag("team/app", "2"), None);
 }
 
 #[test]
-fn a_target_that_failed_early_names_its_tags() {
-    let registry = registry();
-    let (mut home, _, source) = scene(&registry);
-    let nowhere = format!("{}/a/b:1", crate::support::registry::closed_address());
-    let target = registry.reference("team/app", "1");
-    home.set("GITHUB_ACTIONS", "true");
-    home.set(
-        "GITHUB_STEP_SUMMARY",
-        home.path("summary").to_str().unwrap(),
-    );
-    home.write("summary", "");
-    let said = home
-        .run(&[
-            "publish",
-            "-t",
-            &nowhere,
-            "-t",
-            &target,
-            "--retry-for",
-            "0s",
-            "--output",
-            "json",
-            &source,
-        ])
-        .refused(7, &[&format!("these tags were pushed: {target}")]);
-    let result = said.json();
-    super::outputs::check_schema(&said.json());
-    assert_eq!(result["targets"][0]["tags"][0]["reference"], nowhere);
+fn target_that_failed_early_is_reported_with_its_tags() {
+    let mut scene = scene(&["amd64"]);
+    scene.name("CLOSED", closed_address().to_string());
+    scene.set("GITHUB_ACTIONS", "true");
+    scene.set("GITHUB_STEP_SUMMARY", "HOME/summary");
+    scene.write("summary", "");
+    let line = "publish -t CLOSED/a/b:1 -t HOST/team/app:1 --retry-for 0s --output json --jobs 1 \
+                HOST/team/app:amd64";
+    let output = scene.run(line).exits(7);
+    insta::assert_snapshot!(output.stderr, @"
+    ::error title=polyarch%3A partly published::failed to look for blob sha256:58eeb94c299a3058e33d8cb58e612aec73a32ac5b56e8a91f9ac32a4101854d7 of CLOSED/a/b: cannot connect to CLOSED: Connection refused (os error 111) (gave up: the 0 s of waiting that this run allows are used up; raise them with --retry-for)%0Ahint: check that CLOSED is running and reachable from here%0Ahint: these tags were pushed: HOST/team/app:1
+    error: failed to look for blob sha256:58eeb94c299a3058e33d8cb58e612aec73a32ac5b56e8a91f9ac32a4101854d7 of CLOSED/a/b: cannot connect to CLOSED: Connection refused (os error 111) (gave up: the 0 s of waiting that this run allows are used up; raise them with --retry-for)
+     hint: check that CLOSED is running and reachable from here
+     hint: these tags were pushed: HOST/team/app:1
+    ");
+    let result = output.json();
+    check_schema(&result);
+    assert_eq!(result["targets"][0]["tags"][0]["reference"], "CLOSED/a/b:1");
     assert_eq!(result["targets"][0]["tags"][0]["status"], "failed");
-    let summary = home.read("summary");
-    assert!(
-        summary.contains(&format!("Partly published: `{target}`")),
-        "{summary}"
-    );
-    assert!(summary.contains(&format!("❌ `{nowhere}`")), "{summary}");
+    let summary = scene.read("summary");
+    assert!(summary.contains("❌ `CLOSED/a/b:1`"), "{summary}");
 }
 
 #[test]
-fn a_file_that_cannot_be_written_is_told_before_anything_is_published() {
-    let registry = registry();
-    let (home, _, source) = scene(&registry);
-    let target = registry.reference("team/app", "1");
-    for option in [
+fn unwritable_file_is_reported_before_the_publication() {
+    let (scene, _) = one_image(Scene::new());
+    let lines = [
         "--metadata-file",
         "--digest-file",
         "--index-file",
         "--dotenv",
-    ] {
-        home.publish(&target, &[option, "nowhere/file", &source])
-            .refused(2, &["cannot write nowhere/file"]);
-    }
-    assert_eq!(registry.tag("team/app", "1"), None);
+    ]
+    .map(|option| format!("{PUBLISH} {option} nowhere/file"));
+    insta::assert_snapshot!(scene.transcript(lines.iter().map(String::as_str)), @"
+    $ polyarch publish -t HOST/team/app:1 HOST/team/app:amd64 --metadata-file nowhere/file
+    exit code: 2
+    ----- stderr -----
+    error: cannot write nowhere/file
+     hint: it is a directory, or the directory that it is to be in does not exist
+
+    $ polyarch publish -t HOST/team/app:1 HOST/team/app:amd64 --digest-file nowhere/file
+    exit code: 2
+    ----- stderr -----
+    error: cannot write nowhere/file
+     hint: it is a directory, or the directory that it is to be in does not exist
+
+    $ polyarch publish -t HOST/team/app:1 HOST/team/app:amd64 --index-file nowhere/file
+    exit code: 2
+    ----- stderr -----
+    error: cannot write nowhere/file
+     hint: it is a directory, or the directory that it is to be in does not exist
+
+    $ polyarch publish -t HOST/team/app:1 HOST/team/app:amd64 --dotenv nowhere/file
+    exit code: 2
+    ----- stderr -----
+    error: cannot write nowhere/file
+     hint: it is a directory, or the directory that it is to be in does not exist
+    ");
+    assert_eq!(scene.registry().tag("team/app", "1"), None);
 }
 
 #[test]
-fn what_a_dotenv_report_leaves_does_not_hinder_the_next_run() {
-    let registry = registry();
-    let (mut home, image, source) = scene(&registry);
-    home.publish(
-        &registry.reference("team/app", "1"),
-        &["--dotenv", "d.env", &source],
-    )
-    .ok();
-    for line in home.read("d.env").lines() {
+fn variables_of_a_dotenv_report_do_not_affect_the_next_run() {
+    let (mut scene, _) = one_image(Scene::new());
+    scene.ok(&format!("{PUBLISH} --dotenv d.env"));
+    for line in scene.read("d.env").lines() {
         let (name, value) = line.split_once('=').expect("NAME=VALUE");
-        home.set(name, value);
+        scene.set(name, value);
     }
-    let digest = image.digest.clone();
-    home.publish(&registry.reference("team/app", "2"), &[&digest])
-        .ok();
-    assert!(registry.tag("team/app", "2").is_some());
+    scene.ok("publish -t HOST/team/app:2 DIGEST");
+    assert!(scene.registry().tag("team/app", "2").is_some());
 }
 
+/// A tag that was written is not reported as unchanged, whatever the registry stored.
 #[test]
-fn bare_digests_that_lie_elsewhere_come_with_the_way_to_say_so() {
-    let registry = registry();
-    let (home, image, _) = scene(&registry);
-    let digest = image.digest.clone();
-    home.publish(&registry.reference("other/app", "1"), &[&digest])
-        .refused(4, &["--image REPOSITORY"]);
-}
-
-/// What was taken is not told as untouched, whatever the registry made of it.
-#[test]
-fn a_registry_that_stores_something_else_has_written_the_tag() {
-    let registry = registry();
-    let (home, _, source) = scene(&registry);
+fn registry_that_stores_something_else_has_written_the_tag() {
+    let (scene, _) = one_image(Scene::new());
     let other = format!("sha256:{}", "1".repeat(64));
-    let put = Rule::on(Class::ManifestPut).path("*/manifests/1").applied();
-    let lie = Fault::reply(201, &[("docker-content-digest", &other)], "");
-    registry.rule(put.then(lie));
-    let said = home.publish(&registry.reference("other/app", "1"), &[&source]);
-    let said = said.refused(5, &["stored it as", "pushed, but not verified: "]);
-    assert!(
-        !said.stderr.contains("no tag was changed"),
-        "{}",
-        said.stderr
-    );
+    let wrong = Fault::reply(201, &[("docker-content-digest", &other)], "");
+    scene.registry().rule(put_of_tag().applied().then(wrong));
+    let line = "publish -t HOST/other/app:1 HOST/team/app:amd64";
+    insta::assert_snapshot!(scene.run(line), @"
+    exit code: 5
+    ----- stdout -----
+    sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708 application/vnd.oci.image.index.v1+json 374 B
+    └── linux/amd64      DIGEST  2.3 kB of layers and config
+        └── from HOST/team/app:amd64
+
+    HOST/other/app
+    └── HOST/other/app:1  failed to push HOST/other/app:1: HOST stored it as sha256:1111111111111111111111111111111111111111111111111111111111111111, not as sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708
+    ----- stderr -----
+    error: failed to push HOST/other/app:1: HOST stored it as sha256:1111111111111111111111111111111111111111111111111111111111111111, not as sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708
+     hint: the registry, or a proxy in front of it, changes manifests
+     hint: pushed, but not verified: HOST/other/app:1
+    ");
 }
 
-/// A pause that the budget does not allow is one that nobody waits, be it beside others.
+/// A wait that the budget does not allow is not begun, not even beside others.
 #[test]
-fn no_more_is_waited_than_the_budget_allows() {
-    let registry = registry();
-    let (home, _, source) = scene(&registry);
+fn no_run_waits_longer_than_its_budget() {
+    let (scene, _) = one_image(Scene::new());
     let busy = Fault::reply(429, &[("retry-after", "15")], "");
     let tags = Rule::on(Class::ManifestPut).and(|seen| seen.path.contains("/manifests/t"));
-    registry.rule(tags.forever().then(busy));
-    let tag = |number: usize| registry.reference("team/app", &format!("t{number}"));
-    let targets: Vec<String> = (0..6).map(tag).collect();
-    for jobs in ["1", "8"] {
-        let mut words = vec![
-            "publish",
-            "--retry-for",
-            "5s",
-            "--jobs",
-            jobs,
-            "--no-verify",
-        ];
-        words.extend(targets.iter().flat_map(|target| ["-t", target]));
-        words.push(&source);
-        let began = std::time::Instant::now();
-        let said = home.run(&words);
-        said.refused(6, &["gave up after waiting 5 s for retries"]);
-        assert!(began.elapsed() < Duration::from_secs(12), "{jobs}");
+    scene.registry().rule(tags.forever().then(busy));
+    let targets: Vec<String> = (0..6).map(|it| format!("-t HOST/team/app:t{it}")).collect();
+    let targets = targets.join(" ");
+    for jobs in [1, 8] {
+        let output = scene.run(&format!(
+            "publish --retry-for 5s --jobs {jobs} --no-verify {targets} HOST/team/app:amd64"
+        ));
+        assert!(output.wall < Duration::from_secs(12), "{jobs}: {output}");
+        let output = output.exits(6);
+        assert!(output.stderr.contains("429 Too Many Requests"), "{output}");
     }
 }
 
-/// Bodies that come a byte at a time are given up like those that do not come at all.
+/// A body that arrives byte by byte is given up like one that does not arrive at all.
 #[test]
-fn a_manifest_that_drips_does_not_hold_the_run() {
-    let registry = registry();
-    let (home, _, source) = scene(&registry);
+fn slow_manifest_is_given_up() {
+    let (scene, _) = one_image(Scene::new());
     let drip = Fault::Drip(Duration::from_millis(100));
     let read = Rule::on(Class::ManifestGet).forever();
-    registry.rule(read.then(drip));
-    let target = registry.reference("other/app", "1");
-    let began = std::time::Instant::now();
-    let words = ["--retry-for", "4s", "--idle-timeout", "2s", &source];
-    home.publish(&target, &words)
-        .refused(6, &["no answer from", "for 2 s"]);
-    assert!(
-        began.elapsed() < Duration::from_secs(12),
-        "{:?}",
-        began.elapsed()
-    );
-}
-
-#[test]
-fn a_described_image_that_is_not_there_is_exit_code_four() {
-    let registry = registry();
-    let (home, _, source) = scene(&registry);
-    let absent = format!("sha256:{}", "1".repeat(64));
-    let descriptor = serde_json::json!({
-        "mediaType": "application/vnd.oci.image.manifest.v1+json",
-        "digest": absent,
-        "size": 99,
-        "platform": {"os": "linux", "architecture": "arm64"},
-    });
-    home.publish(
-        &registry.reference("team/app", "1"),
-        &[&source, &descriptor.to_string()],
-    )
-    .refused(4, &["does not exist in ", &absent, "linux/arm64"]);
-    assert_eq!(registry.tag("team/app", "1"), None);
+    scene.registry().rule(read.then(drip));
+    let output = scene.run(&format!("{PUBLISH} --retry-for 4s --idle-timeout 2s"));
+    assert!(output.wall < Duration::from_secs(12), "{:?}", output.wall);
+    insta::assert_snapshot!(output.exits(6).error(), @"
+    error: failed to read HOST/team/app:amd64: no answer from HOST for 2 s (gave up: the 4 s of waiting that this run allows are used up; raise them with --retry-for)
+    ");
 }
 
 #[test]
 fn publish_writes_nothing_to_disk() {
-    let registry = registry();
-    let (home, _, source) = scene(&registry);
-    let target = registry.reference("team/app", "1");
-    let left = || std::fs::read_dir(home.path(".")).unwrap().count();
-    home.publish(&target, &["--dry-run", &source]).ok();
-    assert!(registry.writes().is_empty());
-    assert_eq!(left(), 0);
-    home.publish(&target, &[&source]).ok();
-    assert_eq!(left(), 0);
+    let scene = scene(&["amd64"]);
+    let files = || std::fs::read_dir(scene.home()).unwrap().count();
+    scene.ok(&format!("{PUBLISH} --dry-run"));
+    assert!(scene.registry().writes().is_empty());
+    assert_eq!(files(), 0);
+    scene.ok(PUBLISH);
+    assert_eq!(files(), 0);
 }

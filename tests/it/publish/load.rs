@@ -1,50 +1,38 @@
-//! Many runs at once against one registry, and a registry that takes few requests a second.
+//! Many runs at once against one registry, and a registry that limits the rate of requests.
 
-use std::{
-    collections::BTreeSet,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, time::Duration};
 
-use futures_util::{StreamExt as _, stream};
-
-use super::{Home, LIMIT, Said};
 use crate::support::{
-    Registry,
+    Scene,
     image::{Image, Index},
+    polyarch::{Output, Running},
+    registry::Registry,
 };
 
-/// Runs every list of words at once, at most so many under way.
-fn run_all(home: &Home, runs: &[Vec<String>], at_once: usize) -> Vec<(Said, Duration)> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    let all = stream::iter(runs).map(|words| async move {
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let began = Instant::now();
-        let output = tokio::time::timeout(LIMIT, home.command(&words).output());
-        let output = output.await.expect("an end").expect("the binary starts");
-        (Said::of(output), began.elapsed())
-    });
-    runtime.block_on(all.buffered(at_once).collect())
+/// The repository and the tag of a run. Half of the runs publish in the repository of the sources, half in another
+/// one, which all of them fill at once. Every fifth shares its tag with others.
+fn target(number: usize) -> (&'static str, String) {
+    let tag = match number % 10 {
+        0 | 1 => "shared".to_owned(),
+        _ => format!("t{number}"),
+    };
+    (["team/app", "other/app"][number % 2], tag)
 }
 
-/// Runs that publish the same two sources under tags of their own: half of them in the repository of the sources,
-/// half in another one, which all of them fill at once. Every tenth shares its tag with the others.
-fn runs(registry: &Registry, count: usize) -> Vec<(String, String, Vec<String>)> {
-    let run = |number: usize| {
-        let repo = ["team/app", "other/app"][number % 2];
-        let tag = match number % 10 {
-            0 | 1 => "shared".to_owned(),
-            _ => format!("t{number}"),
-        };
-        let mut words: Vec<String> = ["publish", "-t"].map(str::to_owned).to_vec();
-        words.push(registry.reference(repo, &tag));
-        words.push(registry.reference("team/app", "amd64"));
-        words.push(registry.reference("team/app", "arm64"));
-        (repo.to_owned(), tag, words)
+/// Runs `count` processes at once, each of which publishes the same two sources.
+fn run_all(scene: &Scene, count: usize) -> Vec<Output> {
+    let start = |number| {
+        let (repository, tag) = target(number);
+        let line =
+            format!("publish -t HOST/{repository}:{tag} HOST/team/app:amd64 HOST/team/app:arm64");
+        let words = line.split_whitespace();
+        scene.polyarch().args(words).unwatched().start()
     };
-    (0..count).map(run).collect()
+    let running: Vec<Running> = (0..count).map(start).collect();
+    running
+        .into_iter()
+        .map(|running| running.wait().ok())
+        .collect()
 }
 
 fn fill(registry: &Registry) {
@@ -57,52 +45,40 @@ fn fill(registry: &Registry) {
 
 #[test]
 fn two_hundred_runs_at_once_all_succeed() {
-    let registry = super::registry();
-    fill(&registry);
-    let home = Home::new();
-    let runs = runs(&registry, 200);
-    let words: Vec<_> = runs.iter().map(|(_, _, words)| words.clone()).collect();
-    let said = run_all(&home, &words, 200);
+    let scene = Scene::new();
+    let registry = scene.registry();
+    fill(registry);
     let mut digests = BTreeSet::new();
-    for ((repo, tag, _), (said, _)) in runs.iter().zip(said) {
-        let digest = said.ok().digest();
-        assert_eq!(
-            registry.tag(repo, tag).as_ref(),
-            Some(&digest),
-            "{repo}:{tag}"
-        );
+    for (number, output) in run_all(&scene, 200).into_iter().enumerate() {
+        let (repository, tag) = target(number);
+        let digest = output.digest();
+        let there = registry.tag(repository, &tag);
+        assert_eq!(there.as_ref(), Some(&digest), "{repository}:{tag}");
         digests.insert(digest);
     }
-    assert_eq!(digests.len(), 1, "one index, whoever made it");
+    assert_eq!(digests.len(), 1, "all runs make the same index");
     assert_eq!(registry.problems(), Vec::<String>::new());
     assert_eq!(registry.uploads(), 0);
 }
 
 #[test]
-fn a_registry_that_limits_requests_gets_everything_in_time_and_the_waiting_is_told() {
-    let registry = Registry::builder().rate_limit(20).start_in_background();
-    fill(&registry);
-    let home = Home::new();
-    let runs = runs(&registry, 6);
-    let words: Vec<_> = runs.iter().map(|(_, _, words)| words.clone()).collect();
-    let said = run_all(&home, &words, runs.len());
-    let refused = registry.requests();
-    let refused = refused
-        .iter()
-        .filter(|it| it.status.is_some_and(|it| it == 429));
-    assert!(refused.count() > 0, "the limit was never met");
-    let mut told = 0;
-    for ((repo, tag, _), (said, took)) in runs.iter().zip(said) {
-        let said = said.ok();
-        assert_eq!(registry.tag(repo, tag), Some(said.digest()));
-        assert!(took < Duration::from_secs(60), "{took:?}");
-        let waits = said.stderr.lines().filter(|line| {
-            line.starts_with("waiting ")
-                && line.contains(" s before another try to ")
-                && line.contains("429 Too Many Requests")
-        });
-        told += waits.count();
+fn rate_limit_is_waited_out_and_every_wait_is_reported() {
+    let scene = Scene::with(Registry::builder().rate_limit(20));
+    let registry = scene.registry();
+    fill(registry);
+    let outputs = run_all(&scene, 6);
+    let refused = registry.count_where(|it| it.status.is_some_and(|status| status == 429));
+    assert!(refused > 0, "the limit was never reached");
+    let mut waits = 0;
+    for (number, output) in outputs.iter().enumerate() {
+        let (repository, tag) = target(number);
+        assert_eq!(registry.tag(repository, &tag), Some(output.digest()));
+        assert!(output.wall < Duration::from_secs(60), "{:?}", output.wall);
+        let lines = output.stderr.lines();
+        waits += lines
+            .filter(|line| line.starts_with("waiting ") && line.contains("429 Too Many Requests"))
+            .count();
     }
-    assert!(told > 0, "nobody was told of the waiting");
+    assert!(waits > 0, "no wait was reported");
     assert_eq!(registry.problems(), Vec::<String>::new());
 }

@@ -1,15 +1,15 @@
-//! What a run leaves for others: JSON by its schema, files, and what it takes from the environment.
+//! Results for other programs: JSON by its schema, files, reports, and options from variables.
 
 use serde_json::{Value, json};
 
-use super::{Home, registry};
+use super::scene;
 use crate::support::{
-    Registry,
+    Scene,
     image::{Image, media},
-    registry::Accounts,
+    registry::{Accounts, Registry},
 };
 
-/// Whether a result is as `docs/result.schema.json` says.
+/// Checks a result against `docs/result.schema.json`.
 #[track_caller]
 pub(super) fn check_schema(result: &Value) {
     let text = include_str!("../../../docs/result.schema.json");
@@ -22,313 +22,254 @@ pub(super) fn check_schema(result: &Value) {
     assert!(errors.is_empty(), "{errors:#?}\n{result:#}");
 }
 
-fn scene() -> (Registry, Home, [String; 2]) {
-    let registry = registry();
-    let sources = ["amd64", "arm64"].map(|name| {
-        Image::new(&format!("linux/{name}")).load(&registry, "team/app", name);
-        registry.reference("team/app", name)
-    });
-    (registry, Home::new(), sources)
+fn pair() -> Scene {
+    scene(&["amd64", "arm64"])
 }
 
+const SOURCES: &str = "HOST/team/app:amd64 HOST/team/app:arm64";
+
 #[test]
-fn json_is_what_its_schema_says() {
-    let (registry, home, sources) = scene();
-    let target = registry.reference("team/app", "1");
-    let words = [
-        "--output",
-        "json",
-        "--annotation",
-        "a=b",
-        &sources[0],
-        &sources[1],
-    ];
+fn json_matches_its_schema() {
+    let scene = pair();
     for (options, status) in [
-        (&["--dry-run"][..], "planned"),
-        (&[], "published"),
-        (&[], "already"),
-        (&["-t", "oci:out:1"], "published"),
+        ("--dry-run", "planned"),
+        ("", "published"),
+        ("", "already"),
+        ("-t oci:out:1", "published"),
     ] {
-        let mut all = options.to_vec();
-        all.extend(words);
-        let result = home.publish(&target, &all).ok().json();
+        let line = format!(
+            "publish -t HOST/team/app:1 {options} --output json --annotation a=b {SOURCES}"
+        );
+        let result = scene.run(&line).ok().json();
         check_schema(&result);
         assert_eq!(result["status"], status);
         assert_eq!(result["platforms"], json!(["linux/amd64", "linux/arm64"]));
         assert_eq!(result["annotations"], json!({"a": "b"}));
-        assert_eq!(result["targets"][0]["tags"][0]["reference"], target);
+        let tag = &result["targets"][0]["tags"][0];
+        assert_eq!(tag["reference"], "HOST/team/app:1");
     }
 }
 
 #[test]
-fn json_of_copy_and_of_several_images() {
-    let (registry, home, sources) = scene();
-    let target = registry.reference("team/app", "copied");
-    let said = home.run(&["copy", "--output", "json", &sources[0], &target]);
-    check_schema(&said.ok().json());
-    let host = registry.host();
-    home.write(
+fn json_of_copy_and_of_several_images_matches_its_schema() {
+    let scene = pair();
+    let line = "copy --output json HOST/team/app:amd64 HOST/team/app:copied";
+    check_schema(&scene.run(line).ok().json());
+    scene.write(
         "spec.yml",
-        format!(
-            "image: {host}/a/b:1\nsources: ['{0}']\n---\nimage: {host}/a/c:1\nsources: ['{0}']\n",
-            sources[0]
-        ),
+        "image: HOST/a/b:1\nsources: ['HOST/team/app:amd64']\n---\n\
+         image: HOST/a/c:1\nsources: ['HOST/team/app:amd64']\n",
     );
-    let said = home.run(&["publish", "-f", "spec.yml", "--output", "json"]);
-    let result = said.ok().json();
+    let result = scene.run("publish -f spec.yml --output json").ok().json();
     check_schema(&result);
     assert_eq!(result["results"].as_array().unwrap().len(), 2);
 }
 
 #[test]
-fn files_for_other_tools() {
-    let (registry, home, sources) = scene();
-    let target = registry.reference("team/app", "1");
-    let words = [
-        "--metadata-file",
-        "metadata.json",
-        "--digest-file",
-        "digest",
-        "--index-file",
-        "index.json",
-        "--dotenv",
-        "env",
-        &*sources[0],
-        &*sources[1],
-    ];
-    let digest = home.publish(&target, &words).ok().digest();
-    let (_, bytes) = registry.manifest("team/app", "1").unwrap();
-    assert_eq!(std::fs::read(home.path("index.json")).unwrap(), bytes);
-    assert_eq!(home.read("digest"), digest);
-    let metadata: Value = serde_json::from_str(&home.read("metadata.json")).unwrap();
+fn files_for_other_tools_are_written() {
+    let scene = pair();
+    let options =
+        "--metadata-file metadata.json --digest-file digest --index-file index.json --dotenv env";
+    let line = format!("publish -t HOST/team/app:1 {options} {SOURCES}");
+    let digest = scene.run(&line).ok().digest();
+    let (_, bytes) = scene.registry().manifest("team/app", "1").unwrap();
+    assert_eq!(std::fs::read(scene.path("index.json")).unwrap(), bytes);
+    assert_eq!(scene.read("digest"), digest);
+    let metadata: Value = serde_json::from_str(&scene.read("metadata.json")).unwrap();
+    let descriptor = json!({"mediaType": media::OCI_INDEX, "digest": digest, "size": bytes.len()});
     assert_eq!(
         metadata,
         json!({
-            "containerimage.descriptor": {
-                "mediaType": media::OCI_INDEX, "digest": digest, "size": bytes.len(),
-            },
+            "containerimage.descriptor": descriptor,
             "containerimage.digest": digest,
-            "image.name": target,
+            "image.name": "HOST/team/app:1",
         })
     );
-    let repository = target.strip_suffix(":1").unwrap();
-    assert_eq!(
-        home.read("env"),
-        format!(
-            "POLYARCH_DIGEST={digest}\nPOLYARCH_IMAGE={repository}@{digest}\nPOLYARCH_REF={target}\n"
-        )
+    let expected = format!(
+        "POLYARCH_DIGEST={digest}\nPOLYARCH_IMAGE=HOST/team/app@{digest}\nPOLYARCH_REF=HOST/team/app:1\n"
     );
+    assert_eq!(scene.read("env"), expected);
 }
 
 #[test]
-fn tags_and_annotations_come_from_metadata_action_when_none_is_given() {
-    let (registry, mut home, sources) = scene();
-    let [first, second] = ["1.2", "1"].map(|tag| registry.reference("team/app", tag));
-    home.set("DOCKER_METADATA_OUTPUT_TAGS", format!("{first}\n{second}"));
-    home.set(
+fn tags_and_annotations_default_to_metadata_action() {
+    let mut scene = pair();
+    scene.set(
+        "DOCKER_METADATA_OUTPUT_TAGS",
+        "HOST/team/app:1.2\nHOST/team/app:1",
+    );
+    scene.set(
         "DOCKER_METADATA_OUTPUT_ANNOTATIONS",
         "index:org.a=one, two\nmanifest:org.b=2",
     );
-    let said = home.run(&["publish", &sources[0]]).ok();
-    assert!(!said.stderr.contains("image manifests"), "{}", said.stderr);
-    assert_eq!(
-        registry.tag("team/app", "1.2"),
-        registry.tag("team/app", "1")
-    );
-    let index = registry.document("team/app", "1").unwrap();
-    assert_eq!(
-        index["annotations"],
-        json!({"org.a": "one, two", "org.b": "2"})
-    );
-    // What is given wins.
-    let words = ["--annotation", "own=1", &*sources[0]];
-    home.publish(&registry.reference("team/app", "own"), &words)
-        .ok();
-    let index = registry.document("team/app", "own").unwrap();
-    assert_eq!(index["annotations"], json!({"own": "1"}));
+    let annotations = |scene: &Scene, tag: &str| {
+        let index = scene.registry().document("team/app", tag).unwrap();
+        index["annotations"].clone()
+    };
+    let output = scene.run("publish HOST/team/app:amd64").ok();
+    assert!(!output.stderr.contains("image manifests"), "{output}");
+    let tag = |tag: &str| scene.registry().tag("team/app", tag);
+    assert_eq!(tag("1.2"), tag("1"));
+    let both = json!({"org.a": "one, two", "org.b": "2"});
+    assert_eq!(annotations(&scene, "1"), both);
+    // Options have precedence.
+    scene.ok("publish -t HOST/team/app:own --annotation own=1 HOST/team/app:amd64");
+    assert_eq!(annotations(&scene, "own"), json!({"own": "1"}));
     // The annotations belong to the tags of metadata-action.
-    home.publish(&registry.reference("team/app", "own"), &[&*sources[0]])
-        .ok();
-    let index = registry.document("team/app", "own").unwrap();
-    assert_eq!(index.get("annotations"), None);
-    // The JSON is asked first.
-    let third = registry.reference("team/app", "json");
-    home.set(
-        "DOCKER_METADATA_OUTPUT_JSON",
-        json!({"tags": [third], "annotations": ["c=3"]}).to_string(),
-    );
-    home.run(&["publish", &sources[0]]).ok();
-    let index = registry.document("team/app", "json").unwrap();
-    assert_eq!(index["annotations"], json!({"c": "3"}));
+    scene.ok("publish -t HOST/team/app:own HOST/team/app:amd64");
+    assert_eq!(annotations(&scene, "own"), json!(null));
+    // The JSON has precedence over the other variables.
+    let metadata = json!({"tags": ["HOST/team/app:json"], "annotations": ["c=3"]});
+    scene.set("DOCKER_METADATA_OUTPUT_JSON", &metadata.to_string());
+    scene.ok("publish HOST/team/app:amd64");
+    assert_eq!(annotations(&scene, "json"), json!({"c": "3"}));
 }
 
 #[test]
-fn every_option_can_come_from_the_environment() {
-    let (registry, mut home, sources) = scene();
-    let target = registry.reference("team/app", "1");
-    home.set(
-        "POLYARCH_TAG",
-        format!("{target}\n{}", registry.reference("team/app", "2")),
-    );
-    home.set("POLYARCH_SOURCE", sources.join("\n"));
-    home.set("POLYARCH_PLATFORM", "linux/amd64\nlinux/arm64");
-    home.set("POLYARCH_ANNOTATION", "a=1\nindex:b=2");
-    home.set("POLYARCH_LABELS_AS_ANNOTATIONS", "c=3");
-    home.set(
-        "POLYARCH_SET_PLATFORM",
-        format!("{}=linux/arm64", sources[1]),
-    );
-    home.set("POLYARCH_MEDIA_TYPE", "oci");
-    home.set("POLYARCH_ATTESTATIONS", "drop");
-    home.set("POLYARCH_ON_DUPLICATE", "keep");
-    home.set("POLYARCH_MANIFEST_ANNOTATIONS", "error");
-    home.set("POLYARCH_OUTPUT", "json");
-    home.set("POLYARCH_PROGRESS", "none");
-    home.set("POLYARCH_DIGEST_FILE", "digest");
-    home.set("POLYARCH_APPEND", "true");
-    home.set("POLYARCH_NO_VERIFY", "false");
-    home.set("POLYARCH_JOBS", "3");
-    home.set("POLYARCH_RETRY_FOR", "10s");
-    home.set("POLYARCH_DRY_RUN", "true");
-    let planned = home.run(&["publish"]).ok().json();
+fn every_option_can_be_set_by_a_variable() {
+    let mut scene = pair();
+    for (name, value) in [
+        ("TAG", "HOST/team/app:1\nHOST/team/app:2"),
+        ("SOURCE", "HOST/team/app:amd64\nHOST/team/app:arm64"),
+        ("PLATFORM", "linux/amd64\nlinux/arm64"),
+        ("ANNOTATION", "a=1\nindex:b=2"),
+        ("LABELS_AS_ANNOTATIONS", "c=3"),
+        ("SET_PLATFORM", "HOST/team/app:arm64=linux/arm64"),
+        ("MEDIA_TYPE", "oci"),
+        ("ATTESTATIONS", "drop"),
+        ("ON_DUPLICATE", "keep"),
+        ("MANIFEST_ANNOTATIONS", "error"),
+        ("OUTPUT", "json"),
+        ("PROGRESS", "none"),
+        ("DIGEST_FILE", "digest"),
+        ("APPEND", "true"),
+        ("NO_VERIFY", "false"),
+        ("JOBS", "3"),
+        ("RETRY_FOR", "10s"),
+        ("DRY_RUN", "true"),
+    ] {
+        scene.set(&format!("POLYARCH_{name}"), value);
+    }
+    let planned = scene.run("publish").ok().json();
     assert_eq!(planned["status"], "planned");
-    assert!(registry.writes().is_empty());
-    home.set("POLYARCH_DRY_RUN", "");
-    let result = home.run(&["publish"]).ok().json();
+    assert!(scene.registry().writes().is_empty());
+    scene.set("POLYARCH_DRY_RUN", "");
+    let result = scene.run("publish").ok().json();
     assert_eq!(result["digest"], planned["digest"]);
     assert_eq!(result["annotations"], json!({"a": "1", "b": "2", "c": "3"}));
-    assert_eq!(result["digest"], home.read("digest").trim());
-    assert_eq!(registry.tag("team/app", "2"), registry.tag("team/app", "1"));
+    assert_eq!(result["digest"], scene.read("digest").trim());
+    let tag = |tag: &str| scene.registry().tag("team/app", tag);
+    assert_eq!(tag("2"), tag("1"));
 }
 
 #[test]
-fn a_target_without_a_registry_is_docker_hubs_and_a_notice_says_so() {
-    let (registry, home, sources) = scene();
-    let said = home
-        .publish(
-            "app:1",
-            &[
-                "--dry-run",
-                "--retry-for",
-                "0",
-                "--output",
-                "json",
-                &sources[0],
-            ],
-        )
-        .ok();
-    assert!(
-        said.stderr
-            .contains("app:1 names no registry, so it is docker.io/library/app on Docker Hub"),
-        "{}",
-        said.stderr
-    );
-    let result = said.json();
+fn target_without_a_registry_is_on_docker_hub_with_a_notice() {
+    let scene = pair();
+    let output = scene.run("publish -t app:1 --dry-run --retry-for 0 --output json HOST/team/app:amd64");
+    let result = output.json();
     check_schema(&result);
     assert_eq!(result["targets"][0]["name"], "docker.io/library/app");
-    let told = result["notices"].as_array().unwrap();
-    assert!(told[0]["text"].as_str().unwrap().contains("on Docker Hub"));
-    assert!(registry.writes().is_empty());
+    // Docker Hub cannot be reached from every machine, which is a second notice.
+    let notice = result["notices"][0]["text"].as_str().unwrap();
+    assert!(notice.contains("on Docker Hub"), "{notice}");
+    assert!(output.ok().stderr.contains(notice));
+    assert!(scene.registry().writes().is_empty());
 }
 
-/// What comes up while a run is under way is in every report, and once.
+/// Notices of a run are part of every report, once.
 #[test]
-fn notices_of_a_run_are_in_its_reports() {
-    let registry = registry();
-    let mut home = Home::new();
-    Image::new("linux/amd64")
-        .docker()
-        .load(&registry, "team/app", "amd64");
-    home.set("GITHUB_ACTIONS", "true");
-    home.set(
-        "GITHUB_STEP_SUMMARY",
-        home.path("summary").display().to_string(),
-    );
-    home.set("DOCKER_METADATA_OUTPUT_ANNOTATIONS", "index:a=1");
-    home.set(
-        "DOCKER_METADATA_OUTPUT_TAGS",
-        registry.reference("team/app", "1"),
-    );
-    let source = registry.reference("team/app", "amd64");
-    let words = ["publish", "--append", "--output", "json", &source];
-    let said = home.run(&words).ok();
-    let (result, summary) = (said.json(), home.read("summary"));
-    let told: Vec<&str> = result["notices"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|notice| notice["text"].as_str().unwrap())
-        .collect();
-    for part in ["nothing to append to", "could not carry the annotations"] {
-        let count = told.iter().filter(|text| text.contains(part)).count();
-        assert_eq!(count, 1, "{part}: {told:?}");
-        assert!(summary.contains(part), "{summary}");
-        let is_annotation = |line: &&str| line.starts_with("::notice ") && line.contains(part);
-        assert_eq!(said.stderr.lines().filter(is_annotation).count(), 1);
+fn notices_are_part_of_every_report() {
+    let mut scene = scene(&[]);
+    let image = Image::new("linux/amd64").docker();
+    image.load(scene.registry(), "team/app", "amd64");
+    scene.set("GITHUB_ACTIONS", "true");
+    scene.set("GITHUB_STEP_SUMMARY", "HOME/summary");
+    scene.set("DOCKER_METADATA_OUTPUT_ANNOTATIONS", "index:a=1");
+    scene.set("DOCKER_METADATA_OUTPUT_TAGS", "HOST/team/app:1");
+    let line = "publish --append --output json HOST/team/app:amd64";
+    let output = scene.run(line).ok();
+    let (result, summary) = (output.json(), scene.read("summary"));
+    let notices = result["notices"].as_array().unwrap();
+    assert_eq!(notices.len(), 2, "{notices:?}");
+    for notice in notices {
+        let text = notice["text"].as_str().unwrap();
+        assert_eq!(summary.matches(text).count(), 1, "{text}: {summary}");
     }
+    insta::assert_snapshot!(output.stderr, @"
+    notice: HOST/team/app:1 does not exist yet: nothing to append to
+    notice: an OCI index instead of a Docker manifest list, which could not carry the annotations from the environment
+    ::notice title=polyarch::HOST/team/app:1 does not exist yet: nothing to append to
+    ::notice title=polyarch::an OCI index instead of a Docker manifest list, which could not carry the annotations from the environment
+    ");
 }
 
-/// Pull credentials that are refused on a push, and those that come next.
+/// Pull credentials that are refused for a push, and the next ones that are found.
 #[test]
-fn a_change_of_credentials_is_in_the_reports() {
-    let registry = Registry::builder()
-        .basic(Accounts::new("ci", "hunter2"))
-        .start_in_background();
-    let mut home = Home::new();
-    Image::new("linux/amd64").load(&registry, "team/app", "amd64");
+fn change_of_credentials_is_part_of_the_reports() {
+    let mut scene = Scene::with(Registry::builder().basic(Accounts::new("ci", "hunter2")));
+    super::load(&scene, &["amd64"]);
     let config = |password: &str| {
         let account = json!({"username": "ci", "password": password});
-        json!({"auths": {registry.host(): account}}).to_string()
+        json!({"auths": {"HOST": account}}).to_string()
     };
-    home.set("DOCKER_AUTH_CONFIG", config("wrong"));
-    home.write(".docker/config.json", config("hunter2"));
-    let source = registry.reference("team/app", "amd64");
-    let words = ["--output", "json", &source];
-    let said = home
-        .publish(&registry.reference("team/app", "1"), &words)
-        .ok();
-    let told = said.json()["notices"].to_string();
-    assert!(told.contains("refused the credentials from"), "{told}");
+    scene.set("DOCKER_AUTH_CONFIG", &config("mistaken"));
+    scene.write(".docker/config.json", config("hunter2"));
+    let line = "publish -t HOST/team/app:1 --output json HOST/team/app:amd64";
+    insta::assert_snapshot!(scene.run(line).ok().json()["notices"], @r#"[{"severity":"notice","text":"HOST refused the credentials from DOCKER_AUTH_CONFIG (key HOST); trying those from HOME/.docker/config.json (key HOST)"}]"#);
 }
 
 #[test]
-fn without_a_source_or_a_target_the_way_is_shown() {
-    let (registry, home, sources) = scene();
-    home.run(&["publish", &sources[0]])
-        .refused(2, &["--tag", "docker/metadata-action"]);
-    home.publish(&registry.reference("team/app", "1"), &[])
-        .refused(2, &["nothing to publish", "--digests", "--file"]);
-    home.publish(&registry.reference("team/app", "1"), &["--append"])
-        .refused(2, &["nothing to append", "--digests", "--file"]);
-    home.publish(
-        &format!("{}@sha256:{}", registry.reference("a", "b"), "1".repeat(64)),
-        &[&sources[0]],
-    )
-    .refused(2, &["a target cannot have a digest"]);
+fn missing_source_or_target_is_explained() {
+    let scene = pair();
+    let digest = "1".repeat(64);
+    insta::assert_snapshot!(scene.transcript([
+        "publish HOST/team/app:amd64",
+        "publish -t HOST/team/app:1",
+        "publish -t HOST/team/app:1 --append",
+        &format!("publish -t HOST/a:b@sha256:{digest} HOST/team/app:amd64"),
+    ]), @r#"
+    $ polyarch publish HOST/team/app:amd64
+    exit code: 2
+    ----- stderr -----
+    error: where to? Name at least one --tag REF
+     hint: in GitHub Actions, docker/metadata-action leaves the tags in the environment
+
+    $ polyarch publish -t HOST/team/app:1
+    exit code: 2
+    ----- stderr -----
+    error: nothing to publish: name a SOURCE, --digests DIR or --file SPEC
+
+    $ polyarch publish -t HOST/team/app:1 --append
+    exit code: 2
+    ----- stderr -----
+    error: nothing to append: name a SOURCE, --digests DIR or --file SPEC
+
+    $ polyarch publish -t HOST/a:b@sha256:1111111111111111111111111111111111111111111111111111111111111111 HOST/team/app:amd64
+    exit code: 2
+    ----- stderr -----
+    error: a target cannot have a digest: "HOST/a:b@sha256:1111111111111111111111111111111111111111111111111111111111111111"
+     hint: name the tag under which it is to be published
+    "#);
 }
 
 #[test]
-fn progress_is_shown_as_asked() {
-    let (registry, home, sources) = scene();
-    let target = |tag| registry.reference("other/app", tag);
-    let said = home
-        .publish(&target("plain"), &["--progress", "plain", &sources[0]])
-        .ok();
-    assert!(said.stderr.contains("Mounted from"), "{}", said.stderr);
+fn progress_has_the_requested_form() {
+    let mut scene = pair();
+    scene.unset("POLYARCH_PROGRESS");
+    let publish = |form: &str, source: &str| {
+        let line = format!(
+            "publish -t HOST/other/app:{form} --progress {form} --jobs 1 HOST/team/app:{source}"
+        );
+        scene.run(&line).ok().stderr
+    };
+    let plain = publish("plain", "amd64");
+    assert!(plain.contains("Mounted from HOST/team/app"), "{plain}");
     assert!(
-        said.stderr.contains("other/app:plain: digest: sha256:"),
-        "{}",
-        said.stderr
+        plain.contains("HOST/other/app:plain: digest: sha256:"),
+        "{plain}"
     );
-    let said = home
-        .publish(&target("none"), &["--progress", "none", &sources[0]])
-        .ok();
-    assert_eq!(said.stderr, "");
-    let said = home
-        .publish(&target("json"), &["--progress", "json", &sources[1]])
-        .ok();
-    let events: Vec<Value> = said
-        .stderr
+    assert_eq!(publish("none", "amd64"), "");
+    let events: Vec<Value> = publish("json", "arm64")
         .lines()
         .map(|line| serde_json::from_str(line).expect("JSON on every line"))
         .collect();

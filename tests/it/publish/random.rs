@@ -1,4 +1,4 @@
-//! Random plans through the command line: a dry run writes nothing and says the digest of the real run.
+//! Random plans on the command line: a dry run writes nothing and prints the digest of the real run.
 
 use proptest::{
     prelude::{Just, Strategy, any, prop_oneof},
@@ -6,13 +6,12 @@ use proptest::{
     test_runner::{Config, TestRunner},
 };
 
-use super::{Home, registry};
 use crate::support::{
-    Registry,
+    Registry, Scene,
     image::{Image, Index},
 };
 
-/// What lies in `from/app`, by tag: no two images for one platform.
+/// The tags in `from/app`: no two images for one platform.
 const SOURCES: [&str; 6] = ["amd64", "arm64", "v7", "windows", "pair", "proven"];
 
 #[derive(Debug, Clone)]
@@ -71,29 +70,28 @@ fn cases() -> impl Strategy<Value = Case> {
 }
 
 fn check(case: &Case) {
-    let registry = registry();
-    fill(&registry);
-    let home = Home::new();
+    let scene = Scene::new();
+    let registry = scene.registry();
+    fill(registry);
     let sources = case.sources.iter().map(|tag| {
         let digest = registry.tag("from/app", tag).unwrap();
         if case.by_digest {
-            format!("{}/from/app@{digest}", registry.host())
+            format!("HOST/from/app@{digest}")
         } else {
-            registry.reference("from/app", tag)
+            format!("HOST/from/app:{tag}")
         }
     });
     let mut words = vec!["publish".to_owned()];
     for repo in &case.targets {
-        words.extend(["-t".to_owned(), registry.reference(repo, "1")]);
+        words.extend(["-t".to_owned(), format!("HOST/{repo}:1")]);
     }
     words.extend(case.options.iter().cloned());
     words.extend(sources);
-    let mut words: Vec<&str> = words.iter().map(String::as_str).collect();
-    words.push("--dry-run");
-    let planned = home.run(&words).ok().digest();
+    words.push("--dry-run".to_owned());
+    let planned = scene.run_words(&words).ok().digest();
     assert!(registry.writes().is_empty(), "{case:?}");
     words.pop();
-    assert_eq!(home.run(&words).ok().digest(), planned, "{case:?}");
+    assert_eq!(scene.run_words(&words).ok().digest(), planned, "{case:?}");
     for repo in &case.targets {
         assert_eq!(registry.tag(repo, "1").as_ref(), Some(&planned), "{case:?}");
     }
@@ -101,7 +99,7 @@ fn check(case: &Case) {
 }
 
 #[test]
-fn the_digest_of_a_dry_run_is_that_of_the_real_run() {
+fn dry_run_prints_the_digest_of_the_real_run() {
     let config = Config {
         cases: 32,
         failure_persistence: None,

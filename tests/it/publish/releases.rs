@@ -1,88 +1,68 @@
-//! Sources that do not exist yet, tags that must not move, and what changes.
+//! Sources that do not exist yet, tags that must not move, and changes.
 
 use std::thread;
 
-use super::{Home, registry};
+use super::{load, scene};
 use crate::support::{
-    Registry,
+    Scene,
     image::Image,
-    registry::{Accounts, Class},
+    registry::{Accounts, Class, Registry},
 };
 
-fn load(registry: &Registry, platform: &str, tag: &str) -> String {
-    Image::new(platform).load(registry, "team/app", tag);
-    registry.reference("team/app", tag)
+/// A scene with an old image under the tag 1, and a new one under `arm64`.
+fn old_and_new() -> Scene {
+    let scene = scene(&["arm64"]);
+    Image::new("linux/amd64").load(scene.registry(), "team/app", "1");
+    scene
 }
 
 #[test]
 fn existing_tag_is_kept_on_request() {
-    let registry = registry();
-    let home = Home::new();
-    let (old, new) = (
-        load(&registry, "linux/amd64", "1"),
-        load(&registry, "linux/arm64", "arm64"),
-    );
+    let scene = old_and_new();
+    let registry = scene.registry();
     let before = registry.tag("team/app", "1");
     registry.clear();
-    let words = ["--if-exists", "keep", "--output", "json", &new];
-    let result = home.publish(&old, &words).ok().json();
+    let keep = "publish -t HOST/team/app:1 --if-exists keep HOST/team/app:arm64";
+    let result = scene.run(&format!("{keep} --output json")).ok().json();
     assert_eq!(result["status"], "kept");
     assert_eq!(registry.tag("team/app", "1"), before);
     assert!(registry.writes().is_empty());
-    let second = registry.reference("team/app", "2");
-    let words = [
-        "--if-exists",
-        "keep",
-        "-t",
-        &second,
-        "--output",
-        "json",
-        &new,
-    ];
-    let result = home.publish(&old, &words).ok().json();
+    let line = format!("{keep} -t HOST/team/app:2 --output json");
+    let result = scene.run(&line).ok().json();
     assert_eq!(result["targets"][0]["tags"][0]["status"], "kept");
     assert_eq!(result["targets"][0]["tags"][1]["status"], "published");
     assert_eq!(registry.tag("team/app", "1"), before);
-    home.publish(&old, &["--append", "--if-exists", "keep", &new])
-        .refused(2, &["--append", "--if-exists keep"]);
+    let output = scene.run(&format!("{keep} --append")).exits(2);
+    assert!(output.stderr.contains("--if-exists keep"), "{output}");
 }
 
 #[test]
 fn existing_tag_is_refused_on_request() {
-    let registry = registry();
-    let home = Home::new();
-    let (old, new) = (
-        load(&registry, "linux/amd64", "1"),
-        load(&registry, "linux/arm64", "arm64"),
-    );
-    let second = registry.reference("team/app", "2");
-    let words = ["--if-exists", "refuse", &new];
-    home.publish(&second, &words).ok();
+    let scene = old_and_new();
+    let line = "publish -t HOST/team/app:2 --if-exists refuse HOST/team/app:arm64";
+    scene.ok(line);
     // The same digest is no conflict.
-    home.publish(&second, &words).ok();
-    registry.clear();
-    home.publish(&old, &["-t", &second, "--if-exists", "refuse", &new])
-        .refused(5, &[&old, "exists and points at", "no tag was changed"]);
-    assert!(registry.writes().is_empty());
+    scene.ok(line);
+    scene.registry().clear();
+    let output = scene.run(&format!("{line} -t HOST/team/app:1")).exits(5);
+    for part in ["HOST/team/app:1", "exists and points at", "no tag was changed"] {
+        assert!(output.stderr.contains(part), "{output}");
+    }
+    assert!(scene.registry().writes().is_empty());
 }
 
 #[test]
 fn previous_digest_and_changes_are_reported() {
-    let registry = registry();
-    let home = Home::new();
-    let (amd, arm) = (
-        load(&registry, "linux/amd64", "amd64"),
-        load(&registry, "linux/arm64", "arm64"),
-    );
-    let target = registry.reference("team/app", "1");
-    let json = |words: &[&str]| {
-        let words = [&["--output", "json"], words].concat();
-        home.publish(&target, &words).ok().json()
+    let scene = scene(&["amd64", "arm64"]);
+    let json = |words: &str| {
+        let line = format!("publish -t HOST/team/app:1 --output json {words}");
+        scene.run(&line).ok().json()
     };
-    let first = json(&[&amd]);
+    let first = json("HOST/team/app:amd64");
     assert!(first["targets"][0]["tags"][0]["previous"].is_null());
-    let planned = json(&["--dry-run", &amd, &arm]);
-    let second = json(&[&amd, &arm]);
+    let both = "HOST/team/app:amd64 HOST/team/app:arm64";
+    let planned = json(&format!("--dry-run {both}"));
+    let second = json(both);
     for result in [&planned, &second] {
         assert_eq!(result["targets"][0]["tags"][0]["previous"], first["digest"]);
         let changes = result["changes"][0]["platforms"].as_array().unwrap();
@@ -96,68 +76,60 @@ fn previous_digest_and_changes_are_reported() {
 
 #[test]
 fn missing_source_is_waited_for() {
-    let registry = registry();
-    let home = Home::new();
-    let amd = load(&registry, "linux/amd64", "amd64");
-    let arm = registry.reference("team/app", "arm64");
-    let target = registry.reference("team/app", "1");
-    home.publish(&target, &["--wait", "1s", &amd, &arm])
-        .refused(4, &[&arm]);
-    registry.clear();
+    let scene = scene(&["amd64"]);
+    let publish = |wait: &str| {
+        scene.run(&format!(
+            "publish -t HOST/team/app:1 --wait {wait} HOST/team/app:amd64 HOST/team/app:arm64"
+        ))
+    };
+    let output = publish("1s").exits(4);
+    assert!(output.stderr.contains("HOST/team/app:arm64"), "{output}");
+    scene.registry().clear();
     thread::scope(|threads| {
-        let run = threads.spawn(|| home.publish(&target, &["--wait", "1m", &amd, &arm]));
-        registry.wait_until(|registry| registry.count(Class::ManifestGet) >= 2);
-        load(&registry, "linux/arm64", "arm64");
+        let run = threads.spawn(|| publish("1m"));
+        let is_waiting = |registry: &Registry| registry.count(Class::ManifestGet) >= 2;
+        scene.registry().wait_until(is_waiting);
+        load(&scene, &["arm64"]);
         run.join().expect("a run").ok();
     });
 }
 
 #[test]
 fn dry_run_tries_the_credentials_of_targets() {
-    let registry = Registry::builder()
-        .basic(Accounts::new("ci", "hunter2"))
-        .start_in_background();
-    let mut home = Home::new();
-    let layout = "oci:image:1";
-    let source = super::registry();
-    home.run(&["copy", &load(&source, "linux/amd64", "amd64"), layout])
-        .ok();
-    let target = registry.reference("team/app", "1");
-    let said = home.publish(&target, &["--dry-run", layout]).ok();
-    assert!(said.stderr.contains("warning: "), "{}", said.stderr);
-    home.set("POLYARCH_REGISTRY", registry.host());
-    home.set("POLYARCH_USERNAME", "ci");
-    home.set("POLYARCH_PASSWORD", "wrong");
-    home.publish(&target, &["--dry-run", layout])
-        .refused(3, &[registry.host()]);
-    home.set("POLYARCH_PASSWORD", "hunter2");
-    home.publish(&target, &["--dry-run", layout]).ok();
-    assert!(registry.writes().is_empty());
+    let closed = Registry::builder().basic(Accounts::new("ci", "hunter2"));
+    let mut scene = Scene::of([Registry::builder(), closed]);
+    load(&scene, &["amd64"]);
+    scene.ok("copy HOST/team/app:amd64 oci:image:1");
+    let line = "publish -t OTHER/team/app:1 --dry-run oci:image:1";
+    let output = scene.run(line).ok();
+    assert!(output.stderr.contains("warning: "), "{output}");
+    scene.log_in_to("OTHER", "ci", "mistaken");
+    scene.run(line).exits(3);
+    scene.log_in_to("OTHER", "ci", "hunter2");
+    scene.ok(line);
+    assert!(scene.other().writes().is_empty());
 }
 
 #[test]
 fn check_reports_everything_below_a_reference() {
-    let registry = registry();
-    let home = Home::new();
-    let (amd, arm) = (
-        load(&registry, "linux/amd64", "amd64"),
-        load(&registry, "linux/arm64", "arm64"),
-    );
-    let target = registry.reference("team/app", "1");
-    home.publish(&target, &[&amd, &arm]).ok();
-    let said = home.run(&["check", &target]).ok();
+    let mut scene = scene(&["amd64", "arm64"]);
+    scene.ok("publish -t HOST/team/app:1 HOST/team/app:amd64 HOST/team/app:arm64");
+    let output = scene.run("check HOST/team/app:1").ok();
     for part in ["linux/amd64", "linux/arm64", "ok, 2 blobs"] {
-        assert!(said.stdout.contains(part), "{}", said.stdout);
+        assert!(output.stdout.contains(part), "{output}");
     }
+    let registry = scene.registry();
     let digest = registry.tag("team/app", "arm64").unwrap();
     let image = registry.document("team/app", &digest).unwrap();
     let layer = image["layers"][0]["digest"].as_str().unwrap();
     registry.remove("team/app", layer);
-    home.run(&["check", "--level", "manifests", &target]).ok();
-    let said = home
-        .run(&["check", "--format", "json", &target])
-        .refused(4, &["linux/arm64", layer]);
-    let entries = &said.json()["references"][0]["entries"];
+    scene.name("LAYER", layer);
+    scene.ok("check --level manifests HOST/team/app:1");
+    let output = scene.run("check --format json HOST/team/app:1").exits(4);
+    for part in ["linux/arm64", "LAYER"] {
+        assert!(output.stderr.contains(part), "{output}");
+    }
+    let entries = &output.json()["references"][0]["entries"];
     assert_eq!(entries[0]["failures"].as_array().unwrap().len(), 0);
     assert_eq!(entries[1]["failures"].as_array().unwrap().len(), 1);
 }

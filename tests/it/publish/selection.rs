@@ -1,193 +1,190 @@
-//! What goes into the index: platforms, duplicates, what was there before, annotations, the type, attestations.
+//! The content of the index: platforms, duplicates, earlier entries, annotations, media type, attestations.
 
-use serde_json::json;
+use std::collections::BTreeSet;
 
-use super::{Home, Said, entries, platforms, registry};
+use serde_json::{Value, json};
+
 use crate::support::{
-    Registry,
+    Registry, Scene,
     image::{Image, Index, media},
+    polyarch::Output,
+    scene::{entries, platforms},
 };
 
-/// `team/app` with one image for each of three platforms, each under its architecture; `amd64-again` is another
+/// HOST/team/app has an image for each of three platforms, tagged with the architecture; `amd64-again` is another
 /// image for the platform of the first.
-struct Scene {
-    registry: Registry,
-    home: Home,
-}
-
-impl Scene {
-    fn new() -> Self {
-        let registry = registry();
-        for architecture in ["amd64", "arm64", "s390x"] {
-            Image::new(&format!("linux/{architecture}")).load(&registry, "team/app", architecture);
-        }
-        let again = Image::new("linux/amd64").seed(2);
-        again.load(&registry, "team/app", "amd64-again");
-        let home = Home::new();
-        Self { registry, home }
-    }
-
-    fn source(&self, tag: &str) -> String {
-        self.registry.reference("team/app", tag)
-    }
-
-    /// Publishes the images with these tags as `team/app:1`.
-    fn publish(&self, tags: &[&str], options: &[&str]) -> Said {
-        let sources: Vec<String> = tags.iter().map(|tag| self.source(tag)).collect();
-        let mut words: Vec<&str> = options.to_vec();
-        words.extend(sources.iter().map(String::as_str));
-        self.home.publish(&self.source("1"), &words)
-    }
-
-    fn platforms(&self) -> Vec<String> {
-        platforms(&self.registry, "team/app", "1")
-    }
-
-    fn digest(&self, tag: &str) -> String {
-        self.registry.tag("team/app", tag).unwrap()
-    }
-
-    #[track_caller]
-    fn nothing_was_pushed(&self) {
-        assert!(self.registry.writes().is_empty());
-    }
-}
-
-#[test]
-fn a_missing_platform_is_refused_and_what_was_found_is_said() {
-    let scene = Scene::new();
+fn scene() -> Scene {
+    let scene = super::scene(&["amd64", "arm64", "s390x"]);
+    let again = Image::new("linux/amd64").seed(2);
+    again.load(scene.registry(), "team/app", "amd64-again");
     scene
-        .publish(
-            &["amd64", "arm64"],
-            &["--platform", "linux/amd64,linux/riscv64"],
-        )
-        .refused(
-            5,
-            &[
-                "missing platform linux/riscv64",
-                "found: linux/amd64, linux/arm64",
-                "hint",
-            ],
-        );
-    scene.nothing_was_pushed();
+}
+
+/// Publishes the images with these tags as `team/app:1`.
+#[track_caller]
+fn publish(scene: &Scene, tags: &[&str], options: &[&str]) -> Output {
+    let sources = tags.iter().map(|tag| format!("HOST/team/app:{tag}"));
+    let mut words = vec![
+        "publish".to_owned(),
+        "-t".to_owned(),
+        "HOST/team/app:1".to_owned(),
+    ];
+    words.extend(options.iter().map(|option| (*option).to_owned()));
+    words.extend(sources);
+    scene.run_words(words)
+}
+
+fn published_platforms(scene: &Scene) -> Vec<String> {
+    platforms(scene.registry(), "team/app", "1")
+}
+
+fn published_entries(scene: &Scene) -> Vec<Value> {
+    entries(scene.registry(), "team/app", "1")
+}
+
+fn digest(scene: &Scene, tag: &str) -> String {
+    scene.registry().tag("team/app", tag).unwrap()
+}
+
+#[track_caller]
+fn nothing_was_pushed(scene: &Scene) {
+    assert!(scene.registry().writes().is_empty());
 }
 
 #[test]
-fn a_refusal_leaves_no_layout_behind() {
-    let scene = Scene::new();
-    let source = scene.source("amd64");
-    for target in ["oci:out:1", "oci-archive:out.tar:1"] {
-        scene
-            .home
-            .publish(target, &["--platform", "linux/riscv64", &source])
-            .refused(5, &["missing platform linux/riscv64"]);
-    }
-    assert!(!scene.home.path("out").exists());
-    assert!(!scene.home.path("out.tar").exists());
+fn missing_platform_is_refused_with_those_that_were_found() {
+    let scene = scene();
+    let platforms = ["--platform", "linux/amd64,linux/riscv64"];
+    insta::assert_snapshot!(publish(&scene, &["amd64", "arm64"], &platforms), @"
+    exit code: 5
+    ----- stderr -----
+    error: missing platform linux/riscv64; found: linux/amd64, linux/arm64
+     hint: add the missing source, or remove the platform from --platform
+    ");
+    nothing_was_pushed(&scene);
 }
 
 #[test]
-fn platforms_that_were_not_asked_for_are_left_out_with_a_notice() {
-    let scene = Scene::new();
-    let said = scene
-        .publish(
-            &["amd64", "arm64", "s390x"],
-            &["--platform", "linux/arm64", "--platform", "linux/amd64"],
-        )
-        .ok();
-    assert_eq!(scene.platforms(), ["linux/amd64", "linux/arm64"]);
-    assert!(said.stderr.contains("linux/s390x"), "{}", said.stderr);
+fn refused_run_leaves_no_layout() {
+    let scene = scene();
+    insta::assert_snapshot!(scene.transcript([
+        "publish -t oci:out:1 --platform linux/riscv64 HOST/team/app:amd64",
+        "publish -t oci-archive:out.tar:1 --platform linux/riscv64 HOST/team/app:amd64",
+    ]), @"
+    $ polyarch publish -t oci:out:1 --platform linux/riscv64 HOST/team/app:amd64
+    exit code: 5
+    ----- stderr -----
+    error: missing platform linux/riscv64; found: linux/amd64
+     hint: add the missing source, or remove the platform from --platform
+
+    $ polyarch publish -t oci-archive:out.tar:1 --platform linux/riscv64 HOST/team/app:amd64
+    exit code: 5
+    ----- stderr -----
+    error: missing platform linux/riscv64; found: linux/amd64
+     hint: add the missing source, or remove the platform from --platform
+    ");
+    assert!(!scene.path("out").exists());
+    assert!(!scene.path("out.tar").exists());
 }
 
 #[test]
-fn two_images_for_one_platform_are_refused_and_both_are_named() {
-    let scene = Scene::new();
-    let (first, second) = (scene.source("amd64"), scene.source("amd64-again"));
-    scene.publish(&["amd64", "amd64-again"], &[]).refused(
-        5,
-        &[
-            "two images for linux/amd64",
-            &format!("from {first}, "),
-            &format!("from {second}"),
-            "--on-duplicate",
-        ],
-    );
-    scene.nothing_was_pushed();
+fn other_platforms_are_left_out_with_a_notice() {
+    let scene = scene();
+    let options = ["--platform", "linux/arm64", "--platform", "linux/amd64"];
+    let output = publish(&scene, &["amd64", "arm64", "s390x"], &options).ok();
+    assert_eq!(published_platforms(&scene), ["linux/amd64", "linux/arm64"]);
+    insta::assert_snapshot!(output.stderr, @"notice: left out, since only linux/arm64, linux/amd64 was asked for: linux/s390x (HOST/team/app:s390x)");
+}
+
+#[test]
+fn two_images_for_one_platform_are_refused() {
+    let scene = scene();
+    insta::assert_snapshot!(publish(&scene, &["amd64", "amd64-again"], &[]), @"
+    exit code: 5
+    ----- stderr -----
+    error: two images for linux/amd64: sha256:d744833917e1a644fd3ca564a257c6f7944d436536dca98e3695d06cc89aa2ce from HOST/team/app:amd64, and sha256:5c67e1ad55abacacd994ba4b6a5c19c88b09f674cb41130b025acde6be561844 from HOST/team/app:amd64-again
+     hint: remove one of them, or set --on-duplicate replace (the later one stays) or keep (both stay)
+     hint: if one has a wrong platform, correct it with --set-platform 'SOURCE=PLATFORM'
+    ");
+    nothing_was_pushed(&scene);
 }
 
 #[test]
 fn duplicates_are_replaced_or_kept_on_request() {
-    let scene = Scene::new();
+    let scene = scene();
     let digests = || -> Vec<String> {
-        let entries = entries(&scene.registry, "team/app", "1");
+        let entries = published_entries(&scene);
         let digests = entries
             .iter()
             .map(|entry| entry["digest"].as_str().unwrap());
         digests.map(str::to_owned).collect()
     };
-    let (first, second) = (scene.digest("amd64"), scene.digest("amd64-again"));
+    let (first, second) = (digest(&scene, "amd64"), digest(&scene, "amd64-again"));
     let tags = ["amd64", "amd64-again"];
-    scene.publish(&tags, &["--on-duplicate", "replace"]).ok();
+    publish(&scene, &tags, &["--on-duplicate", "replace"]).ok();
     assert_eq!(digests(), std::slice::from_ref(&second));
-    scene.publish(&tags, &["--on-duplicate", "keep"]).ok();
+    publish(&scene, &tags, &["--on-duplicate", "keep"]).ok();
     assert_eq!(digests(), [first, second]);
 }
 
 #[test]
-fn one_digest_twice_is_no_conflict() {
-    let scene = Scene::new();
-    scene.publish(&["amd64", "arm64", "amd64"], &[]).ok();
-    assert_eq!(scene.platforms(), ["linux/amd64", "linux/arm64"]);
+fn same_digest_twice_is_no_conflict() {
+    let scene = scene();
+    publish(&scene, &["amd64", "arm64", "amd64"], &[]).ok();
+    assert_eq!(published_platforms(&scene), ["linux/amd64", "linux/arm64"]);
 }
 
-/// An index of one image whose config says linux/arm/v6, described with this platform.
-fn index_saying(scene: &Scene, platform: &serde_json::Value) -> String {
-    let image = Image::new("linux/arm/v6").load(&scene.registry, "team/app", None);
+/// An index of one image for linux/arm/v6 by its config, whose descriptor has this platform.
+fn index_with_platform(scene: &Scene, platform: &serde_json::Value) -> String {
+    let image = Image::new("linux/arm/v6").load(scene.registry(), "team/app", None);
     let mut entry = image.descriptor();
     entry["platform"] = platform.clone();
     Index::oci()
         .descriptor(entry)
-        .load(&scene.registry, "team/app", "half")
+        .load(scene.registry(), "team/app", "half")
         .digest
 }
 
 #[test]
-fn half_a_platform_is_completed_from_the_config() {
+fn partial_platform_is_completed_from_the_config() {
     for half in [
         json!({"architecture": "arm"}),
         json!({"architecture": "arm", "os": ""}),
         json!({"os": "linux"}),
         json!({}),
     ] {
-        let scene = Scene::new();
-        let index = index_saying(&scene, &half);
-        scene.publish(&["half", "s390x"], &[]).ok();
-        assert_eq!(scene.platforms(), ["linux/arm/v6", "linux/s390x"], "{half}");
-        scene
-            .publish(&["half"], &["--platform", "linux/arm/v6"])
-            .ok();
-        assert_eq!(scene.platforms(), ["linux/arm/v6"], "{half}");
-        // Alone, it is what it was.
-        scene.publish(&["half"], &[]).ok();
-        assert_eq!(scene.digest("1"), index);
+        let scene = scene();
+        let index = index_with_platform(&scene, &half);
+        publish(&scene, &["half", "s390x"], &[]).ok();
+        assert_eq!(
+            published_platforms(&scene),
+            ["linux/arm/v6", "linux/s390x"],
+            "{half}"
+        );
+        publish(&scene, &["half"], &["--platform", "linux/arm/v6"]).ok();
+        assert_eq!(published_platforms(&scene), ["linux/arm/v6"], "{half}");
+        // As the only source, the index stays as it is.
+        publish(&scene, &["half"], &[]).ok();
+        assert_eq!(digest(&scene, "1"), index);
     }
-    // What the index says wins.
-    let scene = Scene::new();
-    index_saying(&scene, &json!({"architecture": "arm64"}));
-    scene.publish(&["half", "s390x"], &[]).ok();
-    assert_eq!(scene.platforms(), ["linux/arm64", "linux/s390x"]);
+    // The descriptor has precedence over the config.
+    let scene = scene();
+    index_with_platform(&scene, &json!({"architecture": "arm64"}));
+    publish(&scene, &["half", "s390x"], &[]).ok();
+    assert_eq!(published_platforms(&scene), ["linux/arm64", "linux/s390x"]);
 }
 
 #[test]
-fn half_a_platform_that_nothing_completes_is_none() {
+fn partial_platform_that_cannot_be_completed_is_left_out() {
+    let mut notices = BTreeSet::new();
     for (config, half) in [
         ("{}", json!({"architecture": "arm"})),
         (r#"{"os":"linux"}"#, json!({})),
         (r#"{"os":"linux"}"#, json!(null)),
         (r#"{"architecture":"arm"}"#, json!({"architecture": "arm"})),
     ] {
-        let scene = Scene::new();
-        let registry = &scene.registry;
+        let scene = scene();
+        let registry = scene.registry();
         let blob = registry.put_blob("team/app", bytes::Bytes::from(config));
         let manifest = json!({
             "schemaVersion": 2,
@@ -205,57 +202,58 @@ fn half_a_platform_that_nothing_completes_is_none() {
         Index::oci()
             .descriptor(entry)
             .load(registry, "team/app", "half");
-        let said = scene.publish(&["half", "s390x"], &[]).ok();
-        let entries = entries(registry, "team/app", "1");
+        let output = publish(&scene, &["half", "s390x"], &[]).ok();
+        let entries = published_entries(&scene);
         assert_eq!(entries[0]["platform"], json!(null), "{config}");
-        assert!(
-            said.stderr.contains("without a platform"),
-            "{}",
-            said.stderr
-        );
+        notices.insert(output.stderr.replace(&digest, "DIGEST"));
     }
+    let notices: Vec<String> = notices.into_iter().collect();
+    insta::assert_snapshot!(notices.join("\n"), @"warning: without a platform, as in their source: DIGEST from HOST/team/app:half");
 }
 
 #[test]
-fn a_size_that_no_manifest_has_is_looked_at() {
+fn wrong_size_in_an_index_is_refused() {
+    let mut outputs = String::new();
     for size in [0_u64, 99_999_999_999] {
-        let scene = Scene::new();
-        let image = Image::new("linux/arm/v6").load(&scene.registry, "team/app", None);
+        let scene = scene();
+        let image = Image::new("linux/arm/v6").load(scene.registry(), "team/app", None);
         let mut entry = image.descriptor();
         entry["size"] = size.into();
         let index = Index::oci().descriptor(entry);
-        index.load(&scene.registry, "team/app", "lie");
-        let said = format!("its descriptor declares the size {size}");
-        scene.publish(&["lie", "s390x"], &[]).refused(5, &[&said]);
-        scene.nothing_was_pushed();
+        index.load(scene.registry(), "team/app", "wrong");
+        outputs += &publish(&scene, &["wrong", "s390x"], &[]).to_string();
+        nothing_was_pushed(&scene);
     }
+    insta::assert_snapshot!(outputs, @"
+    exit code: 5
+    ----- stderr -----
+    error: failed to use HOST/team/app@sha256:544d67056f8a555d4c683ba87a97ee9b674a303bac1259d408cae7cad82a4460: its descriptor says size 0, the registry has 477
+    exit code: 5
+    ----- stderr -----
+    error: failed to use HOST/team/app@sha256:544d67056f8a555d4c683ba87a97ee9b674a303bac1259d408cae7cad82a4460: its descriptor says size 99999999999, the registry has 477
+    ");
 }
 
 #[test]
-fn nothing_in_a_platform_reaches_a_terminal() {
-    let scene = Scene::new();
+fn control_characters_in_a_platform_are_escaped() {
+    let scene = scene();
     let evil = json!({"os": "li\n::error::x", "architecture": "amd64\u{1b}[2J"});
-    index_saying(&scene, &evil);
-    let shown = "li\\n::error::x/amd64\\u{1b}[2J";
-    let quiet = |said: &Said| {
-        let all = format!("{}{}", said.stdout, said.stderr);
+    index_with_platform(&scene, &evil);
+    let quiet = |output: Output| {
+        let all = output.to_string();
         assert!(!all.contains('\u{1b}'), "{all}");
         assert!(!all.contains("\n::error"), "{all}");
         all
     };
-    // Copied alone it stays what it was.
-    let said = scene.publish(&["half"], &[]).ok();
-    assert!(quiet(&said).contains(shown), "{}", said.stdout);
-    let entries = entries(&scene.registry, "team/app", "1");
+    // As the only source, the index stays as it is.
+    let mut outputs = quiet(publish(&scene, &["half"], &[]));
+    let entries = published_entries(&scene);
     assert_eq!(entries[0]["platform"], evil);
-    let one = scene.source("1");
-    let said = scene.home.run(&["inspect", "--tree", &one]).ok();
-    assert!(quiet(&said).contains(shown), "{}", said.stdout);
-    // In an index that is made, it is no platform.
-    let said = scene.publish(&["half", "s390x"], &[]).ok();
-    quiet(&said);
-    assert_eq!(scene.platforms()[1], "linux/s390x");
-    let registry = &scene.registry;
+    outputs += &quiet(scene.run("inspect --tree HOST/team/app:1"));
+    // In a new index, it is no platform.
+    outputs += &quiet(publish(&scene, &["half", "s390x"], &[]));
+    assert_eq!(published_platforms(&scene)[1], "linux/s390x");
+    let registry = scene.registry();
     let config = evil.to_string();
     let size = config.len();
     let config = registry.put_blob("team/app", bytes::Bytes::from(config));
@@ -267,31 +265,64 @@ fn nothing_in_a_platform_reaches_a_terminal() {
     });
     let manifest = manifest.to_string();
     registry.put_manifest("team/app", Some("evil"), media::OCI_MANIFEST, manifest);
-    let said = scene
-        .publish(&["evil"], &[])
-        .refused(5, &["has no platform"]);
-    quiet(&said);
+    outputs += &quiet(publish(&scene, &["evil"], &[]));
+    insta::assert_snapshot!(outputs, @r#"
+    exit code: 0
+    ----- stdout -----
+    sha256:9b41d51212d4e9afedeac0315603dce8b331c0de6f9f25d5d409940934e51a36 application/vnd.oci.image.index.v1+json 392 B
+    └── li\n::error::x/amd64\u{1b}[2J sha256:544d67056f8a555d4c683ba87a97ee9b674a303bac1259d408cae7cad82a4460  2.3 kB of layers and config
+        └── from HOST/team/app:half
+
+    HOST/team/app
+    └── HOST/team/app:1@sha256:9b41d51212d4e9afedeac0315603dce8b331c0de6f9f25d5d409940934e51a36  pushed
+
+    sha256:9b41d51212d4e9afedeac0315603dce8b331c0de6f9f25d5d409940934e51a36
+    exit code: 0
+    ----- stdout -----
+    HOST/team/app:1
+    sha256:9b41d51212d4e9afedeac0315603dce8b331c0de6f9f25d5d409940934e51a36 application/vnd.oci.image.index.v1+json 392 B
+    └── li\n::error::x/amd64\u{1b}[2J sha256:544d67056f8a555d4c683ba87a97ee9b674a303bac1259d408cae7cad82a4460  477 B
+    exit code: 0
+    ----- stdout -----
+    sha256:c78e39b87842eb6508c213660f664d39d740b6b004399e600ad5f73be5602a7d application/vnd.oci.image.index.v1+json 561 B
+    ├── application/vnd.oci.image.manifest.v1+json sha256:544d67056f8a555d4c683ba87a97ee9b674a303bac1259d408cae7cad82a4460  2.3 kB of layers and config
+    │   └── from HOST/team/app:half
+    └── linux/s390x      sha256:baf49a0f5b0b002c94c3af29bb7ffc97234922a8224fd1eaf671bd5968d6eec2  2.3 kB of layers and config
+        └── from HOST/team/app:s390x
+
+    HOST/team/app
+    └── HOST/team/app:1@sha256:c78e39b87842eb6508c213660f664d39d740b6b004399e600ad5f73be5602a7d  pushed
+
+    warning: without a platform, as in their source: sha256:544d67056f8a555d4c683ba87a97ee9b674a303bac1259d408cae7cad82a4460 from HOST/team/app:half
+
+    sha256:c78e39b87842eb6508c213660f664d39d740b6b004399e600ad5f73be5602a7d
+    ----- stderr -----
+    warning: without a platform, as in their source: sha256:544d67056f8a555d4c683ba87a97ee9b674a303bac1259d408cae7cad82a4460 from HOST/team/app:half
+    exit code: 5
+    ----- stderr -----
+    error: HOST/team/app:evil has no platform: neither its descriptor nor its config says an operating system and an architecture (found: "li\\n::error::x/amd64\\u{1b}[2j")
+     hint: set it with --set-platform 'HOST/team/app:evil=linux/amd64'
+    "#);
 }
 
 #[test]
-fn a_platform_can_be_set() {
-    let scene = Scene::new();
-    let setting = format!("{}=linux/arm/v7", scene.source("amd64-again"));
-    scene
-        .publish(&["amd64", "amd64-again"], &["--set-platform", &setting])
-        .ok();
-    assert_eq!(scene.platforms(), ["linux/amd64", "linux/arm/v7"]);
-    let nobody = ["--set-platform", "nobody:1=linux/arm/v7"];
-    scene.publish(&["amd64"], &nobody).refused(
-        2,
-        &["cannot set the platform of \"nobody:1\": no such source"],
-    );
+fn platform_can_be_set() {
+    let scene = scene();
+    let setting = ["--set-platform", "HOST/team/app:amd64-again=linux/arm/v7"];
+    publish(&scene, &["amd64", "amd64-again"], &setting).ok();
+    assert_eq!(published_platforms(&scene), ["linux/amd64", "linux/arm/v7"]);
+    let unknown = ["--set-platform", "unknown:1=linux/arm/v7"];
+    insta::assert_snapshot!(publish(&scene, &["amd64"], &unknown), @r#"
+    exit code: 2
+    ----- stderr -----
+    error: no source is named "unknown:1", for which a platform is set; the sources are HOST/team/app:amd64
+    "#);
 }
 
 #[test]
-fn a_source_without_a_platform_is_refused_unless_one_is_set() {
-    let scene = Scene::new();
-    let registry = &scene.registry;
+fn source_without_a_platform_is_refused_unless_one_is_set() {
+    let scene = scene();
+    let registry = scene.registry();
     let config = registry.put_blob("team/app", bytes::Bytes::from_static(b"{}"));
     let manifest = json!({
         "schemaVersion": 2,
@@ -301,70 +332,66 @@ fn a_source_without_a_platform_is_refused_unless_one_is_set() {
     });
     registry.put_manifest(
         "team/app",
-        Some("nowhere"),
+        Some("bare"),
         media::OCI_MANIFEST,
         manifest.to_string(),
     );
-    let name = scene.source("nowhere");
-    scene
-        .publish(&["nowhere"], &[])
-        .refused(5, &[&name, "has no platform", "--set-platform"]);
-    scene.nothing_was_pushed();
-    let setting = format!("{name}=linux/amd64");
-    scene
-        .publish(&["nowhere"], &["--set-platform", &setting])
-        .ok();
-    assert_eq!(scene.platforms(), ["linux/amd64"]);
+    insta::assert_snapshot!(publish(&scene, &["bare"], &[]), @r#"
+    exit code: 5
+    ----- stderr -----
+    error: HOST/team/app:bare has no platform: neither its descriptor nor its config says an operating system and an architecture (found: "/")
+     hint: set it with --set-platform 'HOST/team/app:bare=linux/amd64'
+    "#);
+    nothing_was_pushed(&scene);
+    let setting = ["--set-platform", "HOST/team/app:bare=linux/amd64"];
+    publish(&scene, &["bare"], &setting).ok();
+    assert_eq!(published_platforms(&scene), ["linux/amd64"]);
 }
 
 #[test]
-fn append_starts_from_what_is_there() {
-    let scene = Scene::new();
-    let said = scene.publish(&["amd64"], &["--append"]).ok();
-    assert!(
-        said.stderr.contains("does not exist yet"),
-        "{}",
-        said.stderr
-    );
-    scene.publish(&["arm64"], &["--append"]).ok();
-    assert_eq!(scene.platforms(), ["linux/amd64", "linux/arm64"]);
-    scene.publish(&["amd64-again"], &["--append"]).ok();
-    let entries = entries(&scene.registry, "team/app", "1");
+fn append_keeps_the_earlier_entries() {
+    let scene = scene();
+    let output = publish(&scene, &["amd64"], &["--append"]).ok();
+    insta::assert_snapshot!(output.stderr, @"notice: HOST/team/app:1 does not exist yet: nothing to append to");
+    publish(&scene, &["arm64"], &["--append"]).ok();
+    assert_eq!(published_platforms(&scene), ["linux/amd64", "linux/arm64"]);
+    publish(&scene, &["amd64-again"], &["--append"]).ok();
+    let entries = published_entries(&scene);
     let mut digests: Vec<_> = entries
         .iter()
         .map(|entry| entry["digest"].as_str().unwrap())
         .collect();
     digests.sort_unstable();
-    let mut expected = [scene.digest("amd64-again"), scene.digest("arm64")];
+    let mut expected = [digest(&scene, "amd64-again"), digest(&scene, "arm64")];
     expected.sort_unstable();
     assert_eq!(digests, expected);
 }
 
 #[test]
-fn annotations_go_where_their_level_says() {
-    let scene = Scene::new();
-    let said = scene
-        .publish(
-            &["amd64", "arm64"],
-            &[
-                "--annotation",
-                "plain=1",
-                "--annotation",
-                "index:named=2",
-                "--annotation",
-                "manifest-descriptor:every=3",
-                "--annotation",
-                "manifest-descriptor[linux/arm64]:arm=4",
-                "--annotation",
-                "index,manifest-descriptor:both=5",
-                "--annotation",
-                "manifest:pushed=6",
-                "--labels-as-annotations",
-                "label=7",
-            ],
-        )
-        .ok();
-    let index = scene.registry.document("team/app", "1").unwrap();
+fn annotations_are_set_at_their_level() {
+    let scene = scene();
+    let output = publish(
+        &scene,
+        &["amd64", "arm64"],
+        &[
+            "--annotation",
+            "plain=1",
+            "--annotation",
+            "index:named=2",
+            "--annotation",
+            "manifest-descriptor:every=3",
+            "--annotation",
+            "manifest-descriptor[linux/arm64]:arm=4",
+            "--annotation",
+            "index,manifest-descriptor:both=5",
+            "--annotation",
+            "manifest:pushed=6",
+            "--labels-as-annotations",
+            "label=7",
+        ],
+    )
+    .ok();
+    let index = scene.registry().document("team/app", "1").unwrap();
     assert_eq!(
         index["annotations"],
         json!({"plain": "1", "named": "2", "both": "5", "pushed": "6", "label": "7"})
@@ -377,12 +404,12 @@ fn annotations_go_where_their_level_says() {
         index["manifests"][1]["annotations"],
         json!({"every": "3", "arm": "4", "both": "5"})
     );
-    assert!(said.stderr.contains("pushed"), "{}", said.stderr);
+    insta::assert_snapshot!(output.stderr, @"notice: annotations for image manifests go on the index instead, those of one platform on its entries (an image that is already pushed cannot be changed): pushed");
 }
 
 #[test]
 fn annotations_for_manifests_can_be_ignored_or_refused() {
-    let scene = Scene::new();
+    let scene = scene();
     let policy = |policy| {
         [
             "--annotation",
@@ -391,79 +418,87 @@ fn annotations_for_manifests_can_be_ignored_or_refused() {
             policy,
         ]
     };
-    scene
-        .publish(&["amd64"], &policy("error"))
-        .refused(5, &["\"a\" is for image manifests"]);
-    scene.nothing_was_pushed();
-    scene.publish(&["amd64"], &policy("ignore")).ok();
-    let index = scene.registry.document("team/app", "1").unwrap();
+    insta::assert_snapshot!(publish(&scene, &["amd64"], &policy("error")), @r#"
+    exit code: 5
+    ----- stderr -----
+    error: annotation "a" is for image manifests, which cannot be changed once they are pushed
+     hint: write index:a=… or manifest-descriptor:a=…, or use --manifest-annotations index
+    "#);
+    nothing_was_pushed(&scene);
+    publish(&scene, &["amd64"], &policy("ignore")).ok();
+    let index = scene.registry().document("team/app", "1").unwrap();
     assert!(index.get("annotations").is_none());
 }
 
 #[test]
-fn an_annotation_for_a_platform_that_is_not_there_is_refused() {
-    let scene = Scene::new();
-    scene
-        .publish(
-            &["amd64"],
-            &["--annotation", "manifest-descriptor[linux/arm64]:a=b"],
-        )
-        .refused(5, &["is for linux/arm64", "found: linux/amd64"]);
-    scene.nothing_was_pushed();
+fn annotation_for_a_missing_platform_is_refused() {
+    let scene = scene();
+    let annotation = ["--annotation", "manifest-descriptor[linux/arm64]:a=b"];
+    insta::assert_snapshot!(publish(&scene, &["amd64"], &annotation), @r#"
+    exit code: 5
+    ----- stderr -----
+    error: annotation "a" is for linux/arm64, but no image is; found: linux/amd64
+    "#);
+    nothing_was_pushed(&scene);
 }
 
 #[test]
-fn docker_images_become_a_docker_list_and_lose_no_annotation_silently() {
-    let scene = Scene::new();
+fn docker_images_become_a_docker_list_or_keep_annotations() {
+    let scene = scene();
     for architecture in ["amd64", "arm64"] {
         let tag = format!("docker-{architecture}");
         let image = Image::new(&format!("linux/{architecture}")).docker();
-        image.load(&scene.registry, "team/app", tag.as_str());
+        image.load(scene.registry(), "team/app", tag.as_str());
     }
     let tags = ["docker-amd64", "docker-arm64"];
-    let media_type = || scene.registry.manifest("team/app", "1").unwrap().0;
+    let media_type = || scene.registry().manifest("team/app", "1").unwrap().0;
     let annotation = ["--annotation", "a=b"];
-    scene
-        .publish(&tags, &annotation)
-        .refused(5, &["\"a\" would be lost", "--media-type oci"]);
-    scene.nothing_was_pushed();
-    scene.publish(&tags, &[]).ok();
+    insta::assert_snapshot!(publish(&scene, &tags, &annotation), @r#"
+    exit code: 5
+    ----- stderr -----
+    error: annotation "a" would be lost: the result is a Docker manifest list, which has no annotations
+     hint: make an OCI index with --media-type oci
+    "#);
+    nothing_was_pushed(&scene);
+    publish(&scene, &tags, &[]).ok();
     assert_eq!(media_type(), media::DOCKER_LIST);
-    scene
-        .publish(&tags, &["--annotation", "a=b", "--media-type", "oci"])
-        .ok();
+    publish(
+        &scene,
+        &tags,
+        &["--annotation", "a=b", "--media-type", "oci"],
+    )
+    .ok();
     assert_eq!(media_type(), media::OCI_INDEX);
-    scene
-        .publish(&["amd64"], &["--media-type", "docker"])
-        .refused(
-            5,
-            &["a Docker manifest list cannot contain", "--media-type oci"],
-        );
+    let docker = ["--media-type", "docker"];
+    insta::assert_snapshot!(publish(&scene, &["amd64"], &docker), @"
+    exit code: 5
+    ----- stderr -----
+    error: a Docker manifest list cannot hold sha256:d744833917e1a644fd3ca564a257c6f7944d436536dca98e3695d06cc89aa2ce from HOST/team/app:amd64: it is application/vnd.oci.image.manifest.v1+json
+     hint: make an OCI index with --media-type oci
+    ");
 }
 
 #[test]
-fn annotations_from_metadata_action_do_not_break_docker_images() {
-    let mut scene = Scene::new();
+fn annotations_of_metadata_action_make_an_oci_index() {
+    let mut scene = scene();
     let image = Image::new("linux/amd64").docker();
-    image.load(&scene.registry, "team/app", "docker");
-    scene.home.set(
+    image.load(scene.registry(), "team/app", "docker");
+    scene.set(
         "DOCKER_METADATA_OUTPUT_ANNOTATIONS",
         "manifest:a=b\nindex:c=d",
     );
-    let [tag, source] = ["1", "docker"].map(|tag| scene.registry.reference("team/app", tag));
-    scene.home.set("DOCKER_METADATA_OUTPUT_TAGS", tag);
-    let said = scene.home.run(&["publish", &source]).ok();
-    let index = scene.registry.document("team/app", "1").unwrap();
+    scene.set("DOCKER_METADATA_OUTPUT_TAGS", "HOST/team/app:1");
+    let output = scene.run("publish HOST/team/app:docker").ok();
+    let index = scene.registry().document("team/app", "1").unwrap();
     assert_eq!(index["mediaType"], media::OCI_INDEX);
     assert_eq!(index["annotations"], json!({"a": "b", "c": "d"}));
-    assert!(
-        said.stderr.contains("an OCI index instead"),
-        "{}",
-        said.stderr
-    );
+    insta::assert_snapshot!(output.stderr, @"
+    notice: an OCI index instead of a Docker manifest list, which could not carry the annotations from the environment
+    notice: annotations for image manifests go on the index instead, those of one platform on its entries (an image that is already pushed cannot be changed): a
+    ");
 }
 
-/// What a matrix build leaves: an index with provenance for each platform.
+/// The result of a matrix build: an index with provenance for each platform.
 fn attested(registry: &Registry) {
     for architecture in ["amd64", "arm64"] {
         let tag = format!("built-{architecture}");
@@ -474,11 +509,11 @@ fn attested(registry: &Registry) {
 }
 
 #[test]
-fn attestations_still_refer_to_their_images_after_a_merge() {
-    let scene = Scene::new();
-    attested(&scene.registry);
-    scene.publish(&["built-amd64", "built-arm64"], &[]).ok();
-    let entries = entries(&scene.registry, "team/app", "1");
+fn attestations_refer_to_their_images_after_a_merge() {
+    let scene = scene();
+    attested(scene.registry());
+    publish(&scene, &["built-amd64", "built-arm64"], &[]).ok();
+    let entries = published_entries(&scene);
     let (attestations, images): (Vec<_>, Vec<_>) = entries
         .iter()
         .partition(|entry| entry["platform"]["os"] == "unknown");
@@ -493,16 +528,19 @@ fn attestations_still_refer_to_their_images_after_a_merge() {
             .position(|subject| **subject == image["digest"]);
         subjects.remove(position.expect("one attestation for each image"));
     }
-    assert_eq!(scene.registry.problems(), Vec::<String>::new());
+    assert_eq!(scene.registry().problems(), Vec::<String>::new());
 }
 
 #[test]
-fn attestations_are_dropped_on_request_and_with_their_images() {
-    let scene = Scene::new();
-    attested(&scene.registry);
+fn attestations_are_dropped_on_request_or_with_images() {
+    let scene = scene();
+    attested(scene.registry());
     let tags = ["built-amd64", "built-arm64"];
-    scene.publish(&tags, &["--attestations", "drop"]).ok();
-    assert_eq!(scene.platforms(), ["linux/amd64", "linux/arm64"]);
-    scene.publish(&tags, &["--platform", "linux/arm64"]).ok();
-    assert_eq!(scene.platforms(), ["linux/arm64", "unknown/unknown"]);
+    publish(&scene, &tags, &["--attestations", "drop"]).ok();
+    assert_eq!(published_platforms(&scene), ["linux/amd64", "linux/arm64"]);
+    publish(&scene, &tags, &["--platform", "linux/arm64"]).ok();
+    assert_eq!(
+        published_platforms(&scene),
+        ["linux/arm64", "unknown/unknown"]
+    );
 }

@@ -1,169 +1,167 @@
 //! Several images in one spec file, of which some fail.
 
-use std::time::Duration;
+use serde_json::Value;
 
-use super::{Home, failures::scene, registry};
-use crate::support::registry::{Class, Fault, Rule};
+use super::{outputs::check_schema, scene};
+use crate::support::{
+    Scene,
+    image::Image,
+    registry::{Class, Fault, Recorded, Registry, Rule},
+};
 
-/// A spec file of images below `host`, each with one source.
-fn spec(home: &Home, host: &str, images: &[(&str, &str)]) {
+const GOOD: &str = "HOST/team/app:amd64";
+const MISSING: &str = "HOST/team/app:missing";
+
+/// Writes a spec file of images with one source each.
+fn write_spec(scene: &Scene, images: &[(&str, &str)]) {
     let documents: Vec<String> = images
         .iter()
-        .map(|(image, source)| format!("image: {host}/{image}\nsources: ['{source}']\n"))
+        .map(|(image, source)| format!("image: {image}\nsources: ['{source}']\n"))
         .collect();
-    home.write("spec.yml", documents.join("---\n"));
+    scene.write("spec.yml", documents.join("---\n"));
 }
 
 #[test]
-fn one_of_several_images_fails_and_the_others_land() {
-    let registry = registry();
-    let (home, _, source) = scene(&registry);
-    let host = registry.host();
-    spec(
-        &home,
-        host,
+fn one_of_three_images_fails_and_the_others_are_published() {
+    let scene = scene(&["amd64"]);
+    write_spec(
+        &scene,
         &[
-            ("a/one:1", &source),
-            ("a/two:1", &format!("{host}/team/app:missing")),
-            ("a/three:1", &source),
+            ("HOST/a/one:1", GOOD),
+            ("HOST/a/two:1", MISSING),
+            ("HOST/a/three:1", GOOD),
         ],
     );
-    let (one, two, three) = ("a/one:1", "a/two:1", "a/three:1");
-    let said = home
-        .run(&["publish", "-f", "spec.yml", "--output", "json"])
-        .refused(
-            7,
-            &[
-                &format!("error: publish {host}/{two}: "),
-                "team/app:missing",
-                &format!("these tags were pushed: {host}/{one}, {host}/{three}\n"),
-            ],
-        );
+    let output = scene.run("publish -f spec.yml --output json").exits(7);
+    insta::assert_snapshot!(output.stderr, @"
+    error: publish HOST/a/two:1: failed to read HOST/team/app:missing: HOST answered 404 Not Found (MANIFEST_UNKNOWN: manifest unknown)
+     hint: these tags were pushed: HOST/a/one:1, HOST/a/three:1
+    ");
+    let registry = scene.registry();
     assert!(registry.tag("a/one", "1").is_some());
     assert_eq!(registry.tag("a/two", "1"), None);
     assert!(registry.tag("a/three", "1").is_some());
-    let result = said.json();
-    super::outputs::check_schema(&result);
+    let result = output.json();
+    check_schema(&result);
     let results = result["results"].as_array().unwrap();
-    let told: Vec<_> = results
+    let statuses: Vec<_> = results
         .iter()
         .map(|it| {
             let tag = &it["targets"][0]["tags"][0]["reference"];
             (it["status"].as_str().unwrap(), tag.as_str().unwrap())
         })
         .collect();
-    let at = |name: &str| format!("{host}/{name}");
-    assert_eq!(
-        told,
-        [
-            ("published", &at(one)[..]),
-            ("failed", &at(two)),
-            ("published", &at(three))
-        ]
-    );
-    let error = results[1]["targets"][0]["error"]["message"].as_str();
-    assert!(error.unwrap().contains("team/app:missing"));
+    let expected = [
+        ("published", "HOST/a/one:1"),
+        ("failed", "HOST/a/two:1"),
+        ("published", "HOST/a/three:1"),
+    ];
+    assert_eq!(statuses, expected);
+    insta::assert_snapshot!(results[1]["targets"][0]["error"]["message"], @r#""publish HOST/a/two:1: failed to read HOST/team/app:missing: HOST answered 404 Not Found (MANIFEST_UNKNOWN: manifest unknown)""#);
 }
 
-/// What programs read has the shape of several images, however many of them came to an index.
+/// Programs read the form of several images, however many of them became an index.
 #[test]
-fn one_of_two_images_fails_and_the_shape_stays() {
-    let registry = registry();
-    let (home, _, source) = scene(&registry);
-    let host = registry.host();
-    spec(
-        &home,
-        host,
-        &[
-            ("a/no:1", &format!("{host}/team/app:missing")),
-            ("a/good:1", &source),
-        ],
-    );
-    let words = ["publish", "-f", "spec.yml", "--output", "json"];
-    let more = ["--metadata-file", "metadata.json"];
-    let said = home.run(&[&words[..], &more].concat()).refused(7, &[]);
-    let result = said.json();
-    super::outputs::check_schema(&result);
+fn one_of_two_images_fails_and_the_result_keeps_its_form() {
+    let scene = scene(&["amd64"]);
+    write_spec(&scene, &[("HOST/a/no:1", MISSING), ("HOST/a/good:1", GOOD)]);
+    let line = "publish -f spec.yml --output json --metadata-file metadata.json";
+    let result = scene.run(line).exits(7).json();
+    check_schema(&result);
     assert_eq!(result["results"][0]["status"], "failed");
     assert_eq!(result["results"][1]["status"], "published");
-    let metadata: serde_json::Value = serde_json::from_str(&home.read("metadata.json")).unwrap();
+    let metadata: Value = serde_json::from_str(&scene.read("metadata.json")).unwrap();
     let names: Vec<&String> = metadata.as_object().unwrap().keys().collect();
-    assert_eq!(names, [&format!("{host}/a/good:1")]);
+    assert_eq!(names, ["HOST/a/good:1"]);
 }
 
 #[test]
-fn a_dry_run_of_several_images_is_never_partly_done() {
-    let registry = registry();
-    let (home, _, source) = scene(&registry);
-    let host = registry.host();
-    spec(
-        &home,
-        host,
-        &[
-            ("a/good:1", &source),
-            ("a/no:1", &format!("{host}/team/app:missing")),
-        ],
+fn dry_run_of_several_images_is_never_partial() {
+    let scene = scene(&["amd64"]);
+    write_spec(&scene, &[("HOST/a/good:1", GOOD), ("HOST/a/no:1", MISSING)]);
+    insta::assert_snapshot!(scene.run("publish -f spec.yml --dry-run"), @"
+    exit code: 4
+    ----- stdout -----
+    sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708 application/vnd.oci.image.index.v1+json 374 B
+    └── linux/amd64      sha256:d744833917e1a644fd3ca564a257c6f7944d436536dca98e3695d06cc89aa2ce  2.3 kB of layers and config
+        └── from HOST/team/app:amd64
+
+    HOST/a/good
+    └── HOST/a/good:1@sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708  would be pushed
+
+    sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708
+    ----- stderr -----
+    error: publish HOST/a/no:1: failed to read HOST/team/app:missing: HOST answered 404 Not Found (MANIFEST_UNKNOWN: manifest unknown)
+    ");
+}
+
+/// Uploads of the image that failed are cancelled at the end of the run, and those of the other image never.
+#[test]
+fn failed_image_does_not_cancel_the_uploads_of_another() {
+    let scene = Scene::two();
+    let (from, to) = (scene.registry(), scene.other());
+    let blobs = Image::new("linux/amd64")
+        .load(from, "team/app", "amd64")
+        .blobs
+        .len();
+    write_spec(&scene, &[("OTHER/a/one:1", GOOD), ("OTHER/a/two:1", GOOD)]);
+    let of_second = |it: &Recorded| it.path.starts_with("/v2/a/two/");
+    // Only an upload that the registry has confirmed can be cancelled.
+    let all_started = move |requests: &[Recorded]| {
+        let started = requests.iter().filter(|it| it.class == Class::UploadPost);
+        started.filter(|it| it.status.is_some()).count() == 2 * blobs
+    };
+    let is_refused = move |requests: &[Recorded]| {
+        let puts = requests.iter().filter(|it| it.class == Class::UploadPut);
+        let mut of_first = puts.filter(|it| !of_second(it));
+        of_first.any(|it| it.status.is_some())
+    };
+    to.rule(
+        Rule::on(Class::UploadPut)
+            .path("/v2/a/one/*")
+            .forever()
+            .then(Fault::until(all_started))
+            .then(Fault::status(403)),
     );
-    let said = home
-        .run(&["publish", "-f", "spec.yml", "--dry-run"])
-        .refused(4, &["a/no:1", "team/app:missing"]);
-    assert!(!said.stderr.contains("landed"), "{}", said.stderr);
-}
-
-/// Uploads of the one that failed are cancelled when nobody sends any more, and not those of the other.
-#[test]
-fn an_image_that_fails_leaves_the_uploads_of_another_alone() {
-    let from = registry();
-    let to = registry();
-    let (home, image, source) = scene(&from);
-    let host = to.host();
-    spec(&home, host, &[("a/one:1", &source), ("a/two:1", &source)]);
-    // Not before every upload is known here: one of which the registry has not yet told cannot be cancelled.
-    let refused = Rule::on(Class::UploadPut).path("/v2/a/one/*").forever();
-    let later = Fault::Delay(Duration::from_millis(200));
-    to.rule(refused.then(later).then(Fault::status(403)));
-    // Long enough for the first to fail.
     to.rule(
         Rule::on(Class::UploadPut)
             .path("/v2/a/two/*")
-            .times(image.blobs.len())
-            .then(Fault::Delay(Duration::from_millis(700))),
+            .forever()
+            .then(Fault::until(is_refused)),
     );
-    home.run(&["publish", "-f", "spec.yml"])
-        .refused(7, &["a/one"]);
+    let output = scene.run("publish -f spec.yml").exits(7);
+    assert!(output.stderr.contains("OTHER/a/one"), "{output}");
     assert!(to.tag("a/two", "1").is_some());
-    let of_second =
-        |class: Class| to.count_where(|it| it.class == class && it.path.starts_with("/v2/a/two/"));
-    assert_eq!(of_second(Class::UploadPost), image.blobs.len());
-    assert_eq!(of_second(Class::UploadDelete), 0);
     let requests = to.requests();
+    let cancelled = requests.iter().filter(|it| it.class == Class::UploadDelete);
+    let cancelled: Vec<_> = cancelled.collect();
+    let started = |it: &Recorded| it.class == Class::UploadPost && of_second(it);
+    assert_eq!(to.count_where(started), blobs);
+    assert!(!cancelled.is_empty());
     let tag = requests
         .iter()
         .find(|it| it.class == Class::ManifestPut && it.path.ends_with("a/two/manifests/1"))
         .expect("the tag of the second");
-    let mut cancels = requests
-        .iter()
-        .filter(|it| it.class == Class::UploadDelete)
-        .peekable();
-    assert!(cancels.peek().is_some());
-    assert!(cancels.all(|it| it.number > tag.number));
+    for request in cancelled {
+        assert!(!of_second(request), "{request:?}");
+        assert!(request.number > tag.number, "{request:?}");
+    }
     assert_eq!(to.uploads(), 0, "no upload is left open");
 }
 
 #[test]
 fn all_of_several_images_fail() {
-    let registry = registry();
-    let home = Home::new();
-    let host = registry.host();
-    spec(
-        &home,
-        host,
-        &[
-            ("a/one:1", &format!("{host}/a/no:1")),
-            ("a/two:1", &format!("{host}/a/no:2")),
-        ],
+    let scene = scene(&[]);
+    write_spec(
+        &scene,
+        &[("HOST/a/one:1", MISSING), ("HOST/a/two:1", "HOST/a/no:2")],
     );
-    home.run(&["publish", "-f", "spec.yml"])
-        .refused(4, &["a/no:1", "a/no:2"]);
+    insta::assert_snapshot!(scene.run("publish -f spec.yml"), @"
+    exit code: 4
+    ----- stderr -----
+    error: publish HOST/a/one:1: failed to read HOST/team/app:missing: HOST answered 404 Not Found (MANIFEST_UNKNOWN: manifest unknown)
+     hint: this failed too: publish HOST/a/two:1: failed to read HOST/a/no:2: HOST answered 404 Not Found (MANIFEST_UNKNOWN: manifest unknown)
+    ");
+    let registry: &Registry = scene.registry();
     assert!(registry.writes().is_empty());
 }

@@ -1,272 +1,271 @@
-//! Every form in which a source can be written leads to the same index.
+//! Every form of sources, and invalid sources.
 
 use std::fmt::Write as _;
 
 use http::StatusCode;
 use serde_json::json;
 
-use super::{Home, platforms, registry};
+use super::{load, scene};
 use crate::support::{
-    Registry,
-    image::{Image, Index, Loaded},
-    registry::{Accounts, Bearer, Class},
+    Scene,
+    image::{Image, Index},
+    registry::{Accounts, Bearer, Class, Registry},
+    scene::{entries, platforms},
 };
-
-/// Two images in `team/app`, tagged by their architecture.
-fn pair(registry: &Registry) -> [Loaded; 2] {
-    ["amd64", "arm64"].map(|architecture| {
-        Image::new(&format!("linux/{architecture}")).load(registry, "team/app", architecture)
-    })
-}
 
 const PAIR: [&str; 2] = ["linux/amd64", "linux/arm64"];
 
-fn hex(image: &Loaded) -> &str {
-    image.digest.strip_prefix("sha256:").unwrap()
+/// A scene with images for both platforms in `team/app`. AMD and ARM are their digests; the same with `_HEX` and
+/// `_DESCRIPTOR` are the hexadecimal part and the whole descriptor.
+fn pair() -> Scene {
+    let mut scene = scene(&[]);
+    for (name, architecture) in [("AMD", "amd64"), ("ARM", "arm64")] {
+        let image = Image::new(&format!("linux/{architecture}"));
+        let image = image.load(scene.registry(), "team/app", architecture);
+        let hex = image.digest.trim_start_matches("sha256:");
+        scene.name(&format!("{name}_HEX"), hex);
+        scene.name(
+            &format!("{name}_DESCRIPTOR"),
+            image.descriptor().to_string(),
+        );
+        scene.name(name, &image.digest);
+    }
+    scene
 }
 
+/// A form of the two sources: files that are written first, and the words for them.
+struct Form {
+    files: &'static [(&'static str, &'static str)],
+    words: &'static [&'static str],
+}
+
+const fn words(words: &'static [&'static str]) -> Form {
+    Form { files: &[], words }
+}
+
+const FORMS: [Form; 13] = [
+    words(&["HOST/team/app:amd64", "HOST/team/app:arm64"]),
+    words(&["HOST/team/app@AMD", "HOST/team/app@ARM"]),
+    words(&["AMD", "ARM"]),
+    words(&["AMD\nARM\n"]),
+    words(&["HOST/team/app@AMD,ARM"]),
+    words(&["AMD_DESCRIPTOR", "ARM_DESCRIPTOR"]),
+    words(&[r#"["AMD",ARM_DESCRIPTOR]"#]),
+    // The outputs of two jobs; `imageid` is not the digest of the image.
+    words(&[
+        r#"{"build-amd64": {"digest": "AMD", "imageid": "sha256:1111111111111111111111111111111111111111111111111111111111111111", "metadata": "{}"},
+            "build-arm64": {"digest": "ARM", "version": "1.2.3"}}"#,
+    ]),
+    // The context `needs` of GitHub Actions.
+    words(&[
+        r#"{"build": {"result": "success", "outputs": {"digest-amd64": "AMD", "digest-arm64": "ARM"}}}"#,
+    ]),
+    Form {
+        files: &[
+            ("deep/digests-amd64/AMD_HEX", ""),
+            ("deep/digests-arm64/ARM_HEX", ""),
+        ],
+        words: &["--digests", "deep"],
+    },
+    words(&["oci:amd:1", "oci-archive:arm.tar:1"]),
+    words(&["oci:amd", "oci-archive:arm.tar"]),
+    words(&["HOST/team/app:pair"]),
+];
+
 #[test]
-fn references_digests_and_descriptors_give_one_digest() {
-    let registry = registry();
-    let home = Home::new();
-    let [amd, arm] = pair(&registry);
-    let target = registry.reference("team/app", "1");
-    let by_tag = home
-        .publish(
-            &target,
-            &[
-                &registry.reference("team/app", "amd64"),
-                &registry.reference("team/app", "arm64"),
-            ],
-        )
+fn every_form_gives_the_same_index() {
+    let scene = pair();
+    scene.ok("copy HOST/team/app:amd64 oci:amd:1");
+    scene.ok("copy HOST/team/app:arm64 oci-archive:arm.tar:1");
+    let index = scene
+        .run("publish -t HOST/team/app:pair HOST/team/app:amd64 HOST/team/app:arm64")
         .ok()
         .digest();
-    assert_eq!(registry.tag("team/app", "1").unwrap(), by_tag);
-    assert_eq!(platforms(&registry, "team/app", "1"), PAIR);
-    let reference = |image: &Loaded| format!("{}/team/app@{}", registry.host(), image.digest);
-    let outputs = json!({
-        "build-amd64": {"digest": amd.digest, "imageid": format!("sha256:{}", "1".repeat(64)), "metadata": "{}"},
-        "build-arm64": {"digest": arm.digest, "version": "1.2.3"},
-    });
-    let needs = json!({
-        "build": {"result": "success", "outputs": {"digest-amd64": amd.digest, "digest-arm64": arm.digest}},
-    });
-    let forms: [Vec<String>; 8] = [
-        vec![reference(&amd), reference(&arm)],
-        vec![amd.digest.clone(), arm.digest.clone()],
-        vec![format!("{}\n{}\n", amd.digest, arm.digest)],
-        vec![format!("{},{}", reference(&amd), arm.digest)],
-        vec![amd.descriptor().to_string(), arm.descriptor().to_string()],
-        vec![json!([amd.digest, arm.descriptor()]).to_string()],
-        vec![outputs.to_string()],
-        vec![needs.to_string()],
-    ];
-    for form in forms {
-        let words: Vec<&str> = form.iter().map(String::as_str).collect();
-        let target = registry.reference("team/app", "again");
-        let said = home.publish(&target, &words).ok();
-        assert_eq!(said.digest(), by_tag, "{form:?}");
-        registry.remove("team/app", "again");
+    assert_eq!(platforms(scene.registry(), "team/app", "pair"), PAIR);
+    for form in FORMS {
+        for (path, content) in form.files {
+            scene.write(path, content);
+        }
+        let command = ["publish", "-t", "HOST/team/app:1"];
+        let output = scene.run_words(command.iter().chain(form.words)).ok();
+        assert_eq!(output.digest(), index, "{:?}", form.words);
+        assert_eq!(scene.registry().tag("team/app", "1"), Some(index.clone()));
+        scene.registry().remove("team/app", "1");
+    }
+    assert_eq!(scene.registry().problems(), Vec::<String>::new());
+}
+
+/// Their names say nothing about the platform, so that the order of names is that of the index.
+#[test]
+fn digest_files_are_read_in_the_order_of_their_names() {
+    let scene = pair();
+    scene.write("flat/AMD_HEX", "");
+    scene.write("flat/ARM_HEX", "");
+    scene.ok("publish -t HOST/team/app:1 --digests flat");
+    let mut expected = [scene.expand("AMD"), scene.expand("ARM")];
+    expected.sort();
+    let entries = entries(scene.registry(), "team/app", "1");
+    let digests: Vec<_> = entries.iter().map(|entry| &entry["digest"]).collect();
+    assert_eq!(digests, expected.each_ref());
+}
+
+#[test]
+fn spec_files_give_the_same_index() {
+    let scene = pair();
+    let index = scene
+        .run("publish -t HOST/team/app:pair HOST/team/app:amd64 HOST/team/app:arm64")
+        .ok()
+        .digest();
+    for spec in [
+        "image: HOST/team/app:1\nsources: ['HOST/team/app:amd64', 'HOST/team/app:arm64']\n",
+        "image: HOST/team/app:1\nmanifests:\n- image: HOST/team/app:amd64\n  platform: {architecture: amd64, os: linux}\n\
+         - image: HOST/team/app:arm64\n  platform:\n    architecture: arm64\n    os: linux\n",
+    ] {
+        scene.write("spec.yml", spec);
+        let output = scene.run("publish -f spec.yml").ok();
+        assert_eq!(output.digest(), index, "{spec}");
+        scene.registry().remove("team/app", "1");
+    }
+}
+
+#[test]
+fn images_of_layouts_are_copied_byte_for_byte() {
+    let scene = pair();
+    scene.ok("copy HOST/team/app:amd64 oci:amd:1");
+    scene.ok("copy HOST/team/app:arm64 oci-archive:arm.tar:1");
+    scene.ok("publish -t HOST/other/app:1 oci:amd:1 oci-archive:arm.tar");
+    let registry = scene.registry();
+    for name in ["AMD", "ARM"] {
+        let digest = scene.expand(name);
+        let source = registry.manifest("team/app", &digest);
+        assert_eq!(registry.manifest("other/app", &digest), source);
     }
     assert_eq!(registry.problems(), Vec::<String>::new());
 }
 
 #[test]
-fn descriptors_that_say_everything_are_not_read() {
-    let registry = registry();
-    let home = Home::new();
-    let [amd, arm] = pair(&registry);
-    let target = registry.reference("team/app", "1");
-    let sources = [amd.descriptor().to_string(), arm.descriptor().to_string()];
-    let words = ["--no-verify", &sources[0], &sources[1]];
-    home.publish(&target, &words).ok();
-    // Each is looked at once, and not read.
+fn complete_descriptors_are_not_read() {
+    let scene = pair();
+    scene.ok("publish -t HOST/team/app:1 --no-verify AMD_DESCRIPTOR ARM_DESCRIPTOR");
+    // Each is looked up once, and not read.
+    let registry = scene.registry();
     assert_eq!(registry.count(Class::ManifestGet), 0);
-    let looks = registry.count_where(|request| {
-        request.path.contains(&amd.digest) || request.path.contains(&arm.digest)
-    });
-    assert_eq!(looks, 2);
+    let digests = [scene.expand("AMD"), scene.expand("ARM")];
+    let is_of_image = |path: &str| digests.iter().any(|digest| path.contains(digest));
+    assert_eq!(registry.count_where(|it| is_of_image(&it.path)), 2);
 }
 
 #[test]
-fn digests_from_a_directory_and_one_level_below() {
-    let registry = registry();
-    let home = Home::new();
-    let [amd, arm] = pair(&registry);
-    home.write(&format!("flat/{}", hex(&amd)), "");
-    home.write(&format!("flat/{}", hex(&arm)), "");
-    home.write(&format!("deep/digests-amd64/{}", hex(&amd)), "");
-    home.write(&format!("deep/digests-arm64/{}", hex(&arm)), "");
-    for directory in ["flat", "deep"] {
-        let target = registry.reference("team/app", directory);
-        home.publish(&target, &["--digests", directory]).ok();
-        let mut found = platforms(&registry, "team/app", directory);
-        found.sort();
-        assert_eq!(found, PAIR);
-    }
-}
-
-#[test]
-fn a_foreign_file_among_digests_is_named_and_nothing_is_pushed() {
-    let registry = registry();
-    let home = Home::new();
-    let [amd, _] = pair(&registry);
-    home.write(&format!("digests/{}", hex(&amd)), "");
-    home.write("digests/build.log", "it worked");
-    let target = registry.reference("team/app", "1");
-    home.publish(&target, &["--digests", "digests"])
-        .refused(2, &["build.log", "is not a digest file", "hint"]);
-    std::fs::create_dir(home.path("empty")).unwrap();
-    home.publish(&target, &["--digests", "empty"])
-        .refused(2, &["no digest file in empty"]);
-    assert!(registry.writes().is_empty());
-}
-
-#[test]
-fn layouts_in_a_directory_and_in_an_archive() {
-    let registry = registry();
-    let home = Home::new();
-    let [amd, arm] = pair(&registry);
-    let copy = |image: &str, layout: &str| {
-        home.run(&["copy", &registry.reference("team/app", image), layout])
-            .ok();
-    };
-    copy("amd64", "oci:amd:1");
-    copy("arm64", "oci-archive:arm.tar:1");
-    let target = registry.reference("other/app", "1");
-    let said = home
-        .publish(&target, &["oci:amd:1", "oci-archive:arm.tar"])
-        .ok();
-    assert_eq!(platforms(&registry, "other/app", "1"), PAIR);
-    assert_eq!(registry.tag("other/app", "1").unwrap(), said.digest());
-    for image in [amd, arm] {
-        let (_, bytes) = registry.manifest("other/app", &image.digest).unwrap();
-        assert_eq!(bytes, image.bytes);
-    }
-    assert_eq!(registry.problems(), Vec::<String>::new());
-}
-
-#[test]
-fn an_index_is_flattened_to_its_third_level() {
-    let registry = registry();
-    let home = Home::new();
-    let nested = Index::oci().of(["linux/amd64"]).nested(
-        Index::oci()
-            .of(["linux/arm64"])
-            .nested(Index::oci().of(["linux/386"])),
-    );
-    nested.load(&registry, "team/app", "nested");
-    Image::new("linux/s390x").load(&registry, "team/app", "more");
-    home.publish(
-        &registry.reference("team/app", "flat"),
-        &[
-            &registry.reference("team/app", "nested"),
-            &registry.reference("team/app", "more"),
-        ],
-    )
-    .ok();
+fn index_is_flattened_to_its_third_level() {
+    let scene = scene(&["s390x"]);
+    let third = Index::oci().of(["linux/386"]);
+    let second = Index::oci().of(["linux/arm64"]).nested(third);
+    let nested = Index::oci().of(["linux/amd64"]).nested(second);
+    nested.load(scene.registry(), "team/app", "nested");
+    scene.ok("publish -t HOST/team/app:flat HOST/team/app:nested HOST/team/app:s390x");
     let expected = ["linux/amd64", "linux/arm64", "linux/386", "linux/s390x"];
-    assert_eq!(platforms(&registry, "team/app", "flat"), expected);
+    assert_eq!(platforms(scene.registry(), "team/app", "flat"), expected);
 }
 
 #[test]
-fn a_single_index_keeps_its_digest_and_a_single_image_becomes_an_index() {
-    let registry = registry();
-    let home = Home::new();
-    let index = Index::oci()
-        .of(PAIR)
-        .attested()
-        .load(&registry, "a/app", "index");
-    let image = Image::new("linux/amd64").load(&registry, "a/app", "image");
-    let source = registry.reference("a/app", "index");
-    let said = home
-        .publish(&registry.reference("b/app", "index"), &[&source])
+fn single_index_keeps_its_digest() {
+    let scene = scene(&[]);
+    let index = Index::oci().of(PAIR).attested();
+    let index = index.load(scene.registry(), "team/app", "index");
+    let output = scene
+        .run("publish -t HOST/b/app:1 HOST/team/app:index")
         .ok();
-    assert_eq!(said.digest(), index.digest);
-    let source = registry.reference("a/app", "image");
-    home.publish(&registry.reference("b/app", "image"), &[&source])
-        .ok();
-    let document = registry.document("b/app", "image").unwrap();
+    assert_eq!(output.digest(), index.digest);
+}
+
+#[test]
+fn single_image_becomes_an_index() {
+    let scene = scene(&[]);
+    let image = Image::new("linux/amd64").load(scene.registry(), "team/app", "amd64");
+    scene.ok("publish -t HOST/b/app:1 HOST/team/app:amd64");
+    let document = scene.registry().document("b/app", "1").unwrap();
     assert_eq!(document["manifests"], json!([image.descriptor()]));
 }
 
 #[test]
-fn a_spec_file_in_the_format_of_manifest_tool_with_several_images() {
-    let registry = registry();
-    let home = Home::new();
-    pair(&registry);
-    let host = registry.host();
-    home.write(
+fn spec_file_of_manifest_tool_may_have_several_images() {
+    let scene = pair();
+    scene.write(
         "spec.yml",
-        format!(
-            "image: {host}/team/app:1.2\ntags: ['1', latest]\nmanifests:\n\
-             - image: {host}/team/app:amd64\n  platform: {{architecture: amd64, os: linux}}\n\
-             - image: {host}/team/app:arm64\n  platform:\n    architecture: arm64\n    os: linux\n    variant: v8\n\
-             ---\nimage: {host}/team/other:1\nannotations: {{org.example.a: b}}\nmanifests:\n\
-             - image: {host}/team/app:amd64\n"
-        ),
+        "\
+image: HOST/team/app:1.2
+tags: ['1', latest]
+manifests:
+- image: HOST/team/app:amd64
+  platform: {architecture: amd64, os: linux}
+- image: HOST/team/app:arm64
+  platform:
+    architecture: arm64
+    os: linux
+    variant: v8
+---
+image: HOST/team/other:1
+annotations: {org.example.a: b}
+manifests:
+- image: HOST/team/app:amd64
+",
     );
-    home.run(&["publish", "-f", "spec.yml"]).ok();
+    scene.ok("publish -f spec.yml");
+    let registry = scene.registry();
     let tag = |tag| registry.tag("team/app", tag).unwrap();
     assert_eq!(tag("1.2"), tag("1"));
     assert_eq!(tag("1.2"), tag("latest"));
-    assert_eq!(
-        platforms(&registry, "team/app", "1"),
-        ["linux/amd64", "linux/arm64/v8"]
-    );
+    let expected = ["linux/amd64", "linux/arm64/v8"];
+    assert_eq!(platforms(registry, "team/app", "1"), expected);
     let other = registry.document("team/other", "1").unwrap();
     assert_eq!(other["annotations"], json!({"org.example.a": "b"}));
 }
 
 #[test]
-fn a_target_of_a_spec_file_that_an_earlier_image_is_made_of() {
-    // Too narrow a token is a denial here, not a challenge that says what is missing.
+fn target_may_be_the_repository_of_an_earlier_source() {
+    // A token with too few permissions is denied here, without a challenge that names the missing ones.
     let server = Bearer::new(Accounts::new("ci", "hunter2")).deny();
-    let registry = Registry::builder().bearer(server).start_in_background();
-    pair(&registry);
-    let mut home = Home::new();
-    home.set("POLYARCH_USERNAME", "ci");
-    home.set("POLYARCH_PASSWORD", "hunter2");
-    home.set("POLYARCH_REGISTRY", registry.host());
-    let host = registry.host();
-    home.write(
+    let mut scene = Scene::with(Registry::builder().bearer(server));
+    load(&scene, &["amd64", "arm64"]);
+    scene.log_in("ci", "hunter2");
+    scene.write(
         "spec.yml",
-        format!(
-            "image: {host}/team/first:1\nmanifests:\n- image: {host}/team/app:amd64\n\
-             ---\nimage: {host}/team/app:1\nmanifests:\n- image: {host}/team/app:arm64\n"
-        ),
+        "image: HOST/team/first:1\nmanifests:\n- image: HOST/team/app:amd64\n\
+         ---\nimage: HOST/team/app:1\nmanifests:\n- image: HOST/team/app:arm64\n",
     );
-    home.run(&["publish", "-f", "spec.yml"]).ok();
-    assert_eq!(platforms(&registry, "team/app", "1").len(), 1);
+    scene.ok("publish -f spec.yml");
+    let registry = scene.registry();
+    assert_eq!(platforms(registry, "team/app", "1").len(), 1);
+    let is_denied = |status: StatusCode| status == StatusCode::FORBIDDEN;
     assert_eq!(
-        registry.count_where(|it| it.status == Some(StatusCode::FORBIDDEN)),
+        registry.count_where(|it| it.status.is_some_and(is_denied)),
         0
     );
 }
 
 #[test]
-fn what_a_platform_in_a_spec_file_leaves_open_comes_from_the_image() {
-    let registry = registry();
-    let home = Home::new();
-    let host = registry.host();
+fn incomplete_platform_in_a_spec_file_is_completed() {
+    let scene = scene(&[]);
     for (tag, version) in [("w2019", "10.0.17763.1"), ("w2022", "10.0.20348.1")] {
-        Image::new("windows/amd64")
-            .docker()
-            .os_version(version)
-            .load(&registry, "team/app", tag);
+        let image = Image::new("windows/amd64").docker().os_version(version);
+        image.load(scene.registry(), "team/app", tag);
     }
-    Image::new("linux/arm/v6").load(&registry, "team/app", "arm");
-    home.write(
+    Image::new("linux/arm/v6").load(scene.registry(), "team/app", "arm");
+    scene.write(
         "spec.yml",
-        format!(
-            "image: {host}/team/app:1\nmanifests:\n\
-             - image: {host}/team/app:w2019\n  platform: {{architecture: amd64, os: windows}}\n\
-             - image: {host}/team/app:w2022\n  platform: {{architecture: amd64, os: windows}}\n\
-             - image: {host}/team/app:arm\n  platform: {{architecture: arm, os: linux}}\n"
-        ),
+        "\
+image: HOST/team/app:1
+manifests:
+- image: HOST/team/app:w2019
+  platform: {architecture: amd64, os: windows}
+- image: HOST/team/app:w2022
+  platform: {architecture: amd64, os: windows}
+- image: HOST/team/app:arm
+  platform: {architecture: arm, os: linux}
+",
     );
-    home.run(&["publish", "-f", "spec.yml"]).ok();
-    let index = registry.document("team/app", "1").unwrap();
+    scene.ok("publish -f spec.yml");
+    let index = scene.registry().document("team/app", "1").unwrap();
     let platform = |entry: usize| index["manifests"][entry]["platform"].clone();
     assert_eq!(
         [platform(0), platform(1), platform(2)],
@@ -279,116 +278,137 @@ fn what_a_platform_in_a_spec_file_leaves_open_comes_from_the_image() {
 }
 
 #[test]
-fn options_that_a_spec_file_would_leave_unheard_are_refused() {
-    let registry = registry();
-    let home = Home::new();
-    pair(&registry);
-    let host = registry.host();
-    home.write(
-        "spec.yml",
-        format!("image: {host}/team/app:1\nsources: ['{host}/team/app:amd64']\n"),
-    );
-    let elsewhere = registry.reference("team/app", "2");
-    home.publish(&elsewhere, &["-f", "spec.yml"])
-        .refused(2, &["--tag", "--file"]);
-    assert!(registry.writes().is_empty());
-}
-
-#[test]
-fn two_hundred_images_in_one_spec_file() {
-    let registry = registry();
-    let home = Home::new();
-    pair(&registry);
-    let host = registry.host();
+fn two_hundred_images_in_one_spec_file_are_published() {
+    let scene = pair();
     let mut spec = String::new();
     for number in 0..200 {
         write!(
             spec,
-            "---\nimage: {host}/many/app-{number}:1\nannotations: {{number: '{number}'}}\n\
-             sources: ['{host}/team/app:amd64', '{host}/team/app:arm64']\n"
+            "---\nimage: HOST/many/app-{number}:1\nannotations: {{number: '{number}'}}\n\
+             sources: ['HOST/team/app:amd64', 'HOST/team/app:arm64']\n"
         )
         .unwrap();
     }
-    home.write("spec.yml", spec);
-    let said = home
-        .run(&["publish", "-f", "spec.yml", "--output", "json"])
-        .ok();
-    assert_eq!(said.json()["results"].as_array().unwrap().len(), 200);
+    scene.write("spec.yml", spec);
+    let result = scene.run("publish -f spec.yml --output json").ok().json();
+    assert_eq!(result["results"].as_array().unwrap().len(), 200);
+    let registry = scene.registry();
     for number in 0..200 {
-        let repo = format!("many/app-{number}");
-        let index = registry.document(&repo, "1").unwrap();
+        let index = registry
+            .document(&format!("many/app-{number}"), "1")
+            .unwrap();
         assert_eq!(index["annotations"]["number"], number.to_string());
     }
     assert_eq!(registry.problems(), Vec::<String>::new());
 }
 
 #[test]
-fn a_descriptor_that_lies_is_refused() {
-    let registry = registry();
-    let home = Home::new();
-    let [amd, _] = pair(&registry);
-    let target = registry.reference("other/app", "1");
-    let image = registry.reference("team/app", "x");
-    let image = image.trim_end_matches(":x");
-    let mut size = amd.descriptor();
+fn invalid_sources_are_refused_and_nothing_is_pushed() {
+    let scene = pair();
+    scene.write("digests/AMD_HEX", "");
+    scene.write("digests/build.log", "it worked");
+    std::fs::create_dir(scene.path("empty")).unwrap();
+    scene.write(
+        "spec.yml",
+        "image: HOST/team/app:1\nsources: ['HOST/team/app:amd64']\n",
+    );
+    insta::assert_snapshot!(scene.transcript([
+        "publish -t HOST/team/app:1 --digests digests",
+        "publish -t HOST/team/app:1 --digests empty",
+        "publish -t HOST/team/app:1 --digests nowhere",
+        "publish -t HOST/team/app:2 -f spec.yml",
+        "publish -t HOST/team/app:1 HOST/team/app:amd64 HOST/team/app:riscv64",
+    ]), @r#"
+    $ polyarch publish -t HOST/team/app:1 --digests digests
+    exit code: 2
+    ----- stderr -----
+    error: digests/build.log is not a digest file: neither its name nor its content is a digest
+     hint: files are named by 64 hex digits, or hold one digest: touch "digests/${digest#sha256:}", and nothing else in that directory
+
+    $ polyarch publish -t HOST/team/app:1 --digests empty
+    exit code: 2
+    ----- stderr -----
+    error: no digest file in empty
+     hint: after the build: touch "digests/${digest#sha256:}", and nothing else in that directory
+
+    $ polyarch publish -t HOST/team/app:1 --digests nowhere
+    exit code: 2
+    ----- stderr -----
+    error: cannot read nowhere: No such file or directory (os error 2)
+     hint: paths count from where the command runs; have the jobs before this one uploaded it, and this one downloaded it?
+
+    $ polyarch publish -t HOST/team/app:2 -f spec.yml
+    exit code: 2
+    ----- stderr -----
+    error: the argument '--tag <REF>' cannot be used with '--file <SPEC>'
+
+    Usage: polyarch publish --progress <MODE> --debug --tag <REF> [SOURCE]...
+
+    For more information, try '--help'.
+
+    $ polyarch publish -t HOST/team/app:1 HOST/team/app:amd64 HOST/team/app:riscv64
+    exit code: 4
+    ----- stderr -----
+    error: failed to read HOST/team/app:riscv64: HOST answered 404 Not Found (MANIFEST_UNKNOWN: manifest unknown)
+    "#);
+    assert!(scene.registry().writes().is_empty());
+}
+
+#[test]
+fn wrong_descriptors_are_refused() {
+    let mut scene = pair();
+    let image = Image::new("linux/amd64").load(scene.registry(), "team/app", "amd64");
+    let mut size = image.descriptor();
     size["size"] = 7.into();
-    let mut kind = amd.descriptor();
+    let mut kind = image.descriptor();
     kind["mediaType"] = "application/vnd.docker.distribution.manifest.v2+json".into();
-    for (lie, what) in [(size, "size 7"), (kind, "media type")] {
-        home.publish(&target, &["--image", image, &lie.to_string()])
-            .refused(5, &["descriptor says", what, &amd.digest]);
-    }
-    assert!(registry.writes().is_empty());
+    scene.name("WRONG_SIZE", size.to_string());
+    scene.name("WRONG_TYPE", kind.to_string());
+    insta::assert_snapshot!(scene.transcript([
+        "publish -t HOST/other/app:1 --image HOST/team/app WRONG_SIZE",
+        "publish -t HOST/other/app:1 --image HOST/team/app WRONG_TYPE",
+    ]), @"
+    $ polyarch publish -t HOST/other/app:1 --image HOST/team/app WRONG_SIZE
+    exit code: 5
+    ----- stderr -----
+    error: failed to use HOST/team/app@AMD: its descriptor says size 7, the registry has 477
+
+    $ polyarch publish -t HOST/other/app:1 --image HOST/team/app WRONG_TYPE
+    exit code: 5
+    ----- stderr -----
+    error: failed to use HOST/team/app@AMD: its descriptor says media type application/vnd.docker.distribution.manifest.v2+json, the registry has application/vnd.oci.image.manifest.v1+json
+    ");
+    assert!(scene.registry().writes().is_empty());
 }
 
 #[test]
-fn a_source_that_is_not_there_is_named() {
-    let registry = registry();
-    let home = Home::new();
-    pair(&registry);
-    let missing = registry.reference("team/app", "riscv64");
-    let words = [&registry.reference("team/app", "amd64"), missing.as_str()];
-    home.publish(&registry.reference("team/app", "1"), &words)
-        .refused(4, &[&missing]);
-    assert!(registry.writes().is_empty());
-}
+fn layouts_can_be_inspected() {
+    let scene = pair();
+    scene.ok("publish -t oci:out:1.0 HOST/team/app:amd64 HOST/team/app:arm64");
+    insta::assert_snapshot!(scene.transcript([
+        "inspect --tree oci:out:1.0",
+        "inspect oci:out:2.0",
+        "inspect oci:nowhere:1",
+    ]), @r#"
+    $ polyarch inspect --tree oci:out:1.0
+    exit code: 0
+    ----- stdout -----
+    oci:out:1.0
+    sha256:0fa48a336f732d11cacbbfff31d0115c17f51895f6d5803953d2ef6ffcd5775b application/vnd.oci.image.index.v1+json 645 B
+    ├── linux/amd64      AMD  477 B
+    └── linux/arm64      ARM  477 B
 
-#[test]
-fn a_layout_can_be_looked_at() {
-    let registry = registry();
-    let home = Home::new();
-    pair(&registry);
-    let host = registry.host();
-    let sources = [
-        format!("{host}/team/app:amd64"),
-        format!("{host}/team/app:arm64"),
-    ];
-    let said = home.publish("oci:out:1.0", &[&sources[0], &sources[1]]);
-    let digest = said.ok().digest();
-    let tree = home.run(&["inspect", "--tree", "oci:out:1.0"]).ok();
-    assert!(
-        tree.stdout.starts_with(&format!("oci:out:1.0\n{digest} ")),
-        "{}",
-        tree.stdout
-    );
-    let verbose = home.run(&["inspect", "-v", "oci:out"]).ok().json();
-    let name = verbose[1]["Ref"].as_str().unwrap();
-    assert!(name.starts_with("oci:out@sha256:"), "{name}");
-    home.run(&["inspect", "oci:out:2.0"]).refused(4, &["2.0"]);
-    home.run(&["inspect", "oci:nowhere:1"])
-        .refused(4, &["nowhere"]);
-}
+    $ polyarch inspect oci:out:2.0
+    exit code: 4
+    ----- stderr -----
+    error: no such manifest: oci:out:2.0: failed to read oci:out:2.0: no entry of index.json is named "2.0"
+     hint: it has "1.0"
 
-#[test]
-fn a_digest_directory_that_is_not_there_is_told_once() {
-    let home = Home::new();
-    let said = home
-        .publish("registry.test/team/app:1", &["--digests", "nowhere"])
-        .refused(2, &["cannot read nowhere", "downloaded them"]);
-    assert_eq!(
-        said.stderr.matches("No such file").count(),
-        1,
-        "{}",
-        said.stderr
-    );
+    $ polyarch inspect oci:nowhere:1
+    exit code: 4
+    ----- stderr -----
+    error: failed to open oci:nowhere: cannot read nowhere/oci-layout: No such file or directory (os error 2)
+    "#);
+    let verbose = scene.run("inspect -v oci:out").ok().json();
+    assert_eq!(verbose[1]["Ref"], "oci:out@ARM");
 }

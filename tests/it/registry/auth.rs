@@ -1,4 +1,4 @@
-//! The door: passwords and tokens are really checked.
+//! Authentication: passwords and tokens are checked.
 
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ async fn pull(registry: &Registry, repo: &str, authorization: &str) -> u16 {
 }
 
 #[tokio::test]
-async fn basic_lets_in_who_has_the_password_and_the_right() {
+async fn basic_requires_password_and_permission() {
     let registry = Registry::builder().basic(accounts()).start().await;
     for repo in ["team/app", "public/app"] {
         Image::new("linux/amd64").load(&registry, repo, "t");
@@ -94,7 +94,7 @@ async fn basic_lets_in_who_has_the_password_and_the_right() {
 }
 
 #[tokio::test]
-async fn the_first_request_draws_a_challenge_that_names_the_scope() {
+async fn first_request_gets_a_challenge_with_the_scope() {
     let registry = Registry::builder()
         .bearer(Bearer::new(accounts()))
         .start()
@@ -121,7 +121,7 @@ async fn the_first_request_draws_a_challenge_that_names_the_scope() {
 }
 
 #[tokio::test]
-async fn tokens_are_worth_what_was_asked_and_allowed_and_no_more() {
+async fn tokens_have_only_requested_and_granted_permissions() {
     let registry = Registry::builder()
         .bearer(Bearer::new(accounts()))
         .start()
@@ -230,7 +230,7 @@ async fn token_answers_have_the_fields_that_they_were_given() {
 }
 
 #[tokio::test]
-async fn a_refresh_token_is_taken_by_post() {
+async fn refresh_token_is_accepted_by_post() {
     let bearer = Bearer::new(accounts()).identity_token("ci", "refresh-me");
     let registry = Registry::builder().bearer(bearer).start().await;
     Image::new("linux/amd64").load(&registry, "team/app", "t");
@@ -326,9 +326,9 @@ async fn challenges_and_realms_can_be_anything() {
         .start()
         .await;
     let answer = Client::of(&registry).get("/v2/a/manifests/t").await;
-    let told: Vec<_> = answer.headers.get_all("www-authenticate").iter().collect();
+    let challenges: Vec<_> = answer.headers.get_all("www-authenticate").iter().collect();
     assert_eq!(
-        told,
+        challenges,
         [
             "BASIC realm=x, bearer Realm=\"http://169.254.169.254/token\", service=\"s\", \
              scope=\"repository:a:pull\"",

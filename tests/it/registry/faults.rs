@@ -156,7 +156,7 @@ async fn a_reset_over_tcp_is_a_real_one() {
 }
 
 #[tokio::test]
-async fn over_http2_a_reset_takes_one_stream_and_a_goaway_all() {
+async fn http2_reset_ends_one_stream_and_goaway_all() {
     for (fault, reason, connections) in [
         (Fault::Reset, Some(h2::Reason::INTERNAL_ERROR), 1),
         (Fault::RefuseStream, Some(h2::Reason::REFUSED_STREAM), 1),
@@ -199,7 +199,7 @@ async fn a_connection_can_be_closed_after_its_answer() {
 }
 
 #[tokio::test]
-async fn bodies_break_off_in_each_way() {
+async fn bodies_can_be_truncated_in_every_way() {
     for scheme in SCHEMES {
         for fault in [Fault::ResetBody(10), Fault::Truncate(10)] {
             let (answer, bytes) = get_under(scheme, fault.clone()).await;
@@ -219,7 +219,7 @@ async fn bodies_break_off_in_each_way() {
 }
 
 #[tokio::test]
-async fn bodies_are_spoilt_in_each_way() {
+async fn bodies_can_be_corrupted_in_every_way() {
     for scheme in SCHEMES {
         let (answer, bytes) = get_under(scheme, Fault::Corrupt).await;
         let answer = answer.expect("an answer");
@@ -252,7 +252,7 @@ async fn bodies_are_spoilt_in_each_way() {
 }
 
 #[tokio::test]
-async fn a_length_can_lie_in_both_directions() {
+async fn length_can_be_too_small_or_too_large() {
     for scheme in [Scheme::Http, Scheme::TlsHttp1] {
         let (answer, bytes) = get_under(scheme, Fault::ContentLength(5)).await;
         assert_eq!(answer.expect("an answer").body, &bytes[..5]);
@@ -288,7 +288,7 @@ async fn silence_and_bodies_without_end() {
 }
 
 #[tokio::test]
-async fn a_write_can_take_effect_although_its_answer_is_lost() {
+async fn write_can_take_effect_without_its_answer() {
     for scheme in SCHEMES {
         for fault in [Fault::Reset, Fault::status(500)] {
             for applied in [true, false] {
@@ -326,7 +326,7 @@ async fn faults_reach_head_requests_too() {
 }
 
 #[tokio::test]
-async fn raw_bytes_go_out_as_they_are() {
+async fn raw_bytes_are_sent_unchanged() {
     let raw = Fault::Raw("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok".into());
     let answer = get_under(Scheme::TlsHttp1, raw).await.0.expect("an answer");
     assert_eq!(answer.body, "ok");
@@ -358,14 +358,17 @@ async fn connections_can_be_met_with_a_reset_a_close_or_silence() {
 }
 
 #[tokio::test]
-async fn content_can_be_put_under_a_digest_that_it_does_not_have() {
+async fn content_can_be_stored_under_a_wrong_digest() {
     let registry = Registry::plain().await;
-    let lie = digest::sha256(b"truth");
-    registry.put_blob_as("a", &lie, "lie");
-    registry.put_manifest_as("a", Some("t"), &lie, media::OCI_MANIFEST, "{}");
+    let wrong = digest::sha256(b"other content");
+    registry.put_blob_as("a", &wrong, "content");
+    registry.put_manifest_as("a", Some("t"), &wrong, media::OCI_MANIFEST, "{}");
     let mut client = Client::of(&registry);
-    assert_eq!(client.get(&format!("/v2/a/blobs/{lie}")).await.body, "lie");
+    assert_eq!(
+        client.get(&format!("/v2/a/blobs/{wrong}")).await.body,
+        "content"
+    );
     let manifest = client.get(PATH).await;
-    assert_eq!(manifest.header("docker-content-digest"), lie);
+    assert_eq!(manifest.header("docker-content-digest"), wrong);
     assert_eq!(registry.problems().len(), 2);
 }

@@ -23,7 +23,7 @@ async fn talk(proxy: &Proxy, bytes: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_tunnel_leads_to_a_registry_by_its_invented_name() {
+async fn tunnel_reaches_a_registry_by_an_invented_name() {
     let proxy = Proxy::start().await;
     let registry = Registry::builder()
         .tls_http1()
@@ -55,7 +55,7 @@ async fn a_tunnel_leads_to_a_registry_by_its_invented_name() {
 }
 
 #[tokio::test]
-async fn a_plain_request_is_passed_on_without_what_the_proxy_alone_may_see() {
+async fn plain_request_is_forwarded_without_proxy_headers() {
     let proxy = Proxy::with_password("user", "pw").await;
     let registry = Registry::builder().name("registry.test").start().await;
     let url = format!("{}/v2/", registry.url());

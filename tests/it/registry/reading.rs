@@ -1,4 +1,4 @@
-//! Blobs in ranges and elsewhere, lists of tags and of referrers.
+//! Blobs in ranges and on other hosts, lists of tags and of referrers.
 
 use http::{Method, StatusCode};
 use serde_json::json;
@@ -22,7 +22,7 @@ async fn blobs_are_served_whole_and_in_ranges() {
         (200, "10")
     );
     assert_eq!(client.get(&path).await.body, "0123456789");
-    for (range, status, told, body) in [
+    for (range, status, content_range, body) in [
         ("bytes=2-4", 206, "bytes 2-4/10", "234"),
         ("bytes=7-", 206, "bytes 7-9/10", "789"),
         ("bytes=8-99", 206, "bytes 8-9/10", "89"),
@@ -32,7 +32,7 @@ async fn blobs_are_served_whole_and_in_ranges() {
             .send(Method::GET, &path, &[("range", range)], "")
             .await;
         assert_eq!(answer.status.as_u16(), status, "{range}");
-        assert_eq!(answer.header("content-range"), told);
+        assert_eq!(answer.header("content-range"), content_range);
         assert_eq!(answer.body, body);
     }
     for range in ["bytes=10-", "bytes=4-2", "lines=1-2"] {
@@ -54,7 +54,7 @@ async fn blobs_are_served_whole_and_in_ranges() {
 }
 
 #[tokio::test]
-async fn a_blob_that_exists_in_no_memory_is_served_with_its_digest() {
+async fn virtual_blob_is_served_with_its_digest() {
     let registry = Registry::builder().tls().start().await;
     let content = Content::virtual_bytes(7, 3_000_001);
     let digest = registry.put_blob("a", content);
@@ -70,7 +70,7 @@ async fn a_blob_that_exists_in_no_memory_is_served_with_its_digest() {
 }
 
 #[tokio::test]
-async fn blobs_on_another_host_are_redirected_to_and_refuse_credentials() {
+async fn blob_host_is_redirected_to_and_refuses_credentials() {
     let site = Site::new(Scheme::TlsHttp1).ip("127.0.0.2");
     let registry = Registry::builder().blobs_at(site).start().await;
     let digest = registry.put_blob("a", "blob");

@@ -1,4 +1,4 @@
-//! What lies under the endpoints: hosts, TLS, the log, the limit, the delay line.
+//! The layers below the endpoints: hosts, TLS, the log, the rate limit, the delay line.
 
 use std::{
     sync::Arc,
@@ -24,7 +24,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn a_registry_calls_itself_by_its_address_or_name_and_ends_when_dropped() {
+async fn registry_has_a_name_and_ends_when_dropped() {
     let registry = Registry::builder().ip("127.0.0.2").tls().start().await;
     let address = registry.address();
     assert_eq!(registry.host(), format!("127.0.0.2:{}", address.port()));
@@ -128,7 +128,7 @@ async fn client_certificates_can_be_wanted() {
 }
 
 #[tokio::test]
-async fn the_log_holds_what_was_sent() {
+async fn log_contains_the_requests() {
     let registry = Registry::builder().tls().start().await;
     let mut client = Client::of(&registry).authorized("Basic c2VjcmV0OnB3");
     client.get("/v2/a/manifests/t?x=1").await;

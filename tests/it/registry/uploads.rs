@@ -83,7 +83,7 @@ async fn a_blob_is_uploaded_in_one_request_in_two_and_in_chunks() {
 }
 
 #[tokio::test]
-async fn chunks_out_of_order_are_refused_and_told_where_to_go_on() {
+async fn chunks_out_of_order_are_refused_with_the_offset() {
     let registry = Registry::plain().await;
     let mut client = Client::of(&registry);
     let begun = post(&mut client, START).await;
@@ -137,7 +137,7 @@ async fn a_wrong_digest_and_a_cancelled_upload_leave_nothing() {
 }
 
 #[tokio::test]
-async fn a_blob_is_mounted_if_it_is_there_and_mounting_is_on() {
+async fn existing_blob_is_mounted_if_enabled() {
     for on in [true, false] {
         let builder = Registry::builder();
         let builder = if on {
@@ -164,7 +164,7 @@ async fn a_blob_is_mounted_if_it_is_there_and_mounting_is_on() {
 }
 
 #[tokio::test]
-async fn a_minimum_for_chunks_is_told_and_enforced_for_all_but_the_last() {
+async fn chunk_minimum_is_announced_and_enforced() {
     let registry = Registry::builder()
         .chunk_minimum(4)
         .patch_status(201)
@@ -230,7 +230,7 @@ async fn chunks_can_be_refused() {
 }
 
 #[tokio::test]
-async fn a_location_on_another_host_with_a_query_must_come_back_as_it_was() {
+async fn location_of_another_host_is_required_unchanged() {
     let registry = Registry::builder()
         .uploads_at(Site::new(Scheme::TlsHttp2).ip("127.0.0.4"))
         .location_query()
@@ -272,7 +272,7 @@ async fn locations_can_be_whole_urls() {
 }
 
 #[tokio::test]
-async fn an_upload_that_broke_off_keeps_what_arrived() {
+async fn interrupted_upload_keeps_the_received_part() {
     for scheme in [Scheme::Http, Scheme::TlsHttp2] {
         let registry = Registry::builder().scheme(scheme).start().await;
         registry.rule(Rule::on(Class::UploadPatch).then(Fault::ResetUpload(3)));

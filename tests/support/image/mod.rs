@@ -30,7 +30,7 @@ pub mod media {
     pub const OCI_LAYER_TAR: &str = "application/vnd.oci.image.layer.v1.tar";
 }
 
-/// Whose media types an image or index has.
+/// The family of media types of an image or index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flavour {
     /// Docker's schema 2.

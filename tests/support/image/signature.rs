@@ -1,4 +1,4 @@
-//! What is attached to images afterwards: signatures by tag, referrers by subject.
+//! Attachments of images: signatures by tag, referrers by subject.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -41,7 +41,7 @@ pub fn sign(registry: &Registry, repo: &str, digest: &str) -> (String, Loaded) {
     (tag, loaded)
 }
 
-/// Puts an artifact of `kind` whose subject is `subject`.
+/// Puts an artifact of `kind` with this subject.
 pub fn referrer(registry: &Registry, repo: &str, subject: &Loaded, kind: &str) -> Loaded {
     let empty = registry.put_blob(repo, Bytes::from_static(b"{}"));
     let content = Bytes::from(format!("{kind} of {}", subject.digest));

@@ -1,4 +1,4 @@
-//! Users, what they may do, and how a token server is asked to be.
+//! Users with their permissions, and the options of a token server.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ struct Grant {
 }
 
 impl Accounts {
-    /// One user, who may do everything until something is granted; nobody else may
+    /// One user, with all permissions until the first grant; others have none
     /// do anything.
     pub fn new(user: &str, password: &str) -> Self {
         Self::default().user(user, password)
@@ -33,13 +33,13 @@ impl Accounts {
     }
 
     /// Lets `user` do `actions` (`pull,push,delete`) in `repositories` (`team/*`).
-    /// From the first grant on, what is not granted is denied to everybody.
+    /// From the first grant on, everything that is not granted is denied.
     #[must_use]
     pub fn grant(self, user: &str, repositories: &str, actions: &str) -> Self {
         self.add(Some(user), repositories, actions)
     }
 
-    /// Lets everybody do `actions` in `repositories`, with or without a password.
+    /// Permits `actions` in `repositories` with or without a password.
     #[must_use]
     pub fn anonymous(self, repositories: &str, actions: &str) -> Self {
         self.add(None, repositories, actions)
@@ -59,7 +59,7 @@ impl Accounts {
         self.users.iter().any(|(u, p)| u == user && p == password)
     }
 
-    /// Whether `user` (`None`: anybody) may do `action` in `repository`.
+    /// Whether `user` (`None`: without credentials) may do `action` in `repository`.
     pub fn allows(&self, user: Option<&str>, repository: &str, action: &str) -> bool {
         if user.is_some() && self.grants.iter().all(|grant| grant.user.is_none()) {
             return true;
@@ -143,7 +143,7 @@ impl Bearer {
         self
     }
 
-    /// The service that challenges name; a token asked for another one is refused.
+    /// The service in challenges; a token for another one is refused.
     #[must_use]
     pub fn service(mut self, service: &str) -> Self {
         self.service = service.into();
@@ -157,8 +157,8 @@ impl Bearer {
         self
     }
 
-    /// What `expires_in` says in seconds; `None` leaves it out. Tokens live as long as
-    /// it says, 60 seconds if it says 0 or nothing.
+    /// `expires_in` in seconds; `None` leaves it out. Tokens live that long, or 60 seconds
+    /// for 0 and without it.
     #[must_use]
     pub fn expires_in(mut self, seconds: Option<u64>) -> Self {
         self.expires_in = seconds;
@@ -193,7 +193,7 @@ impl Bearer {
         self
     }
 
-    /// Hands no token to who shows no credentials (401).
+    /// Issues no token without credentials (401).
     #[must_use]
     pub fn without_anonymous(mut self) -> Self {
         self.anonymous = false;

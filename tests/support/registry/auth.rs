@@ -1,4 +1,4 @@
-//! The door: which rights a request needs, whether its credentials give them, and
+//! Authorisation: the permissions that a request needs, whether its credentials give them, and
 //! the challenge if not.
 
 use std::fmt::Write as _;
@@ -23,7 +23,7 @@ pub struct Need {
     actions: Vec<&'static str>,
 }
 
-/// What to answer in place of what was asked; `None` lets the request in.
+/// The answer that refuses the request; `None` permits it.
 pub fn refuse(shared: &Shared, parts: &Parts, endpoint: &Endpoint, class: Class) -> Option<Reply> {
     let needs = needs(parts, endpoint, class);
     match &shared.options.auth {
@@ -54,7 +54,7 @@ fn needs(parts: &Parts, endpoint: &Endpoint, class: Class) -> Vec<Need> {
         return Vec::new();
     };
     let actions = match class {
-        // What distribution asks for any DELETE, that of an upload as well.
+        // Distribution requires this for any DELETE, also of an upload.
         Class::ManifestDelete | Class::BlobDelete | Class::UploadDelete => vec!["delete"],
         Class::ManifestPut
         | Class::UploadPost

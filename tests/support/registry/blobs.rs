@@ -38,8 +38,8 @@ pub fn get(
             "credentials are not wanted here",
         );
     }
-    let elsewhere = shared.options.blobs_site.is_some() && role == Role::Registry && !head;
-    if elsewhere {
+    let is_redirected = shared.options.blobs_site.is_some() && role == Role::Registry && !head;
+    if is_redirected {
         let mut answer = reply::status(StatusCode::TEMPORARY_REDIRECT);
         let url = format!(
             "{}/v2/{repo}/blobs/{digest}?signature=1",
@@ -62,7 +62,7 @@ pub fn delete(shared: &Shared, repo: &str, digest: &str) -> Reply {
     }
 }
 
-/// All of `content`, or the range that was asked for (RFC 9110, 14).
+/// All of `content`, or the requested range (RFC 9110, 14).
 fn ranged(shared: &Shared, headers: &HeaderMap, content: Content) -> Reply {
     let mut body = Body::new(content);
     let range = headers.get(header::RANGE).filter(|_| shared.options.ranges);

@@ -1,4 +1,4 @@
-//! Bodies: what is sent (some content, perhaps spoilt, perhaps ending badly) and
+//! Bodies: those that are sent (some content, perhaps corrupted or truncated) and
 //! what arrives (counted, perhaps cut off on purpose).
 
 use std::{
@@ -29,7 +29,7 @@ pub struct Broken(#[source] pub Option<h2::Error>);
 /// How a response body ends.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Ending {
-    /// As HTTP wants it.
+    /// As HTTP requires.
     #[default]
     Complete,
     /// The connection is closed (HTTP/1.1) or the stream ended (HTTP/2), whatever

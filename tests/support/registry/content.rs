@@ -1,5 +1,5 @@
 //! What a blob or manifest consists of: bytes in memory, or a pattern that is
-//! repeated up to any length, or for ever, without taking memory.
+//! repeated up to any length, or endlessly, without taking memory.
 
 use bytes::Bytes;
 
@@ -11,9 +11,9 @@ const BLOCK: usize = 64 * 1024;
 pub enum Content {
     /// Kept in memory.
     Bytes(Bytes),
-    /// A block repeated until `len` bytes have been told; without `len`, for ever.
+    /// A block repeated until `len` bytes have been sent; endlessly without `len`.
     Repeat {
-        /// What is repeated; never empty.
+        /// The block; never empty.
         block: Bytes,
         /// How many bytes there are in all.
         len: Option<u64>,
@@ -88,7 +88,7 @@ impl<T: Into<Bytes>> From<T> for Content {
 }
 
 /// `len` bytes that look random (`SplitMix64`), the same for the same `seed` on every
-/// machine and for ever, since digests in snapshots depend on them.
+/// machine, and must not change, since digests in snapshots depend on them.
 pub fn random_bytes(seed: u64, len: usize) -> Bytes {
     let mut state = seed;
     let mut out = Vec::with_capacity(len + 8);

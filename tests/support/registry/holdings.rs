@@ -117,7 +117,7 @@ impl Registry {
         self.shared.store().snapshot()
     }
 
-    /// What is wrong with what can be seen: tags and manifests that point to nothing,
+    /// Errors in the visible content: tags and manifests that point to missing content,
     /// bytes that do not have their digest. Empty when all is well.
     pub fn problems(&self) -> Vec<String> {
         self.shared.store().problems()

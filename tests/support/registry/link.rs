@@ -32,7 +32,7 @@ pub enum Parting {
     Reset,
     /// These bytes as they are, then the end of the stream.
     Raw(Bytes),
-    /// Requests under way are answered; over HTTP/2 a GOAWAY tells so, over
+    /// Open requests are answered; over HTTP/2 a GOAWAY is sent, over
     /// HTTP/1.1 `connection: close`.
     Graceful,
 }
@@ -44,30 +44,30 @@ pub struct Link {
     /// Whether it speaks HTTP/2.
     pub http2: bool,
     parting: Mutex<Option<Parting>>,
-    asked: Notify,
+    ends: Notify,
 }
 
 impl Link {
-    /// A connection that nobody wants to end yet.
+    /// An open connection.
     pub fn new(id: u64, http2: bool) -> Arc<Self> {
         Arc::new(Self {
             id,
             http2,
             parting: Mutex::new(None),
-            asked: Notify::new(),
+            ends: Notify::new(),
         })
     }
 
-    /// Asks the server to leave the connection.
+    /// Ends the connection in this way.
     pub fn part(&self, parting: Parting) {
         *self.parting.lock().unwrap_or_else(PoisonError::into_inner) = Some(parting);
-        self.asked.notify_one();
+        self.ends.notify_one();
     }
 
-    /// Waits until somebody asked to leave.
+    /// Waits until the connection is to end.
     pub async fn parted(&self) -> Parting {
         loop {
-            self.asked.notified().await;
+            self.ends.notified().await;
             let parting = self
                 .parting
                 .lock()
@@ -83,7 +83,7 @@ impl Link {
 /// The stream as hyper sees it; the server keeps a second hold of it.
 pub struct Tap(pub Arc<Mutex<Wire>>);
 
-/// Ends the connection as `parting` says, after hyper has let go of it.
+/// Ends the connection, which hyper no longer uses, in this way.
 pub async fn leave(wire: Arc<Mutex<Wire>>, parting: Parting) {
     let Some(wire) = Arc::into_inner(wire) else {
         return;

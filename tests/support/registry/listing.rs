@@ -35,7 +35,7 @@ pub fn tags(shared: &Shared, uri: &Uri, repo: &str) -> Reply {
     answer
 }
 
-/// `GET referrers/<digest>`, filtered by `artifactType` if asked.
+/// `GET referrers/<digest>`, filtered by `artifactType` if given.
 pub fn referrers(shared: &Shared, uri: &Uri, repo: &str, digest: &str) -> Reply {
     if !shared.options.referrers {
         return reply::status(StatusCode::NOT_FOUND);

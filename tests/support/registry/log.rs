@@ -30,7 +30,7 @@ pub struct Recorded {
     pub version: Version,
     /// Its method.
     pub method: Method,
-    /// What it asks for.
+    /// Its class.
     pub class: Class,
     /// The path, as it was sent.
     pub path: String,
@@ -42,7 +42,7 @@ pub struct Recorded {
     pub form: Option<Bytes>,
     /// How many bytes of its body were read.
     pub body: u64,
-    /// The answer; `None` until there is one, and for ever after a reset or stall.
+    /// The status; `None` before the answer, and after a reset or stall.
     pub status: Option<StatusCode>,
 }
 

@@ -133,7 +133,7 @@ pub fn delete(shared: &Shared, repo: &str, reference: &str) -> Reply {
     }
 }
 
-/// The tags that a PUT by digest asks for in its query, if the registry knows that.
+/// The tags in the query of a PUT by digest, if the registry supports that.
 fn new_tags(shared: &Shared, uri: &Uri, reference: &str) -> Vec<String> {
     if !shared.options.tag_parameters || !digest::is_digest(reference) {
         return Vec::new();
@@ -145,7 +145,7 @@ fn new_tags(shared: &Shared, uri: &Uri, reference: &str) -> Vec<String> {
         .collect()
 }
 
-/// What is wrong with the document itself.
+/// Errors in the document itself.
 fn refuse(shared: &Shared, media_type: &str, document: &Value) -> Option<Reply> {
     let accepted = shared.options.media_types.as_ref();
     if accepted.is_some_and(|types| types.iter().all(|accepted| accepted != media_type)) {
@@ -203,12 +203,12 @@ fn refuse_dangling(shared: &Shared, repo: &Repository, document: &Value) -> Opti
 }
 
 fn tell_digest(shared: &Shared, answer: &mut Reply, method: &Method, digest: &str) {
-    let told = match shared.options.digest_header {
+    let is_sent = match shared.options.digest_header {
         DigestHeader::Always => true,
         DigestHeader::NotOnHead => method != Method::HEAD,
         DigestHeader::Never => false,
     };
-    if told {
+    if is_sent {
         reply::set(answer, "docker-content-digest", digest);
     }
 }

@@ -1,15 +1,15 @@
 //! An OCI registry in process, for tests: whole by the distribution specification
-//! 1.1, and wrong wherever a test wants it to be.
+//! 1.1, with faults where a test scripts them.
 //!
-//! | file | knows |
+//! | file | contains |
 //! | --- | --- |
-//! | `options`, `accounts` | how a registry is asked to be |
+//! | `options`, `accounts` | the options of a registry |
 //! | `server`, `link`, `tls`, `delay` | connections |
-//! | `visit`, `route`, `auth`, `token` | the way of a request |
+//! | `visit`, `route`, `auth`, `token` | the handling of a request |
 //! | `manifests`, `blobs`, `uploads`, `listing` | the endpoints |
-//! | `store`, `holdings`, `content`, `body`, `reply` | what is held and sent |
+//! | `store`, `holdings`, `content`, `body`, `reply` | stored content and answers |
 //! | `script`, `perform` | faults |
-//! | `log` | what was asked |
+//! | `log` | the recorded requests |
 
 mod accounts;
 mod auth;
@@ -89,7 +89,7 @@ impl Registry {
         Builder::default()
     }
 
-    /// A registry over plain HTTP that lets everybody do everything.
+    /// A registry over plain HTTP that permits everything.
     pub async fn plain() -> Self {
         Self::builder().start().await
     }
@@ -186,7 +186,7 @@ impl Registry {
         format!("{}/{repo}{separator}{reference}", self.host)
     }
 
-    // What is to happen.
+    // Faults.
 
     /// Adds a rule to the script of faults.
     pub fn rule(&self, rule: Rule) {
@@ -203,13 +203,13 @@ impl Registry {
         self.shared.script.fired()
     }
 
-    /// How many rules have not yet been applied as often as they should (those for
-    /// ever: at least once).
+    /// How many rules have not yet been applied as often as they should (at least once,
+    /// if without a limit).
     pub fn pending_rules(&self) -> usize {
         self.shared.script.pending()
     }
 
-    /// What happens to the next `count` connections, on any of its hosts.
+    /// Sets what happens to the next `count` connections, on any of its hosts.
     pub fn greet(&self, count: usize, greeting: Greeting) {
         let mut greetings = self
             .shared
@@ -219,23 +219,23 @@ impl Registry {
         greetings.extend(std::iter::repeat_n(greeting, count));
     }
 
-    /// Makes every token that was issued so far worthless.
+    /// Invalidates every token that was issued so far.
     pub fn expire_tokens(&self) {
         self.shared.tokens().expire();
     }
 
-    /// Turns the clock that tokens live by forward.
+    /// Advances the clock for the lifetime of tokens.
     pub fn advance(&self, by: Duration) {
         self.shared.clock.advance(by);
     }
 
-    /// Every access token that was ever issued, to look for where none may be.
+    /// Every access token that was ever issued, to search for.
     pub fn issued_tokens(&self) -> Vec<String> {
         self.shared.tokens().all()
     }
 
-    /// Moves its hosts nearer or farther, for connections from now on; only for one
-    /// that was started with [`Builder::latency`].
+    /// Sets the latency of new connections; only for a registry that was started with
+    /// [`Builder::latency`].
     pub fn set_latency(&self, round_trip: Duration) {
         assert!(!self.lines.is_empty(), "started without a delay line");
         for line in &self.lines {
@@ -243,7 +243,7 @@ impl Registry {
         }
     }
 
-    // What happened.
+    // Requests.
 
     /// Every request so far, in the order of arrival, on all of its hosts.
     pub fn requests(&self) -> Vec<Recorded> {

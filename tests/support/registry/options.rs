@@ -1,4 +1,4 @@
-//! How a registry is asked to be, before it starts.
+//! The options of a registry.
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -31,7 +31,7 @@ pub struct Site {
 }
 
 impl Site {
-    /// On 127.0.0.1, spoken to as `scheme` says.
+    /// On 127.0.0.1, with this scheme.
     pub fn new(scheme: Scheme) -> Self {
         Self {
             scheme,
@@ -55,10 +55,10 @@ impl Site {
     }
 }
 
-/// Who may do what.
+/// The authentication of clients.
 #[derive(Clone, Debug)]
 pub enum Auth {
-    /// Everybody everything.
+    /// None: everything is permitted.
     None,
     /// A password with each request.
     Basic(Accounts),
@@ -80,7 +80,7 @@ pub enum DigestHeader {
 /// How uploads in several requests are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Chunks {
-    /// In order, as the specification says.
+    /// In order, as the specification requires.
     Accepted,
     /// One PATCH with everything is taken, chunks are answered with 416 (Google).
     WholeOnly,
@@ -183,7 +183,7 @@ impl Builder {
         self.with(|options| options.site.scheme = Scheme::TlsHttp1)
     }
 
-    /// Spoken to as `scheme` says.
+    /// Sets the scheme.
     pub fn scheme(self, scheme: Scheme) -> Self {
         self.with(|options| options.site.scheme = scheme)
     }
@@ -208,17 +208,17 @@ impl Builder {
         self.with(|options| options.latency = Some(round_trip))
     }
 
-    /// Limits the HTTP/2 windows of each stream and of each connection to so many bytes, for what clients send.
+    /// Limits the HTTP/2 windows of each stream and of each connection to this many bytes, for data from clients.
     pub fn http2_window(self, bytes: u32) -> Self {
         self.with(|options| options.http2_window = Some(bytes))
     }
 
-    /// Wants a password.
+    /// Requires a password.
     pub fn basic(self, accounts: Accounts) -> Self {
         self.with(|options| options.auth = Auth::Basic(accounts))
     }
 
-    /// Wants a token.
+    /// Requires a token.
     pub fn bearer(self, bearer: Bearer) -> Self {
         self.with(|options| options.auth = Auth::Bearer(Box::new(bearer)))
     }
@@ -230,7 +230,7 @@ impl Builder {
         self.with(|options| options.challenges = Some(headers))
     }
 
-    /// Takes manifests whose blobs and children it does not have.
+    /// Accepts manifests whose blobs and children it does not have.
     pub fn lax(self) -> Self {
         self.with(|options| options.lax = true)
     }
@@ -265,7 +265,7 @@ impl Builder {
         self.with(|options| options.ranges = false)
     }
 
-    /// Lists at most so many tags at once, whatever `n` says.
+    /// Lists at most this many tags at once, whatever `n` is.
     pub fn page(self, tags: usize) -> Self {
         self.with(|options| options.page = Some(tags))
     }
@@ -296,7 +296,7 @@ impl Builder {
         self.with(|options| options.manifest_location = false)
     }
 
-    /// Uploads continue at another host, which wants no credentials.
+    /// Uploads continue at another host, without credentials.
     pub fn uploads_at(self, site: Site) -> Self {
         self.with(|options| options.uploads_site = Some(site))
     }

@@ -1,4 +1,4 @@
-//! Faults applied: what a rule says is done to a request and its answer.
+//! Applies the faults of a rule to a request and its answer.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -19,7 +19,7 @@ use crate::support::gzip;
 pub(super) const POLLING: Duration = Duration::from_millis(2);
 
 /// HTTP/2 GOAWAY (RFC 9113, 6.8): length 8, type 7, stream 0; last stream 0,
-/// `NO_ERROR`. It says that no stream was touched.
+/// `NO_ERROR`: no stream was processed.
 const GOAWAY: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
 /// What comes of the faults that act before there is an answer.

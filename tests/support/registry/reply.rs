@@ -22,7 +22,7 @@ pub fn json(media_type: &str, document: &Value) -> Reply {
     reply
 }
 
-/// An error of the specification: its code tells the status.
+/// An error of the specification, whose code determines the status.
 pub fn error(code: &str, message: &str) -> Reply {
     error_with(status_of(code), code, message)
 }
@@ -48,7 +48,7 @@ pub fn set(reply: &mut Reply, name: &str, value: &str) {
     }
 }
 
-/// Adds a header beside what is there.
+/// Adds a header.
 pub fn add(reply: &mut Reply, name: &str, value: &str) {
     let name = name.parse::<header::HeaderName>();
     let value = HeaderValue::from_bytes(value.as_bytes());

@@ -4,7 +4,7 @@ use http::{Method, Uri};
 
 use super::Role;
 
-/// What a request asks for, as rules and counts name it.
+/// The class of a request, for rules and counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Class {
     Ping,
@@ -90,7 +90,7 @@ impl Endpoint {
         }
     }
 
-    /// What a request of `method` asks of it on a host of this role.
+    /// The class of a request with `method` on a host of this role.
     pub fn class(&self, role: Role, method: &Method) -> Class {
         match (self, method.as_str()) {
             (Self::Blob { .. }, "GET") if role == Role::Cdn => Class::Redirected,

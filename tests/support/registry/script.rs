@@ -1,4 +1,4 @@
-//! The script of faults: rules that match requests and say what happens to them.
+//! The script of faults: rules for requests.
 
 use std::{
     fmt,
@@ -11,7 +11,7 @@ use http::{HeaderMap, Method};
 
 use super::{Role, accounts::glob, content::Content, log::Recorded, route::Class};
 
-/// What happens to a request that a rule matches.
+/// The effect of a rule.
 #[derive(Clone, Debug)]
 pub enum Fault {
     /// This answer in place of the real one.
@@ -36,7 +36,7 @@ pub enum Fault {
     /// `RST_STREAM` with `REFUSED_STREAM` (HTTP/2); the connection is closed without
     /// an answer over HTTP/1.1.
     RefuseStream,
-    /// A GOAWAY that disowns every stream, then the end (HTTP/2); the connection is
+    /// A GOAWAY for every stream, then the end (HTTP/2); the connection is
     /// closed without an answer over HTTP/1.1.
     GoAway,
     /// The answer comes, and the connection takes no further request: a graceful
@@ -60,7 +60,7 @@ pub enum Fault {
     Overlong(u64),
     /// All bytes of the body, with a length that does not agree.
     ContentLength(u64),
-    /// The body is packed, and says so.
+    /// The body is compressed, with `content-encoding`.
     Gzip,
     /// The body is something else.
     Body(Content),
@@ -79,7 +79,7 @@ pub enum Fault {
     RemoveHeader(String),
     /// A redirect to this URL.
     Redirect(u16, String),
-    /// Every token issued so far is worthless from now on.
+    /// Every token issued so far is invalid from now on.
     ExpireTokens,
     /// These bytes as they are, in place of the answer, then the end of the connection.
     Raw(Bytes),
@@ -131,11 +131,11 @@ impl fmt::Debug for Condition {
     }
 }
 
-/// What a rule can look at.
+/// A request, as rules see it.
 pub struct Seen<'a> {
     /// Which of the registry's hosts the request came to.
     pub role: Role,
-    /// What it asks for.
+    /// Its class.
     pub class: Class,
     /// Its method.
     pub method: &'a Method,
@@ -149,7 +149,7 @@ pub struct Seen<'a> {
 
 type Pick = Arc<dyn Fn(&Seen<'_>) -> bool + Send + Sync>;
 
-/// Which requests, which of them, and what happens to them.
+/// Which requests, how many of them, and their faults.
 ///
 /// The first rule that matches a request and is not used up is applied, alone. So
 /// rules in a row play one after another: "a 500, then a reset, then all is well".

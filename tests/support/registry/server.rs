@@ -35,11 +35,11 @@ use super::{
 
 /// What all hosts of one registry have in common.
 pub struct Shared {
-    /// How it was asked to be.
+    /// Its options.
     pub options: Options,
     /// What arrived.
     pub log: Log,
-    /// What is to go wrong.
+    /// The script of faults.
     pub script: Script,
     /// The time that tokens live by.
     pub clock: Clock,
@@ -107,10 +107,10 @@ impl Shared {
         found.map(|(_, url)| url.clone()).unwrap_or_default()
     }
 
-    /// What `Location` says for `path` on the host with this role.
+    /// The `Location` of `path` on the host with this role.
     pub fn location(&self, role: Role, path: &str) -> String {
-        let elsewhere = self.url(role) != self.url(Role::Registry);
-        if elsewhere || self.options.absolute_locations {
+        let is_other_host = self.url(role) != self.url(Role::Registry);
+        if is_other_host || self.options.absolute_locations {
             format!("{}{path}", self.url(role))
         } else {
             path.to_owned()
@@ -240,7 +240,7 @@ async fn converse(wire: Wire, shared: Arc<Shared>, role: Role, link: Arc<Link>) 
     link::leave(wire, parting).await;
 }
 
-/// Polls a connection of hyper's until it ends, or somebody wants it to. Says how to leave it.
+/// Polls a connection of hyper until it ends, or a request ends it. Returns how to end it.
 async fn drive<C: Future>(
     connection: C,
     graceful: impl Fn(std::pin::Pin<&mut C>),

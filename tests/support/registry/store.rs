@@ -151,7 +151,7 @@ impl Store {
         all
     }
 
-    /// What is wrong with what can be seen: bytes that do not have their digest, tags
+    /// Errors in the visible content: bytes that do not have their digest, tags
     /// and manifests that point to nothing.
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
@@ -188,7 +188,7 @@ impl Store {
 
 /// A reference to something the repository does not have.
 pub struct Missing {
-    /// What is missing.
+    /// The missing digests.
     pub digest: String,
     /// Whether it would be a manifest.
     pub manifest: bool,

@@ -195,7 +195,7 @@ fn by_form(shared: &Shared, bearer: &Bearer, form: &[u8]) -> Reply {
     done(bearer, answer, &scope)
 }
 
-/// A token for what is both asked for and allowed, and its scope in words.
+/// A token for the permissions that are both requested and granted, and its scope.
 fn issue(
     shared: &Shared,
     bearer: &Bearer,
@@ -239,8 +239,8 @@ fn refresh_token(shared: &Shared, user: &str) -> String {
 }
 
 fn wrong_service(bearer: &Bearer, parameters: &[(String, String)]) -> Option<Reply> {
-    let asked = value(parameters, "service")?;
-    (asked != bearer.service)
+    let service = value(parameters, "service")?;
+    (service != bearer.service)
         .then(|| reply::error_with(StatusCode::BAD_REQUEST, "UNSUPPORTED", "unknown service"))
 }
 

@@ -1,4 +1,4 @@
-//! The way of a request: log, script of faults, rate limit, door, endpoint.
+//! The handling of a request: log, faults, rate limit, authorisation, endpoint.
 
 use std::sync::Arc;
 

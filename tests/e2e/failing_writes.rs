@@ -1,19 +1,20 @@
-//! Drafts and the cache while the system fails under them: killed at every system call that a write is made of, told
-//! at each of them that the disk is full or cannot be written to. What is left is the old state or the new one.
+//! Local lists while the system fails: killed at every system call of a write, and with an error from each of them.
+//! The list is the old or the new one afterwards.
 
 use std::{
     fs,
-    os::unix::process::ExitStatusExt as _,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
     time::{Duration, SystemTime},
 };
 
-use tempfile::TempDir;
+use crate::support::{
+    Scene,
+    image::Image,
+    polyarch::{BINARY, Output},
+};
 
-use crate::support::{image::Image, registry::Registry};
-
-const BINARY: &str = env!("CARGO_BIN_EXE_polyarch");
+/// The exit code of a program that SIGKILL ended.
+const KILLED: i32 = 128 + 9;
 
 /// What a write consists of. A question mark: where the processor has such a call.
 const CALLS: [&str; 12] = [
@@ -31,62 +32,46 @@ const CALLS: [&str; 12] = [
     "close",
 ];
 
-/// A home with a registry beside it, and what is in the home at first.
-struct Scene {
-    registry: Registry,
-    home: TempDir,
-    /// The files at first: paths relative to the home, and their content.
+/// A scene, and the files of its home before each run.
+struct Fixture {
+    scene: Scene,
+    /// Paths relative to the home, and the content.
     before: Vec<(PathBuf, Vec<u8>)>,
 }
 
-impl Scene {
+impl Fixture {
     fn new() -> Self {
-        let registry = Registry::builder().start_in_background();
+        let mut scene = Scene::new();
+        scene.set("PATH", &std::env::var("PATH").unwrap_or_default());
         for (platform, tag) in [("linux/amd64", "a"), ("linux/arm64", "b")] {
-            Image::new(platform).load(&registry, "app", tag);
+            Image::new(platform).load(scene.registry(), "app", tag);
         }
         Self {
-            registry,
-            home: tempfile::tempdir().expect("a temporary directory"),
+            scene,
             before: Vec::new(),
         }
     }
 
-    /// What is there now is what is there before each run.
+    /// Restores the present files before each run from now on.
     fn begin_here(&mut self) {
         self.before = self.files();
     }
 
-    /// Runs the words of `line` under `strace`, with what shall happen to it. HOST is the registry.
+    /// Runs the words of `line` under `strace` with these options.
     fn traced(&self, options: &[&str], line: &str) -> Output {
-        let mut command = Command::new("strace");
-        command.args(["-f", "-qq"]).args(options).arg(BINARY);
-        self.finish(command, line)
+        let run = self.scene.polyarch().program("strace").args(["-f", "-qq"]);
+        let run = run.args(options).args([BINARY]);
+        run.args(line.split_whitespace()).run()
     }
 
     fn run(&self, line: &str) -> Output {
-        self.finish(Command::new(BINARY), line)
-    }
-
-    fn finish(&self, mut command: Command, line: &str) -> Output {
-        let host = self.registry.host();
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        command
-            .args(
-                line.split_whitespace()
-                    .map(|word| word.replace("HOST", host)),
-            )
-            .env_clear()
-            .env("PATH", path)
-            .env("HOME", self.home.path())
-            .stdin(Stdio::null())
-            .output()
-            .unwrap_or_else(|error| panic!("strace must be installed for this test: {error}"))
+        let run = self.scene.polyarch().unwatched();
+        run.args(line.split_whitespace()).run()
     }
 
     /// Every file of the home.
     fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
-        let mut directories = vec![self.home.path().to_owned()];
+        let mut directories = vec![self.scene.home().to_owned()];
         let mut files = Vec::new();
         while let Some(directory) = directories.pop() {
             for entry in fs::read_dir(directory).expect("a directory") {
@@ -94,7 +79,7 @@ impl Scene {
                 if path.is_dir() {
                     directories.push(path);
                 } else {
-                    let relative = path.strip_prefix(self.home.path()).expect("in it");
+                    let relative = path.strip_prefix(self.scene.home()).expect("in it");
                     files.push((relative.to_owned(), fs::read(&path).expect("a file")));
                 }
             }
@@ -105,12 +90,12 @@ impl Scene {
 
     /// Puts the home back into its first state.
     fn restore(&self) {
-        for entry in fs::read_dir(self.home.path()).expect("a directory") {
+        for entry in fs::read_dir(self.scene.home()).expect("a directory") {
             let path = entry.expect("an entry").path();
             fs::remove_dir_all(&path).expect("it goes");
         }
         for (relative, content) in &self.before {
-            let path = self.home.path().join(relative);
+            let path = self.scene.home().join(relative);
             fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
             fs::write(path, content).expect("a file");
         }
@@ -119,7 +104,7 @@ impl Scene {
     /// How often `line` makes a call.
     fn count(&self, call: &str, line: &str) -> usize {
         self.restore();
-        let trace = self.home.path().with_extension("trace");
+        let trace = self.scene.home().with_extension("trace");
         let output = self.traced(
             &[
                 "-o",
@@ -131,7 +116,7 @@ impl Scene {
         );
         let lines = fs::read_to_string(&trace).expect("a trace");
         fs::remove_file(&trace).expect("it goes");
-        assert!(output.status.success(), "{line}: {output:?}");
+        assert_eq!(output.code, 0, "{line}: {output:?}");
         lines.lines().count()
     }
 
@@ -141,7 +126,7 @@ impl Scene {
         for (relative, _) in self.files() {
             let file = fs::File::options()
                 .write(true)
-                .open(self.home.path().join(relative));
+                .open(self.scene.home().join(relative));
             file.expect("a file")
                 .set_modified(long_ago)
                 .expect("an age");
@@ -149,7 +134,7 @@ impl Scene {
     }
 }
 
-/// The files that people would miss: neither locks nor temporary files.
+/// The files without locks and temporary files.
 fn kept(files: Vec<(PathBuf, Vec<u8>)>) -> Vec<(PathBuf, Vec<u8>)> {
     let is_litter = |path: &Path| {
         let name = path.file_name().expect("a name").to_string_lossy();
@@ -162,11 +147,6 @@ fn kept(files: Vec<(PathBuf, Vec<u8>)>) -> Vec<(PathBuf, Vec<u8>)> {
     files
 }
 
-fn assert_no_panic(output: &Output, what: &str) {
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!said.contains("panicked"), "{what}: {said}");
-}
-
 /// Commands that write a draft, and whether one is there before.
 const WRITES: [(&str, bool); 4] = [
     ("create HOST/app:1 HOST/app:a", false),
@@ -175,56 +155,57 @@ const WRITES: [(&str, bool); 4] = [
     ("push --purge HOST/app:1", true),
 ];
 
-fn scene(has_draft: bool) -> Scene {
-    let mut scene = Scene::new();
+fn fixture(has_draft: bool) -> Fixture {
+    let mut fixture = Fixture::new();
     if has_draft {
-        let made = scene.run("create HOST/app:1 HOST/app:a");
-        assert!(made.status.success(), "{made:?}");
+        let made = fixture.run("create HOST/app:1 HOST/app:a");
+        assert_eq!(made.code, 0, "{made:?}");
     }
-    scene.begin_here();
-    scene
+    fixture.begin_here();
+    fixture
 }
 
 /// The states between which each command leads.
-fn states(scene: &Scene, line: &str) -> [Vec<(PathBuf, Vec<u8>)>; 2] {
-    scene.restore();
-    let old = kept(scene.files());
-    let done = scene.run(line);
-    assert!(done.status.success(), "{line}: {done:?}");
-    let new = kept(scene.files());
+fn states(fixture: &Fixture, line: &str) -> [Vec<(PathBuf, Vec<u8>)>; 2] {
+    fixture.restore();
+    let old = kept(fixture.files());
+    let done = fixture.run(line);
+    assert_eq!(done.code, 0, "{line}: {done:?}");
+    let new = kept(fixture.files());
     assert_ne!(old, new, "{line}");
     [old, new]
 }
 
 #[test]
-fn a_write_that_is_killed_at_any_system_call_leaves_the_old_or_the_new_draft() {
+fn killed_write_leaves_the_old_or_the_new_draft() {
     let mut kills = 0;
     for (line, has_draft) in WRITES {
-        let scene = scene(has_draft);
-        let [old, new] = states(&scene, line);
+        let fixture = fixture(has_draft);
+        let [old, new] = states(&fixture, line);
         let (mut saw_old, mut saw_new) = (false, false);
         for call in CALLS {
-            for number in 1..=scene.count(call, line) {
-                scene.restore();
+            for number in 1..=fixture.count(call, line) {
+                fixture.restore();
                 let inject = format!("inject={call}:signal=KILL:when={number}");
                 let trace = format!("trace={call}");
-                let output = scene.traced(&["-o", "/dev/null", "-e", &trace, "-e", &inject], line);
-                if output.status.signal() != Some(9) {
+                let output =
+                    fixture.traced(&["-o", "/dev/null", "-e", &trace, "-e", &inject], line);
+                if output.code != KILLED {
                     // Several threads make the call, none of them so often.
                     break;
                 }
                 kills += 1;
                 let what = format!("{line}, killed at {call} {number}");
-                let left = kept(scene.files());
+                let left = kept(fixture.files());
                 saw_old |= left == old;
                 saw_new |= left == new;
                 assert!(left == old || left == new, "{what}: {left:?}");
                 // Nothing that was left behind is in the way.
-                assert!(scene.run("ls").status.success(), "{what}");
+                assert_eq!(fixture.run("ls").code, 0, "{what}");
                 if left == old {
-                    let again = scene.run(line);
-                    assert!(again.status.success(), "{what}: {again:?}");
-                    assert_eq!(kept(scene.files()), new, "{what}");
+                    let again = fixture.run(line);
+                    assert_eq!(again.code, 0, "{what}: {again:?}");
+                    assert_eq!(kept(fixture.files()), new, "{what}");
                 }
             }
         }
@@ -235,10 +216,10 @@ fn a_write_that_is_killed_at_any_system_call_leaves_the_old_or_the_new_draft() {
 }
 
 #[test]
-fn leftovers_of_killed_writes_go_in_time() {
-    let scene = scene(true);
+fn leftovers_of_killed_writes_are_removed_later() {
+    let fixture = fixture(true);
     let line = "annotate --variant v8 HOST/app:1 HOST/app:a";
-    let output = scene.traced(
+    let output = fixture.traced(
         &[
             "-o",
             "/dev/null",
@@ -249,17 +230,17 @@ fn leftovers_of_killed_writes_go_in_time() {
         ],
         line,
     );
-    assert_eq!(output.status.signal(), Some(9));
-    let litter = |scene: &Scene| scene.files().len() - kept(scene.files()).len();
+    assert_eq!(output.code, KILLED);
+    let litter = |fixture: &Fixture| fixture.files().len() - kept(fixture.files()).len();
     assert!(
-        litter(&scene) >= 2,
+        litter(&fixture) >= 2,
         "a lock and a temporary file: {:?}",
-        scene.files()
+        fixture.files()
     );
-    assert!(scene.run(line).status.success());
-    scene.age();
-    assert!(scene.run(line).status.success());
-    let left = scene.files();
+    assert_eq!(fixture.run(line).code, 0);
+    fixture.age();
+    assert_eq!(fixture.run(line).code, 0);
+    let left = fixture.files();
     let drafts: Vec<_> = left
         .iter()
         .filter(|(path, _)| !path.starts_with(".cache"))
@@ -268,11 +249,11 @@ fn leftovers_of_killed_writes_go_in_time() {
 }
 
 #[test]
-fn a_write_that_is_refused_at_any_system_call_leaves_the_old_or_the_new_draft_and_says_so() {
+fn failing_write_leaves_the_old_or_the_new_draft() {
     let mut refusals = 0;
     for (line, has_draft) in WRITES {
-        let scene = scene(has_draft);
-        let [old, new] = states(&scene, line);
+        let fixture = fixture(has_draft);
+        let [old, new] = states(&fixture, line);
         // An event loop that cannot write to its own pipes is not what a full disk makes.
         let has_event_loop = !line.starts_with("annotate");
         for (call, error) in [
@@ -288,22 +269,21 @@ fn a_write_that_is_refused_at_any_system_call_leaves_the_old_or_the_new_draft_an
             if call == "write" && has_event_loop {
                 continue;
             }
-            for number in 1..=scene.count(call, line) {
-                scene.restore();
+            for number in 1..=fixture.count(call, line) {
+                fixture.restore();
                 let inject = format!("inject={call}:error={error}:when={number}");
                 let trace = format!("trace={call}");
-                let output = scene.traced(&["-o", "/dev/null", "-e", &trace, "-e", &inject], line);
+                let output =
+                    fixture.traced(&["-o", "/dev/null", "-e", &trace, "-e", &inject], line);
                 refusals += 1;
                 let what = format!("{line}, {call} {number} answered with {error}: {output:?}");
-                assert_no_panic(&output, &what);
-                let left = kept(scene.files());
+                let left = kept(fixture.files());
                 assert!(left == old || left == new, "{what}: {left:?}");
-                match output.status.code() {
-                    Some(0) => assert_eq!(left, new, "{what}"),
-                    Some(_) => {}
-                    None => panic!("{what}"),
+                assert!(output.code < 128, "{what}");
+                if output.code == 0 {
+                    assert_eq!(left, new, "{what}");
                 }
-                assert!(scene.run("ls").status.success(), "{what}");
+                assert_eq!(fixture.run("ls").code, 0, "{what}");
             }
         }
     }
@@ -313,16 +293,14 @@ fn a_write_that_is_refused_at_any_system_call_leaves_the_old_or_the_new_draft_an
 
 /// A limit on the size of files, for every file of the run at once: the disk is full.
 #[test]
-fn a_full_disk_is_told_and_loses_nothing() {
-    let scene = scene(true);
-    let [old, _] = states(&scene, "annotate --variant v8 HOST/app:1 HOST/app:a");
-    scene.restore();
+fn full_disk_is_reported_and_loses_nothing() {
+    let fixture = fixture(true);
+    let [old, _] = states(&fixture, "annotate --variant v8 HOST/app:1 HOST/app:a");
+    fixture.restore();
     let full = |line: &str| {
-        let mut command = Command::new("sh");
-        command
-            .args(["-c", r#"trap "" XFSZ; ulimit -f 0; exec "$0" "$@""#])
-            .arg(BINARY);
-        scene.finish(command, line)
+        let shell = r#"trap "" XFSZ; ulimit -f 0; exec "$0" "$@""#;
+        let run = fixture.scene.polyarch().program("sh").args(["-c", shell]);
+        run.args([BINARY]).args(line.split_whitespace()).run()
     };
     for line in [
         "annotate --variant v8 HOST/app:1 HOST/app:a",
@@ -330,15 +308,20 @@ fn a_full_disk_is_told_and_loses_nothing() {
         "create HOST/app:2 HOST/app:b",
     ] {
         let output = full(line);
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(1), "{line}: {said}");
-        assert!(said.contains("error: cannot write"), "{line}: {said}");
-        assert!(said.contains("polyarch/drafts/"), "{line}: {said}");
+        assert_eq!(output.code, 1, "{line}: {output}");
+        assert!(
+            output.stderr.contains("error: cannot write"),
+            "{line}: {output}"
+        );
+        assert!(
+            output.stderr.contains("polyarch/drafts/"),
+            "{line}: {output}"
+        );
         // Neither a lock nor anything half written is left.
-        assert_eq!(scene.files(), old, "{line}");
+        assert_eq!(fixture.files(), old, "{line}");
     }
     // What needs no draft works as ever.
     let output = full("publish -t HOST/app:9 HOST/app:a HOST/app:b");
-    assert!(output.status.success(), "{output:?}");
-    assert!(scene.registry.tag("app", "9").is_some());
+    assert_eq!(output.code, 0, "{output:?}");
+    assert!(fixture.scene.registry().tag("app", "9").is_some());
 }

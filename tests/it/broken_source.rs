@@ -1,4 +1,4 @@
-//! A source whose one blob arrives in the pieces, and breaks off where, a test says.
+//! A source whose only blob arrives in given pieces, the last of which may be an error.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,25 +8,29 @@ use futures_util::{FutureExt, StreamExt, stream};
 use polyarch::spec::{Descriptor, Digest, Manifest, Repository, Tag};
 use polyarch::store::{BlobStream, FailureKind, ManifestName, Store, StoreError};
 
-/// What arrives, in order.
+/// The pieces in order.
 type Pieces = Vec<Result<Bytes, StoreError>>;
 
-pub(crate) struct Liar(Mutex<Pieces>);
+pub(crate) struct BrokenSource(Mutex<Pieces>);
 
-impl Liar {
+impl BrokenSource {
     pub(crate) fn pieces(pieces: Pieces) -> Self {
         Self(Mutex::new(pieces))
     }
 }
 
 fn nothing<'a, T: Send + 'a>() -> BoxFuture<'a, Result<T, StoreError>> {
-    let error = StoreError::new(FailureKind::NotFound, "ask a liar", "it has one blob");
+    let error = StoreError::new(
+        FailureKind::NotFound,
+        "read from the broken source",
+        "it has one blob",
+    );
     ready(Err(error)).boxed()
 }
 
-impl Store for Liar {
+impl Store for BrokenSource {
     fn name(&self) -> String {
-        "a liar".to_owned()
+        "a broken source".to_owned()
     }
 
     fn repository(&self) -> Option<&Repository> {

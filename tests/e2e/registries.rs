@@ -1,19 +1,20 @@
-//! The same jobs at registries of several makers, each of which follows the specification in its own way.
+//! The same jobs at several implementations of registries.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::{
     distribution::{Distribution, Software},
-    program::Home,
+    program::home,
     support::{
+        Scene,
         digest,
         image::{Image, Index, media},
         registry::Registry,
     },
 };
 
-const MAKERS: [Software; 4] = [
+const SOFTWARE: [Software; 4] = [
     Software::Debian,
     Software::Distribution3,
     Software::Crane,
@@ -26,16 +27,16 @@ const CONFIG: &str =
     r#"{"os":"linux","architecture":"amd64","rootfs":{"type":"layers","diff_ids":[]}}"#;
 
 /// One registry, with an attested index of two platforms and two images in `team/app`.
-struct Scene {
+struct Setting {
     registry: Distribution,
-    home: Home,
+    home: Scene,
 }
 
-impl Scene {
+impl Setting {
     async fn of(software: Software) -> Self {
-        let scene = Self {
+        let setting = Self {
             registry: Distribution::start_of(software).await,
-            home: Home::new(),
+            home: home(),
         };
         let images = Registry::plain().await;
         for platform in ["amd64", "arm64"] {
@@ -45,10 +46,10 @@ impl Scene {
         let pair = Index::oci().of(["linux/386", "linux/riscv64"]).attested();
         pair.load(&images, "team/app", "pair");
         for tag in ["amd64", "arm64", "pair"] {
-            let (from, to) = (images.reference("team/app", tag), scene.at("team/app", tag));
-            scene.run(&format!("copy {from} {to}")).await;
+            let (from, to) = (images.reference("team/app", tag), setting.at("team/app", tag));
+            setting.run(&format!("copy {from} {to}")).await;
         }
-        scene
+        setting
     }
 
     fn at(&self, repository: &str, tag: &str) -> String {
@@ -56,7 +57,7 @@ impl Scene {
     }
 
     async fn run(&self, line: &str) -> String {
-        self.home.polyarch(line).await.expect()
+        self.home.run_line(line).await.ok().stdout
     }
 
     /// Publishes everything there is under two tags of a repository; gives the digest.
@@ -68,24 +69,24 @@ impl Scene {
             self.at(repository, "latest"),
             sources.join(" ")
         );
-        let said = self.run(&line).await;
-        said.lines().last().expect("a digest").to_owned()
+        let output = self.run(&line).await;
+        output.lines().last().expect("a digest").to_owned()
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn images_are_published_within_a_repository_and_to_another() {
-    for maker in MAKERS {
-        let scene = Scene::of(maker).await;
+    for software in SOFTWARE {
+        let setting = Setting::of(software).await;
         for repository in ["team/app", "mirror/deep/app"] {
-            let digest = scene.publish(repository).await;
+            let digest = setting.publish(repository).await;
             for tag in ["1", "latest", &digest] {
-                let there = scene.registry.manifest(repository, tag).await;
-                let there = there.unwrap_or_else(|| panic!("{maker:?} {repository} {tag}"));
-                assert_eq!(digest::sha256(&there.body), digest, "{maker:?}");
+                let there = setting.registry.manifest(repository, tag).await;
+                let there = there.unwrap_or_else(|| panic!("{software:?} {repository} {tag}"));
+                assert_eq!(digest::sha256(&there.body), digest, "{software:?}");
             }
             // Every blob of it is there: skopeo reads them all.
-            let name = format!("docker://{}", scene.at(repository, "1"));
+            let name = format!("docker://{}", setting.at(repository, "1"));
             let to = format!("oci:{}", repository.replace('/', "-"));
             let read = [
                 "--insecure-policy",
@@ -94,58 +95,58 @@ async fn images_are_published_within_a_repository_and_to_another() {
                 "--src-tls-verify=false",
             ];
             let words = [&read[..], &[&name, &to]].concat();
-            scene.home.run("skopeo", &words).await.expect();
+            setting.home.program("skopeo", &words).await.ok();
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_run_changes_nothing() {
-    for maker in MAKERS {
-        let scene = Scene::of(maker).await;
-        scene.publish("mirror/app").await;
-        let tag = scene.at("mirror/app", "1");
-        let source = scene.at("mirror/app", "latest");
+    for software in SOFTWARE {
+        let setting = Setting::of(software).await;
+        setting.publish("mirror/app").await;
+        let tag = setting.at("mirror/app", "1");
+        let source = setting.at("mirror/app", "latest");
         let line = format!("publish --output json -t {tag} {source}");
-        let result: Value = serde_json::from_str(&scene.run(&line).await).expect("JSON");
-        assert_eq!(result["status"], "already", "{maker:?}");
+        let result: Value = serde_json::from_str(&setting.run(&line).await).expect("JSON");
+        assert_eq!(result["status"], "already", "{software:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lists_are_made_the_way_of_docker() {
-    for maker in MAKERS {
-        let scene = Scene::of(maker).await;
-        let list = scene.at("team/app", "list");
-        let images = ["amd64", "arm64"].map(|tag| scene.at("team/app", tag));
-        scene
+async fn lists_are_made_with_the_commands_of_docker() {
+    for software in SOFTWARE {
+        let setting = Setting::of(software).await;
+        let list = setting.at("team/app", "list");
+        let images = ["amd64", "arm64"].map(|tag| setting.at("team/app", tag));
+        setting
             .run(&format!("create {list} {}", images.join(" ")))
             .await;
-        scene
+        setting
             .run(&format!("annotate --variant v8 {list} {}", images[1]))
             .await;
-        let digest = scene.run(&format!("push --purge {list}")).await;
-        let there = scene.registry.manifest("team/app", "list").await;
+        let digest = setting.run(&format!("push --purge {list}")).await;
+        let there = setting.registry.manifest("team/app", "list").await;
         let there = there.expect("the list");
-        assert_eq!(digest::sha256(&there.body), digest.trim(), "{maker:?}");
-        let shown = scene.run(&format!("inspect {list}")).await;
+        assert_eq!(digest::sha256(&there.body), digest.trim(), "{software:?}");
+        let shown = setting.run(&format!("inspect {list}")).await;
         let shown: Value = serde_json::from_str(&shown).expect("JSON");
         assert_eq!(shown["manifests"][1]["platform"]["variant"], "v8");
-        let tree = scene.run(&format!("inspect --tree {list}")).await;
-        assert!(tree.contains("linux/arm64/v8"), "{maker:?} {tree}");
+        let tree = setting.run(&format!("inspect --tree {list}")).await;
+        assert!(tree.contains("linux/arm64/v8"), "{software:?} {tree}");
     }
 }
 
 /// Distribution has no referrers API: there they are found by a tag. Crane's has one.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_refers_to_an_image_comes_along() {
-    for maker in MAKERS {
-        let scene = Scene::of(maker).await;
+async fn referrers_of_an_image_are_copied() {
+    for software in SOFTWARE {
+        let setting = Setting::of(software).await;
         let (from, to) = (
-            scene.at("team/app", "amd64"),
-            scene.at("mirror/app", "amd64"),
+            setting.at("team/app", "amd64"),
+            setting.at("mirror/app", "amd64"),
         );
-        scene.home.write("note.txt", "a note");
+        setting.home.write("note.txt", "a note");
         let attach = [
             "attach",
             "--plain-http",
@@ -154,20 +155,20 @@ async fn what_refers_to_an_image_comes_along() {
             &from,
             "note.txt:text/plain",
         ];
-        scene.home.run("oras", &attach).await.expect();
-        scene.run(&format!("copy --referrers {from} {to}")).await;
+        setting.home.program("oras", &attach).await.ok();
+        setting.run(&format!("copy --referrers {from} {to}")).await;
         let discover = ["discover", "--plain-http", "--format", "json", &to];
-        let found = scene.home.run("oras", &discover).await.expect();
-        assert!(found.contains("text/note"), "{maker:?} {found}");
+        let found = setting.home.program("oras", &discover).await.ok().stdout;
+        assert!(found.contains("text/note"), "{software:?} {found}");
     }
 }
 
 /// distribution accepts the mount of a blob by a sha512 digest, and does not find it afterwards.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_layer_with_a_sha512_digest_is_copied() {
-    for maker in [Software::Distribution3, Software::Olareg] {
-        let scene = Scene::of(maker).await;
-        let registry = &scene.registry;
+    for software in [Software::Distribution3, Software::Olareg] {
+        let setting = Setting::of(software).await;
+        let registry = &setting.registry;
         let layer = Bytes::from_static(b"a layer");
         let digests = [digest::sha256(CONFIG.as_bytes()), digest::sha512(&layer)];
         let config = Bytes::from_static(CONFIG.as_bytes());
@@ -184,19 +185,19 @@ async fn a_layer_with_a_sha512_digest_is_copied() {
         registry
             .put_manifest("team/app", "sha512", media::OCI_MANIFEST, bytes)
             .await;
-        let (from, to) = (scene.at("team/app", "sha512"), scene.at("mirror/app", "1"));
-        scene.run(&format!("copy {from} {to}")).await;
+        let (from, to) = (setting.at("team/app", "sha512"), setting.at("mirror/app", "1"));
+        setting.run(&format!("copy {from} {to}")).await;
         let there = registry.blob("mirror/app", &digests[1]).await;
-        assert_eq!(there.as_deref(), Some(&b"a layer"[..]), "{maker:?}");
+        assert_eq!(there.as_deref(), Some(&b"a layer"[..]), "{software:?}");
     }
 }
 
 /// distribution 3 refuses an index whose entries are blobs, unless it is configured otherwise.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cache_of_buildkit_is_copied() {
-    for maker in [Software::Crane, Software::Olareg] {
-        let scene = Scene::of(maker).await;
-        let registry = &scene.registry;
+    for software in [Software::Crane, Software::Olareg] {
+        let setting = Setting::of(software).await;
+        let registry = &setting.registry;
         let contents = [(LAYER, "a layer"), (CACHE_CONFIG, "{}")];
         let mut entries = Vec::new();
         for (media_type, content) in contents {
@@ -216,13 +217,13 @@ async fn a_cache_of_buildkit_is_copied() {
             .put_manifest("team/cache", "main", media::OCI_INDEX, bytes)
             .await;
         let (from, to) = (
-            scene.at("team/cache", "main"),
-            scene.at("mirror/cache", "main"),
+            setting.at("team/cache", "main"),
+            setting.at("mirror/cache", "main"),
         );
-        scene.run(&format!("copy {from} {to}")).await;
+        setting.run(&format!("copy {from} {to}")).await;
         let layer = registry
             .blob("mirror/cache", &digest::sha256(b"a layer"))
             .await;
-        assert_eq!(layer.as_deref(), Some(&b"a layer"[..]), "{maker:?}");
+        assert_eq!(layer.as_deref(), Some(&b"a layer"[..]), "{software:?}");
     }
 }

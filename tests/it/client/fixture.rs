@@ -1,5 +1,5 @@
-//! A client with surroundings of its own: an empty home, no variable but those that a test sets, quick
-//! pauses, and ears for everything that it tells.
+//! A client in an environment of its own: an empty home, only the variables that a test sets, short pauses, and a
+//! record of all events.
 
 use std::{
     path::{Path, PathBuf},
@@ -21,21 +21,21 @@ use tempfile::TempDir;
 
 use crate::support::registry::{Registry, tls};
 
-/// The timeouts of tests: a failure shows at once.
-pub(super) const PACE: Timeouts = Timeouts {
+/// Short timeouts, so that failures show soon.
+pub(super) const TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_secs(3),
     idle: Duration::from_secs(3),
     first_pause: Duration::from_millis(1),
 };
 
-/// How a client is asked to be.
+/// The settings of a client.
 pub(super) struct Builder {
     variables: Vec<(String, String)>,
     pub(super) jobs: usize,
     pub(super) retry_for: Duration,
     pub(super) timeouts: Timeouts,
     pub(super) insecure: Insecure,
-    /// The authority of the tests is trusted.
+    /// Whether the authority of the tests is trusted.
     pub(super) trusts_tests: bool,
     ca: String,
     pub(super) certs_d: Vec<PathBuf>,
@@ -46,15 +46,15 @@ pub(super) struct Builder {
 /// A client.
 pub(super) struct Client {
     registries: Registries,
-    pub(super) told: Arc<Told>,
+    pub(super) events: Arc<Events>,
     _home: TempDir,
 }
 
-/// Everything that was told.
+/// All events.
 #[derive(Default)]
-pub(super) struct Told(Mutex<Vec<String>>);
+pub(super) struct Events(Mutex<Vec<String>>);
 
-impl Told {
+impl Events {
     pub(super) fn all(&self) -> Vec<String> {
         self.0.lock().unwrap().clone()
     }
@@ -67,7 +67,7 @@ impl Told {
     }
 }
 
-impl Observer for Told {
+impl Observer for Events {
     fn observe(&self, event: Event<'_>) {
         let line = match event {
             Event::Notice(text) => format!("notice {text}"),
@@ -95,7 +95,7 @@ impl Builder {
             variables: Vec::new(),
             jobs: 16,
             retry_for: Duration::from_secs(5),
-            timeouts: PACE,
+            timeouts: TIMEOUTS,
             insecure: Insecure::None,
             trusts_tests: false,
             ca: tls::ca_pem(),
@@ -105,7 +105,7 @@ impl Builder {
         }
     }
 
-    /// With what it takes to trust this registry.
+    /// With trust in this registry.
     pub(super) fn of(registry: &Registry) -> Self {
         let mut builder = Self::new();
         builder.trusts_tests = registry.url().starts_with("https");
@@ -116,7 +116,7 @@ impl Builder {
         self.home.path()
     }
 
-    /// This in the file of the authority.
+    /// Sets the content of the CA file.
     pub(super) fn ca(mut self, pem: &str) -> Self {
         self.ca = pem.into();
         self
@@ -143,7 +143,7 @@ impl Builder {
         self
     }
 
-    /// Logged in with `docker login`.
+    /// With the credentials of `docker login`.
     pub(super) fn login(self, registry: &Registry, user: &str, password: &str) -> Self {
         let auth = STANDARD.encode(format!("{user}:{password}"));
         self.docker_config(&format!(
@@ -152,7 +152,7 @@ impl Builder {
         ))
     }
 
-    /// Logged in with an identity token.
+    /// With an identity token.
     pub(super) fn identity_token(self, registry: &Registry, token: &str) -> Self {
         let auth = STANDARD.encode("<token>:");
         self.docker_config(&format!(
@@ -168,7 +168,7 @@ impl Builder {
         self
     }
 
-    /// The authority of the tests, in a file.
+    /// Writes the CA file.
     pub(super) fn ca_file(&self) -> PathBuf {
         let path = self.home().join("ca.pem");
         std::fs::write(&path, &self.ca).unwrap();
@@ -183,7 +183,7 @@ impl Builder {
             .cloned()
             .chain([("HOME".to_owned(), home)])
             .collect();
-        let told = Arc::new(Told::default());
+        let events = Arc::new(Events::default());
         let tls = TlsProfile {
             certs_d: self.certs_d.clone(),
             ..TlsProfile::of_environment(&environment)
@@ -196,7 +196,7 @@ impl Builder {
                 proxies: Proxies::of_environment(&environment),
                 timeouts: self.timeouts,
             },
-            Arc::clone(&told) as _,
+            Arc::clone(&events) as _,
         );
         let settings = RegistrySettings {
             insecure: self.insecure.clone(),
@@ -210,14 +210,14 @@ impl Builder {
         let keychain = Keychain::new(&environment);
         Client {
             registries: Registries::new(transport, keychain, settings),
-            told,
+            events,
             _home: self.home,
         }
     }
 }
 
 impl Client {
-    /// A client that can speak to this registry, with no credentials.
+    /// A client that trusts this registry, without credentials.
     pub(super) fn of(registry: &Registry) -> Self {
         Builder::of(registry).build()
     }
@@ -252,7 +252,7 @@ pub(super) fn digest(text: &str) -> ManifestName {
     ManifestName::Digest(text.parse().unwrap())
 }
 
-/// What was loaded into a test registry, as we would have read it.
+/// The manifest of an image in a test registry, as if it had been read.
 pub(super) fn manifest(loaded: &crate::support::image::Loaded) -> Manifest {
     let media_type = MediaType::new(&loaded.media_type);
     Manifest::parse(loaded.bytes.clone(), &media_type).unwrap()
@@ -278,7 +278,7 @@ pub(super) async fn read_all(
     Ok(bytes)
 }
 
-/// Ends what hangs.
+/// Ends work that hangs.
 pub(super) async fn soon<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(20), work)
         .await
