@@ -1,4 +1,4 @@
-// A registry that wants a password, and images for it.
+// A registry that requires a password, and images for it.
 import { execFileSync, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'

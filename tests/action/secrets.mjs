@@ -1,4 +1,4 @@
-// Where a secret may not be: what was said and written, and the arguments of every process that ran.
+// Searches for secrets in outputs, files, and the arguments of every process.
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -87,9 +87,14 @@ fn different_child_is_refused() {
 fn wrong_head_is_confirmed_by_get() {
     let (scene, index) = scene();
     let head = Rule::on(Class::ManifestHead).path(&format!("*{}", scene.expand("ARM")));
-    scene.registry().rule(head.forever().then(Fault::ContentLength(7)));
+    scene
+        .registry()
+        .rule(head.forever().then(Fault::ContentLength(7)));
     scene.ok(PUBLISH);
-    assert_eq!(scene.registry().tag("team/app", "latest"), Some(index.digest));
+    assert_eq!(
+        scene.registry().tag("team/app", "latest"),
+        Some(index.digest)
+    );
 }
 
 #[test]
@@ -139,7 +144,9 @@ fn append_plans_again_if_the_base_moves_before_the_write() {
     let moved = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&moved);
     let held = Fault::until(move |_| seen.load(Ordering::SeqCst));
-    scene.registry().rule(Rule::on(Class::BlobGet).forever().then(held));
+    scene
+        .registry()
+        .rule(Rule::on(Class::BlobGet).forever().then(held));
     let is_planning = |registry: &Registry| registry.count(Class::BlobGet) > 0;
     append(&scene, is_planning, || moved.store(true, Ordering::SeqCst));
 }
