@@ -7,8 +7,7 @@ use crate::{
     distribution::{Distribution, Software},
     program::home,
     support::{
-        Scene,
-        digest,
+        Scene, digest,
         image::{Image, Index, media},
         registry::Registry,
     },
@@ -46,7 +45,10 @@ impl Setting {
         let pair = Index::oci().of(["linux/386", "linux/riscv64"]).attested();
         pair.load(&images, "team/app", "pair");
         for tag in ["amd64", "arm64", "pair"] {
-            let (from, to) = (images.reference("team/app", tag), setting.at("team/app", tag));
+            let (from, to) = (
+                images.reference("team/app", tag),
+                setting.at("team/app", tag),
+            );
             setting.run(&format!("copy {from} {to}")).await;
         }
         setting
@@ -185,7 +187,10 @@ async fn a_layer_with_a_sha512_digest_is_copied() {
         registry
             .put_manifest("team/app", "sha512", media::OCI_MANIFEST, bytes)
             .await;
-        let (from, to) = (setting.at("team/app", "sha512"), setting.at("mirror/app", "1"));
+        let (from, to) = (
+            setting.at("team/app", "sha512"),
+            setting.at("mirror/app", "1"),
+        );
         setting.run(&format!("copy {from} {to}")).await;
         let there = registry.blob("mirror/app", &digests[1]).await;
         assert_eq!(there.as_deref(), Some(&b"a layer"[..]), "{software:?}");

@@ -112,20 +112,23 @@ fn unreachable_registry_is_reported() {
     $ polyarch inspect --retry-for 0 CLOSED/app:1
     exit code: 6
     ----- stderr -----
-    error: failed to read CLOSED/app:1: cannot connect to CLOSED: Connection refused (os error 111) (gave up: the 0 s of waiting that this run allows are used up; raise them with --retry-for)
+    error: failed to read CLOSED/app:1: cannot connect to CLOSED: Connection refused (os error 111) (gave up after waiting 0 s for retries)
      hint: check that CLOSED is running and reachable from here
+     hint: raise the budget with --retry-for DURATION
 
     $ polyarch create --retry-for 0 HOST/app:2 HOST/app:a CLOSED/app:1
     exit code: 6
     ----- stderr -----
-    error: failed to read CLOSED/app:1: cannot connect to CLOSED: Connection refused (os error 111) (gave up: the 0 s of waiting that this run allows are used up; raise them with --retry-for)
+    error: failed to read CLOSED/app:1: cannot connect to CLOSED: Connection refused (os error 111) (gave up after waiting 0 s for retries)
      hint: check that CLOSED is running and reachable from here
+     hint: raise the budget with --retry-for DURATION
 
     $ polyarch push --jobs 1 --retry-for 0 HOST/app:1 -t CLOSED/app:1
     exit code: 7
     ----- stderr -----
-    error: failed to look for blob sha256:58eeb94c299a3058e33d8cb58e612aec73a32ac5b56e8a91f9ac32a4101854d7 of CLOSED/app: cannot connect to CLOSED: Connection refused (os error 111) (gave up: the 0 s of waiting that this run allows are used up; raise them with --retry-for)
+    error: failed to look for blob sha256:58eeb94c299a3058e33d8cb58e612aec73a32ac5b56e8a91f9ac32a4101854d7 of CLOSED/app: cannot connect to CLOSED: Connection refused (os error 111) (gave up after waiting 0 s for retries)
      hint: check that CLOSED is running and reachable from here
+     hint: raise the budget with --retry-for DURATION
      hint: these tags were pushed: HOST/app:1
     ");
     assert_eq!(scene.drafts().len(), 1);

@@ -52,7 +52,32 @@ fn missing_child_is_refused() {
         &format!("{PUBLISH} --dry-run"),
         &format!("{PUBLISH} --annotation a=b"),
         &format!("{PUBLISH} --platform linux/arm64"),
-    ]), @"");
+    ]), @"
+    $ polyarch publish -t HOST/team/app:latest HOST/team/app:app
+    exit code: 4
+    ----- stderr -----
+    error: failed to check linux/arm64 (ARM) of HOST/team/app:app: it does not exist in HOST/team/app
+     hint: no tag was changed
+
+    $ polyarch publish -t HOST/team/app:latest HOST/team/app:app --dry-run
+    exit code: 4
+    ----- stderr -----
+    error: failed to check linux/arm64 (ARM) of HOST/team/app:app: it does not exist in HOST/team/app
+     hint: no tag was changed
+
+    $ polyarch publish -t HOST/team/app:latest HOST/team/app:app --annotation a=b
+    exit code: 4
+    ----- stderr -----
+    error: failed to check linux/arm64 (ARM) of HOST/team/app:app: it does not exist in HOST/team/app
+     hint: no tag was changed
+
+    $ polyarch publish -t HOST/team/app:latest HOST/team/app:app --platform linux/arm64
+    exit code: 4
+    ----- stderr -----
+    notice: left out, since only linux/arm64 was asked for: linux/amd64 (HOST/team/app:app)
+    error: failed to check linux/arm64 (ARM) of HOST/team/app:app: it does not exist in HOST/team/app
+     hint: no tag was changed
+    ");
     assert!(registry.writes().is_empty());
     assert_eq!(registry.tag("team/app", "latest"), None);
 }
@@ -80,7 +105,20 @@ fn different_child_is_refused() {
         outputs += &scene.run(PUBLISH).exits(5).to_string();
         assert_eq!(scene.registry().tag("team/app", "latest"), None);
     }
-    insta::assert_snapshot!(outputs, @"");
+    insta::assert_snapshot!(outputs, @"
+    exit code: 5
+    ----- stderr -----
+    error: failed to check linux/arm64 (ARM) of HOST/team/app:app: its descriptor has the size 478, the content has 477
+     hint: no tag was changed
+    exit code: 5
+    ----- stderr -----
+    error: failed to check linux/arm64 (ARM) of HOST/team/app:app: its descriptor has the media type application/vnd.docker.distribution.manifest.v2+json, the content has application/vnd.oci.image.manifest.v1+json
+     hint: no tag was changed
+    exit code: 5
+    ----- stderr -----
+    error: failed to check linux/arm64 (ARM) of HOST/team/app:app: the data in its descriptor does not match its digest
+     hint: no tag was changed
+    ");
 }
 
 #[test]
@@ -105,7 +143,12 @@ fn missing_layer_is_refused_on_request() {
     let layer = image["layers"][0]["digest"].as_str().unwrap();
     scene.registry().remove("team/app", layer);
     scene.name("LAYER", layer);
-    insta::assert_snapshot!(scene.run(&format!("{PUBLISH} --check blobs")), @"");
+    insta::assert_snapshot!(scene.run(&format!("{PUBLISH} --check blobs")), @"
+    exit code: 4
+    ----- stderr -----
+    error: failed to check linux/arm64 (ARM) of HOST/team/app:app: its blob LAYER does not exist in HOST/team/app
+     hint: no tag was changed
+    ");
     assert_eq!(scene.registry().tag("team/app", "latest"), None);
     scene.ok(PUBLISH);
 }
@@ -117,7 +160,12 @@ fn push_checks_images_of_the_list() {
     scene.name("DIGEST", &image.digest);
     scene.ok("create HOST/team/app:list HOST/team/app:amd64");
     scene.registry().remove("team/app", &image.digest);
-    insta::assert_snapshot!(scene.run("push HOST/team/app:list"), @"");
+    insta::assert_snapshot!(scene.run("push HOST/team/app:list"), @"
+    exit code: 4
+    ----- stderr -----
+    error: failed to check linux/amd64 (DIGEST) of HOST/team/app:amd64: it does not exist in HOST/team/app
+     hint: no tag was changed
+    ");
     assert_eq!(scene.registry().tag("team/app", "list"), None);
 }
 

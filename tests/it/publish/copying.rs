@@ -178,19 +178,19 @@ fn failure_to_copy_referrers_is_a_partial_success() {
         @"
     exit code: 7
     ----- stdout -----
-    sha256:d744833917e1a644fd3ca564a257c6f7944d436536dca98e3695d06cc89aa2ce application/vnd.oci.image.manifest.v1+json 477 B
-    └── linux/amd64      sha256:d744833917e1a644fd3ca564a257c6f7944d436536dca98e3695d06cc89aa2ce  2.3 kB of layers and config
+    application/vnd.oci.image.manifest.v1+json  d744833917e1  477 B
+    └── linux/amd64       d744833917e1  2.3 kB
         └── from HOST/team/app:1
 
-    OTHER/other/app
-    └── OTHER/other/app:1@sha256:d744833917e1a644fd3ca564a257c6f7944d436536dca98e3695d06cc89aa2ce  pushed
+    OTHER/other/app:1  pushed
 
-    warning: what refers to the images is not all there: failed to push OTHER/other/app@sha256:1a33765f872cc36b544bf5b98b211ba57b899d43a399d1af55e206a8db58e36e: OTHER answered 500 Internal Server Error (gave up: the 0 s of waiting that this run allows are used up; raise them with --retry-for)
+    warning: failed to copy all referrers: failed to push OTHER/other/app@sha256:1a33765f872cc36b544bf5b98b211ba57b899d43a399d1af55e206a8db58e36e: OTHER answered 500 Internal Server Error (gave up after waiting 0 s for retries)
 
     sha256:d744833917e1a644fd3ca564a257c6f7944d436536dca98e3695d06cc89aa2ce
     ----- stderr -----
-    warning: what refers to the images is not all there: failed to push OTHER/other/app@sha256:1a33765f872cc36b544bf5b98b211ba57b899d43a399d1af55e206a8db58e36e: OTHER answered 500 Internal Server Error (gave up: the 0 s of waiting that this run allows are used up; raise them with --retry-for)
-    error: failed to push OTHER/other/app@sha256:1a33765f872cc36b544bf5b98b211ba57b899d43a399d1af55e206a8db58e36e: OTHER answered 500 Internal Server Error (gave up: the 0 s of waiting that this run allows are used up; raise them with --retry-for)
+    warning: failed to copy all referrers: failed to push OTHER/other/app@sha256:1a33765f872cc36b544bf5b98b211ba57b899d43a399d1af55e206a8db58e36e: OTHER answered 500 Internal Server Error (gave up after waiting 0 s for retries)
+    error: failed to push OTHER/other/app@sha256:1a33765f872cc36b544bf5b98b211ba57b899d43a399d1af55e206a8db58e36e: OTHER answered 500 Internal Server Error (gave up after waiting 0 s for retries)
+     hint: raise the budget with --retry-for DURATION
      hint: these tags were pushed: OTHER/other/app:1
     "
     );

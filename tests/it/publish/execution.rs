@@ -79,13 +79,12 @@ fn correct_tag_is_not_written_again() {
     registry.clear();
     let both = format!("{PUBLISH} -t HOST/team/app:2");
     insta::assert_snapshot!(scene.ok(&both), @"
-    sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708 application/vnd.oci.image.index.v1+json 374 B
-    └── linux/amd64      sha256:d744833917e1a644fd3ca564a257c6f7944d436536dca98e3695d06cc89aa2ce  2.3 kB of layers and config
+    OCI image index  07d771bca00f  374 B
+    └── linux/amd64       d744833917e1  2.3 kB
         └── from HOST/team/app:amd64
 
-    HOST/team/app
-    ├── HOST/team/app:1@sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708  was there already
-    └── HOST/team/app:2@sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708  pushed
+    HOST/team/app:1  already exists
+    HOST/team/app:2  pushed
 
     sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708
     ");
@@ -134,14 +133,13 @@ fn partial_failure_reports_which_tags_were_pushed() {
     insta::assert_snapshot!(output, @"
     exit code: 7
     ----- stdout -----
-    sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708 application/vnd.oci.image.index.v1+json 374 B
-    └── linux/amd64      sha256:d744833917e1a644fd3ca564a257c6f7944d436536dca98e3695d06cc89aa2ce  2.3 kB of layers and config
+    OCI image index  07d771bca00f  374 B
+    └── linux/amd64       d744833917e1  2.3 kB
         └── from HOST/team/app:amd64
 
-    HOST/team/app
-    ├── HOST/team/app:1@sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708  pushed
-    ├── HOST/team/app:2  failed to push HOST/team/app:2: not logged in: HOST answered 403 Forbidden (DENIED: protected)
-    └── HOST/team/app:3  failed to push HOST/team/app:3: not logged in: HOST answered 403 Forbidden (DENIED: protected)
+    HOST/team/app:1  pushed
+    HOST/team/app:2  failed to push HOST/team/app:2: not logged in: HOST answered 403 Forbidden (DENIED: protected)
+    HOST/team/app:3  failed to push HOST/team/app:3: not logged in: HOST answered 403 Forbidden (DENIED: protected)
 
     sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708
     ----- stderr -----
@@ -171,12 +169,11 @@ fn failure_before_any_tag_is_not_partial() {
     insta::assert_snapshot!(scene.run(&format!("{PUBLISH} --digest-file digest")), @"
     exit code: 3
     ----- stdout -----
-    sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708 application/vnd.oci.image.index.v1+json 374 B
-    └── linux/amd64      sha256:d744833917e1a644fd3ca564a257c6f7944d436536dca98e3695d06cc89aa2ce  2.3 kB of layers and config
+    OCI image index  07d771bca00f  374 B
+    └── linux/amd64       d744833917e1  2.3 kB
         └── from HOST/team/app:amd64
 
-    HOST/team/app
-    └── HOST/team/app:1  failed to push HOST/team/app:1: not logged in: HOST answered 403 Forbidden
+    HOST/team/app:1  failed to push HOST/team/app:1: not logged in: HOST answered 403 Forbidden
     ----- stderr -----
     error: failed to push HOST/team/app:1: not logged in: HOST answered 403 Forbidden
      hint: no credentials for HOST were found
@@ -197,13 +194,12 @@ fn failure_is_reported_although_a_file_cannot_be_written() {
     insta::assert_snapshot!(scene.run(&line), @"
     exit code: 7
     ----- stdout -----
-    sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708 application/vnd.oci.image.index.v1+json 374 B
-    └── linux/amd64      sha256:d744833917e1a644fd3ca564a257c6f7944d436536dca98e3695d06cc89aa2ce  2.3 kB of layers and config
+    OCI image index  07d771bca00f  374 B
+    └── linux/amd64       d744833917e1  2.3 kB
         └── from HOST/team/app:amd64
 
-    HOST/team/app
-    ├── HOST/team/app:1@sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708  pushed
-    └── HOST/team/app:2  failed to push HOST/team/app:2: not logged in: HOST answered 403 Forbidden (DENIED: protected)
+    HOST/team/app:1  pushed
+    HOST/team/app:2  failed to push HOST/team/app:2: not logged in: HOST answered 403 Forbidden (DENIED: protected)
 
     sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708
     ----- stderr -----
@@ -230,15 +226,12 @@ fn dry_run_writes_nothing_and_prints_the_same_digest() {
     insta::assert_snapshot!(planned, @"
     exit code: 0
     ----- stdout -----
-    sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708 application/vnd.oci.image.index.v1+json 374 B
-    └── linux/amd64      sha256:d744833917e1a644fd3ca564a257c6f7944d436536dca98e3695d06cc89aa2ce  2.3 kB of layers and config
+    OCI image index  07d771bca00f  374 B
+    └── linux/amd64       d744833917e1  2.3 kB
         └── from HOST/team/app:amd64
 
-    OTHER/team/app
-    └── OTHER/team/app:1@sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708  would be pushed
-
-    oci:out
-    └── oci:out:1@sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708  would be pushed
+    OTHER/team/app:1  would be pushed
+    oci:out:1                   would be pushed
 
     sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708
     ");
@@ -252,12 +245,11 @@ fn corrupt_content_is_refused_by_the_verification() {
     insta::assert_snapshot!(scene.run(PUBLISH), @"
     exit code: 5
     ----- stdout -----
-    sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708 application/vnd.oci.image.index.v1+json 374 B
-    └── linux/amd64      sha256:d744833917e1a644fd3ca564a257c6f7944d436536dca98e3695d06cc89aa2ce  2.3 kB of layers and config
+    OCI image index  07d771bca00f  374 B
+    └── linux/amd64       d744833917e1  2.3 kB
         └── from HOST/team/app:amd64
 
-    HOST/team/app
-    └── HOST/team/app:1  failed to read HOST/team/app:1: the registry sent content with the digest sha256:9756e0f8d4586a390c3ad8643db9b8415ce2f83f1463b3bdccf4f1c3e393f2d8 twice, not with sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708
+    HOST/team/app:1  failed to read HOST/team/app:1: the registry sent content with the digest sha256:9756e0f8d4586a390c3ad8643db9b8415ce2f83f1463b3bdccf4f1c3e393f2d8 twice, not with sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708
     ----- stderr -----
     error: failed to read HOST/team/app:1: the registry sent content with the digest sha256:9756e0f8d4586a390c3ad8643db9b8415ce2f83f1463b3bdccf4f1c3e393f2d8 twice, not with sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708
      hint: the registry, or a proxy in front of it, serves wrong or damaged content
@@ -280,12 +272,11 @@ fn push_of_another_client_is_detected_by_the_verification() {
     insta::assert_snapshot!(scene.run(PUBLISH), @"
     exit code: 5
     ----- stdout -----
-    sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708 application/vnd.oci.image.index.v1+json 374 B
-    └── linux/amd64      sha256:d744833917e1a644fd3ca564a257c6f7944d436536dca98e3695d06cc89aa2ce  2.3 kB of layers and config
+    OCI image index  07d771bca00f  374 B
+    └── linux/amd64       d744833917e1  2.3 kB
         └── from HOST/team/app:amd64
 
-    HOST/team/app
-    └── HOST/team/app:1  failed to verify HOST/team/app:1: it reads back as sha256:35a8b488aa356a462f57190dc5b4659354349d9a09fea935eaf9f9cb69152f2c (application/vnd.oci.image.index.v1+json), not as sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708 (application/vnd.oci.image.index.v1+json)
+    HOST/team/app:1  failed to verify HOST/team/app:1: it reads back as sha256:35a8b488aa356a462f57190dc5b4659354349d9a09fea935eaf9f9cb69152f2c (application/vnd.oci.image.index.v1+json), not as sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708 (application/vnd.oci.image.index.v1+json)
     ----- stderr -----
     error: failed to verify HOST/team/app:1: it reads back as sha256:35a8b488aa356a462f57190dc5b4659354349d9a09fea935eaf9f9cb69152f2c (application/vnd.oci.image.index.v1+json), not as sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708 (application/vnd.oci.image.index.v1+json)
      hint: another job may be pushing the same tag, or a cache in front of the registry may be stale

@@ -231,7 +231,7 @@ fn missing_source_or_target_is_explained() {
     $ polyarch publish HOST/team/app:amd64
     exit code: 2
     ----- stderr -----
-    error: where to? Name at least one --tag REF
+    error: no target: add --tag REF
      hint: in GitHub Actions, docker/metadata-action leaves the tags in the environment
 
     $ polyarch publish -t HOST/team/app:1
@@ -248,7 +248,7 @@ fn missing_source_or_target_is_explained() {
     exit code: 2
     ----- stderr -----
     error: a target cannot have a digest: "HOST/a:b@sha256:1111111111111111111111111111111111111111111111111111111111111111"
-     hint: name the tag under which it is to be published
+     hint: use the tag under which to publish
     "#);
 }
 

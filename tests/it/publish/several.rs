@@ -82,12 +82,11 @@ fn dry_run_of_several_images_is_never_partial() {
     insta::assert_snapshot!(scene.run("publish -f spec.yml --dry-run"), @"
     exit code: 4
     ----- stdout -----
-    sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708 application/vnd.oci.image.index.v1+json 374 B
-    └── linux/amd64      sha256:d744833917e1a644fd3ca564a257c6f7944d436536dca98e3695d06cc89aa2ce  2.3 kB of layers and config
+    OCI image index  07d771bca00f  374 B
+    └── linux/amd64       d744833917e1  2.3 kB
         └── from HOST/team/app:amd64
 
-    HOST/a/good
-    └── HOST/a/good:1@sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708  would be pushed
+    HOST/a/good:1  would be pushed
 
     sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708
     ----- stderr -----

@@ -323,19 +323,19 @@ fn invalid_sources_are_refused_and_nothing_is_pushed() {
     exit code: 2
     ----- stderr -----
     error: digests/build.log is not a digest file: neither its name nor its content is a digest
-     hint: files are named by 64 hex digits, or hold one digest: touch "digests/${digest#sha256:}", and nothing else in that directory
+     hint: files have 64 hex digits as their name, or contain one digest: touch "digests/${digest#sha256:}", and write nothing else to that directory
 
     $ polyarch publish -t HOST/team/app:1 --digests empty
     exit code: 2
     ----- stderr -----
     error: no digest file in empty
-     hint: after the build: touch "digests/${digest#sha256:}", and nothing else in that directory
+     hint: after the build: touch "digests/${digest#sha256:}", and write nothing else to that directory
 
     $ polyarch publish -t HOST/team/app:1 --digests nowhere
     exit code: 2
     ----- stderr -----
     error: cannot read nowhere: No such file or directory (os error 2)
-     hint: paths count from where the command runs; have the jobs before this one uploaded it, and this one downloaded it?
+     hint: paths are relative to the working directory; check that an earlier job uploaded the files and this one downloaded them
 
     $ polyarch publish -t HOST/team/app:2 -f spec.yml
     exit code: 2
