@@ -35,7 +35,11 @@ fn referring_index(registry: &Registry, subject: &Loaded) -> [String; 3] {
 
 /// HOST, OTHER and THIRD, without output of progress.
 fn three() -> Scene {
-    let mut scene = Scene::of([Registry::builder(), Registry::builder(), Registry::builder()]);
+    let mut scene = Scene::of([
+        Registry::builder(),
+        Registry::builder(),
+        Registry::builder(),
+    ]);
     scene.set("POLYARCH_PROGRESS", "none");
     scene
 }
@@ -63,7 +67,9 @@ fn referrer_with_a_missing_child_is_an_error() {
     let [_, child, _] = referring_index(scene.registry(), &image);
     scene.registry().remove("a", &child);
     scene.name("CHILD", &child);
-    let output = scene.run("copy --referrers --retry-for 0 HOST/a:1 OTHER/b:1").exits(7);
+    let output = scene
+        .run("copy --referrers --retry-for 0 HOST/a:1 OTHER/b:1")
+        .exits(7);
     assert!(output.stderr.contains("CHILD"), "{output}");
     assert!(output.stderr.contains("404"), "{output}");
 }
@@ -84,10 +90,9 @@ fn cache_of_buildkit_is_copied() {
     ];
     let index = json!({"schemaVersion": 2, "mediaType": media::OCI_INDEX, "manifests": entries});
     let digest = put(from, "cache", Some("main"), &index);
-    for (registry, host, repository) in [
-        (scene.other(), "OTHER", "copy"),
-        (from, "HOST", "mounted"),
-    ] {
+    for (registry, host, repository) in
+        [(scene.other(), "OTHER", "copy"), (from, "HOST", "mounted")]
+    {
         scene.ok(&format!("copy HOST/cache:main {host}/{repository}:main"));
         assert_eq!(registry.tag(repository, "main").as_ref(), Some(&digest));
         for entry in &entries {
@@ -102,7 +107,9 @@ fn cache_of_buildkit_is_copied() {
     let layer = entries[1]["digest"].as_str().expect("a digest");
     from.remove("cache", layer);
     scene.name("LAYER", layer);
-    let output = scene.run("copy --retry-for 0 HOST/cache:main THIRD/lost:main").exits(4);
+    let output = scene
+        .run("copy --retry-for 0 HOST/cache:main THIRD/lost:main")
+        .exits(4);
     assert!(output.stderr.contains("does not exist"), "{output}");
 }
 
