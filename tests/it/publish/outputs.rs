@@ -278,23 +278,11 @@ fn progress_has_the_requested_form() {
 }
 
 #[test]
-fn a_closed_standard_output_is_an_error() {
-    let (registry, home, sources) = scene();
-    let target = registry.reference("team/app", "1");
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let output = runtime.block_on(async {
-        let mut command = home.command(&["publish", "-t", &target, &sources[0]]);
-        let mut child = command.spawn().unwrap();
-        drop(child.stdout.take());
-        child.wait_with_output().await.unwrap()
-    });
-    let said = super::Said::of(output).refused(1, &["cannot write to standard output"]);
-    assert!(
-        said.stderr.contains("these tags were pushed"),
-        "{}",
-        said.stderr
-    );
+fn closed_standard_output_is_an_error() {
+    let scene = pair();
+    let words = ["publish", "-t", "HOST/team/app:1", "HOST/team/app:amd64"];
+    let output = scene.polyarch().args(words).without_reader().run().exits(1);
+    for part in ["cannot write to standard output", "these tags were pushed"] {
+        assert!(output.stderr.contains(part), "{output}");
+    }
 }
