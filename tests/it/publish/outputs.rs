@@ -165,7 +165,8 @@ fn every_option_can_be_set_by_a_variable() {
 #[test]
 fn target_without_a_registry_is_on_docker_hub_with_a_notice() {
     let scene = pair();
-    let output = scene.run("publish -t app:1 --dry-run --retry-for 0 --output json HOST/team/app:amd64");
+    let output =
+        scene.run("publish -t app:1 --dry-run --retry-for 0 --output json HOST/team/app:amd64");
     let result = output.json();
     check_schema(&result);
     assert_eq!(result["targets"][0]["name"], "docker.io/library/app");

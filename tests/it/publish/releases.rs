@@ -45,7 +45,11 @@ fn existing_tag_is_refused_on_request() {
     scene.ok(line);
     scene.registry().clear();
     let output = scene.run(&format!("{line} -t HOST/team/app:1")).exits(5);
-    for part in ["HOST/team/app:1", "exists and points at", "no tag was changed"] {
+    for part in [
+        "HOST/team/app:1",
+        "exists and points at",
+        "no tag was changed",
+    ] {
         assert!(output.stderr.contains(part), "{output}");
     }
     assert!(scene.registry().writes().is_empty());
