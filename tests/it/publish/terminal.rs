@@ -15,7 +15,6 @@ use nix::{
     unistd::Pid,
 };
 
-use super::registry;
 use crate::support::{
     Registry,
     image::Image,
@@ -157,7 +156,10 @@ fn has_bar(line: &str) -> bool {
 
 /// An image with four layers, to be copied to another registry.
 fn scene() -> (Registry, Registry, String, String) {
-    let (from, to) = (registry(), registry());
+    let (from, to) = (
+        Registry::builder().start_in_background(),
+        Registry::builder().start_in_background(),
+    );
     let image = Image::new("linux/amd64").layers(&[400_000, 400_001, 400_002, 400_003]);
     image.load(&from, "team/app", "amd64");
     let source = from.reference("team/app", "amd64");
