@@ -83,7 +83,7 @@ pub enum Hint {
     /// There is a draft of this name already.
     AmendDraft,
     /// An entry of a draft has no platform and cannot be pushed.
-    AnnotateEntry { list: Reference, entry: Reference },
+    AnnotateEntry { list: String, entry: String },
     /// The name of an operating system or architecture is unknown.
     AcceptUnknownPlatform,
     /// A draft is damaged.

@@ -17,10 +17,10 @@ use crate::sources::{parse_sources, parse_targets};
 pub(super) async fn run(arguments: &CopyArgs, context: &Context<'_>) -> Result<ExitCode, Failure> {
     let stores = context.stores(&arguments.run.connection);
     let reporter = Reporter::new(&arguments.run.output, context);
-    let work = async {
+    let work = Box::pin(async {
         let report = copy::copy(job(arguments)?, context.run(&stores)).await?;
         Ok(Outcome::new(report, context.wording).into())
-    };
+    });
     reporter.report(work, &stores).await
 }
 

@@ -104,15 +104,15 @@ impl Failure {
                 failure
             }
         };
-        let landed = names_of(execution, TagOutcome::is_published);
+        let pushed = names_of(execution, TagOutcome::is_published);
         let unverified = names_of(execution, |tag| {
             tag.change == Change::Certain && tag.result.is_err()
         });
         if !unverified.is_empty() {
             failure = failure.hint(Hint::Unverified(unverified));
         }
-        failure = if !landed.is_empty() {
-            failure.hint(Hint::Pushed(landed))
+        failure = if !pushed.is_empty() {
+            failure.hint(Hint::Pushed(pushed))
         } else if execution.changed_something() {
             failure
         } else {
@@ -133,13 +133,13 @@ impl Failure {
     /// Lists the published tags of all results.
     pub(super) fn after(mut self, results: &[IndexResult]) -> Self {
         let tags = results.iter().flat_map(IndexResult::published_tags);
-        let landed: Vec<String> = tags.map(str::to_owned).collect();
-        if landed.is_empty() {
+        let pushed: Vec<String> = tags.map(str::to_owned).collect();
+        if pushed.is_empty() {
             return self;
         }
         self.hints
             .retain(|hint| !matches!(hint, Hint::Pushed(_) | Hint::Unchanged));
-        self.hint(Hint::Pushed(landed))
+        self.hint(Hint::Pushed(pushed))
     }
 
     pub(super) fn hint(mut self, hint: impl Into<Hint>) -> Self {
@@ -250,9 +250,8 @@ impl From<StoreError> for Failure {
 impl From<OpsError> for Failure {
     fn from(error: OpsError) -> Self {
         let code = match &error {
-            OpsError::Store(error)
-            | OpsError::DigestNotFound(error)
-            | OpsError::NoSuchManifest { error, .. } => code_of(error.kind),
+            OpsError::Store(error) | OpsError::DigestNotFound(error) => code_of(error.kind),
+            OpsError::NoSuchManifest { error, .. } => code_of(error.kind),
             OpsError::Plan(_)
             | OpsError::BaseKeepsMoving { .. }
             | OpsError::TagExists { .. }

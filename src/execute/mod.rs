@@ -136,9 +136,9 @@ impl Execution {
     }
 }
 
-/// Carries a plan out, until it is done or somebody interrupts it. Failures are in the result, never lost; the outer
-/// error is that of a target that could not even be opened. After a failure uploads may stand open: whoever knows that
-/// nothing else runs on these stores calls [`Stores::abandon`].
+/// Executes a plan until it is done or interrupted. Failures are part of the result; the outer error is that of a
+/// target that could not be opened. After a failure uploads may be open: call [`Stores::abandon`] once nothing else
+/// uses the stores.
 pub async fn execute(
     plan: &Plan,
     stores: &Stores,

@@ -16,7 +16,10 @@ pub enum OpsError {
     Draft(#[from] DraftError),
     /// The drop-in commands use Docker's words.
     #[error("no such manifest: {name}: {error}")]
-    NoSuchManifest { name: String, error: StoreError },
+    NoSuchManifest {
+        name: String,
+        error: Box<StoreError>,
+    },
     #[error("No such manifest: {list}")]
     NoDraft { list: Reference },
     #[error("No such manifest: {image}")]
@@ -26,14 +29,14 @@ pub enum OpsError {
     NoEntry { names: String },
     #[error("{image} is an index with {count} images; name one of them: {names}")]
     AmbiguousEntry {
-        image: Reference,
+        image: String,
         count: usize,
         names: String,
     },
     #[error("refusing to amend an existing manifest list with no --amend flag")]
     DraftExists,
     #[error("manifest {entry} must have an OS and Architecture to be pushed to a registry")]
-    EntryWithoutPlatform { list: Reference, entry: Reference },
+    EntryWithoutPlatform { list: String, entry: String },
     #[error(transparent)]
     UnknownPlatform(PlatformError),
     /// A bare digest that was not found in the repositories of the targets.
@@ -54,7 +57,10 @@ impl OpsError {
     pub fn of_manifest(error: StoreError) -> Self {
         if error.kind == FailureKind::NotFound {
             let name = error.operation.object.clone();
-            Self::NoSuchManifest { name, error }
+            Self::NoSuchManifest {
+                name,
+                error: Box::new(error),
+            }
         } else {
             Self::Store(error)
         }
@@ -71,7 +77,8 @@ impl OpsError {
     /// Returns what to try.
     pub fn hints(&self) -> Vec<Hint> {
         match self {
-            Self::Store(error) | Self::NoSuchManifest { error, .. } => error.hints.clone(),
+            Self::Store(error) => error.hints.clone(),
+            Self::NoSuchManifest { error, .. } => error.hints.clone(),
             Self::Draft(error) => error.hint().into_iter().collect(),
             Self::NoDraft { list } => vec![Hint::CreateDraft { list: list.clone() }],
             Self::DraftExists => vec![Hint::AmendDraft],

@@ -187,15 +187,15 @@ impl Job {
     }
 
     pub(super) async fn run(mut self, run: Run<'_>, planner: Planner) -> Result<Report, OpsError> {
-        let planning = Box::pin(self.make_plan(run, planner));
-        let mut planned = run.unless_interrupted(planning).await?;
+        let work = Box::pin(self.make_plan(run, planner));
+        let mut current = run.unless_interrupted(work).await?;
         if self.dry_run {
-            return Ok(planned.into_report(self.targets));
+            return Ok(current.into_report(self.targets));
         }
-        let mut execution = self.execute(&planned, run).await?;
+        let mut execution = self.execute(&current, run).await?;
         let mut rounds = 1;
-        while let Some(base) = self.base(&planned)
-            && has_lost(&execution, &base, &planned, run).await?
+        while let Some(base) = self.base(&current)
+            && has_lost(&execution, &base, &current, run).await?
         {
             let name = format!("{}:{}", base.location, base.tag);
             if rounds == MAX_APPEND_ROUNDS {
@@ -204,12 +204,12 @@ impl Job {
             rounds += 1;
             let text = format!("another job has changed {name}: planning again");
             run.observed.observe(Event::Notice(&text));
-            let planning = Box::pin(self.make_plan(run, planner));
-            planned = run.unless_interrupted(planning).await?;
-            execution = self.execute(&planned, run).await?;
+            let work = Box::pin(self.make_plan(run, planner));
+            current = run.unless_interrupted(work).await?;
+            execution = self.execute(&current, run).await?;
         }
-        let sources = std::mem::take(&mut planned.sources);
-        let mut report = planned.into_report(self.targets);
+        let sources = std::mem::take(&mut current.sources);
+        let mut report = current.into_report(self.targets);
         if self.referrers && execution.interrupted.is_none() && execution.failures().is_empty() {
             let copying = Box::pin(copy_all_referrers(&report.plan, &sources, run));
             if let Err(error) = run.unless_interrupted(copying).await {
@@ -267,10 +267,10 @@ impl Job {
             // Beside the configs and the checks, which take a round trip too.
             Ok(survey.previous(stores).await)
         };
-        let planning = self.plan_and_check(run, planner, known);
-        let (mut planned, previous) = tokio::try_join!(planning, surveying)?;
-        planned.previous = previous;
-        Ok(planned)
+        let work = self.plan_and_check(run, planner, known);
+        let (mut current, previous) = tokio::try_join!(work, surveying)?;
+        current.previous = previous;
+        Ok(current)
     }
 
     async fn plan_and_check(

@@ -22,8 +22,9 @@ pub enum Wording {
 }
 
 /// The options that are inputs of the GitHub Action under the same name.
-const INPUTS: [&str; 5] = [
+const INPUTS: [&str; 6] = [
     "attestations",
+    "check",
     "image",
     "insecure",
     "media-type",
@@ -57,6 +58,7 @@ impl Wording {
     }
 
     /// Renders one hint as a sentence without a full stop.
+    #[expect(clippy::too_many_lines, reason = "one arm for each hint")]
     pub fn render(self, hint: &Hint) -> String {
         match hint {
             Hint::Text(text) => text.clone(),

@@ -36,13 +36,13 @@ fn plan_with(draft: &Draft, targets: &[Target], options: Options) -> Result<Plan
         None => draft.entries.iter().map(source_of).collect(),
     };
     let about = about(&draft);
-    // What the draft's index says already needs no rule, and what is pushed exactly has none.
-    let is_said = |key: &String, value: &String| {
-        let said = about.as_ref().and_then(|about| about.annotations.get(key));
-        draft.exact.is_some() || said == Some(value)
+    // An annotation of the source index needs no rule, and a byte-exact push has no rules.
+    let is_present = |key: &String, value: &String| {
+        let present = about.as_ref().and_then(|about| about.annotations.get(key));
+        draft.exact.is_some() || present == Some(value)
     };
     let rules = draft.annotations.iter();
-    let rules = rules.filter(|(key, value)| !is_said(key, value));
+    let rules = rules.filter(|(key, value)| !is_present(key, value));
     let annotations = rules.map(|(key, value)| AnnotationRule {
         levels: vec![AnnotationLevel::Index],
         key: key.clone(),
@@ -58,8 +58,7 @@ fn plan_with(draft: &Draft, targets: &[Target], options: Options) -> Result<Plan
     plan::plan(&sources, targets, &options)
 }
 
-/// What the index of a draft says about itself as the one did that its entries came from: all but the
-/// annotations that a person changed.
+/// Returns the index that all entries came from, without entries and without the annotations that were edited.
 fn about(draft: &Draft) -> Option<Index> {
     let base = &draft.base.as_ref()?.manifest;
     let mut about = base.index()?.clone();
@@ -134,7 +133,7 @@ pub fn find(draft: &Draft, image: &Reference) -> Result<Option<usize>, OpsError>
     if of_index.len() > 1 {
         let images = of_index.iter().map(|position| &entries[*position]);
         return Err(OpsError::AmbiguousEntry {
-            image: image.clone(),
+            image: image.to_string(),
             count: of_index.len(),
             names: names(images),
         });

@@ -115,8 +115,8 @@ fn check_platforms(draft: &Draft) -> Result<(), OpsError> {
     match draft.entries.iter().find(is_incomplete) {
         None => Ok(()),
         Some(entry) => Err(OpsError::EntryWithoutPlatform {
-            list: draft.list.clone(),
-            entry: entry.reference.clone(),
+            list: draft.list.to_string(),
+            entry: entry.reference.to_string(),
         }),
     }
 }
