@@ -124,7 +124,7 @@ fn a_change_that_fails_changes_nothing() {
         misnamed
             .unwrap_err()
             .to_string()
-            .contains("named docker.io/library/other")
+            .contains("its name is docker.io/library/other")
     );
     let mut forged = draft(LIST, &["a"]);
     forged.entries[0].descriptor.size += 1;
@@ -179,10 +179,10 @@ fn a_damaged_draft_is_named_and_can_be_removed_or_replaced() {
         ("{}", "missing field `version`"),
         (&"[".repeat(100_000), "nested deeper"),
         (&other, "it is the draft of ghcr.io/o/app:2"),
-        (&flipped, "the content is not that of sha256:"),
+        (&flipped, "the content does not match sha256:"),
         (&not_base64, "the content of sha256:"),
-        (&resized, "the descriptor says"),
-        (&old_format, "there is no format 0"),
+        (&resized, "the descriptor declares"),
+        (&old_format, "unknown format 0"),
     ] {
         fs::write(&file, text).unwrap();
         let error = drafts.load(&list).unwrap_err();

@@ -85,31 +85,31 @@ fn without_a_home_only_lists_are_refused() {
     $ polyarch create HOST/app:1 HOST/app:s0
     exit code: 1
     ----- stderr -----
-    error: no place for drafts: neither POLYARCH_HOME nor HOME is set
+    error: no directory for drafts: the user has no home directory
      hint: set POLYARCH_HOME to a directory that lasts until push
 
     $ polyarch annotate --os linux HOST/app:1 HOST/app:s0
     exit code: 1
     ----- stderr -----
-    error: no place for drafts: neither POLYARCH_HOME nor HOME is set
+    error: no directory for drafts: the user has no home directory
      hint: set POLYARCH_HOME to a directory that lasts until push
 
     $ polyarch push HOST/app:1
     exit code: 1
     ----- stderr -----
-    error: no place for drafts: neither POLYARCH_HOME nor HOME is set
+    error: no directory for drafts: the user has no home directory
      hint: set POLYARCH_HOME to a directory that lasts until push
 
     $ polyarch ls
     exit code: 1
     ----- stderr -----
-    error: no place for drafts: neither POLYARCH_HOME nor HOME is set
+    error: no directory for drafts: the user has no home directory
      hint: set POLYARCH_HOME to a directory that lasts until push
 
     $ polyarch rm HOST/app:1
     exit code: 1
     ----- stderr -----
-    error: no place for drafts: neither POLYARCH_HOME nor HOME is set
+    error: no directory for drafts: the user has no home directory
      hint: set POLYARCH_HOME to a directory that lasts until push
     ");
 }

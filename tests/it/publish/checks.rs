@@ -74,7 +74,7 @@ fn missing_child_is_refused() {
     $ polyarch publish -t HOST/team/app:latest HOST/team/app:app --platform linux/arm64
     exit code: 4
     ----- stderr -----
-    notice: left out, since only linux/arm64 was asked for: linux/amd64 (HOST/team/app:app)
+    notice: omitted, because the platforms are limited to linux/arm64: linux/amd64 (HOST/team/app:app)
     error: failed to check linux/arm64 (ARM) of HOST/team/app:app: it does not exist in HOST/team/app
      hint: no tag was changed
     ");

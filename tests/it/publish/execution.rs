@@ -84,7 +84,7 @@ fn correct_tag_is_not_written_again() {
         └── from HOST/team/app:amd64
 
     HOST/team/app:1  already exists
-    HOST/team/app:2  pushed
+    HOST/team/app:2  pushed (new)
 
     sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708
     ");
@@ -137,7 +137,7 @@ fn partial_failure_reports_which_tags_were_pushed() {
     └── linux/amd64       d744833917e1  2.3 kB
         └── from HOST/team/app:amd64
 
-    HOST/team/app:1  pushed
+    HOST/team/app:1  pushed (new)
     HOST/team/app:2  failed to push HOST/team/app:2: not logged in: HOST answered 403 Forbidden (DENIED: protected)
     HOST/team/app:3  failed to push HOST/team/app:3: not logged in: HOST answered 403 Forbidden (DENIED: protected)
 
@@ -198,7 +198,7 @@ fn failure_is_reported_although_a_file_cannot_be_written() {
     └── linux/amd64       d744833917e1  2.3 kB
         └── from HOST/team/app:amd64
 
-    HOST/team/app:1  pushed
+    HOST/team/app:1  pushed (new)
     HOST/team/app:2  failed to push HOST/team/app:2: not logged in: HOST answered 403 Forbidden (DENIED: protected)
 
     sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708
@@ -230,8 +230,8 @@ fn dry_run_writes_nothing_and_prints_the_same_digest() {
     └── linux/amd64       d744833917e1  2.3 kB
         └── from HOST/team/app:amd64
 
-    OTHER/team/app:1  would be pushed
-    oci:out:1                   would be pushed
+    OTHER/team/app:1  would be pushed (new)
+    oci:out:1                   would be pushed (new)
 
     sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708
     ");

@@ -246,7 +246,8 @@ fn write_that_was_carried_out_is_found_despite_its_answer() {
 
     HOST/team/app:1  failed to push HOST/team/app:1: HOST answered 502 Bad Gateway (gave up after waiting 0 s for retries)
     ----- stderr -----
-    error: failed to push HOST/team/app:1: HOST answered 502 Bad Gateway (gave up: the 0 s of waiting that this run allows are used up; raise them with --retry-for)
+    error: failed to push HOST/team/app:1: HOST answered 502 Bad Gateway (gave up after waiting 0 s for retries)
+     hint: raise the budget with --retry-for DURATION
      hint: it is unknown whether HOST/team/app:1 was changed
     ");
 }

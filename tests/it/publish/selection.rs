@@ -93,7 +93,7 @@ fn other_platforms_are_left_out_with_a_notice() {
     let options = ["--platform", "linux/arm64", "--platform", "linux/amd64"];
     let output = publish(&scene, &["amd64", "arm64", "s390x"], &options).ok();
     assert_eq!(published_platforms(&scene), ["linux/amd64", "linux/arm64"]);
-    insta::assert_snapshot!(output.stderr, @"notice: left out, since only linux/arm64, linux/amd64 was asked for: linux/s390x (HOST/team/app:s390x)");
+    insta::assert_snapshot!(output.stderr, @"notice: omitted, because the platforms are limited to linux/arm64, linux/amd64: linux/s390x (HOST/team/app:s390x)");
 }
 
 #[test]
@@ -208,7 +208,7 @@ fn partial_platform_that_cannot_be_completed_is_left_out() {
         notices.insert(output.stderr.replace(&digest, "DIGEST"));
     }
     let notices: Vec<String> = notices.into_iter().collect();
-    insta::assert_snapshot!(notices.join("\n"), @"warning: without a platform, as in their source: DIGEST from HOST/team/app:half");
+    insta::assert_snapshot!(notices.join("\n"), @"warning: images without a platform, as in their source: DIGEST from HOST/team/app:half");
 }
 
 #[test]
@@ -227,17 +227,17 @@ fn wrong_size_in_an_index_is_refused() {
     insta::assert_snapshot!(outputs, @"
     exit code: 5
     ----- stderr -----
-    error: failed to use HOST/team/app@sha256:544d67056f8a555d4c683ba87a97ee9b674a303bac1259d408cae7cad82a4460: its descriptor says size 0, the registry has 477
+    error: failed to use HOST/team/app@sha256:544d67056f8a555d4c683ba87a97ee9b674a303bac1259d408cae7cad82a4460: its descriptor declares the size 0, the registry has 477
     exit code: 5
     ----- stderr -----
-    error: failed to use HOST/team/app@sha256:544d67056f8a555d4c683ba87a97ee9b674a303bac1259d408cae7cad82a4460: its descriptor says size 99999999999, the registry has 477
+    error: failed to use HOST/team/app@sha256:544d67056f8a555d4c683ba87a97ee9b674a303bac1259d408cae7cad82a4460: its descriptor declares the size 99999999999, the registry has 477
     ");
 }
 
 #[test]
 fn control_characters_in_a_platform_are_escaped() {
     let scene = scene();
-    let evil = json!({"os": "li\n::error::x", "architecture": "amd64\u{1b}[2J"});
+    let evil = json!({"os": "li::error::x", "architecture": "amd64\u{1b}[2J"});
     index_with_platform(&scene, &evil);
     let quiet = |output: Output| {
         let all = output.to_string();
@@ -266,6 +266,10 @@ fn control_characters_in_a_platform_are_escaped() {
     let manifest = manifest.to_string();
     registry.put_manifest("team/app", Some("evil"), media::OCI_MANIFEST, manifest);
     outputs += &quiet(publish(&scene, &["evil"], &[]));
+    // White space in a platform is refused.
+    let evil = json!({"os": "li\n::error::x", "architecture": "amd64"});
+    index_with_platform(&scene, &evil);
+    outputs += &quiet(publish(&scene, &["half"], &[]).exits(5));
     insta::assert_snapshot!(outputs, @r#"
     exit code: 0
     ----- stdout -----
@@ -337,7 +341,7 @@ fn source_without_a_platform_is_refused_unless_one_is_set() {
     insta::assert_snapshot!(publish(&scene, &["bare"], &[]), @r#"
     exit code: 5
     ----- stderr -----
-    error: HOST/team/app:bare has no platform: neither its descriptor nor its config says an operating system and an architecture (found: "/")
+    error: HOST/team/app:bare has no platform: neither its descriptor nor its config has an operating system and an architecture (found: "/")
      hint: set it with --set-platform 'HOST/team/app:bare=linux/amd64'
     "#);
     nothing_was_pushed(&scene);
@@ -402,7 +406,7 @@ fn annotations_are_set_at_their_level() {
         index["manifests"][1]["annotations"],
         json!({"every": "3", "arm": "4", "both": "5"})
     );
-    insta::assert_snapshot!(output.stderr, @"notice: annotations for image manifests go on the index instead, those of one platform on its entries (an image that is already pushed cannot be changed): pushed");
+    insta::assert_snapshot!(output.stderr, @"notice: annotations for image manifests are set on the index, those of one platform on its entries (a pushed image cannot be changed): pushed");
 }
 
 #[test]
@@ -419,7 +423,7 @@ fn annotations_for_manifests_can_be_ignored_or_refused() {
     insta::assert_snapshot!(publish(&scene, &["amd64"], &policy("error")), @r#"
     exit code: 5
     ----- stderr -----
-    error: annotation "a" is for image manifests, which cannot be changed once they are pushed
+    error: annotation "a" is for image manifests, which cannot be changed after they were pushed
      hint: write index:a=… or manifest-descriptor:a=…, or use --manifest-annotations index
     "#);
     nothing_was_pushed(&scene);
@@ -454,7 +458,7 @@ fn docker_images_become_a_docker_list_or_keep_annotations() {
     insta::assert_snapshot!(publish(&scene, &tags, &annotation), @r#"
     exit code: 5
     ----- stderr -----
-    error: annotation "a" would be lost: the result is a Docker manifest list, which has no annotations
+    error: annotation "a" would be lost: the result is a Docker manifest list, which cannot have annotations
      hint: make an OCI index with --media-type oci
     "#);
     nothing_was_pushed(&scene);
@@ -471,7 +475,7 @@ fn docker_images_become_a_docker_list_or_keep_annotations() {
     insta::assert_snapshot!(publish(&scene, &["amd64"], &docker), @"
     exit code: 5
     ----- stderr -----
-    error: a Docker manifest list cannot hold sha256:d744833917e1a644fd3ca564a257c6f7944d436536dca98e3695d06cc89aa2ce from HOST/team/app:amd64: it is application/vnd.oci.image.manifest.v1+json
+    error: a Docker manifest list cannot contain sha256:d744833917e1a644fd3ca564a257c6f7944d436536dca98e3695d06cc89aa2ce from HOST/team/app:amd64: its type is application/vnd.oci.image.manifest.v1+json
      hint: make an OCI index with --media-type oci
     ");
 }

@@ -86,7 +86,7 @@ fn dry_run_of_several_images_is_never_partial() {
     └── linux/amd64       d744833917e1  2.3 kB
         └── from HOST/team/app:amd64
 
-    HOST/a/good:1  would be pushed
+    HOST/a/good:1  would be pushed (new)
 
     sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708
     ----- stderr -----

@@ -147,7 +147,7 @@ fn signal_while_the_second_of_two_tags_is_written() {
     insta::assert_snapshot!(output.stderr, @"
     error: terminated
      hint: run the same command again to complete it
-     hint: OTHER/team/app:2 was not changed so far, but its write was in progress: look again
+     hint: OTHER/team/app:2 was not changed so far, but its write was in progress: check it again
      hint: these tags were pushed: OTHER/team/app:1
     ");
     assert_eq!(statuses(&output), ["published", "failed"]);

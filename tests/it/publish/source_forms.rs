@@ -371,12 +371,12 @@ fn wrong_descriptors_are_refused() {
     $ polyarch publish -t HOST/other/app:1 --image HOST/team/app WRONG_SIZE
     exit code: 5
     ----- stderr -----
-    error: failed to use HOST/team/app@AMD: its descriptor says size 7, the registry has 477
+    error: failed to use HOST/team/app@AMD: its descriptor declares the size 7, the registry has 477
 
     $ polyarch publish -t HOST/other/app:1 --image HOST/team/app WRONG_TYPE
     exit code: 5
     ----- stderr -----
-    error: failed to use HOST/team/app@AMD: its descriptor says media type application/vnd.docker.distribution.manifest.v2+json, the registry has application/vnd.oci.image.manifest.v1+json
+    error: failed to use HOST/team/app@AMD: its descriptor declares the media type application/vnd.docker.distribution.manifest.v2+json, the registry has application/vnd.oci.image.manifest.v1+json
     ");
     assert!(scene.registry().writes().is_empty());
 }
@@ -402,7 +402,7 @@ fn layouts_can_be_inspected() {
     exit code: 4
     ----- stderr -----
     error: no such manifest: oci:out:2.0: failed to read oci:out:2.0: no entry of index.json is named "2.0"
-     hint: it has "1.0"
+     hint: names in index.json: "1.0"
 
     $ polyarch inspect oci:nowhere:1
     exit code: 4
