@@ -273,18 +273,18 @@ fn control_characters_in_a_platform_are_escaped() {
     insta::assert_snapshot!(outputs, @r#"
     exit code: 0
     ----- stdout -----
-    OCI image index  9b41d51212d4  392 B
-    └── li\n::error::x/amd64\u{1b}[2J  544d67056f8a  2.3 kB
+    OCI image index  6c0daeea009a  390 B
+    └── li::error::x/amd64\u{1b}[2J  544d67056f8a  2.3 kB
         └── from HOST/team/app:half
 
-    HOST/team/app:1  pushed
+    HOST/team/app:1  pushed (new)
 
-    sha256:9b41d51212d4e9afedeac0315603dce8b331c0de6f9f25d5d409940934e51a36
+    sha256:6c0daeea009ab59d226edf1135dc72a5e3b49cd9f117edfaeebf2a407b37360f
     exit code: 0
     ----- stdout -----
     HOST/team/app:1
-    sha256:9b41d51212d4e9afedeac0315603dce8b331c0de6f9f25d5d409940934e51a36 application/vnd.oci.image.index.v1+json 392 B
-    └── li\n::error::x/amd64\u{1b}[2J sha256:544d67056f8a555d4c683ba87a97ee9b674a303bac1259d408cae7cad82a4460  477 B
+    sha256:6c0daeea009ab59d226edf1135dc72a5e3b49cd9f117edfaeebf2a407b37360f application/vnd.oci.image.index.v1+json 390 B
+    └── li::error::x/amd64\u{1b}[2J sha256:544d67056f8a555d4c683ba87a97ee9b674a303bac1259d408cae7cad82a4460  477 B
     exit code: 0
     ----- stdout -----
     OCI image index  c78e39b87842  561 B
@@ -293,17 +293,27 @@ fn control_characters_in_a_platform_are_escaped() {
     └── linux/s390x       baf49a0f5b0b  2.3 kB
         └── from HOST/team/app:s390x
 
-    HOST/team/app:1  pushed
+    HOST/team/app:1  pushed (moved from 6c0daeea009a)
 
-    warning: without a platform, as in their source: sha256:544d67056f8a555d4c683ba87a97ee9b674a303bac1259d408cae7cad82a4460 from HOST/team/app:half
+    changed since 6c0daeea009a
+      + no platform      added      +2.3 kB
+      + linux/s390x      added      +2.3 kB
+      - li::error::x/amd64\u{1b}[2J removed    -2.3 kB
+      total size +2.3 kB
+    to undo: polyarch copy HOST/team/app@sha256:6c0daeea009ab59d226edf1135dc72a5e3b49cd9f117edfaeebf2a407b37360f HOST/team/app:1
+
+    warning: images without a platform, as in their source: sha256:544d67056f8a555d4c683ba87a97ee9b674a303bac1259d408cae7cad82a4460 from HOST/team/app:half
 
     sha256:c78e39b87842eb6508c213660f664d39d740b6b004399e600ad5f73be5602a7d
     ----- stderr -----
-    warning: without a platform, as in their source: sha256:544d67056f8a555d4c683ba87a97ee9b674a303bac1259d408cae7cad82a4460 from HOST/team/app:half
+    warning: images without a platform, as in their source: sha256:544d67056f8a555d4c683ba87a97ee9b674a303bac1259d408cae7cad82a4460 from HOST/team/app:half
     exit code: 5
     ----- stderr -----
-    error: HOST/team/app:evil has no platform: neither its descriptor nor its config says an operating system and an architecture (found: "li\\n::error::x/amd64\\u{1b}[2j")
+    error: HOST/team/app:evil has no platform: neither its descriptor nor its config has an operating system and an architecture (found: "li::error::x/amd64\\u{1b}[2j")
      hint: set it with --set-platform 'HOST/team/app:evil=linux/amd64'
+    exit code: 5
+    ----- stderr -----
+    error: failed to read HOST/team/app:half: invalid platform: os "li\n::error::x" contains a comma or white space
     "#);
 }
 
