@@ -361,6 +361,6 @@ async fn a_terminal_shows_bars() {
         .await;
     let shown = output.ok().stdout;
     assert!(shown.contains("[=") || shown.contains("[>"), "{shown}");
-    assert!(shown.contains("/67.11 MB"), "{shown}");
+    assert!(shown.contains("/   67.11 MB"), "{shown}");
     assert!(shown.contains("Pushed (67.1 MB)"), "{shown}");
 }

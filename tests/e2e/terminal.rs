@@ -69,7 +69,7 @@ async fn ctrl_c_clears_the_bars_and_reports_the_result() {
     let after = String::from_utf8_lossy(&shown[before..]).into_owned();
 
     assert!(after.contains("code 130"), "{after:?}");
-    let (bars, message) = after.split_once("error: interrupted").expect("the error");
+    let (bars, message) = after.split_once("interrupted").expect("the error");
     assert!(message.contains("no tag was changed"), "{after:?}");
     // The lines of the bars are cleared before the error is written, and nothing is drawn after it.
     assert!(

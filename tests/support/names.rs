@@ -37,12 +37,14 @@ impl Names {
 
 fn replace_word(text: &str, word: &str, value: &str) -> String {
     let is_part = |c: char| c.is_ascii_uppercase() || c == '_';
+    // `$HOME` is a variable of a shell.
+    let joins = |c: char| is_part(c) || c == '$' || c == '{';
     let mut result = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find(word) {
         let (before, after) = (&rest[..at], &rest[at + word.len()..]);
         let last = before.chars().last().or(result.chars().last());
-        let is_whole = !last.is_some_and(is_part) && !after.starts_with(is_part);
+        let is_whole = !last.is_some_and(joins) && !after.starts_with(is_part);
         result.push_str(before);
         result.push_str(if is_whole { value } else { word });
         rest = after;
@@ -85,8 +87,8 @@ mod tests {
         let mut names = Names::default();
         names.set("HOST", "127.0.0.1:5000");
         names.set("HOME", "/tmp/x");
-        let text = "HOST/a POLYARCH_HOME=HOME/y HOSTS xHOST";
-        let expanded = "127.0.0.1:5000/a POLYARCH_HOME=/tmp/x/y HOSTS x127.0.0.1:5000";
+        let text = "HOST/a POLYARCH_HOME=HOME/y HOSTS xHOST $HOME";
+        let expanded = "127.0.0.1:5000/a POLYARCH_HOME=/tmp/x/y HOSTS x127.0.0.1:5000 $HOME";
         assert_eq!(names.expand(text), expanded);
         assert_eq!(names.redact(expanded), text);
         let hash = "5a".repeat(32);
