@@ -1,6 +1,7 @@
 //! Copies between a near registry (plain HTTP) and a far one (TLS, HTTP/2 and HTTP/1.1, behind an exact delay), in both
 //! directions, beside other tools. The target has none of the blobs in each run.
 
+use std::path::Path;
 use std::{path::PathBuf, time::Duration};
 
 use serde::Serialize;
@@ -172,7 +173,7 @@ fn copy(
     far: Far,
     down: bool,
     distance: u64,
-    program: &PathBuf,
+    program: &Path,
     line: &str,
 ) -> Option<(Duration, i64)> {
     let near = Registry::builder();

@@ -128,7 +128,8 @@ impl Keychain {
         let Some(client) = &self.shared.cloud else {
             return Ok(Finding::nothing("not available"));
         };
-        let find = source.find(client);
+        // Boxed: the requests of a cloud would make every future of the registry client that large.
+        let find = Box::pin(source.find(client));
         let found = self.shared.cloud_results.once(source.clone(), find).await?;
         Ok(match found {
             Lookup::Found(candidate) => Finding::Candidate(candidate),
@@ -289,7 +290,7 @@ impl Search {
                 credential: Credential::Anonymous,
                 origin: Origin::Anonymous,
             }),
-            Source::Cloud(source) => return self.keychain.cloud(source).await,
+            Source::Cloud(source) => return Box::pin(self.keychain.cloud(source)).await,
             Source::Absent(reason) => return Ok(Finding::nothing(reason)),
         };
         Ok(found.map_or(

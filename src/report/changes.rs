@@ -199,12 +199,12 @@ impl IndexResult {
         let mut restore = Vec::new();
         let mut tags = Vec::new();
         for target in &self.targets {
-            let moved = moved_tags(target);
-            if !moved.is_empty() {
+            let references = moved_tags(target);
+            if !references.is_empty() {
                 let source = quoted(&format!("{}@{}", target.name, index.digest));
-                let targets: Vec<String> = moved.iter().map(|tag| quoted(tag)).collect();
+                let targets: Vec<String> = references.iter().map(|tag| quoted(tag)).collect();
                 restore.push(format!("polyarch copy {source} {}", targets.join(" ")));
-                tags.extend(moved);
+                tags.extend(references);
             }
         }
         if tags.is_empty() {

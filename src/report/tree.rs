@@ -120,8 +120,10 @@ mod tests {
     #[test]
     fn a_hostile_index_contains_no_commands() {
         let digest = format!("sha256:{}", "0".repeat(64));
+        // Commas and white space in these two fields are refused when the index is parsed.
+        let without_separators = "x::set-output::y\u{1b}[2J\u{9b}H##[error]\u{202e}";
         let platform = json!({
-            "os": HOSTILE, "architecture": HOSTILE, "variant": HOSTILE,
+            "os": without_separators, "architecture": without_separators, "variant": HOSTILE,
             "os.version": HOSTILE, "os.features": [HOSTILE],
         });
         let annotations = json!({HOSTILE: HOSTILE});

@@ -331,7 +331,7 @@ mod tests {
         while body.next().await.is_some() {
             tokio::time::sleep(interval).await;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     async fn stall(interval: Duration, pieces: usize, size: usize) -> (Stall, Duration) {

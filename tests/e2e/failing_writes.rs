@@ -71,7 +71,7 @@ impl Fixture {
 
     /// Every file of the home.
     fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
-        let mut directories = vec![self.scene.home().to_owned()];
+        let mut directories = vec![self.scene.home().clone()];
         let mut files = Vec::new();
         while let Some(directory) = directories.pop() {
             for entry in fs::read_dir(directory).expect("a directory") {

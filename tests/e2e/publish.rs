@@ -27,7 +27,7 @@ impl Registries {
         let home = home();
         let auth = STANDARD.encode("ci:hunter2");
         let config = json!({"auths": {closed.host(): {"auth": auth}}});
-        home.write(".docker/config.json", &config.to_string());
+        home.write(".docker/config.json", config.to_string());
         let registries = Self { open, closed, home };
         let images = [
             ("amd64", Image::new("linux/amd64").layers(&[10, 3_000_000])),
@@ -208,7 +208,7 @@ manifests:
 ";
     registries.home.write(
         "spec.yml",
-        &spec.replace("myprivreg:5000", registries.open.host()),
+        spec.replace("myprivreg:5000", registries.open.host()),
     );
     let output = registries.run("publish --file spec.yml").await;
     let digest = last_line(&output);

@@ -1,4 +1,9 @@
 //! The integration tests that need nothing but Rust.
+#![expect(
+    clippy::too_many_lines,
+    clippy::needless_pass_by_value,
+    reason = "snapshots of whole outputs are long; values of `json!` are written in the call"
+)]
 
 #[path = "../support/mod.rs"]
 mod support;

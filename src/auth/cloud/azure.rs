@@ -181,28 +181,25 @@ async fn managed_identity(
     client: &CloudClient,
 ) -> Result<Lookup<Secret>, CloudError> {
     let endpoint = client.metadata_endpoint(IDENTITY_ENDPOINT)?;
-    let mut request = match (endpoint, client.var(IDENTITY_HEADER)) {
-        (Some(mut url), Some(header)) => {
-            add_query(&mut url, "2019-08-01", cloud, client);
-            let header = client.keep(Secret::new(header));
-            CloudRequest::get(url).header("x-identity-header", header.reveal())
-        }
-        _ => {
-            let mut url = match client.metadata_endpoint(POD_IDENTITY)? {
-                Some(url) => url,
-                None if Machine::current() == Machine::Azure => {
-                    Url::parse(METADATA).map_err(|_| CloudError::BadEndpoint {
-                        variable: POD_IDENTITY.to_owned(),
-                    })?
-                }
-                None => return Ok(Lookup::nothing("this machine is not in Azure")),
-            };
-            url.set_path("/metadata/identity/oauth2/token");
-            add_query(&mut url, "2018-02-01", cloud, client);
-            CloudRequest::get(url)
-        }
+    let request = if let (Some(mut url), Some(header)) = (endpoint, client.var(IDENTITY_HEADER)) {
+        add_query(&mut url, "2019-08-01", cloud, client);
+        let header = client.keep(Secret::new(header));
+        CloudRequest::get(url).header("x-identity-header", header.reveal())
+    } else {
+        let mut url = match client.metadata_endpoint(POD_IDENTITY)? {
+            Some(url) => url,
+            None if Machine::current() == Machine::Azure => {
+                Url::parse(METADATA).map_err(|_| CloudError::BadEndpoint {
+                    variable: POD_IDENTITY.to_owned(),
+                })?
+            }
+            None => return Ok(Lookup::nothing("this machine is not in Azure")),
+        };
+        url.set_path("/metadata/identity/oauth2/token");
+        add_query(&mut url, "2018-02-01", cloud, client);
+        CloudRequest::get(url)
     };
-    request = request.header("metadata", "true");
+    let request = request.header("metadata", "true");
     let Ok(answer) = client.ask_metadata(&request).await else {
         return Ok(Lookup::nothing("the metadata service did not answer"));
     };

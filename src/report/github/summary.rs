@@ -159,7 +159,9 @@ fn tags(page: &mut Page, result: &IndexResult) {
     for tag in rest {
         let mut row = format!("| {} | {} |", code(&tag.reference), mark(tag.status));
         if has_previous {
-            row += &format!(" {} |", before(&tag.previous));
+            row.push(' ');
+            row.push_str(&before(&tag.previous));
+            row.push_str(" |");
         }
         page.line(&row);
     }
@@ -213,7 +215,8 @@ fn changes(page: &mut Page, comparison: &Comparison, status: Status) {
     };
     let mut title = format!("**{verb} since** {}", code(comparison.previous.short()));
     if let Some(difference) = comparison.size_difference {
-        title += &format!(" · {}", human_difference(difference));
+        title.push_str(" · ");
+        title.push_str(&human_difference(difference));
     }
     page.line(&title);
     page.line("");

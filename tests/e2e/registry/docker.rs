@@ -37,7 +37,7 @@ fn logged_in(registry: &Registry, scheme: Scheme, auth: Login, proxy: &Proxy) ->
     } else {
         json!({registry.host(): {"auth": STANDARD.encode("ci:pw")}})
     };
-    home.write(".docker/config.json", &json!({"auths": auths}).to_string());
+    home.write(".docker/config.json", json!({"auths": auths}).to_string());
     home.set("HTTPS_PROXY", &proxy.url());
     if scheme == Scheme::TlsHttp2 {
         home.set("SSL_CERT_FILE", &home.arg("certs/ca.crt"));

@@ -9,7 +9,7 @@ use super::fixture::{Builder, Client, descriptor, manifest, soon, tag};
 use super::shown_hints;
 use crate::support::{
     image::Image,
-    registry::{Accounts, Bearer, Class, Fault, Registry, Rule, random_bytes},
+    registry::{Accounts, Bearer, Class, Fault, Recorded, Registry, Rule, random_bytes},
 };
 
 fn accounts() -> Accounts {
@@ -109,11 +109,8 @@ async fn a_password_refused_without_a_challenge_is_left_out() {
     read(&logged_in(&registry).build(), &registry)
         .await
         .unwrap();
-    let sent: Vec<bool> = registry
-        .requests()
-        .iter()
-        .map(|it| it.authorised())
-        .collect();
+    let requests = registry.requests();
+    let sent: Vec<bool> = requests.iter().map(Recorded::authorised).collect();
     // The password, nothing, the token server, the token.
     assert_eq!(sent, [true, false, true, true]);
 }

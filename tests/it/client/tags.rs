@@ -93,7 +93,7 @@ async fn immutable_tag_with_the_right_content_is_a_success() {
     assert!(results[0].is_ok());
     let error = results[1].as_ref().unwrap_err();
     assert!(error.cause.contains("immutable"), "{error}");
-    assert!(shown_hints(&error).contains(&theirs.digest), "{error:?}");
+    assert!(shown_hints(error).contains(&theirs.digest), "{error:?}");
     assert_eq!(registry.tag("a", "t1"), Some(theirs.digest));
 }
 
@@ -109,5 +109,5 @@ async fn refused_media_type_is_reported_with_a_hint() {
     let store = Client::of(&registry).push(&registry, "a").await;
     let results = store.put_tags(&manifest(&index), &tags(1)).await;
     let error = results[0].as_ref().unwrap_err();
-    assert!(shown_hints(&error).contains("--media-type"), "{error:?}");
+    assert!(shown_hints(error).contains("--media-type"), "{error:?}");
 }

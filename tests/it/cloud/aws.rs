@@ -40,10 +40,11 @@ fn aws(path: &str, request: &Seen) -> Reply {
             format!("<Response><Credentials>{role_keys}</Credentials></Response>"),
         ),
         ("/oidc", ..) => Reply::json(json!({ "value": "tok-github" })),
-        ("/container", ..) => Reply::json(json_keys),
+        ("/container" | "/latest/meta-data/iam/security-credentials/node-role", ..) => {
+            Reply::json(json_keys)
+        }
         ("/latest/api/token", ..) if request.method == "PUT" => Reply::status(200, "tok-imds"),
         ("/latest/meta-data/iam/security-credentials/", ..) => Reply::status(200, "node-role"),
-        ("/latest/meta-data/iam/security-credentials/node-role", ..) => Reply::json(json_keys),
         _ => Reply::status(404, "not found"),
     }
 }

@@ -111,14 +111,14 @@ fn observed(case: &Case, output: &Output) -> String {
         .filter_map(|line| line.strip_prefix("error: "));
     let error = errors.next().unwrap_or("no error message");
     // The operation and its object are columns of their own.
-    let cause = error.split_once(": ").map_or(error, |(_, cause)| cause);
+    let reason = error.split_once(": ").map_or(error, |(_, reason)| reason);
     let status = format!("answered {}", case.fault);
-    let cause = match cause.split_once(&status) {
+    let reason = match reason.split_once(&status) {
         Some((before, after)) => format!("{before}answered this status{}", after_reason(after)),
-        None => cause.to_owned(),
+        None => reason.to_owned(),
     };
-    let cause = without_sizes(&without_reason(&without_accidents(&cause)));
-    format!("exit {}: {cause}", output.code)
+    let reason = without_sizes(&without_reason(&without_accidents(&reason)));
+    format!("exit {}: {reason}", output.code)
 }
 
 /// What follows the reason phrase of a status.

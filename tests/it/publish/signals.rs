@@ -1,6 +1,7 @@
 //! SIGINT and SIGTERM at every step: the run ends soon, reports what was pushed, leaves no upload open, and its
 //! reports have the form of those of any other run that failed.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -114,7 +115,8 @@ fn signal_while_blobs_are_uploaded() {
         let reached = |it: &Scene| it.other().count(Class::UploadPut) == 3;
         let (output, took) = interrupt(&scene, reached, signal);
         assert_eq!(output.json()["status"], "failed");
-        outputs += &format!("exit code: {}\n{}", output.code, output.stderr);
+        writeln!(outputs, "exit code: {}", output.code).unwrap();
+        outputs.push_str(&output.stderr);
         assert!(took < SOON, "{took:?}");
         assert_eq!(to.count(Class::UploadDelete), 3);
         assert_eq!(to.uploads(), 0, "no upload is left open");

@@ -116,7 +116,9 @@ impl Fault {
 
 /// A condition on the requests that a registry has received.
 #[derive(Clone)]
-pub struct Condition(Arc<dyn Fn(&[Recorded]) -> bool + Send + Sync>);
+pub struct Condition(Arc<Check>);
+
+type Check = dyn Fn(&[Recorded]) -> bool + Send + Sync;
 
 impl Condition {
     /// Whether the requests satisfy it.
