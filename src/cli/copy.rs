@@ -9,8 +9,8 @@ use super::outcome::Outcome;
 use super::publish::{platforms, targets};
 use super::publish_args::CopyArgs;
 use super::publish_report::Reporter;
+use crate::ops::Job;
 use crate::ops::copy;
-use crate::ops::publish::Job;
 use crate::plan::{OnDuplicate, Options};
 use crate::sources::{parse_sources, parse_targets};
 

@@ -11,7 +11,7 @@ use super::publish_args::{
 };
 use super::publish_report::Reporter;
 use crate::ops;
-use crate::ops::publish::Job;
+use crate::ops::Job;
 use crate::plan::{
     Attestations, ManifestAnnotations, MediaTypeChoice, OnDuplicate, Options, Target,
 };

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::connection_args::{ConnectionArgs, parse_duration};
 use crate::check::CheckLevel;
-use crate::ops::publish::IfExists;
+use crate::ops::IfExists;
 
 #[derive(Args, Debug)]
 #[command(after_help = PUBLISH_HELP)]

@@ -1,7 +1,7 @@
 //! Checks what is below a reference.
 
+use super::job::Job;
 use super::locate::locate;
-use super::publish::Job;
 use super::{OpsError, Run};
 use crate::check::{CheckLevel, CheckedEntry, check_all};
 use crate::plan::{self, Options, Plan};

@@ -1,6 +1,7 @@
 //! Copies an image or an index byte for byte.
 
-use super::publish::{Job, Report};
+use super::job::Job;
+use super::publish::Report;
 use super::{OpsError, Run};
 use crate::plan::{self, Options, Plan, PlanError, Source, Target};
 

@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 
 use super::OpsError;
-use super::publish::Job;
+use super::job::Job;
 use crate::plan::{SourceLocation, Target};
 use crate::registry::Access;
 use crate::resolve::{Point, Wanted};

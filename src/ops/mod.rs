@@ -5,10 +5,12 @@ pub mod check;
 pub mod copy;
 pub mod drafts;
 mod error;
+mod job;
 mod locate;
 pub mod publish;
 
 pub use error::OpsError;
+pub use job::{IfExists, Job};
 
 use crate::interrupt::Interrupt;
 use crate::progress::Observed;

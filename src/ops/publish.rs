@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt as _;
 use tokio::sync::oneshot;
 
+use super::job::{IfExists, Job};
 use super::locate::locate;
 use super::{OpsError, Run};
 use crate::check::{CheckLevel, check};
@@ -18,7 +19,7 @@ use crate::progress::Event;
 use crate::registry::Access;
 use crate::resolve::{Point, Wanted, resolve};
 use crate::sources::{SourceForm, SourceSpec};
-use crate::spec::{Digest, Index, Location, Manifest, Repository};
+use crate::spec::{Digest, Index, Location, Manifest};
 use crate::store::{FailureKind, ManifestName};
 use crate::stores::Stores;
 
@@ -32,46 +33,6 @@ const MAX_APPEND_ROUNDS: usize = 5;
 /// The pause between the write of `--append` and the look after it: longer than another job takes between
 /// its last look and its write.
 const APPEND_PAUSE: Duration = Duration::from_secs(1);
-
-/// One index: its sources, its targets, and how it is made.
-#[derive(Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "independent choices")]
-pub struct Job {
-    pub sources: Vec<SourceSpec>,
-    pub targets: Vec<Target>,
-    /// The repository of bare digests, if it is not that of the targets.
-    pub image: Option<Repository>,
-    /// Starts from the index at the first tag.
-    pub append: bool,
-    /// How long to wait for sources that do not exist yet.
-    pub wait: Duration,
-    pub if_exists: IfExists,
-    /// Reads everything below the sources, even if the targets have it.
-    pub read_all: bool,
-    pub options: Options,
-    /// The annotations come from the environment, not from this command.
-    pub default_annotations: bool,
-    /// Copies the referrers of copied images.
-    pub referrers: bool,
-    pub dry_run: bool,
-    pub verify: bool,
-    /// What is checked before a tag moves.
-    pub check: CheckLevel,
-    /// The maximum number of transfers at the same time.
-    pub jobs: usize,
-}
-
-/// What happens to a tag that points elsewhere.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum IfExists {
-    /// Move it.
-    #[default]
-    Replace,
-    /// Leave it.
-    Keep,
-    /// Refuse the run before anything is pushed.
-    Refuse,
-}
 
 /// An index that was planned, and unless this is a dry run, executed.
 #[derive(Debug)]

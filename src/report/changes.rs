@@ -1,21 +1,10 @@
 //! What changes against the index that a tag pointed at before: a comparison by platform, and the command that
 //! restores the previous index.
 
-use serde::{Serialize, Serializer};
-
+use super::comparison::{ChangeKind, Comparison, PlatformChange, Previous};
 use super::result::{EntryResult, IndexResult, Status, TagResult, TargetResult};
 use crate::execute::Change;
 use crate::spec::{Digest, Manifest, attestation};
-
-/// Where a tag pointed before the run.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Previous {
-    #[default]
-    Unknown,
-    /// The tag did not exist.
-    New,
-    At(Digest),
-}
 
 /// An index that a tag pointed at before the run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,63 +20,6 @@ pub struct PreviousEntry {
     pub digest: Digest,
     /// The sum of config and layers in bytes, if known.
     pub content_size: Option<u64>,
-}
-
-/// A comparison of the new index with one previous index.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Comparison {
-    /// The digest of the previous index.
-    pub previous: Digest,
-    /// The references that move, or would move, from the previous index to the new one.
-    pub tags: Vec<String>,
-    pub platforms: Vec<PlatformChange>,
-    /// The difference of config and layers in bytes, if all sizes are known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub size_difference: Option<i64>,
-    /// The commands that move the tags back, one for each repository.
-    pub restore: Vec<String>,
-}
-
-/// What changes for one platform.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PlatformChange {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub platform: Option<String>,
-    pub change: ChangeKind,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub digest: Option<Digest>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub previous_digest: Option<Digest>,
-    /// The difference of config and layers in bytes, if both sizes are known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub size_difference: Option<i64>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ChangeKind {
-    Added,
-    Removed,
-    Updated,
-    Unchanged,
-}
-
-impl Previous {
-    pub(super) fn is_unknown(&self) -> bool {
-        *self == Self::Unknown
-    }
-}
-
-/// A new tag is `null`; an unknown previous index is left out by the field.
-impl Serialize for Previous {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::At(digest) => digest.serialize(serializer),
-            Self::New | Self::Unknown => serializer.serialize_none(),
-        }
-    }
 }
 
 impl PreviousIndex {

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 
-use super::changes::{Previous, PreviousEntry, PreviousIndex};
+use super::changes::{PreviousEntry, PreviousIndex};
+use super::comparison::Previous;
 use super::result::{
     EntryResult, ErrorResult, IndexResult, NoticeResult, Status, TagResult, TargetResult,
 };

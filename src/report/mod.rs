@@ -2,6 +2,7 @@
 
 mod changes;
 mod ci;
+mod comparison;
 mod console;
 mod events;
 mod files;
@@ -19,10 +20,9 @@ mod results;
 mod text;
 mod tree;
 
-pub use changes::{
-    ChangeKind, Comparison, PlatformChange, Previous, PreviousEntry, PreviousIndex, compare,
-};
+pub use changes::{PreviousEntry, PreviousIndex, compare};
 pub use ci::CiSystem;
+pub use comparison::{ChangeKind, Comparison, PlatformChange, Previous};
 pub use console::{Console, ConsoleMode};
 pub use events::JsonLines;
 pub use files::{FileError, Files, dotenv};

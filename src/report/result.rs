@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::changes::{Comparison, Previous};
+use super::comparison::{Comparison, Previous};
 use super::hints::Wording;
 use crate::execute::{Change, Execution, TagStatus};
 use crate::plan::{Plan, Severity, Target};

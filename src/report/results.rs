@@ -4,7 +4,7 @@ use std::ops::Deref;
 
 use serde::{Serialize, Serializer};
 
-use super::changes::Previous;
+use super::comparison::Previous;
 use super::result::{ErrorResult, IndexResult, NoticeResult, Status, TagResult, TargetResult};
 use crate::execute::Change;
 use crate::plan::Target;

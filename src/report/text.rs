@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::changes::{ChangeKind, Comparison, PlatformChange, Previous};
+use super::comparison::{ChangeKind, Comparison, PlatformChange, Previous};
 use super::format::{
     MAX_MESSAGE, annotation_lines, branches, human_difference, human_size, kind_of, leaves, shown,
 };

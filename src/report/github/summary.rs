@@ -1,6 +1,6 @@
 //! The job summary: what was published, where, what changed, how to use it. Foreign text has no markup.
 
-use super::super::changes::{ChangeKind, Comparison, PlatformChange, Previous};
+use super::super::comparison::{ChangeKind, Comparison, PlatformChange, Previous};
 use super::super::format::{human_difference, human_size, kind_of};
 use super::super::result::{ErrorResult, IndexResult, Status, TagResult};
 use super::super::text::outcome;

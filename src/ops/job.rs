@@ -1,0 +1,48 @@
+//! What `publish` and `copy` are asked to do.
+
+use std::time::Duration;
+
+use crate::check::CheckLevel;
+use crate::plan::{Options, Target};
+use crate::sources::SourceSpec;
+use crate::spec::Repository;
+
+/// One index: its sources, its targets, and how it is made.
+#[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent choices")]
+pub struct Job {
+    pub sources: Vec<SourceSpec>,
+    pub targets: Vec<Target>,
+    /// The repository of bare digests, if it is not that of the targets.
+    pub image: Option<Repository>,
+    /// Starts from the index at the first tag.
+    pub append: bool,
+    /// How long to wait for sources that do not exist yet.
+    pub wait: Duration,
+    pub if_exists: IfExists,
+    /// Reads everything below the sources, even if the targets have it.
+    pub read_all: bool,
+    pub options: Options,
+    /// The annotations come from the environment, not from this command.
+    pub default_annotations: bool,
+    /// Copies the referrers of copied images.
+    pub referrers: bool,
+    pub dry_run: bool,
+    pub verify: bool,
+    /// What is checked before a tag moves.
+    pub check: CheckLevel,
+    /// The maximum number of transfers at the same time.
+    pub jobs: usize,
+}
+
+/// What happens to a tag that points elsewhere.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IfExists {
+    /// Move it.
+    #[default]
+    Replace,
+    /// Leave it.
+    Keep,
+    /// Refuse the run before anything is pushed.
+    Refuse,
+}
