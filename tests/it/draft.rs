@@ -124,7 +124,7 @@ fn a_change_that_fails_changes_nothing() {
         misnamed
             .unwrap_err()
             .to_string()
-            .contains("its name is docker.io/library/other")
+            .contains("docker.io/library/other")
     );
     let mut forged = draft(LIST, &["a"]);
     forged.entries[0].descriptor.size += 1;

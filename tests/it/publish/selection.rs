@@ -274,18 +274,18 @@ fn control_characters_in_a_platform_are_escaped() {
     insta::assert_snapshot!(outputs, @r#"
     exit code: 0
     ----- stdout -----
-    OCI image index  6c0daeea009a  390 B
-    └── li::error::x/amd64\u{1b}[2J  544d67056f8a  2.3 kB
+    OCI image index  06790c5ee288  392 B
+    └── li\u{9b}::error::x/amd64\u{1b}[2J  544d67056f8a  2.3 kB
         └── from HOST/team/app:half
 
     HOST/team/app:1  pushed (new)
 
-    sha256:6c0daeea009ab59d226edf1135dc72a5e3b49cd9f117edfaeebf2a407b37360f
+    sha256:06790c5ee288451f3386259f90fc9e1162a3bfd6497267ec6934248fdb1a0b17
     exit code: 0
     ----- stdout -----
     HOST/team/app:1
-    sha256:6c0daeea009ab59d226edf1135dc72a5e3b49cd9f117edfaeebf2a407b37360f application/vnd.oci.image.index.v1+json 390 B
-    └── li::error::x/amd64\u{1b}[2J sha256:544d67056f8a555d4c683ba87a97ee9b674a303bac1259d408cae7cad82a4460  477 B
+    sha256:06790c5ee288451f3386259f90fc9e1162a3bfd6497267ec6934248fdb1a0b17 application/vnd.oci.image.index.v1+json 392 B
+    └── li\u{9b}::error::x/amd64\u{1b}[2J sha256:544d67056f8a555d4c683ba87a97ee9b674a303bac1259d408cae7cad82a4460  477 B
     exit code: 0
     ----- stdout -----
     OCI image index  c78e39b87842  561 B
@@ -294,14 +294,14 @@ fn control_characters_in_a_platform_are_escaped() {
     └── linux/s390x       baf49a0f5b0b  2.3 kB
         └── from HOST/team/app:s390x
 
-    HOST/team/app:1  pushed (moved from 6c0daeea009a)
+    HOST/team/app:1  pushed (moved from 06790c5ee288)
 
-    changed since 6c0daeea009a
+    changed since 06790c5ee288
       + no platform      added      +2.3 kB
       + linux/s390x      added      +2.3 kB
-      - li::error::x/amd64\u{1b}[2J removed    -2.3 kB
+      - li\u{9b}::error::x/amd64\u{1b}[2J removed    -2.3 kB
       total size +2.3 kB
-    to undo: polyarch copy HOST/team/app@sha256:6c0daeea009ab59d226edf1135dc72a5e3b49cd9f117edfaeebf2a407b37360f HOST/team/app:1
+    to undo: polyarch copy HOST/team/app@sha256:06790c5ee288451f3386259f90fc9e1162a3bfd6497267ec6934248fdb1a0b17 HOST/team/app:1
 
     warning: images without a platform, as in their source: sha256:544d67056f8a555d4c683ba87a97ee9b674a303bac1259d408cae7cad82a4460 from HOST/team/app:half
 
@@ -310,7 +310,7 @@ fn control_characters_in_a_platform_are_escaped() {
     warning: images without a platform, as in their source: sha256:544d67056f8a555d4c683ba87a97ee9b674a303bac1259d408cae7cad82a4460 from HOST/team/app:half
     exit code: 5
     ----- stderr -----
-    error: HOST/team/app:evil has no platform: neither its descriptor nor its config has an operating system and an architecture (found: "li::error::x/amd64\\u{1b}[2j")
+    error: HOST/team/app:evil has no platform: neither its descriptor nor its config has an operating system and an architecture (found: "li\\u{9b}::error::x/amd64\\u{1b}[2j")
      hint: set it with --set-platform 'HOST/team/app:evil=linux/amd64'
     exit code: 5
     ----- stderr -----
