@@ -182,7 +182,7 @@ fn a_damaged_draft_is_named_and_can_be_removed_or_replaced() {
         (&flipped, "the content does not match sha256:"),
         (&not_base64, "the content of sha256:"),
         (&resized, "the descriptor declares"),
-        (&old_format, "there is no format 0"),
+        (&old_format, "unknown format 0"),
     ] {
         fs::write(&file, text).unwrap();
         let error = drafts.load(&list).unwrap_err();
