@@ -18,10 +18,16 @@ fn list_of_an_image_elsewhere() -> Scene {
 #[test]
 fn insecure_excludes_registries_that_only_the_draft_names() {
     let scene = list_of_an_image_elsewhere();
-    insta::assert_snapshot!(scene.run("push --insecure HOST/list:1"), @"
+    let output = scene.run("push --insecure HOST/list:1").to_string();
+    // The first blob to fail differs from run to run.
+    let blob = output
+        .split_once("blob ")
+        .and_then(|(_, rest)| rest.split_once(' '))
+        .map_or("", |(blob, _)| blob);
+    insta::assert_snapshot!(output.replace(blob, "BLOB"), @"
     exit code: 1
     ----- stderr -----
-    error: failed to read blob sha256:58eeb94c299a3058e33d8cb58e612aec73a32ac5b56e8a91f9ac32a4101854d7 of OTHER/app: TLS error with OTHER: the certificate is signed by an unknown authority
+    error: failed to read blob BLOB of OTHER/app: TLS error with OTHER: the certificate is signed by an unknown authority
      hint: trust its certificate with --ca-cert FILE, SSL_CERT_FILE, or /etc/docker/certs.d/OTHER/ca.crt
      hint: --insecure applies only to the registries that the command names; OTHER is not one
      hint: no tag was changed

@@ -44,7 +44,8 @@ fn large_downloads_have_connections_of_their_own() {
     let (shared, bulk) = by_version(scene.registry());
     assert_eq!(bulk.len(), LARGE);
     assert!(bulk.iter().all(|request| request.class == Class::BlobGet));
-    assert_eq!(connections(&bulk).len(), LARGE);
+    // A connection whose download has ended may be used again.
+    assert!((1..=LARGE).contains(&connections(&bulk).len()));
     // The small layer, the config and the manifests.
     assert!(shared.iter().any(|request| request.class == Class::BlobGet));
     assert_eq!(connections(&shared).len(), 1);
