@@ -1,4 +1,4 @@
-//! Proxies: from the given environment, never from that of the process.
+//! Proxies: read from the given environment, never from the environment of the process.
 
 use std::{
     net::SocketAddr,

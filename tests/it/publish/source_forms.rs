@@ -95,7 +95,7 @@ fn every_form_gives_the_same_index() {
     assert_eq!(scene.registry().problems(), Vec::<String>::new());
 }
 
-/// Their names say nothing about the platform, so that the order of names is that of the index.
+/// Their names do not contain the platform, so the entries of the index are in the order of the names.
 #[test]
 fn digest_files_are_read_in_the_order_of_their_names() {
     let scene = pair();
