@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 
 use crate::hint::Hint;
-use crate::spec::{Descriptor, Digest, Manifest, Repository, Tag};
+use crate::spec::{Descriptor, Digest, Manifest, Reference, Repository, Tag};
 
 /// The content of a blob as it arrives. It is not verified: the consumer hashes it.
 pub type BlobStream = BoxStream<'static, Result<Bytes, StoreError>>;
@@ -105,6 +105,17 @@ pub trait Store: Send + Sync {
 pub enum ManifestName {
     Digest(Digest),
     Tag(Tag),
+}
+
+impl ManifestName {
+    /// Returns what a reference names: a digest takes precedence over a tag, and `latest` is the default.
+    pub fn of(reference: &Reference) -> Self {
+        match (reference.digest(), reference.tag()) {
+            (Some(digest), _) => Self::Digest(digest.clone()),
+            (None, Some(tag)) => Self::Tag(tag.clone()),
+            (None, None) => Self::Tag("latest".parse().expect("latest is a valid tag")),
+        }
+    }
 }
 
 impl fmt::Display for ManifestName {

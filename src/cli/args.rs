@@ -3,7 +3,9 @@
 use clap::{Arg, Args, Command as ClapCommand, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use super::connection_args::ConnectionArgs;
-use super::publish_args::{CheckArg, CopyArgs, PublishArgs};
+use super::publish_args::{CopyArgs, PublishArgs};
+use crate::check::CheckLevel;
+use crate::registry::Access;
 
 /// Publish the images of several platforms under one name.
 ///
@@ -85,7 +87,7 @@ impl Command {
 pub(super) struct CheckArgs {
     /// What is checked
     #[arg(long, value_name = "LEVEL", default_value = "blobs")]
-    pub(super) level: CheckArg,
+    pub(super) level: CheckLevel,
     /// The format of the output
     #[arg(long, value_name = "FORMAT")]
     pub(super) format: Option<Format>,
@@ -196,7 +198,7 @@ pub(super) struct PushArgs {
     pub(super) verify: bool,
     /// What is checked before a tag moves
     #[arg(long, value_name = "LEVEL", default_value = "manifests")]
-    pub(super) check: CheckArg,
+    pub(super) check: CheckLevel,
     /// Write no job summary in GitHub Actions
     #[arg(long, hide_short_help = true)]
     pub(super) no_summary: bool,
@@ -228,7 +230,7 @@ pub(super) struct AuthArgs {
     pub(super) reference: String,
     /// The access that the credentials are needed for
     #[arg(long = "for", value_name = "ACCESS", default_value = "push")]
-    pub(super) access: AccessArg,
+    pub(super) access: Access,
     /// The format of the output
     #[arg(long, value_name = "FORMAT")]
     pub(super) format: Option<Format>,
@@ -243,12 +245,6 @@ pub(super) struct CompletionsArgs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
     Json,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum AccessArg {
-    Pull,
-    Push,
 }
 
 /// Returns the command line with the variable of each option in its help.

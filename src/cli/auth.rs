@@ -4,19 +4,20 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use super::args::{AccessArg, AuthArgs, Format};
+use super::args::{AuthArgs, Format};
 use super::context::Context;
 use super::failure::{Failure, parse_reference};
 use super::shell::print;
 use crate::auth::{Explanation, Keychain, Outcome, Scope};
+use crate::registry::Access;
 use crate::spec::{JsonStyle, RegistryHost, write};
 use crate::transport::{Transport, TransportSettings};
 
 pub(super) async fn run(arguments: &AuthArgs, context: &Context<'_>) -> Result<ExitCode, Failure> {
     let (registry, repository) = target(&arguments.reference)?;
     let scope = match arguments.access {
-        AccessArg::Pull => Scope::pull(repository),
-        AccessArg::Push => Scope::push(repository),
+        Access::Pull => Scope::pull(repository),
+        Access::Push => Scope::push(repository),
     };
     let settings = TransportSettings::of_environment(context.environment);
     let transport = Transport::new(settings, Arc::clone(&context.observed));

@@ -23,7 +23,7 @@ pub(super) async fn run(arguments: &CheckArgs, context: &Context<'_>) -> Result<
     let mut reports = Vec::new();
     for source in sources {
         let name = source.text.clone();
-        match Box::pin(check(source, arguments.level.into(), context.run(&stores))).await {
+        match Box::pin(check(source, arguments.level, context.run(&stores))).await {
             Ok(report) => {
                 let failures = report.entries.iter().flat_map(|entry| &entry.failures);
                 let mut failures = failures.cloned().map(Failure::from);

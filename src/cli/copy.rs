@@ -6,13 +6,13 @@ use std::time::Duration;
 use super::context::Context;
 use super::failure::Failure;
 use super::outcome::Outcome;
-use super::publish::{platforms, targets};
+use super::publish::platforms;
 use super::publish_args::CopyArgs;
 use super::publish_report::Reporter;
 use crate::ops::Job;
 use crate::ops::copy;
-use crate::plan::{OnDuplicate, Options};
-use crate::sources::{parse_sources, parse_targets};
+use crate::plan::{OnDuplicate, Options, Target};
+use crate::sources::{TargetSpec, parse_sources, parse_targets};
 
 pub(super) async fn run(arguments: &CopyArgs, context: &Context<'_>) -> Result<ExitCode, Failure> {
     let stores = context.stores(&arguments.run.connection);
@@ -37,11 +37,11 @@ fn job(arguments: &CopyArgs) -> Result<Job, Failure> {
     }
     Ok(Job {
         sources,
-        targets: targets(&specs),
+        targets: Target::grouped(specs.into_iter().map(TargetSpec::into_location)),
         image: None,
         append: false,
         wait: Duration::ZERO,
-        if_exists: arguments.if_exists.into(),
+        if_exists: arguments.if_exists,
         default_annotations: false,
         read_all: true,
         options: Options {
@@ -52,7 +52,7 @@ fn job(arguments: &CopyArgs) -> Result<Job, Failure> {
         referrers: arguments.run.referrers,
         dry_run: arguments.run.dry_run,
         verify: !arguments.run.no_verify,
-        check: arguments.run.check.into(),
+        check: arguments.run.check,
         jobs: arguments.run.connection.jobs.into(),
     })
 }

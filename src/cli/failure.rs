@@ -263,6 +263,7 @@ impl From<OpsError> for Failure {
             OpsError::Draft(_)
             | OpsError::NoDraft { .. }
             | OpsError::NoEntry { .. }
+            | OpsError::NothingToRemove { .. }
             | OpsError::DraftExists => exit::FAILURE,
             OpsError::Interrupted { signal } => exit::SIGNAL + signal,
         };

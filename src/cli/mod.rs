@@ -5,6 +5,7 @@ mod annotate;
 mod args;
 mod auth;
 mod check;
+mod choices;
 mod connection_args;
 mod context;
 mod copy;

@@ -60,12 +60,6 @@ impl Outcomes {
         }
     }
 
-    /// Returns whether any index failed.
-    pub(super) fn failed(&self) -> bool {
-        let is_good = |outcome: &Outcome| outcome.failure.is_none();
-        !(self.images.iter()).all(|image| image.as_ref().is_ok_and(is_good))
-    }
-
     /// Returns the results, and the first failure with the others as hints. If something was pushed, the run
     /// failed in part.
     pub(super) fn split(self, wording: Wording) -> (Results, Option<Failure>) {

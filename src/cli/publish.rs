@@ -6,15 +6,11 @@ use std::process::ExitCode;
 use super::context::Context;
 use super::failure::Failure;
 use super::outcome::{Outcome, Outcomes};
-use super::publish_args::{
-    AttestationsArg, IfExistsArg, ManifestAnnotationsArg, MediaTypeArg, OnDuplicateArg, PublishArgs,
-};
+use super::publish_args::PublishArgs;
 use super::publish_report::Reporter;
 use crate::ops;
-use crate::ops::Job;
-use crate::plan::{
-    Attestations, ManifestAnnotations, MediaTypeChoice, OnDuplicate, Options, Target,
-};
+use crate::ops::{IfExists, Job};
+use crate::plan::{ManifestAnnotations, Options, Target};
 use crate::progress::Event;
 use crate::sources::{
     ImageSpec, MetadataDefaults, SourceSpec, TargetForm, TargetSpec, parse_annotate_list,
@@ -53,7 +49,7 @@ async fn publish(
 }
 
 fn jobs(arguments: &PublishArgs, context: &Context<'_>) -> Result<Vec<Job>, Failure> {
-    if arguments.append && arguments.if_exists == IfExistsArg::Keep {
+    if arguments.append && arguments.if_exists == IfExists::Keep {
         return Err(Failure::usage(
             "--append changes the index at the first tag: it cannot be used with --if-exists keep",
         ));
@@ -82,7 +78,8 @@ fn jobs(arguments: &PublishArgs, context: &Context<'_>) -> Result<Vec<Job>, Fail
     set_platforms(&mut sources, &platform_settings(arguments)?)?;
     let specs = target_specs(arguments, context)?;
     notice_hostless(&specs, context);
-    Ok(vec![job(sources, targets(&specs), annotations, arguments)?])
+    let targets = Target::grouped(specs.into_iter().map(TargetSpec::into_location));
+    Ok(vec![job(sources, targets, annotations, arguments)?])
 }
 
 fn job(
@@ -97,7 +94,7 @@ fn job(
         image: arguments.image.as_deref().map(image).transpose()?,
         append: arguments.append,
         wait: arguments.wait,
-        if_exists: arguments.if_exists.into(),
+        if_exists: arguments.if_exists,
         read_all: false,
         options: options(arguments, annotations)?,
         default_annotations: !is_given(&arguments.annotation)
@@ -105,7 +102,7 @@ fn job(
         referrers: arguments.run.referrers,
         dry_run: arguments.run.dry_run,
         verify: !arguments.run.no_verify,
-        check: arguments.run.check.into(),
+        check: arguments.run.check,
         jobs: arguments.run.connection.jobs.into(),
     })
 }
@@ -205,8 +202,8 @@ fn annotations(
     } else {
         let defaults = MetadataDefaults::from_environment(context.environment)?;
         match arguments.manifest_annotations {
-            ManifestAnnotationsArg::Index => defaults.index_rules()?,
-            ManifestAnnotationsArg::Ignore | ManifestAnnotationsArg::Error => defaults.rules()?,
+            ManifestAnnotations::Index => defaults.index_rules()?,
+            ManifestAnnotations::Ignore | ManifestAnnotations::Error => defaults.rules()?,
         }
     };
     for text in &arguments.labels_as_annotations {
@@ -219,25 +216,10 @@ fn options(arguments: &PublishArgs, annotations: Vec<AnnotationRule>) -> Result<
     Ok(Options {
         platforms: platforms(&arguments.platform)?,
         annotations,
-        manifest_annotations: match arguments.manifest_annotations {
-            ManifestAnnotationsArg::Index => ManifestAnnotations::Index,
-            ManifestAnnotationsArg::Ignore => ManifestAnnotations::Ignore,
-            ManifestAnnotationsArg::Error => ManifestAnnotations::Error,
-        },
-        media_type: match arguments.media_type {
-            MediaTypeArg::Auto => MediaTypeChoice::Auto,
-            MediaTypeArg::Oci => MediaTypeChoice::Oci,
-            MediaTypeArg::Docker => MediaTypeChoice::Docker,
-        },
-        attestations: match arguments.attestations {
-            AttestationsArg::Keep => Attestations::Keep,
-            AttestationsArg::Drop => Attestations::Drop,
-        },
-        on_duplicate: match arguments.on_duplicate {
-            OnDuplicateArg::Error => OnDuplicate::Error,
-            OnDuplicateArg::Replace => OnDuplicate::Replace,
-            OnDuplicateArg::Keep => OnDuplicate::Keep,
-        },
+        manifest_annotations: arguments.manifest_annotations,
+        media_type: arguments.media_type,
+        attestations: arguments.attestations,
+        on_duplicate: arguments.on_duplicate,
         ..Options::default()
     })
 }
@@ -256,32 +238,4 @@ pub(super) fn platforms(texts: &[String]) -> Result<Vec<Platform>, Failure> {
 /// Returns whether an option has a value: one from the environment may be empty.
 fn is_given(texts: &[String]) -> bool {
     texts.iter().any(|text| !text.trim().is_empty())
-}
-
-/// Groups targets by location, in the order in which each location is named first.
-pub(super) fn targets(specs: &[TargetSpec]) -> Vec<Target> {
-    let mut targets: Vec<Target> = Vec::new();
-    for spec in specs {
-        let (location, tag) = match &spec.form {
-            TargetForm::Repository(repository, tag) => {
-                (repository.clone().into(), Some(tag.clone()))
-            }
-            TargetForm::Layout(reference) => {
-                (reference.layout.clone().into(), reference.tag.clone())
-            }
-        };
-        let position = targets.iter().position(|it| it.location == location);
-        let position = position.unwrap_or_else(|| {
-            targets.push(Target {
-                location,
-                tags: Vec::new(),
-            });
-            targets.len() - 1
-        });
-        let tags = &mut targets[position].tags;
-        if let Some(tag) = tag.filter(|tag| !tags.contains(tag)) {
-            tags.push(tag);
-        }
-    }
-    targets
 }

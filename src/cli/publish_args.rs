@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use super::connection_args::{ConnectionArgs, parse_duration};
 use crate::check::CheckLevel;
 use crate::ops::IfExists;
+use crate::plan::{Attestations, ManifestAnnotations, MediaTypeChoice, OnDuplicate};
 
 #[derive(Args, Debug)]
 #[command(after_help = PUBLISH_HELP)]
@@ -66,7 +67,7 @@ pub(super) struct PublishArgs {
         value_name = "POLICY",
         default_value = "index"
     )]
-    pub(super) manifest_annotations: ManifestAnnotationsArg,
+    pub(super) manifest_annotations: ManifestAnnotations,
     /// Start from the index at the first tag and replace entries of the same platform
     ///
     /// The distribution API has no conditional write: append from one job at a time, or use a concurrency group.
@@ -74,16 +75,16 @@ pub(super) struct PublishArgs {
     pub(super) append: bool,
     /// Media type of the index
     #[arg(long, value_name = "TYPE", default_value = "auto")]
-    pub(super) media_type: MediaTypeArg,
+    pub(super) media_type: MediaTypeChoice,
     /// How attestations are handled
     #[arg(long, value_name = "POLICY", default_value = "keep")]
-    pub(super) attestations: AttestationsArg,
+    pub(super) attestations: Attestations,
     /// How tags that point elsewhere are handled
     #[arg(long, value_name = "POLICY", default_value = "replace")]
-    pub(super) if_exists: IfExistsArg,
+    pub(super) if_exists: IfExists,
     /// How two images for one platform are handled
     #[arg(long, value_name = "POLICY", default_value = "error")]
-    pub(super) on_duplicate: OnDuplicateArg,
+    pub(super) on_duplicate: OnDuplicate,
     #[command(flatten)]
     pub(super) run: RunArgs,
 }
@@ -109,7 +110,7 @@ pub(super) struct RunArgs {
     pub(super) no_verify: bool,
     /// What is verified before a tag moves
     #[arg(long, value_name = "LEVEL", default_value = "manifests")]
-    pub(super) check: CheckArg,
+    pub(super) check: CheckLevel,
     #[command(flatten)]
     pub(super) output: OutputArgs,
     #[command(flatten)]
@@ -183,87 +184,9 @@ pub(super) struct CopyArgs {
     pub(super) platform: Vec<String>,
     /// How tags that point elsewhere are handled
     #[arg(long, value_name = "POLICY", default_value = "replace")]
-    pub(super) if_exists: IfExistsArg,
+    pub(super) if_exists: IfExists,
     #[command(flatten)]
     pub(super) run: RunArgs,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum IfExistsArg {
-    /// Move them
-    Replace,
-    /// Leave them as they are
-    Keep,
-    /// Refuse the run before anything is pushed
-    Refuse,
-}
-
-impl From<IfExistsArg> for IfExists {
-    fn from(policy: IfExistsArg) -> Self {
-        match policy {
-            IfExistsArg::Replace => Self::Replace,
-            IfExistsArg::Keep => Self::Keep,
-            IfExistsArg::Refuse => Self::Refuse,
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum ManifestAnnotationsArg {
-    /// Put them on the index, with a notice
-    Index,
-    /// Leave them out
-    Ignore,
-    /// Refuse them
-    Error,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum MediaTypeArg {
-    /// A Docker list if all images are Docker's, else an OCI index
-    Auto,
-    /// An OCI index
-    Oci,
-    /// A Docker manifest list
-    Docker,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum AttestationsArg {
-    /// Keep them with their images
-    Keep,
-    /// Publish none
-    Drop,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum OnDuplicateArg {
-    /// Refuse them
-    Error,
-    /// Keep the later one
-    Replace,
-    /// Keep both
-    Keep,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum CheckArg {
-    /// Nothing
-    None,
-    /// Every manifest exists and matches its descriptor
-    Manifests,
-    /// Every config and layer exists too
-    Blobs,
-}
-
-impl From<CheckArg> for CheckLevel {
-    fn from(level: CheckArg) -> Self {
-        match level {
-            CheckArg::None => Self::None,
-            CheckArg::Manifests => Self::Manifests,
-            CheckArg::Blobs => Self::Blobs,
-        }
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

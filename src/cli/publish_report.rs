@@ -54,10 +54,6 @@ impl<'a> Reporter<'a> {
             Ok(()) => work.await,
             Err(failure) => Err(failure),
         };
-        if outcome.as_ref().map_or(true, Outcomes::failed) {
-            // Only now: another index of the run may have been using the uploads.
-            stores.abandon().await;
-        }
         self.finish(outcome, stores.registries())
     }
 

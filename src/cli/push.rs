@@ -28,14 +28,11 @@ pub(super) async fn run(arguments: &PushArgs, context: &Context<'_>) -> Result<E
         targets,
         purge: arguments.purge,
         verify: arguments.verify,
-        check: arguments.check.into(),
+        check: arguments.check,
         jobs: arguments.connection.jobs.into(),
     };
     let pushed_list = push(&options, &drafts, context.run(&stores)).await?;
     let failure = Failure::of_execution(&pushed_list.execution);
-    if failure.is_some() {
-        stores.abandon().await;
-    }
     let result = IndexResult::executed(&pushed_list.plan, &pushed_list.execution, context.wording);
     let with_summary = !arguments.no_summary;
     let reported = report(result, failure.as_ref(), context, &stores, with_summary);
@@ -79,33 +76,17 @@ fn report(
 /// Returns the target of the list and those of `--tag`, where a bare tag belongs to the list's repository. As with
 /// Docker, the tag of the list counts even with a digest.
 fn targets(list: &Reference, tags: &[String]) -> Result<Vec<Target>, Failure> {
-    let mut targets = vec![Target {
-        location: list.repository().clone().into(),
-        tags: list.tag().cloned().into_iter().collect(),
-    }];
-    for text in tags
-        .iter()
-        .map(|text| text.trim())
-        .filter(|text| !text.is_empty())
-    {
-        let (location, tag) = if let Ok(tag) = text.parse::<Tag>() {
-            (targets[0].location.clone(), tag)
-        } else {
-            elsewhere(text)?
+    let repository = Location::from(list.repository().clone());
+    let mut all = vec![(repository.clone(), list.tag().cloned())];
+    let tags = tags.iter().map(|text| text.trim());
+    for text in tags.filter(|text| !text.is_empty()) {
+        let (location, tag) = match text.parse() {
+            Ok(tag) => (repository.clone(), tag),
+            Err(_) => elsewhere(text)?,
         };
-        match targets
-            .iter_mut()
-            .find(|target| target.location == location)
-        {
-            Some(target) if target.tags.contains(&tag) => {}
-            Some(target) => target.tags.push(tag),
-            None => targets.push(Target {
-                location,
-                tags: vec![tag],
-            }),
-        }
+        all.push((location, Some(tag)));
     }
-    Ok(targets)
+    Ok(Target::grouped(all))
 }
 
 /// Parses a tag as a whole reference. A bare digest could be read as a tag of Docker Hub's `sha256`.

@@ -6,6 +6,7 @@ use super::args::RmArgs;
 use super::failure::{Failure, exit, parse_reference};
 use crate::draft::Drafts;
 use crate::environment::Environment;
+use crate::ops::drafts::remove;
 use crate::report::Wording;
 
 pub(super) fn run(arguments: &RmArgs, environment: &Environment) -> Result<ExitCode, Failure> {
@@ -13,7 +14,8 @@ pub(super) fn run(arguments: &RmArgs, environment: &Environment) -> Result<ExitC
     let wording = Wording::of_environment(environment);
     let mut code = 0;
     for text in &arguments.lists {
-        if let Err(failure) = remove(&drafts, text) {
+        let removed = parse_reference(text).and_then(|list| Ok(remove(&list, &drafts)?));
+        if let Err(failure) = removed {
             let _ = failure.print(wording);
             // Scripts check for the exit code of a missing list.
             if code != exit::FAILURE {
@@ -22,16 +24,4 @@ pub(super) fn run(arguments: &RmArgs, environment: &Environment) -> Result<ExitC
         }
     }
     Ok(ExitCode::from(code))
-}
-
-fn remove(drafts: &Drafts, text: &str) -> Result<(), Failure> {
-    let list = parse_reference(text)?;
-    if drafts.remove(&list)? {
-        Ok(())
-    } else {
-        Err(Failure::message(
-            exit::FAILURE,
-            format!("No such manifest: {list}"),
-        ))
-    }
 }

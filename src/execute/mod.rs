@@ -121,6 +121,11 @@ impl Execution {
             .collect()
     }
 
+    /// Returns whether all tags were pushed, without an interruption.
+    pub fn is_complete(&self) -> bool {
+        self.interrupted.is_none() && self.failures().is_empty()
+    }
+
     /// Returns whether any tag was, or may have been, moved.
     pub fn changed_something(&self) -> bool {
         let mut tags = self.targets.iter().flat_map(|target| &target.tags);

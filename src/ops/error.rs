@@ -22,6 +22,9 @@ pub enum OpsError {
     },
     #[error("No such manifest: {list}")]
     NoDraft { list: Reference },
+    /// A draft to remove that does not exist.
+    #[error("No such manifest: {list}")]
+    NothingToRemove { list: Reference },
     #[error("No such manifest: {image}")]
     NoImage { image: Reference },
     /// An image that is not in a draft; `names` are the entries of the draft.
@@ -93,6 +96,7 @@ impl OpsError {
                 vec![Hint::AcceptUnknownPlatform]
             }
             Self::UnknownPlatform(_)
+            | Self::NothingToRemove { .. }
             | Self::NoImage { .. }
             | Self::NoEntry { .. }
             | Self::AmbiguousEntry { .. } => Vec::new(),

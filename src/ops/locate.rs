@@ -114,13 +114,7 @@ fn to_resolve(source: &SourceSpec, located: Located, job: &Job) -> Wanted {
         SourceForm::Digest(digest) => Point::Name(ManifestName::Digest(digest.clone())),
         SourceForm::Descriptor(descriptor) => Point::Described(descriptor.clone()),
         SourceForm::Layout(reference) => Point::Layout(reference.clone()),
-        SourceForm::Reference(reference) => {
-            Point::Name(match (reference.digest(), reference.tag()) {
-                (Some(digest), _) => ManifestName::Digest(digest.clone()),
-                (None, Some(tag)) => ManifestName::Tag(tag.clone()),
-                (None, None) => ManifestName::Tag("latest".parse().expect("latest is a valid tag")),
-            })
-        }
+        SourceForm::Reference(reference) => Point::Name(ManifestName::of(reference)),
     };
     let lacks = |target: &Target| !located.location.includes(&target.location);
     Wanted {

@@ -5,6 +5,7 @@ pub mod check;
 pub mod copy;
 pub mod drafts;
 mod error;
+pub mod inspect;
 mod job;
 mod locate;
 pub mod publish;

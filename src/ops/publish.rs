@@ -49,6 +49,14 @@ pub struct Report {
     pub referrers_failure: Option<OpsError>,
 }
 
+impl Report {
+    /// Returns whether everything that was requested was done.
+    fn is_complete(&self) -> bool {
+        let execution = self.execution.as_ref();
+        execution.is_none_or(Execution::is_complete) && self.referrers_failure.is_none()
+    }
+}
+
 /// One of several indexes that could not be planned.
 #[derive(Debug)]
 pub struct Unplanned {
@@ -85,7 +93,7 @@ pub(super) type Planner = fn(&[Source], &[Target], &Options) -> Result<Plan, Pla
 
 /// Publishes one index.
 pub async fn publish(job: Job, run: Run<'_>) -> Result<Report, OpsError> {
-    job.run(run, plan::plan).await
+    job.run_alone(run, plan::plan).await
 }
 
 /// Publishes several indexes with one set of tokens.
@@ -98,11 +106,17 @@ pub async fn publish_all(jobs: Vec<Job>, run: Run<'_>) -> Vec<Result<Report, Unp
     }
     let reports = jobs.into_iter().map(|job| async move {
         let targets = job.targets.clone();
-        let report = publish(job, run).await;
+        let report = job.run(run, plan::plan).await;
         report.map_err(|error| Unplanned { targets, error })
     });
     let reports = futures_util::stream::iter(reports).buffered(JOBS_AT_ONCE);
-    reports.collect().await
+    let reports: Vec<_> = reports.collect().await;
+    let is_complete = |it: &Result<Report, _>| it.as_ref().is_ok_and(Report::is_complete);
+    if !reports.iter().all(is_complete) {
+        // Only now: another index of the run may have been using the uploads.
+        run.stores.abandon().await;
+    }
+    reports
 }
 
 impl Job {
@@ -147,7 +161,20 @@ impl Job {
         }
     }
 
-    pub(super) async fn run(mut self, run: Run<'_>, planner: Planner) -> Result<Report, OpsError> {
+    /// Runs the only job of a run, and cancels unfinished uploads after a failure.
+    pub(super) async fn run_alone(
+        self,
+        run: Run<'_>,
+        planner: Planner,
+    ) -> Result<Report, OpsError> {
+        let report = self.run(run, planner).await;
+        if !report.as_ref().is_ok_and(Report::is_complete) {
+            run.stores.abandon().await;
+        }
+        report
+    }
+
+    async fn run(mut self, run: Run<'_>, planner: Planner) -> Result<Report, OpsError> {
         let work = Box::pin(self.make_plan(run, planner));
         let mut current = run.unless_interrupted(work).await?;
         if self.dry_run {
@@ -171,7 +198,7 @@ impl Job {
         }
         let sources = std::mem::take(&mut current.sources);
         let mut report = current.into_report(self.targets);
-        if self.referrers && execution.interrupted.is_none() && execution.failures().is_empty() {
+        if self.referrers && execution.is_complete() {
             let copying = Box::pin(copy_all_referrers(&report.plan, &sources, run));
             if let Err(error) = run.unless_interrupted(copying).await {
                 let text = format!("failed to copy all referrers: {error}");

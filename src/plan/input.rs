@@ -116,6 +116,24 @@ pub struct Target {
     pub tags: Vec<Tag>,
 }
 
+impl Target {
+    /// Groups tags by location, in the order in which each location is named first.
+    pub fn grouped(tags: impl IntoIterator<Item = (Location, Option<Tag>)>) -> Vec<Self> {
+        let mut targets: Vec<Self> = Vec::new();
+        for (location, tag) in tags {
+            let position = targets.iter().position(|it| it.location == location);
+            let position = position.unwrap_or_else(|| {
+                let tags = Vec::new();
+                targets.push(Self { location, tags });
+                targets.len() - 1
+            });
+            let tags = &mut targets[position].tags;
+            tags.extend(tag.filter(|tag| !tags.contains(tag)));
+        }
+        targets
+    }
+}
+
 /// The options of the planner. The default is that of `publish`.
 #[derive(Clone, Debug, Default)]
 pub struct Options {

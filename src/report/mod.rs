@@ -12,7 +12,9 @@ mod format;
 pub mod github;
 pub mod gitlab;
 mod hints;
+mod inspection;
 mod json;
+mod listing;
 mod palette;
 mod recorder;
 mod result;
@@ -28,7 +30,9 @@ pub use events::JsonLines;
 pub use files::{FileError, Files, dotenv};
 pub use format::human_size;
 pub use hints::Wording;
+pub use inspection::{Inspection, InspectionChild};
 pub use json::{publish_json, publish_json_line};
+pub use listing::{drafts_json, drafts_table};
 pub use palette::{Palette, Tone};
 pub use recorder::Recorder;
 pub use result::{
@@ -36,4 +40,3 @@ pub use result::{
 };
 pub use results::{Results, UnplannedResult};
 pub use text::publish_text;
-pub use tree::{tree_of_image, tree_of_index, tree_of_other};

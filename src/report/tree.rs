@@ -7,7 +7,7 @@ use crate::spec::{Annotations, Descriptor, ImageManifest, Index, Manifest, attes
 use crate::text::without_commands;
 
 /// Renders an index: a line for each entry, attestations below their subject.
-pub fn tree_of_index(name: &str, manifest: &Manifest, index: &Index) -> String {
+pub(super) fn tree_of_index(name: &str, manifest: &Manifest, index: &Index) -> String {
     let mut out = heading(name, manifest);
     let is_child = |entry: &Descriptor| {
         attestation::is_attestation(entry)
@@ -47,7 +47,7 @@ pub fn tree_of_index(name: &str, manifest: &Manifest, index: &Index) -> String {
 }
 
 /// Renders an image: config, layers, annotations, and the annotations of its entry in a list.
-pub fn tree_of_image(
+pub(super) fn tree_of_image(
     name: &str,
     manifest: &Manifest,
     image: &ImageManifest,
@@ -71,7 +71,7 @@ pub fn tree_of_image(
 }
 
 /// Renders the heading of a manifest that is neither.
-pub fn tree_of_other(name: &str, manifest: &Manifest) -> String {
+pub(super) fn tree_of_other(name: &str, manifest: &Manifest) -> String {
     without_commands(&heading(name, manifest))
 }
 

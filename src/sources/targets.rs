@@ -3,7 +3,7 @@
 use super::error::{SourceError, shown};
 use super::limits::{check_count, check_size};
 use super::source::is_digest_like;
-use crate::spec::{LayoutReference, Reference, Repository, Tag};
+use crate::spec::{LayoutReference, Location, Reference, Repository, Tag};
 
 /// A target as the user wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +77,13 @@ pub(super) fn parse_tagged(text: &str) -> Result<(Repository, Tag), SourceError>
 }
 
 impl TargetSpec {
+    pub fn into_location(self) -> (Location, Option<Tag>) {
+        match self.form {
+            TargetForm::Repository(repository, tag) => (repository.into(), Some(tag)),
+            TargetForm::Layout(reference) => (reference.layout.into(), reference.tag),
+        }
+    }
+
     /// Returns the full name: `docker.io/library/app:latest`.
     pub fn name(&self) -> String {
         match &self.form {

@@ -56,19 +56,13 @@ fn check_unclaimed(draft: Option<&Draft>, existing: Existing) -> Result<(), OpsE
     Ok(())
 }
 
-/// A digest takes precedence over a tag.
 fn wanted(reference: &Reference) -> Wanted {
-    let name = match (reference.digest(), reference.tag()) {
-        (Some(digest), _) => ManifestName::Digest(digest.clone()),
-        (None, Some(tag)) => ManifestName::Tag(tag.clone()),
-        (None, None) => unreachable!("a reference without a tag was given :latest"),
-    };
     let location = Location::Repository(reference.repository().clone());
     Wanted {
         name: reference.to_string(),
         location: location.clone().into(),
         read_from: location,
-        point: Point::Name(name),
+        point: Point::Name(ManifestName::of(reference)),
         seen: false,
         set_platform: None,
         content: true,

@@ -4,8 +4,10 @@ mod annotate;
 mod create;
 mod plan;
 mod push;
+mod remove;
 
 pub use annotate::{Edit, annotate};
 pub use create::{CreateOptions, Existing, create};
 pub use plan::{find, names, preview};
 pub use push::{PushOptions, PushReport, push};
+pub use remove::remove;

@@ -63,8 +63,10 @@ pub async fn push(
     };
     let known = Survey::default();
     let execution = execute(&plan, run.stores, &known, &execute_options, run.observed).await?;
-    let is_complete = execution.interrupted.is_none() && execution.failures().is_empty();
-    let purge_failure = if options.purge && is_complete {
+    if !execution.is_complete() {
+        run.stores.abandon().await;
+    }
+    let purge_failure = if options.purge && execution.is_complete() {
         purge(drafts, &draft, run).err()
     } else {
         None
