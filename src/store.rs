@@ -87,6 +87,17 @@ pub trait Store: Send + Sync {
         tags: &'a [Tag],
     ) -> BoxFuture<'a, Vec<Result<(), StoreError>>>;
 
+    /// Tries whether content may be pushed, without writing any. Fails only if access is refused: another failure shows,
+    /// after all retries, with the content itself.
+    fn try_push(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    /// Cancels what [`Self::try_push`] has begun. Best effort.
+    fn end_trial(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
     /// Cancels uploads that were started and will not be finished. Best effort.
     fn abandon(&self) -> BoxFuture<'_, ()> {
         Box::pin(std::future::ready(()))

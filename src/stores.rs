@@ -101,6 +101,13 @@ impl Stores {
         layout.select(reference).await
     }
 
+    /// Cancels the uploads that tried the credentials, within [`GRACE`]. Best effort.
+    pub async fn end_trials(&self) {
+        let stores: Vec<_> = self.open.lock().await.values().map(Open::store).collect();
+        let all = join_all(stores.iter().map(|store| store.end_trial()));
+        drop(tokio::time::timeout(GRACE, all).await);
+    }
+
     /// Cancels unfinished uploads within [`GRACE`]. Best effort.
     pub async fn abandon(&self) {
         let stores: Vec<_> = self.open.lock().await.values().map(Open::store).collect();

@@ -3,6 +3,7 @@
 
 mod blobs;
 mod interrupted;
+mod push_access;
 mod referrers;
 mod survey;
 
@@ -20,6 +21,7 @@ use crate::store::{FailureKind, ManifestName, Operation, Store, StoreError};
 use crate::stores::Stores;
 use blobs::BlobMover;
 use interrupted::{Attempt, Reached};
+pub use push_access::PushAccess;
 pub use referrers::copy_referrers;
 pub use survey::{Survey, survey};
 

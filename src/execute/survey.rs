@@ -44,6 +44,15 @@ impl Survey {
         self.kept.contains(&(location.clone(), tag.clone()))
     }
 
+    /// Returns whether no tag of a target has to be written for an index of this digest.
+    pub fn is_complete(&self, target: &Target, digest: &Digest) -> bool {
+        let location = &target.location;
+        !target.tags.is_empty()
+            && target.tags.iter().all(|tag| {
+                self.points_at(location, tag) == Some(digest) || self.is_kept(location, tag)
+            })
+    }
+
     /// Reads each distinct manifest that tags point at. One that cannot be read is left out: it is only compared.
     pub async fn previous(&self, stores: &Stores) -> Vec<Manifest> {
         let mut seen = HashSet::new();

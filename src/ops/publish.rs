@@ -9,7 +9,9 @@ use super::job::{IfExists, Job};
 use super::locate::locate;
 use super::{OpsError, Run};
 use crate::check::{CheckLevel, check};
-use crate::execute::{Base, ExecuteOptions, Execution, Survey, copy_referrers, execute, survey};
+use crate::execute::{
+    Base, ExecuteOptions, Execution, PushAccess, Survey, copy_referrers, execute, survey,
+};
 use crate::hint::Hint;
 use crate::plan::{
     self, MediaTypeChoice, Notice, Options, Plan, PlanError, Severity, Source, SourceLocation,
@@ -175,12 +177,17 @@ impl Job {
     }
 
     async fn run(mut self, run: Run<'_>, planner: Planner) -> Result<Report, OpsError> {
-        let work = Box::pin(self.make_plan(run, planner));
+        let locations = self.locations();
+        let tried = if self.dry_run { &[][..] } else { &locations };
+        let access = PushAccess::new(run.stores, tried);
+        let work = Box::pin(self.make_plan(run, planner, &access));
         let mut current = run.unless_interrupted(work).await?;
         if self.dry_run {
             return Ok(current.into_report(self.targets));
         }
-        let mut execution = self.execute(&current, run).await?;
+        let executing = Box::pin(self.execute(&current, run));
+        let (execution, ()) = tokio::join!(executing, access.end());
+        let mut execution = execution?;
         let mut rounds = 1;
         while let Some(base) = self.base(&current)
             && has_lost(&execution, &base, &current, run).await?
@@ -192,7 +199,7 @@ impl Job {
             rounds += 1;
             let text = format!("another job has changed {name}: planning again");
             run.observed.observe(Event::Notice(&text));
-            let work = Box::pin(self.make_plan(run, planner));
+            let work = Box::pin(self.make_plan(run, planner, &access));
             current = run.unless_interrupted(work).await?;
             execution = self.execute(&current, run).await?;
         }
@@ -221,6 +228,11 @@ impl Job {
         Ok(execute(plan, run.stores, known, &options, run.observed).await?)
     }
 
+    fn locations(&self) -> Vec<Location> {
+        let targets = self.targets.iter();
+        targets.map(|target| target.location.clone()).collect()
+    }
+
     /// Returns the tag that `--append` started from.
     fn base(&self, planned: &Planned) -> Option<Base> {
         let target = self.targets.first().filter(|_| self.append)?;
@@ -232,7 +244,12 @@ impl Job {
     }
 
     /// Resolves, plans and checks, and reads where the tags point now and the indexes there.
-    async fn make_plan(&mut self, run: Run<'_>, planner: Planner) -> Result<Planned, OpsError> {
+    async fn make_plan(
+        &mut self,
+        run: Run<'_>,
+        planner: Planner,
+        access: &PushAccess<'_>,
+    ) -> Result<Planned, OpsError> {
         let stores = run.stores;
         if !self.dry_run {
             for target in &self.targets {
@@ -252,10 +269,18 @@ impl Job {
                 Survey::default()
             };
             let _ = sender.send(survey.clone());
+            // A new tag is written whatever the plan is; a tag that exists may have its digest already.
+            let is_new = |target: &&Target| {
+                let mut tags = target.tags.iter();
+                tags.any(|tag| survey.points_at(&target.location, tag).is_none())
+            };
+            let sure = targets.iter().filter(is_new).map(|it| &it.location);
             // Beside the configs and the checks, which take a round trip too.
-            Ok(survey.previous(stores).await)
+            let (previous, tried) = tokio::join!(survey.previous(stores), access.check(sure));
+            tried.map_err(|error| error.hint(Hint::Unchanged))?;
+            Ok(previous)
         };
-        let work = self.plan_and_check(run, planner, known);
+        let work = self.plan_and_check(run, planner, known, access);
         let (mut current, previous) = tokio::try_join!(work, surveying)?;
         current.previous = previous;
         Ok(current)
@@ -266,6 +291,7 @@ impl Job {
         run: Run<'_>,
         planner: Planner,
         known: oneshot::Receiver<Survey>,
+        access: &PushAccess<'_>,
     ) -> Result<Planned, OpsError> {
         let stores = run.stores;
         let (sources, append, known) =
@@ -284,11 +310,16 @@ impl Job {
             });
         }
         self.check_targets(&plan.index.digest, &mut known, run)?;
-        let targets: Vec<Location> = (self.targets.iter())
-            .map(|target| target.location.clone())
-            .collect();
-        check(&plan.entries, &targets, self.check, stores)
-            .await
+        let targets = self.locations();
+        let incomplete = (self.targets.iter())
+            .filter(|target| !known.is_complete(target, &plan.index.digest))
+            .map(|target| &target.location);
+        let (checked, tried) = tokio::join!(
+            check(&plan.entries, &targets, self.check, stores),
+            access.check(incomplete)
+        );
+        checked
+            .and(tried)
             .map_err(|error| error.hint(Hint::Unchanged))?;
         Ok(Planned {
             plan,

@@ -27,6 +27,8 @@ struct State {
     /// The current locations of running uploads, by number.
     running_uploads: HashMap<u64, Url>,
     uploads_so_far: u64,
+    /// The upload that was begun to try the credentials.
+    trial: Option<Url>,
     retries_did_not_help: bool,
 }
 
@@ -89,12 +91,22 @@ impl RepositoryState {
         self.state().running_uploads.remove(&number);
     }
 
+    /// Keeps the upload that was begun to try the credentials, until it is cancelled.
+    pub(super) fn keep_trial(&self, location: Option<Url>) {
+        self.state().trial = location;
+    }
+
+    pub(super) fn take_trial(&self) -> Option<Url> {
+        self.state().trial.take()
+    }
+
     /// Removes and returns the locations of all open uploads.
     pub(super) fn take_open_uploads(&self) -> Vec<Url> {
         let mut state = self.state();
-        let offered: Vec<Url> = state.offered_uploads.drain().map(|(_, url)| url).collect();
-        let running = state.running_uploads.drain().map(|(_, url)| url);
-        running.chain(offered).collect()
+        let mut open: Vec<Url> = state.trial.take().into_iter().collect();
+        open.extend(state.offered_uploads.drain().map(|(_, url)| url));
+        open.extend(state.running_uploads.drain().map(|(_, url)| url));
+        open
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -88,6 +88,14 @@ impl Store for RegistryRepository {
         .boxed()
     }
 
+    fn try_push(&self) -> BoxFuture<'_, Outcome<()>> {
+        self.try_upload().boxed()
+    }
+
+    fn end_trial(&self) -> BoxFuture<'_, ()> {
+        self.cancel_trial().boxed()
+    }
+
     fn abandon(&self) -> BoxFuture<'_, ()> {
         self.cancel_uploads().boxed()
     }

@@ -86,6 +86,32 @@ impl RegistryRepository {
         Ok(has_uploaded)
     }
 
+    /// Begins an upload, which shows whether the credentials allow pushes: see [`Store::try_push`].
+    pub(super) async fn try_upload(&self) -> Outcome<()> {
+        let operation = Operation::new("push to", self.repository.to_string());
+        let call = self.call(Method::POST, "blobs/uploads/".to_owned(), operation);
+        let error = match self.client.try_write(&call).await {
+            Ok(answer) if answer.status == StatusCode::ACCEPTED => {
+                self.state.keep_trial(answer.location());
+                return Ok(());
+            }
+            Ok(answer) => self.refused(&call, &answer),
+            Err(CallError::Final(error)) => error,
+            Err(CallError::Transport(_)) => return Ok(()),
+        };
+        match error.kind {
+            FailureKind::Unauthorized | FailureKind::Denied | FailureKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Cancels the upload of [`Self::try_upload`].
+    pub(super) async fn cancel_trial(&self) {
+        if let Some(location) = self.state.take_trial() {
+            self.cancel_upload(location).await;
+        }
+    }
+
     /// Cancels all open uploads, including those whose future was dropped.
     pub(super) async fn cancel_uploads(&self) {
         let open = self.state.take_open_uploads().into_iter();

@@ -149,6 +149,25 @@ async fn sources_in_one_registry_and_tags_in_both() {
     );
 }
 
+/// One registry has no login: the other is left as it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn missing_login_at_one_registry_leaves_both_unchanged() {
+    let registries = Registries::new().await;
+    let (open, closed) = (registries.open.host(), registries.closed.host());
+    registries.home.write(".docker/config.json", "{}");
+    for options in ["", "--no-verify"] {
+        let line = format!(
+            "publish {options} -t {open}/team/app:1 -t {closed}/mirror/app:1 {} {}",
+            registries.source("amd64"),
+            registries.source("arm64")
+        );
+        let output = registries.home.run_line(&line).await.exits(3);
+        assert!(output.stderr.contains("not logged in"), "{output}");
+        assert!(output.stderr.contains("no tag was changed"), "{output}");
+        assert_eq!(registries.open.manifest("team/app", "1").await, None);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_archive_is_read_by_skopeo() {
     let registries = Registries::new().await;

@@ -3,7 +3,7 @@
 use super::plan::plan_of;
 use crate::check::{CheckLevel, check};
 use crate::draft::{Draft, Drafts, Entry};
-use crate::execute::{ExecuteOptions, Execution, Survey, execute};
+use crate::execute::{ExecuteOptions, Execution, PushAccess, Survey, execute};
 use crate::hint::Hint;
 use crate::ops::{OpsError, Run};
 use crate::plan::{Plan, Severity, Target};
@@ -53,8 +53,15 @@ pub async fn push(
             Severity::Notice => Event::Notice(&notice.text),
         });
     }
-    let checking = Box::pin(check_entries(&plan, options, run));
-    run.unless_interrupted(checking).await?;
+    let targets: Vec<Location> = (options.targets.iter())
+        .map(|target| target.location.clone())
+        .collect();
+    let access = PushAccess::new(run.stores, &targets);
+    let checking = Box::pin(check_before_push(&plan, options, &targets, &access, run));
+    if let Err(error) = run.unless_interrupted(checking).await {
+        run.stores.abandon().await;
+        return Err(error);
+    }
     let execute_options = ExecuteOptions {
         verify: options.verify,
         jobs: options.jobs,
@@ -62,7 +69,9 @@ pub async fn push(
         base: None,
     };
     let known = Survey::default();
-    let execution = execute(&plan, run.stores, &known, &execute_options, run.observed).await?;
+    let executing = execute(&plan, run.stores, &known, &execute_options, run.observed);
+    let (execution, ()) = tokio::join!(Box::pin(executing), access.end());
+    let execution = execution?;
     if !execution.is_complete() {
         run.stores.abandon().await;
     }
@@ -78,20 +87,28 @@ pub async fn push(
     })
 }
 
-/// Checks the images that are not copied because they should already be in the target.
-async fn check_entries(plan: &Plan, options: &PushOptions, run: Run<'_>) -> Result<(), OpsError> {
-    let targets: Vec<Location> = (options.targets.iter())
-        .map(|target| target.location.clone())
-        .collect();
+/// Checks the images that are not copied because they should already be in the target, and tries the credentials.
+async fn check_before_push(
+    plan: &Plan,
+    options: &PushOptions,
+    targets: &[Location],
+    access: &PushAccess<'_>,
+    run: Run<'_>,
+) -> Result<(), OpsError> {
     // One token for everything.
-    for target in &targets {
+    for target in targets {
         run.stores.open(target, Access::Push).await?;
     }
     for transfer in plan.targets.iter().flat_map(|target| &target.blobs) {
         run.stores.open(&transfer.from, Access::Pull).await?;
     }
-    let checked = check(&plan.entries, &targets, options.check, run.stores).await;
-    Ok(checked.map_err(|error| error.hint(Hint::Unchanged))?)
+    let (checked, tried) = tokio::join!(
+        check(&plan.entries, targets, options.check, run.stores),
+        access.check(targets)
+    );
+    Ok(checked
+        .and(tried)
+        .map_err(|error| error.hint(Hint::Unchanged))?)
 }
 
 /// Removes the draft that was pushed, unless another process has changed it meanwhile.

@@ -5,7 +5,7 @@ use http::Method;
 use crate::support::{
     Scene,
     image::{Image, Loaded},
-    registry::{Accounts, Class, Registry},
+    registry::{Accounts, Bearer, Builder, Class, Registry},
     scene::platforms,
 };
 
@@ -102,6 +102,117 @@ fn rejected_credentials_end_the_run_before_any_tag_moves() {
     }
     assert_eq!(scene.registry().tag("team/app", "1"), None);
     assert!(scene.other().tags("mirror/app").is_empty());
+}
+
+/// Images in HOST, for a user who may push there but not to OTHER.
+fn readers(build: fn(Accounts) -> Builder) -> Scene {
+    let reader = || Accounts::new("ci", "hunter2").grant("ci", "*", "pull");
+    let mut scene = Scene::of([Registry::builder(), build(reader())]);
+    scene.set("POLYARCH_PROGRESS", "none");
+    scene.log_in_to("OTHER", "ci", "hunter2");
+    for name in ["amd64", "arm64"] {
+        let image = Image::new(&format!("linux/{name}"));
+        image.load(scene.registry(), "team/app", name);
+    }
+    scene
+}
+
+fn basic(accounts: Accounts) -> Builder {
+    Registry::builder().basic(accounts)
+}
+
+fn bearer(accounts: Accounts) -> Builder {
+    Registry::builder().bearer(Bearer::new(accounts))
+}
+
+#[test]
+fn missing_push_permission_ends_the_run_before_any_tag_moves() {
+    for (build, status) in [
+        (basic as fn(_) -> _, "403 Forbidden"),
+        (bearer, "401 Unauthorized"),
+    ] {
+        for no_verify in ["", " --no-verify"] {
+            let scene = readers(build);
+            let line = format!(
+                "publish{no_verify} -t HOST/team/app:1 -t OTHER/mirror/app:1 HOST/team/app:amd64 HOST/team/app:arm64"
+            );
+            let output = scene.run(&line).exits(3);
+            let expected = format!(
+                "error: failed to push to OTHER/mirror/app: not allowed: OTHER answered {status}"
+            );
+            assert!(output.stderr.contains(&expected), "{output}");
+            assert!(
+                output.stderr.contains("hint: no tag was changed"),
+                "{output}"
+            );
+            assert_eq!(scene.registry().tag("team/app", "1"), None);
+            assert_eq!(scene.registry().count(Class::ManifestPut), 0);
+            let snapshot = scene.other().snapshot();
+            assert_eq!(
+                snapshot,
+                Registry::builder().start_in_background().snapshot()
+            );
+        }
+    }
+}
+
+#[test]
+fn missing_login_ends_the_run_before_any_tag_moves() {
+    let accounts = || Accounts::new("ci", "hunter2").anonymous("*", "pull");
+    for build in [basic as fn(_) -> _, bearer] {
+        let scene = Scene::of([Registry::builder(), build(accounts())]);
+        let image = Image::new("linux/amd64").load(scene.registry(), "team/app", "amd64");
+        let line = format!(
+            "publish -t HOST/team/app:1 -t OTHER/mirror/app:1 HOST/team/app@{}",
+            image.digest
+        );
+        let output = scene.run(&line).exits(3);
+        assert!(
+            output
+                .stderr
+                .contains("failed to push to OTHER/mirror/app: not logged in"),
+            "{output}"
+        );
+        assert_eq!(scene.registry().tag("team/app", "1"), None);
+    }
+}
+
+#[test]
+fn trial_of_the_credentials_leaves_no_upload_open() {
+    let (scene, _) = scene();
+    scene.ok(PUBLISH);
+    for (registry, repositories) in [(scene.registry(), 1), (scene.other(), 2)] {
+        assert_eq!(registry.uploads(), 0);
+        let trials = registry.count(Class::UploadDelete);
+        assert_eq!(trials, repositories);
+    }
+    // Neither a dry run nor a run with one target tries.
+    for line in [
+        PUBLISH.replace("publish", "publish --dry-run --annotation a=b"),
+        "publish --annotation a=b -t HOST/team/app:2 HOST/team/app:amd64".to_owned(),
+    ] {
+        scene.registries.iter().for_each(Registry::clear);
+        scene.ok(&line);
+        for registry in &scene.registries {
+            assert_eq!(registry.count(Class::UploadPost), 0);
+        }
+    }
+}
+
+#[test]
+fn push_of_a_list_tries_every_target_first() {
+    let scene = readers(basic);
+    scene.ok("create HOST/team/app:1 HOST/team/app:amd64 HOST/team/app:arm64");
+    let output = scene
+        .run("push HOST/team/app:1 -t OTHER/mirror/app:1")
+        .exits(3);
+    assert!(
+        output
+            .stderr
+            .contains("failed to push to OTHER/mirror/app: not allowed"),
+        "{output}"
+    );
+    assert_eq!(scene.registry().tag("team/app", "1"), None);
 }
 
 #[test]
