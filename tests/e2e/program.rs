@@ -1,6 +1,6 @@
 //! Runs programs in the home of a scene: polyarch, and the programs that it is compared with.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use crate::support::{Scene, polyarch::Output, registry::tls};
 
@@ -37,7 +37,7 @@ impl Scene {
     }
 
     /// Runs a program, which must be installed.
-    pub(crate) async fn program(&self, program: &str, args: &[&str]) -> Output {
+    pub(crate) async fn program(&self, program: impl Into<PathBuf>, args: &[&str]) -> Output {
         let run = self.polyarch().program(program).args(args);
         run.limit(LIMIT).run_async().await
     }

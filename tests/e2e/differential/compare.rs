@@ -3,7 +3,7 @@
 //! Media types that are mixed are the one deviation that shows in pushed bytes (Docker takes the type of
 //! the first entry, polyarch the OCI index): what Docker wrote is compared after its type was replaced.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use crate::{
     distribution::{Distribution, Served},
@@ -27,9 +27,10 @@ const KEPT: [&str; 8] = [
     "no such manifest: ",
 ];
 
-/// Every difference between the tools in one case; `number` is unique in the registry.
+/// Every difference between `docker`, a Docker CLI, and polyarch in one case; `number` is unique in the registry.
 pub(super) async fn differences(
     case: &Case,
+    docker: &Path,
     registry: &Distribution,
     number: usize,
 ) -> Vec<String> {
@@ -39,7 +40,7 @@ pub(super) async fn differences(
         .iter()
         .map(|text| build(text, &scratch))
         .collect();
-    let docker = Worker::new(Tool::Docker, registry, number);
+    let docker = Worker::new(Tool::Docker(docker), registry, number);
     let polyarch = Worker::new(Tool::Polyarch, registry, number);
     for worker in [&docker, &polyarch] {
         worker.load(&images, &scratch).await;

@@ -1,7 +1,9 @@
 //! `docker manifest` and polyarch with the same commands at the same registry: outputs, exit codes and the content of
 //! the registry are equal. Intended differences are in `deviations`.
 //!
-//! POLYARCH_DIFFERENTIAL_SEED repeats a random run, POLYARCH_DIFFERENTIAL_CASES makes it longer.
+//! The named cases run with the first Docker CLI on PATH. The random cases run with each Docker CLI on PATH in turn, so
+//! that an older one beside the pinned one is compared too. POLYARCH_DIFFERENTIAL_SEED repeats a random run,
+//! POLYARCH_DIFFERENTIAL_CASES makes it longer.
 
 mod compare;
 mod deviations;
@@ -11,7 +13,7 @@ mod scene;
 mod script;
 mod table;
 
-use std::sync::Arc;
+use std::{collections::HashSet, path::PathBuf, sync::Arc};
 
 use tokio::{sync::Semaphore, task::JoinSet};
 
@@ -25,7 +27,8 @@ const AT_ONCE: usize = 4;
 async fn every_named_case_is_equal() {
     let cases = table::cases();
     assert!(cases.len() >= 40, "{}", cases.len());
-    all_equal(cases).await;
+    let docker = docker_clis().swap_remove(0);
+    all_equal(cases.into_iter().map(|case| (case, docker.clone()))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -33,26 +36,37 @@ async fn random_cases_are_equal() {
     let variable = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
     let seed = variable("POLYARCH_DIFFERENTIAL_SEED").unwrap_or_else(|| fastrand::u64(..));
     let count = variable("POLYARCH_DIFFERENTIAL_CASES").unwrap_or(60);
-    println!("{count} random cases, POLYARCH_DIFFERENTIAL_SEED={seed}");
-    all_equal(
-        (0..count)
-            .map(|number| random::case(seed, number))
-            .collect(),
-    )
-    .await;
+    let docker = docker_clis();
+    println!("{count} random cases, POLYARCH_DIFFERENTIAL_SEED={seed}, {docker:?}");
+    let cases = (0..count).map(|number| random::case(seed, number));
+    all_equal(cases.zip(docker.into_iter().cycle())).await;
 }
 
-/// Runs the cases; fails with every difference of every case.
-async fn all_equal(cases: Vec<Case>) {
+/// Every Docker CLI on PATH, the first one first.
+fn docker_clis() -> Vec<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut found: Vec<PathBuf> = std::env::split_paths(&path)
+        .filter_map(|directory| directory.join("docker").canonicalize().ok())
+        .filter(|program| program.is_file())
+        .collect();
+    let mut known = HashSet::new();
+    found.retain(|program| known.insert(program.clone()));
+    assert!(!found.is_empty(), "no Docker CLI on PATH");
+    found
+}
+
+/// Runs each case with its Docker CLI; fails with every difference of every case.
+async fn all_equal(cases: impl Iterator<Item = (Case, PathBuf)>) {
     let registry = Arc::new(Distribution::start().await);
     let places = Arc::new(Semaphore::new(AT_ONCE));
     let mut running = JoinSet::new();
-    for (number, case) in cases.into_iter().enumerate() {
+    for (number, (case, docker)) in cases.enumerate() {
         let (registry, places) = (Arc::clone(&registry), Arc::clone(&places));
         running.spawn(async move {
             let _place = places.acquire_owned().await;
-            let differences = compare::differences(&case, &registry, number).await;
-            (!differences.is_empty()).then(|| format!("{case}\n{}", differences.join("\n")))
+            let differences = compare::differences(&case, &docker, &registry, number).await;
+            (!differences.is_empty())
+                .then(|| format!("{case}\n{}\n{}", docker.display(), differences.join("\n")))
         });
     }
     let mut failed = Vec::new();

@@ -1,5 +1,7 @@
 //! One tool in a home of its own, and the words of a case for this tool.
 
+use std::path::Path;
+
 use crate::{
     distribution::Distribution,
     program::home,
@@ -10,18 +12,19 @@ use super::script::{Built, split_name};
 
 /// The tool that runs the commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tool {
-    Docker,
+pub(super) enum Tool<'a> {
+    /// The path of the Docker CLI.
+    Docker(&'a Path),
     Polyarch,
 }
 
-impl Tool {
+impl Tool<'_> {
     /// Runs `COMMAND WORD...`, as `docker manifest` or as `polyarch`.
     pub(super) async fn run(self, home: &Scene, words: &[String]) -> Output {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         match self {
-            Self::Docker => {
-                home.program("docker", &[&["manifest"], &words[..]].concat())
+            Self::Docker(path) => {
+                home.program(path, &[&["manifest"], &words[..]].concat())
                     .await
             }
             Self::Polyarch => home.polyarch().args(&words).run_async().await,
@@ -31,7 +34,7 @@ impl Tool {
 
 /// A tool at work on one case.
 pub(super) struct Worker<'a> {
-    tool: Tool,
+    tool: Tool<'a>,
     home: Scene,
     registry: &'a Distribution,
     namespace: String,
@@ -40,9 +43,9 @@ pub(super) struct Worker<'a> {
 impl<'a> Worker<'a> {
     /// The namespaces of the two tools differ in their first letter only, so that whatever is sorted
     /// is sorted alike.
-    pub(super) fn new(tool: Tool, registry: &'a Distribution, number: usize) -> Self {
+    pub(super) fn new(tool: Tool<'a>, registry: &'a Distribution, number: usize) -> Self {
         let letter = match tool {
-            Tool::Docker => 'd',
+            Tool::Docker(_) => 'd',
             Tool::Polyarch => 'p',
         };
         Self {
