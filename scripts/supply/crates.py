@@ -53,7 +53,7 @@ class Tree:
 
     @functools.cache
     def _listed(self, edges):
-        # `cargo metadata` unites the features of all dependencies; only `cargo tree` leaves out those for tests.
+        # `cargo metadata` includes the features of development dependencies; `cargo tree` omits them.
         command = ["tree", f"--target={self._target}", f"--edges={edges}", "--prefix=none", "--format={p}"]
         listed = {tuple(line.split()[:2]) for line in cargo(*command).splitlines()}
         found = [

@@ -1,4 +1,4 @@
-// Runs of the Action as users start them, with the expected outputs, annotations and summary.
+// Runs the Action as in the workflow of a user, and checks outputs, annotations and the summary.
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -15,7 +15,7 @@ const HOSTILE = ['x\ny z', 'x\r\ndigest=sha256:evil', '::error::x', '##[error]x'
 
 let registry, amd64, arm64
 
-/** Runs the action with the password, and checks that no secret is visible and no output is duplicated. */
+/** Runs the action with the password. Checks that no secret is visible and that no output is written twice. */
 async function run (options) {
   const { registry: host = registry.host, ...rest } = options
   const credentials = { registry: host, username: USER, password: PASSWORD }
@@ -39,7 +39,7 @@ async function run (options) {
     'the outputs': JSON.stringify(result.rawOutputs),
   })
   result.log = result.log.filter((line) => !line.startsWith('debug: '))
-  // GitHub drops an output that contains a masked word.
+  // GitHub drops an output that contains a masked value.
   for (const [name, value] of Object.entries(result.outputs)) {
     for (const mask of result.masks) assert.ok(!value.includes(mask), `output ${name} would be dropped`)
   }
@@ -69,12 +69,12 @@ before(async () => {
 })
 after(() => registry.stop())
 
-describe('the runner of these tests', () => {
+describe('the test runner', () => {
   test('reads outputs as GitHub does', () => {
     assert.deepEqual(parseOutputs('a=b<<c\nd<<E\ne=f\n\ng\nE\nh<<E\nE\n'), [['a', 'b<<c'], ['d', 'e=f\n\ng'], ['h', '']])
     for (const wrong of ['a', '<<E\nE\n', 'a<<E\nb\n', 'a<<E\nb']) assert.throws(() => parseOutputs(wrong))
   })
-  test('finds a secret in every form, and among the arguments of a process', () => {
+  test('finds a secret in every form, and in the arguments of a process', () => {
     for (const text of ['hunter2', 'ci:hunter2', 'joe:hunter2', 'anna:hunter2, and more']) {
       for (const place of [text, Buffer.from(text).toString('base64')]) {
         assert.throws(() => assertNowhere(['hunter2'], { place }), /a secret is in place/)
@@ -90,7 +90,7 @@ describe('the runner of these tests', () => {
     }
     rmSync(directory, { recursive: true })
   })
-  test('finds every input and output of the documentation', () => {
+  test('finds every documented input and output', () => {
     const action = readAction(join(root, 'action.yml'))
     assert.deepEqual(action.outputs.map(({ id }) => id), OUTPUTS)
     assert.deepEqual(action.inputs.map(({ id }) => id).sort(), ['annotate', 'annotations', 'append', 'args', 'attestations', 'check', 'command',
@@ -201,7 +201,7 @@ describe('publish', () => {
   })
 
   for (const hostile of HOSTILE) {
-    test(`a tag with ${JSON.stringify(hostile)} is only an invalid tag`, async () => {
+    test(`a tag with ${JSON.stringify(hostile)} is refused as invalid`, async () => {
       const result = await run({ with: { tags: `${registry.host}/o/app:${hostile}`, sources: amd64 } })
       assert.notEqual(result.code, 0)
       assert.equal(result.outputs.digest, '')
@@ -219,7 +219,7 @@ describe('publish', () => {
     })
   }
 
-  test('nine hundred tags are nine hundred lines', async () => {
+  test('nine hundred tags are listed, one per line', async () => {
     const tags = Array.from({ length: 900 }, (_, n) => at('o/many', `1.2.${n}`))
     const sources = `${at('o/app', 'amd64')}\n${at('o/app', 'arm64')}`
     const result = await run({ with: { tags: tags.join('\n'), sources, verify: 'false' } })
@@ -238,18 +238,18 @@ describe('publish', () => {
 })
 
 describe('inputs', () => {
-  test('a missing one is named', async () => {
+  test('the error names a missing input', async () => {
     assert.match(errors(await run({ with: { tags: at('o/app', '1') } })).join(), /'sources'.*'digests'/)
     assert.match(errors(await run({ with: { sources: amd64 } })).join(), /'tags'/)
   })
-  test('one that is neither true nor false is named', async () => {
+  test('the error names an input that is neither true nor false', async () => {
     for (const name of ['push', 'verify', 'summary', 'append', 'insecure']) {
       const result = await run({ with: { tags: at('o/app', '1'), sources: amd64, [name]: 'ye,s\n::error::x' } })
       assert.equal(result.code, 2)
       assert.match(errors(result).join(), new RegExp(`'${name}'`))
     }
   })
-  test('one with an unknown word is an error, not a workflow command', async () => {
+  test('an unknown value is an error, not a workflow command', async () => {
     for (const name of ['check', 'if-exists', 'media-type', 'attestations', 'on-duplicate']) {
       const result = await run({ with: { tags: at('o/app', '1'), sources: amd64, [name]: 'x\n::error::pwn' } })
       assert.equal(result.code, 2)
@@ -265,7 +265,7 @@ describe('inputs', () => {
       assert.match(errors(result).join(), new RegExp(machine.join('/')))
     }
   })
-  test('the summary can be left out', async () => {
+  test('the summary can be disabled', async () => {
     const result = await run({ with: { tags: at('o/app', 'quiet'), sources: `${amd64}\n${arm64}`, summary: 'false' } })
     assertPushed(result, [at('o/app', 'quiet')])
     assert.equal(result.summary, '')
@@ -311,14 +311,14 @@ describe('the same inputs for every command', () => {
     await done('push', { tags })
     assert.equal(JSON.parse(await manifestAt(registry.host, 'o/app', 'amended')).manifests.length, 2)
   })
-  test('docker/metadata-action gives the tags, but no annotations', async () => {
+  test('docker/metadata-action sets the tags, but no annotations', async () => {
     const env = { DOCKER_METADATA_OUTPUT_TAGS: `${at('o/app', 'meta-list')},${at('o/app', 'meta-more')}`, DOCKER_METADATA_OUTPUT_ANNOTATIONS: 'index:a=b' }
     await done('create', { sources: `${amd64},${arm64}` }, env)
     const pushed = await done('push', {}, env)
     assert.deepEqual(pushed.outputs.tags.split('\n'), env.DOCKER_METADATA_OUTPUT_TAGS.split(','))
     assert.equal(JSON.parse(await manifestAt(registry.host, 'o/app', 'meta-list')).annotations, undefined)
   })
-  test('copy one image under several tags', async () => {
+  test('copy pushes one image under several tags', async () => {
     const tags = `${at('o/copied', '1')}\n${at('o/copied', 'latest')}`
     const inputs = { tags, sources: at('o/app', 'list') }
     const dry = await done('copy', { ...inputs, push: 'false' })
@@ -330,14 +330,14 @@ describe('the same inputs for every command', () => {
     const two = await step('copy', { tags, sources: `${amd64}\n${arm64}` })
     assert.match(errors(two).join(), /'command: copy' copies one image, but 'sources' has 2 lines/)
   })
-  test('inspect sources, or else tags', async () => {
+  test('inspect reads sources, or tags without sources', async () => {
     const both = await done('inspect', { sources: `${at('o/app', 'amd64')}\n${at('o/app', 'arm64')}`, args: '--raw' })
     assert.equal(both.log.join('\n').match(/"schemaVersion"/g).length, 2)
     await done('inspect', { tags: at('o/app', 'amd64') })
     assert.equal((await step('inspect', { sources: at('o/app', 'nowhere') })).code, 4)
   })
 
-  test('check sources, or else tags', async () => {
+  test('check reads sources, or tags without sources', async () => {
     const result = await done('check', { sources: `${at('o/app', 'list')},${at('o/app', 'amd64')}` })
     assert.match(result.log.join('\n'), /:list sha256:/)
     await done('check', { tags: at('o/app', 'list'), check: 'manifests' })
@@ -369,7 +369,7 @@ describe('the same inputs for every command', () => {
       assert.match(errors(result).join(), new RegExp(`The input '${input}.*' has no effect with 'command: ${command}'`))
     }
   })
-  test('a missing input is named', async () => {
+  test('the error names a missing input of each command', async () => {
     for (const [command, inputs, expected] of [
       ['create', { sources: at('o/app', 'amd64') }, /'tags' \(the name of the list\)/], ['create', { tags: at('o/app', 'x') }, /'sources'/],
       ['annotate', { tags: at('o/app', 'x') }, /'set-platform'/], ['push', {}, /'tags'/], ['copy', { tags: at('o/app', 'x') }, /'sources'/],
@@ -401,7 +401,7 @@ describe('the same inputs for every command', () => {
 describe('inputs of the login', () => {
   test('username without registry is for Docker Hub', async () => {
     const result = await run({ registry: '', with: { tags: at('o/app', 'login'), sources: at('o/app', 'amd64') }, env: { POLYARCH_RETRY_FOR: '0' } })
-    // Not a usage error, and no credentials for the registry of the tests.
+    // The exit code shows that this is not a usage error, and that the test registry got no credentials.
     assert.equal(result.code, 3, errors(result).join())
   })
   test('a username without a password is an error', async () => {
@@ -412,7 +412,7 @@ describe('inputs of the login', () => {
 })
 
 describe('args', () => {
-  test('one line has the quotes of a shell, and none of its expansions', async () => {
+  test('one line is split with the quotes of a shell, without expansions', async () => {
     const tags = at('o/app', 'args')
     const args = String.raw`--annotation "a=my \"app\" \$HOME" --annotation 'b=it is $(touch evil)' --annotation c=x\ y`
     const result = await run({ with: { tags, sources: `${amd64}\n${arm64}`, args } })
@@ -480,7 +480,7 @@ describe('single steps with args', () => {
     assertPushed(copied, [at('o/app', 'evil2')])
     assert.ok(!copied.log.join('\n').includes('\u001b'))
   })
-  test('create, annotate and push with args work as those of docker manifest', async () => {
+  test('create, annotate and push with args work like docker manifest', async () => {
     const home = mkdtempSync(join(tmpdir(), 'polyarch-home-'))
     try {
       const step = (command, ...args) => run({ with: { command, args: args.join('\n') }, env: { HOME: home } })
@@ -497,7 +497,7 @@ describe('single steps with args', () => {
       const bytes = await manifestAt(registry.host, 'o/app', 'steps')
       assert.equal(pushed.outputs.digest, digestOf(bytes))
       assert.equal(pushed.outputs.tags, list)
-      assert.ok(pushed.log.includes(digestOf(bytes)), 'the log is that of docker manifest push')
+      assert.ok(pushed.log.includes(digestOf(bytes)), 'the log is the output of docker manifest push')
       assert.equal(JSON.parse(bytes).manifests[1].platform.variant, 'v8')
       const again = await step('push', list, '--purge')
       assert.notEqual(again.code, 0)

@@ -1,4 +1,5 @@
-// Fails if a secret is in a trace of processes or in a file. usage: SECRETS=LINES no-secret.mjs TRACE FOLDER...
+// Fails if a secret is in a trace of processes or in a file. SECRETS has one secret per line.
+// usage: SECRETS=... no-secret.mjs TRACE FOLDER...
 import { assertNoArgument, assertNowhere, filesBelow } from './secrets.mjs'
 
 const [trace, ...folders] = process.argv.slice(2)

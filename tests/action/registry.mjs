@@ -1,4 +1,4 @@
-// A registry that requires a password, and images for it.
+// Starts a registry that requires a password, and pushes images to it.
 import { execFileSync, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -11,7 +11,7 @@ export const PASSWORD = 'pass-W0rd%of"the$tests'
 
 export const digestOf = (bytes) => `sha256:${createHash('sha256').update(bytes).digest('hex')}`
 
-/** Debian's docker-registry on a port of its own choice. `readonly`: it takes nothing. */
+/** Starts Debian's docker-registry on a free port. If `readonly` is set, the registry refuses all writes. */
 export async function startRegistry ({ readonly = false } = {}) {
   const directory = mkdtempSync(join(tmpdir(), 'polyarch-registry-'))
   const htpasswd = execFileSync('htpasswd', ['-nbB', '-C', '4', USER, PASSWORD])
@@ -30,7 +30,7 @@ export async function startRegistry ({ readonly = false } = {}) {
       const found = /listening on (127\.0\.0\.1:\d+)/.exec(line)
       if (found) resolve(found[1])
     })
-    lines.on('close', () => reject(new Error('docker-registry ended before it listened')))
+    lines.on('close', () => reject(new Error('docker-registry ended before it opened its port')))
     child.on('error', reject)
   })
   return {
@@ -63,7 +63,7 @@ async function putBlob (host, repository, bytes) {
   return { digest: digestOf(bytes), size: bytes.length }
 }
 
-/** A small image of a platform, under its digest and a tag. Returns the digest. */
+/** Pushes a small image for an architecture, under a tag or a digest. Returns the digest. */
 export async function putImage (host, repository, architecture, tag) {
   const config = await putBlob(host, repository, Buffer.from(JSON.stringify({ os: 'linux', architecture, rootfs: { type: 'layers', diff_ids: [] } })))
   const layer = await putBlob(host, repository, Buffer.from(`layer for ${architecture}`))
@@ -78,7 +78,7 @@ export async function putImage (host, repository, architecture, tag) {
   return digestOf(manifest)
 }
 
-/** The bytes under a tag, or undefined. */
+/** Returns the bytes of the index that a tag points to, or undefined. */
 export async function manifestAt (host, repository, tag) {
   const accept = 'application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json'
   const { status, content } = await request(host, 'GET', `/v2/${repository}/manifests/${tag}`, { headers: { accept } })

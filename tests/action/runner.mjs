@@ -1,4 +1,4 @@
-// A composite action as GitHub's runner runs it: https://github.com/actions/runner, src/Runner.Worker.
+// Runs a composite action by the rules of GitHub's runner: https://github.com/actions/runner, src/Runner.Worker.
 import { spawn } from 'node:child_process'
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -8,7 +8,7 @@ import { convertActionTemplate, parseAction } from '@actions/workflow-parser/act
 import { NoOperationTraceWriter } from '@actions/workflow-parser/templates/trace-writer'
 import { filesBelow, traced } from './secrets.mjs'
 
-/** Commands that a runner obeys (ActionCommandManager.cs and its extensions). */
+/** The workflow commands that a runner executes (ActionCommandManager.cs and its extensions). */
 const COMMANDS = ['stop-commands', 'set-output', 'set-env', 'add-path', 'add-mask', 'add-matcher', 'remove-matcher',
   'save-state', 'error', 'warning', 'notice', 'debug', 'group', 'endgroup', 'echo']
 
@@ -21,7 +21,7 @@ export function readAction (path) {
   const errors = context.errors.getErrors()
   if (errors.length > 0) throw new Error(errors.map(String).join('\n'))
   const { inputs, outputs } = convertActionTemplate(context, value)
-  // Not as they are converted: that leaves the shell out.
+  // The steps are taken from the parsed file, because the conversion drops the shell.
   return { inputs, outputs, steps: [...value.find('runs').find('steps')] }
 }
 
@@ -33,7 +33,7 @@ function evaluate (token, contexts) {
   return new Evaluator(expression, values).evaluate().coerceString()
 }
 
-/** The inputs of the step: what the user gave, defaults for the rest. A runner enforces nothing. */
+/** Returns the inputs of the step: the given values, and the defaults of all others. A runner does not check `required`. */
 function inputsOf (action, given) {
   const known = action.inputs.map((input) => input.id)
   for (const name of Object.keys(given)) {
@@ -45,8 +45,8 @@ function inputsOf (action, given) {
 
 /**
  * Runs the action once.
- * @param options `with` and `env` of the step that uses it; `machine` as `[RUNNER_OS, RUNNER_ARCH]`; `inspect` is
- * called at the end with the path of a trace of all processes, and with all files that were left behind.
+ * @param options `with` and `env` of the step that uses the action; `machine` is `[RUNNER_OS, RUNNER_ARCH]`; `inspect` is
+ * called at the end with the path of a trace of all processes, and with all files that the action wrote.
  */
 export async function run (root, binary, { with: given = {}, env = {}, machine = ['Linux', 'X64'], inspect }) {
   const directory = mkdtempSync(join(tmpdir(), 'polyarch-action-'))
@@ -77,11 +77,11 @@ async function runIn (directory, root, binary, given, env, [os, arch]) {
     for (const { key, value } of step.find('env') ?? []) stepEnv[key.toString()] = evaluate(value, contexts)
     for (const name of ['output', 'summary']) writeFileSync(at(name), '')
     const environment = {
-      // The machine's own.
+      // Variables of the machine.
       PATH: process.env.PATH, HOME: at('home'), LANG: 'C.UTF-8',
-      // The workflow's, the job's and the step's.
+      // Variables of the workflow, the job and the step.
       ...env,
-      // The runner's. `INPUT_*` is only for actions in JavaScript and containers.
+      // Variables of the runner. `INPUT_*` exists only for JavaScript and container actions.
       CI: 'true', GITHUB_ACTIONS: 'true', GITHUB_ACTOR: github.actor, GITHUB_ACTION_PATH: at('action'),
       GITHUB_WORKSPACE: at('workspace'), GITHUB_OUTPUT: at('output'), GITHUB_STEP_SUMMARY: at('summary'),
       GITHUB_REPOSITORY: 'o/app', GITHUB_SERVER_URL: 'https://github.com', GITHUB_RUN_ID: '1',
@@ -92,7 +92,7 @@ async function runIn (directory, root, binary, given, env, [os, arch]) {
     if (evaluate(step.find('shell'), contexts) !== 'bash') throw new Error('the shell of every step is bash')
     const [program, args] = traced(at('trace'), 'bash', ['--noprofile', '--norc', '-e', '-o', 'pipefail', at('temp/step.sh')])
     const { code, lines } = await execute(program, args, environment, at('workspace'))
-    obey(lines, result)
+    processLines(lines, result)
     result.code = code
     const text = readFileSync(at('summary'), 'utf8')
     result.summary += text
@@ -101,7 +101,7 @@ async function runIn (directory, root, binary, given, env, [os, arch]) {
     contexts.steps[step.find('id').toString()] = { outputs: Object.fromEntries(result.rawOutputs) }
     if (code !== 0) break
   }
-  // Also after a failure: with continue-on-error, the job goes on with them.
+  // The outputs are set after a failure too: with continue-on-error, the next steps use them.
   result.outputs = Object.fromEntries(action.outputs.map((output) => [output.id, evaluate(output.value, contexts)]))
   const index = result.outputs['index-path']
   if (index && existsSync(index)) result.index = readFileSync(index)
@@ -115,7 +115,7 @@ function execute (program, args, env, cwd) {
     for (const stream of [child.stdout, child.stderr]) {
       let text = ''
       stream.setEncoding('utf8').on('data', (chunk) => { text += chunk })
-      // .NET's ReadLine: a carriage return ends a line, too.
+      // Like ReadLine of .NET, which also ends a line at a carriage return.
       stream.on('end', () => lines.push(...text.split(/\r\n|\r|\n/)))
     }
     child.on('error', reject)
@@ -123,8 +123,11 @@ function execute (program, args, env, cwd) {
   })
 }
 
-/** Takes the commands out of the log, as ActionCommand.cs finds them, and ActionCommandManager.cs stops to. */
-function obey (lines, result) {
+/**
+ * Separates workflow commands from log lines, by the rules of ActionCommand.cs. After `stop-commands`, there are no
+ * commands until the token (ActionCommandManager.cs).
+ */
+function processLines (lines, result) {
   let stopped
   for (const line of lines) {
     if (stopped !== undefined) {
@@ -138,7 +141,7 @@ function obey (lines, result) {
     else if (command.name === 'add-mask') result.masks.push(command.data)
     else result.annotations.push(command)
   }
-  if (stopped !== undefined) throw new Error('the step stopped the commands of the job for good')
+  if (stopped !== undefined) throw new Error('the step stopped workflow commands and did not resume them')
 }
 
 function commandV2 (line) {
@@ -167,7 +170,7 @@ function unescape (text) {
   return text.replaceAll('%0D', '\r').replaceAll('%0A', '\n').replaceAll('%3A', ':').replaceAll('%2C', ',').replaceAll('%25', '%')
 }
 
-/** EnvFileKeyValuePairs in FileCommandManager.cs, on Linux. Pairs in their order. */
+/** Parses an output file like EnvFileKeyValuePairs in FileCommandManager.cs on Linux. Returns the pairs in file order. */
 export function parseOutputs (text) {
   const pairs = []
   let index = 0

@@ -5,10 +5,13 @@ import { join } from 'node:path'
 
 const CALLS = ['-f', '-qq', '--seccomp-bpf', '-s', '100000', '-e', 'trace=execve,execveat']
 
-/** The command and arguments that run a program and have every process below it written to a file. */
+/** Returns the command line that runs a program and writes the arguments of all its processes to a file. */
 export const traced = (trace, program, args) => ['strace', [...CALLS, '-o', trace, program, ...args]]
 
-/** A secret, and what base64 leaves of it whatever stands before and behind it (`user:secret`, JSON). */
+/**
+ * Returns the forms in which a secret can appear: as text, in JSON, in a URL, and in base64. In base64, the surrounding
+ * text (such as `user:`) shifts the secret by 0, 1 or 2 bytes; for each shift, the part that depends only on the secret.
+ */
 export function forms (secret) {
   const bytes = Buffer.from(secret)
   const shifted = [0, 1, 2].map((shift) => {
@@ -18,18 +21,18 @@ export function forms (secret) {
   return [secret, JSON.stringify(secret).slice(1, -1), encodeURIComponent(secret), ...shifted]
 }
 
-/** Fails if one of the secrets is in one of the texts, by their names. */
+/** Fails if a secret is in one of the texts. `places` maps the name of each text to the text. */
 export function assertNowhere (secrets, places) {
   for (const [place, text] of Object.entries(places)) {
     for (const form of secrets.flatMap(forms)) assert.ok(!text.includes(form), `a secret is in ${place}`)
   }
 }
 
-/** Fails if a process of the trace has a secret among its arguments, or if there is no process. */
+/** Fails if an argument of a process in the trace contains a secret, or if the trace contains no process. */
 export function assertNoArgument (secrets, trace) {
   const lines = readFileSync(trace, 'utf8').split('\n').filter((line) => line.includes('execve'))
   assert.ok(lines.length > 0, 'nothing was traced')
-  // As strace writes a string.
+  // strace escapes backslashes and quotes.
   const written = secrets.map((secret) => secret.replaceAll('\\', '\\\\').replaceAll('"', '\\"'))
   for (const line of lines) {
     for (const form of [...secrets, ...written].flatMap(forms)) assert.ok(!line.includes(form), `a secret is an argument: ${line.slice(0, 60)}`)
@@ -37,7 +40,7 @@ export function assertNoArgument (secrets, trace) {
   return lines
 }
 
-/** Every file below a directory, by its path. */
+/** Returns the content of every file in a directory and its subdirectories, by path. */
 export function filesBelow (directory) {
   const found = {}
   for (const entry of readdirSync(directory, { withFileTypes: true, recursive: true })) {

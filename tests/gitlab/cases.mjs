@@ -1,6 +1,6 @@
-// The GitLab component in a pipeline, run by gitlab-ci-local's shell executor against a registry with a password: a matrix
-// passes digests as artifacts, the component publishes, the next job reads the dotenv report. Inputs are interpolated by
-// component.mjs, as text: gitlab-ci-local parses the YAML first.
+// Runs the GitLab component in a pipeline, with the shell executor of gitlab-ci-local and a registry that requires a
+// password. A matrix passes digests on as artifacts, the component publishes, and the next job reads the dotenv report.
+// component.mjs inserts the inputs as text, as GitLab does; gitlab-ci-local would parse the YAML before it inserts them.
 import assert from 'node:assert/strict'
 import { execFile, execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -23,7 +23,7 @@ before(async () => {
 })
 after(() => registry.stop())
 
-/** Returns the jobs of the component. A key that is null is not set: https://docs.gitlab.com/ci/yaml/#extends. */
+/** Returns the jobs of the component. A null value means that the key is not set: https://docs.gitlab.com/ci/yaml/#extends. */
 const parse = (given) => yaml.load(interpolate(component, given))
 const withoutNull = (jobs) => JSON.parse(JSON.stringify(jobs, (_, value) => value ?? undefined))
 
@@ -40,7 +40,7 @@ const pipeline = (variables) => JSON.stringify({
   deploy: { stage: 'deploy', script: ['echo "got=$POLYARCH_IMAGE ref=$POLYARCH_REF digest=$POLYARCH_DIGEST"'] },
 })
 
-/** Runs a pipeline in a repository of its own. `installed`: the image of the job has polyarch. */
+/** Runs a pipeline in a new repository. If `installed` is set, the image of the job contains polyarch. */
 async function run (inputs, { password = PASSWORD, installed = true, variables: own = {} } = {}) {
   const directory = mkdtempSync(join(tmpdir(), 'polyarch-gitlab-'))
   try {
@@ -56,7 +56,7 @@ async function run (inputs, { password = PASSWORD, installed = true, variables: 
     git('remote', 'add', 'origin', 'git@gitlab.example.com:o/app.git')
     git('add', '.')
     git('commit', '-qm', 'pipeline')
-    // The variables that GitLab gives every job. A dollar sign is doubled, as in every variable that is expanded.
+    // The variables that GitLab sets in every job. Dollar signs are doubled, because gitlab-ci-local expands variables.
     const variables = { CI_REGISTRY: registry.host, CI_REGISTRY_USER: USER, CI_REGISTRY_PASSWORD: password.replaceAll('$', '$$$$'), CI_REGISTRY_IMAGE: `${registry.host}/o/app`, GITLAB_CI: 'true', POLYARCH_DEBUG: 'true' }
     writeFileSync(at('project/.gitlab-ci-local-variables.yml'), JSON.stringify(variables))
     const options = { cwd: at('project'), env, encoding: 'utf8', timeout: 120_000 }
@@ -68,7 +68,7 @@ async function run (inputs, { password = PASSWORD, installed = true, variables: 
     const json = at('project/polyarch.json')
     const artifact = existsSync(json) ? json : at('project/.gitlab-ci-local/artifacts/publish/polyarch.json')
     result.json = existsSync(artifact) ? readFileSync(artifact, 'utf8') : ''
-    // The variables of the pipeline itself contain the password, all other files must not.
+    // Only the file with the variables of the pipeline may contain the password.
     assertNoArgument([password], at('trace'))
     const files = filesBelow(at('project'))
     delete files[at('project/.gitlab-ci-local-variables.yml')]
@@ -94,7 +94,7 @@ test('a matrix passes digests, and the next job reads the result', async () => {
   assert.match(result.log, /linux\/arm64/, 'the tree is in the log')
 })
 
-test('a dry run writes nothing and passes the digest on', async () => {
+test('a dry run writes nothing and reports the digest', async () => {
   const result = await run({ tags: '$CI_REGISTRY_IMAGE:dry', push: false })
   assert.equal(result.code, 0, result.log)
   assert.equal(await manifestAt(registry.host, 'o/app', 'dry'), undefined)
@@ -114,7 +114,7 @@ test('a wrong password fails the job and is not printed', async () => {
   assert.match(result.log, /CI_REGISTRY_PASSWORD/)
 })
 
-/** Serves dist/ as a repository of polyarch does; `missing`: as one without this version. */
+/** Serves dist/ like a repository of polyarch. If `missing` is set, the version does not exist (status 404). */
 async function serveDist (sums, { missing = false } = {}) {
   const content = readFileSync(binary)
   const paths = []
@@ -171,7 +171,7 @@ test('the default version is the version of the component', () => {
   assert.ok(template.includes(`default: v${version}\n`))
 })
 
-test('missing inputs are named', async () => {
+test('the error names missing inputs', async () => {
   for (const [inputs, expected] of [[{}, /missing input tags/], [{ tags: '$CI_REGISTRY_IMAGE:x', digests: '' }, /missing input sources, digests or file/]]) {
     const result = await run(inputs)
     assert.notEqual(result.code, 0)
@@ -179,7 +179,7 @@ test('missing inputs are named', async () => {
   }
 })
 
-test('sources and set-platform are lists with commas', async () => {
+test('sources and set-platform are separated by commas', async () => {
   const [amd64, arm64] = ['amd64', 'arm64'].map((tag) => `$CI_REGISTRY_IMAGE:${tag}`)
   const platforms = `${registry.host}/o/app:amd64=linux/amd64/v3,${registry.host}/o/app:arm64=linux(6.1)/arm64/v9`
   const result = await run({ tags: '$CI_REGISTRY_IMAGE:lists', digests: '', sources: `${amd64}, ${arm64}`, 'set-platform': platforms })
@@ -209,7 +209,7 @@ test('no value of an input changes another part of the document', () => {
         continue
       }
       accepted += 1
-      // Only the place of the marker may differ.
+      // Only the value in the place of the marker may differ.
       let value = JSON.stringify(hostile)
       if (list) {
         try {
@@ -226,7 +226,7 @@ test('no value of an input changes another part of the document', () => {
   assert.ok(accepted > 100, `${accepted} values were accepted`)
 })
 
-test('the test finds an input without quotes or regex', () => {
+test('the previous test would find an input without quotes or regex', () => {
   const open = { inputs: { x: { default: '' } }, body: 'job:\n  image: $[[ inputs.x ]]\n' }
   assert.deepEqual(Object.keys(yaml.load(interpolate(open, { x: 'a\n  before_script: [id]' })).job), ['image', 'before_script'])
   assert.throws(() => interpolate({ ...open, inputs: { x: { default: '', regex: '^[a-z]*$' } } }, { x: 'a\n' }), /RegEx/)

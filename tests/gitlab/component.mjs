@@ -1,5 +1,5 @@
-// The interpolation of inputs in a GitLab component: as text, before the YAML is parsed.
-// https://docs.gitlab.com/ci/inputs/, lib/gitlab/ci/config/yaml/ and lib/gitlab/ci/config/interpolation/ in GitLab.
+// Inserts inputs into a GitLab component as text, before the YAML is parsed, as GitLab does:
+// https://docs.gitlab.com/ci/inputs/, and lib/gitlab/ci/config/yaml/ and lib/gitlab/ci/config/interpolation/ of GitLab.
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
@@ -14,7 +14,7 @@ export function readComponent (path) {
   return { inputs: yaml.load(header).spec.inputs, body: documents[0] }
 }
 
-/** Returns the second document with the inputs replaced, or throws as GitLab refuses them. */
+/** Returns the second document with the values of the inputs. Throws the errors of GitLab for invalid values. */
 export function interpolate ({ inputs, body }, given) {
   for (const name of Object.keys(given)) {
     if (!(name in inputs)) throw new Error(`unknown input ${name}`)
