@@ -1,4 +1,5 @@
-# The static binary only: for `docker run ghcr.io/polyarch/polyarch publish …`, and as a plugin for Woodpecker and Drone.
+# An image that contains only the static binary. It is used with `docker run ghcr.io/polyarch/polyarch publish …`, and as
+# a plugin for Woodpecker and Drone.
 FROM scratch
 ARG TARGETARCH
 COPY --chmod=755 dist/polyarch-linux-${TARGETARCH} /polyarch

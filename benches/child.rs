@@ -1,5 +1,6 @@
-//! What one process costs: time, processor time, the most memory at once. Measured by a second process of this
-//! program, which has no other children and little memory of its own: a child is born with its parent's.
+//! Measures the time, the processor time and the maximum memory of a process. A second process of this program starts
+//! the measured process: it has no other children and uses little memory. A child's maximum includes the memory of its
+//! parent at the time of the fork.
 
 use std::{
     path::{Path, PathBuf},
@@ -15,25 +16,25 @@ use crate::support::scene::Scene;
 /// The first argument of the second process.
 pub(crate) const FLAG: &str = "--child";
 
-/// What a process cost.
+/// The resources that a process used.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Used {
     pub(crate) wall: Duration,
-    /// In user mode.
+    /// Processor time in user mode.
     pub(crate) user: Duration,
-    /// In the kernel, for it.
+    /// Processor time in the kernel.
     pub(crate) system: Duration,
-    /// The most resident memory at once, in KiB.
+    /// The maximum resident memory, in KiB.
     pub(crate) memory: i64,
 }
 
-/// Runs a program in the home of a scene. It must succeed.
+/// Runs a program in the home directory of a scene. Panics if it fails.
 pub(crate) fn run(scene: &Scene, program: &Path, words: &[String]) -> Used {
     try_run(scene, program, words)
-        .unwrap_or_else(|said| panic!("{} {words:?} failed: {said}", program.display()))
+        .unwrap_or_else(|error| panic!("{} {words:?} failed: {error}", program.display()))
 }
 
-/// Runs a program in the home of a scene; what it said if it failed.
+/// Runs a program in the home directory of a scene. Returns its standard error if it fails.
 pub(crate) fn try_run(scene: &Scene, program: &Path, words: &[String]) -> Result<Used, String> {
     let own = std::env::current_exe().expect("this program");
     let mut all = vec![FLAG.to_owned(), program.display().to_string()];
@@ -46,7 +47,7 @@ pub(crate) fn try_run(scene: &Scene, program: &Path, words: &[String]) -> Result
     Err(output.stderr)
 }
 
-/// The second process: runs a program and says what it cost.
+/// Runs a program in the second process and prints the resources that it used, as JSON.
 pub(crate) fn serve(mut arguments: impl Iterator<Item = String>) {
     let program = arguments.next().expect("a program");
     let began = Instant::now();
@@ -72,19 +73,19 @@ pub(crate) fn serve(mut arguments: impl Iterator<Item = String>) {
     std::process::exit(i32::from(!succeeded));
 }
 
-/// A program on PATH.
+/// Returns the path of a program on PATH.
 pub(crate) fn find(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     let mut candidates = std::env::split_paths(&path).map(|directory| directory.join(name));
     candidates.find(|candidate| candidate.is_file())
 }
 
-/// The middle of the times of three runs.
+/// Returns the median of the times of three runs.
 pub(crate) fn median_of_three(run: &mut dyn FnMut() -> Duration) -> Duration {
     median((0..3).map(|_| run()).collect())
 }
 
-/// The middle one of an odd number of values.
+/// Returns the median of an odd number of values.
 pub(crate) fn median<T: PartialOrd + Copy>(mut values: Vec<T>) -> T {
     values.sort_by(|one, other| one.partial_cmp(other).expect("comparable"));
     values[values.len() / 2]

@@ -1,5 +1,6 @@
-//! The merge job done by whichever tools are on PATH, against one registry in process (TLS, HTTP/2) behind a delay
-//! line. All of them reach it by name through a proxy that is near: the Docker CLI speaks plain HTTP to loopback.
+//! Measures the merge job of polyarch and of the tools on PATH, with a registry in this process (TLS, HTTP/2) whose
+//! connections are delayed. All tools connect by name, through a proxy without delay, because the Docker CLI uses plain
+//! HTTP for loopback addresses.
 
 use std::{path::Path, time::Duration};
 
@@ -17,13 +18,13 @@ use crate::{
     },
 };
 
-/// The distances at which the time is measured, in milliseconds; the last two give the round trips.
+/// The round-trip times of the link, in milliseconds. The number of round trips is computed from the last two.
 const DISTANCES: [u64; 3] = [0, 20, 100];
-/// How often each line is run at each distance; its fastest run counts. Some tools look the registry's name up beside the
-/// proxy, and where no resolver answers that takes seconds by chance.
+/// The number of runs of each command at each distance; the fastest run counts. Some tools also resolve the name of the
+/// registry themselves, which sometimes takes seconds if no DNS server answers.
 const RUNS: usize = 5;
 
-/// A tool that can do the job, and the lines of arguments that do it, or with `spec.yaml`. TAG is new in each run.
+/// A tool, and the command lines of the merge job. TAG is a new tag in each run; `spec.yaml` is the file of [`spec`].
 struct Tool {
     name: &'static str,
     program: &'static str,
@@ -90,7 +91,7 @@ struct Row {
     requests: usize,
     connections: usize,
     round_trips: f64,
-    /// At each of the distances.
+    /// The times at each of `DISTANCES`.
     wall_ms: Vec<f64>,
     memory_kib: i64,
 }
@@ -100,7 +101,7 @@ struct Results {
     distances_ms: [u64; 3],
     versions: Vec<(String, String)>,
     missing: Vec<&'static str>,
-    /// It has no command for the job.
+    /// Tools that have no command for the merge job.
     unable: Vec<&'static str>,
     rows: Vec<Row>,
 }
@@ -147,8 +148,8 @@ pub(crate) fn run() {
     output::write("compare", &results);
 }
 
-/// What a program says of its version; where it was built without one, what the directory that it was installed in
-/// is called after: `crane-v0.22.1`.
+/// Returns the version that a program prints. If the program was built without a version, returns the version in the name
+/// of its installation directory, for example `crane-v0.22.1`.
 fn version(program: &Path, words: &[&str]) -> String {
     let is_version = |word: &&str| {
         let digits = word.trim_start_matches('v');
@@ -224,7 +225,7 @@ fn measure(scene: &Scene, tool: &str, login: &'static str, program: &Path, lines
         let fastest = (0..lines.len()).filter_map(fastest);
         fastest.sum::<Duration>().as_secs_f64()
     });
-    // Where it is near, other things than the distance count: docker's look-up of the name, five seconds if unanswered.
+    // At distance 0, other work takes longer than the round trips, for example the name resolution of docker.
     let slope = (times[2] - times[1]) / 0.08;
     eprintln!("{tool}, {login}: {slope:.1} round trips");
     Row {
@@ -238,7 +239,7 @@ fn measure(scene: &Scene, tool: &str, login: &'static str, program: &Path, lines
     }
 }
 
-/// The job as manifest-tool reads it.
+/// Returns the merge job as a spec file of manifest-tool.
 fn spec(scene: &Scene, tag: &str) -> String {
     use std::fmt::Write as _;
     let host = scene.registry().host();
@@ -273,7 +274,7 @@ fn print(results: &Results) {
         cells
     });
     output::table(
-        "Four images, one index, two tags, side by side",
+        "Comparison: four images, one index, two tags",
         &[
             "tool",
             "login",

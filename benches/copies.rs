@@ -1,5 +1,5 @@
-//! Copies between two registries of the distribution project over plain HTTP on loopback: four large layers, and
-//! many small ones. The target is empty in each run.
+//! Measures copies between two registries of the distribution project, over plain HTTP on loopback: an image with four
+//! large layers, and one with many small layers. The target is empty in each run.
 
 use std::{
     net::{SocketAddr, TcpStream},
@@ -27,12 +27,12 @@ const RUNS: usize = 3;
 const SKOPEO: &str =
     "copy --all --quiet --src-tls-verify=false --dest-tls-verify=false docker://FROM docker://TO";
 
-/// A tool that copies, with FROM and TO.
+/// A tool that copies an image from FROM to TO.
 pub(crate) struct Tool {
     pub(crate) name: &'static str,
     pub(crate) program: &'static str,
     line: &'static str,
-    /// The same where only one of them speaks plain HTTP.
+    /// The command line if only one of the registries uses plain HTTP.
     pub(crate) far_line: &'static str,
 }
 
@@ -80,7 +80,7 @@ struct Results {
     rows: Vec<Row>,
 }
 
-/// A registry process with a store of its own, ended when dropped.
+/// A registry process with its own storage. It is ended when this value is dropped.
 struct Server {
     address: SocketAddr,
     process: Child,
@@ -136,7 +136,7 @@ pub(crate) fn run() {
         println!("the copies need `registry`, the registry of the distribution project, on PATH");
         return;
     };
-    // Its first word is the path by which it was called.
+    // The first word is the path of the program.
     let version = Command::new(&registry).arg("--version").output();
     let version = version.map(|output| {
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -178,7 +178,7 @@ pub(crate) fn run() {
         let from = Server::start(&registry);
         fill(&from, &image);
         let mut used: Vec<Vec<Used>> = vec![Vec::new(); tools.len()];
-        // In turns, so that what else the machine does hits all alike.
+        // All tools are measured in turns, so that other load on the machine affects all of them.
         for _ in 0..RUNS {
             for ((_, program, line), used) in tools.iter().zip(&mut used) {
                 used.push(copy(&registry, &from, program, line));
@@ -208,7 +208,7 @@ pub(crate) fn run() {
     output::write("copies", &results);
 }
 
-/// Puts an image into a registry, from one in process.
+/// Copies an image from a registry in this process to a server.
 fn fill(server: &Server, image: &Image) {
     let origin = Registry::builder().start_in_background();
     image.load(&origin, "big/app", "1");
@@ -222,7 +222,7 @@ fn fill(server: &Server, image: &Image) {
     child::run(&scene, binary(), &words);
 }
 
-/// One copy into an empty registry.
+/// Copies once, to an empty registry.
 fn copy(registry: &Path, from: &Server, program: &Path, line: &str) -> Used {
     let to = Server::start(registry);
     let scene = Scene::of([]);

@@ -1,5 +1,5 @@
-//! Copies between a near registry (plain HTTP) and a far one (TLS, HTTP/2 and HTTP/1.1, behind an exact delay), in both
-//! directions, beside other tools. The target has none of the blobs in each run.
+//! Measures copies between a near registry (plain HTTP) and a far registry (TLS, HTTP/2 and HTTP/1.1, with an exact
+//! delay) in both directions, for polyarch and other tools. The target is empty in each run.
 
 use std::path::Path;
 use std::{path::PathBuf, time::Duration};
@@ -18,9 +18,9 @@ use crate::{
     },
 };
 
-/// The distances in milliseconds.
+/// The round-trip times to the far registry, in milliseconds.
 const DISTANCES: [u64; 3] = [0, 40, 100];
-/// The faster of so many runs counts.
+/// The number of runs; the fastest run counts.
 const RUNS: usize = 2;
 
 /// The content of a copy.
@@ -29,7 +29,7 @@ struct Content {
     layers: Vec<u64>,
 }
 
-/// The far registry.
+/// The kind of the far registry.
 #[derive(Clone, Copy)]
 enum Far {
     Usual,
@@ -66,7 +66,7 @@ struct Row {
     direction: &'static str,
     far: &'static str,
     tool: &'static str,
-    /// At each of the distances; `None` if the tool failed.
+    /// The times at each of `DISTANCES`; `None` if the tool failed.
     wall_s: Vec<Option<f64>>,
     memory_kib: i64,
 }
@@ -167,7 +167,7 @@ fn measure(
     rows
 }
 
-/// Copies once, into an empty registry.
+/// Copies once, to an empty registry.
 fn copy(
     content: &Content,
     far: Far,
@@ -205,7 +205,7 @@ fn copy(
         .expand(line)
         .replace("FROM", "HOST/big/app:1")
         .replace("TO", "OTHER/big/app:1");
-    // `PLAIN_FROM=flag` and `PLAIN_TO=flag` are for the side that speaks plain HTTP.
+    // `PLAIN_FROM=FLAG` and `PLAIN_TO=FLAG` add a flag if this registry uses plain HTTP.
     let words = line.split_whitespace().filter_map(|word| {
         let word = match (
             word.strip_prefix("PLAIN_FROM="),

@@ -1,4 +1,4 @@
-//! How the cost grows with the size of the job: sources of one index, tags of one index, images of one spec file.
+//! Measures larger jobs: many sources of one index, many tags of one index, many images in one spec file.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -49,7 +49,7 @@ pub(crate) fn run() {
         ]
     });
     output::table(
-        "Growth (images: a spec file, each of 4 platforms and 2 tags; --jobs 24)",
+        "Larger jobs (images: one spec file, each image with 4 platforms and 2 tags)",
         &["size", "requests", "connections", "round trips", "MiB"],
         &rows.collect::<Vec<_>>(),
     );
@@ -81,7 +81,7 @@ fn scene() -> Scene {
     job::scene(Scheme::TlsHttp2, Login::None)
 }
 
-/// One index of so many images. Each has a platform of its own.
+/// Creates a job for one index of `count` images. Each image has a different platform.
 fn sources(count: usize) -> (Scene, String) {
     let scene = scene();
     let mut line = "publish --no-verify -t HOST/a:t0".to_owned();
@@ -93,7 +93,7 @@ fn sources(count: usize) -> (Scene, String) {
     (scene, line)
 }
 
-/// One index of four images under so many tags.
+/// Creates a job for one index of four images under `count` tags.
 fn tags(count: usize) -> (Scene, String) {
     let scene = scene();
     scene.load("a");
@@ -103,7 +103,7 @@ fn tags(count: usize) -> (Scene, String) {
     (scene, JOB.replace("HOST/a:t0,HOST/a:t1", &tags.join(",")))
 }
 
-/// A spec file of so many images, of four platforms and two tags each.
+/// Creates a job with a spec file of `count` images. Each image has four platforms and two tags.
 fn images(count: usize) -> (Scene, String) {
     let scene = scene();
     let host = scene.registry().host().to_owned();

@@ -1,5 +1,5 @@
-//! The merge job in all its variants, against a registry in process behind a delay line; and what is left where
-//! nothing waits for the network: the start of the program, a plan of a thousand entries.
+//! Measures the merge job in all variants, with a registry in this process whose connections are delayed. Also measures
+//! work without network access: the start of the program, and a plan with a thousand entries.
 
 use std::time::{Duration, Instant};
 
@@ -23,16 +23,17 @@ use crate::{
     },
 };
 
-/// Between them the time grows by the round trips of the job times 100 ms.
+/// The round-trip times of the link. The number of round trips is the difference of the times, divided by 100 ms.
 const DISTANCES: [Duration; 2] = [Duration::ZERO, Duration::from_millis(100)];
-
+/// The round-trip time at which requests and connections are counted. It is so long that polyarch never opens a
+/// connection before a connection becomes free.
 const COUNTED_AT: Duration = Duration::from_millis(20);
 
-/// One way to do the job.
+/// A variant of the merge job.
 struct Variant {
     name: &'static str,
     scene: fn() -> Scene,
-    /// The lines of arguments of one run, of which there are several.
+    /// Returns the command lines of a run, by its number.
     lines: fn(&Scene, usize) -> Vec<String>,
     target: f64,
     most_requests: Option<usize>,
@@ -79,7 +80,7 @@ fn descriptors(scene: &Scene, _: usize) -> Vec<String> {
     vec![job_with_descriptors(&images, "HOST/a:t0,HOST/a:t1")]
 }
 
-/// A new index in each run, since one that is there already would not be pushed.
+/// Creates a new index in each run, because an index that exists already would not be pushed.
 fn verified(_: &Scene, run: usize) -> Vec<String> {
     vec![JOB.replace("--no-verify", &format!("--annotation run={run}"))]
 }
@@ -91,7 +92,7 @@ fn two_steps(_: &Scene, _: usize) -> Vec<String> {
     ]
 }
 
-/// Into a repository that is new in each run.
+/// Publishes to a new repository in each run.
 fn other_repository(_: &Scene, run: usize) -> Vec<String> {
     vec![format!(
         "publish --no-verify -t HOST/b{run}:t0 HOST/a:s0 HOST/a:s1 HOST/a:s2 HOST/a:s3"
@@ -218,7 +219,7 @@ pub(crate) fn run() {
         plan_of_1000_ms: plan_of(1000),
     };
     output::table(
-        "Alone",
+        "Without network access",
         &["what", "measured", "target"],
         &[
             vec![
@@ -256,7 +257,6 @@ fn measure(variant: &Variant) -> Row {
         used.iter().map(|used| used.wall).sum::<Duration>()
     };
     run(&scene);
-    // Far enough that no connection is opened sooner than one becomes free.
     scene.set_latency(COUNTED_AT);
     let cost = scene.cost_of(&mut run);
     scene.set_latency(Duration::ZERO);
@@ -279,7 +279,7 @@ fn measure(variant: &Variant) -> Row {
     }
 }
 
-/// The time that a plan of so many entries takes, the best of many: nothing in it waits.
+/// Returns the time in milliseconds to plan an index with `entries` entries: the fastest of 30 runs.
 fn plan_of(entries: u32) -> f64 {
     let sources: Vec<Source> = (0..entries).map(source).collect();
     let target = Target {

@@ -1,9 +1,16 @@
-//! The benchmarks. `cargo bench` needs nothing but this repository; `cargo bench -- compare` and
-//! `cargo bench -- copies` run whichever other tools are on PATH beside it (and the `registry` of the distribution
-//! project for the copies near by); `cargo bench -- far` runs only those between a near and a far registry. The results go to `docs/benchmarks/*.json`, from which `scripts/bench/plot` makes
-//! `docs/benchmarks.md` and its plots; `scripts/bench/run` does all of it.
+//! The benchmarks.
 //!
-//! Nothing is asserted here: what must not get worse is in `tests/it/performance`.
+//! | command | measures | needs |
+//! | --- | --- | --- |
+//! | `cargo bench` | merge jobs of polyarch | only this repository |
+//! | `cargo bench -- compare` | the merge job of all tools | other tools on PATH |
+//! | `cargo bench -- copies` | copies on loopback, then `far` | other tools, and `registry` of the distribution project |
+//! | `cargo bench -- far` | copies between a near and a far registry | other tools |
+//!
+//! A tool that is not on PATH is skipped. The benchmarks write `docs/benchmarks/*.json`, and `scripts/bench/plot` writes
+//! `docs/benchmarks.md` and its plots from these files. `scripts/bench/run` runs everything.
+//!
+//! The benchmarks assert nothing. `tests/it/performance` asserts the numbers of requests and round trips.
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -36,7 +43,7 @@ fn main() {
         }
         Some("far") => far::run(),
         Some(other) => {
-            eprintln!("no such benchmark: {other}; there are `compare` and `copies`");
+            eprintln!("unknown benchmark {other}: use compare, copies or far");
             std::process::exit(2);
         }
         None => {

@@ -1,4 +1,4 @@
-//! Where results go: a table for people on standard output, JSON for the plots.
+//! Output of the results: a table on standard output, and JSON for the plots.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::child;
 
-/// Writes `docs/benchmarks/<name>.json`: the results, and where they were measured.
+/// Writes the results, and a description of the machine, to `docs/benchmarks/<name>.json`.
 pub(crate) fn write(name: &str, results: &impl Serialize) {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/benchmarks");
     std::fs::create_dir_all(&directory).expect("docs/benchmarks");
@@ -46,7 +46,7 @@ fn environment() -> Value {
     })
 }
 
-/// Prints a table, columns aligned.
+/// Prints a table with aligned columns.
 pub(crate) fn table(title: &str, head: &[&str], rows: &[Vec<String>]) {
     let head: Vec<String> = head.iter().map(|&text| text.to_owned()).collect();
     let all = || std::iter::once(&head).chain(rows);
@@ -66,7 +66,7 @@ pub(crate) fn table(title: &str, head: &[&str], rows: &[Vec<String>]) {
     }
 }
 
-/// KiB as MiB with one decimal.
+/// Formats KiB as MiB with one decimal.
 pub(crate) fn mebibytes(kibibytes: i64) -> String {
     format!("{}.{}", kibibytes / 1024, kibibytes % 1024 * 10 / 1024)
 }
