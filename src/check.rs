@@ -2,6 +2,7 @@
 //! What this run has read is not looked at again; the rest costs one parallel round trip.
 
 use std::collections::HashSet;
+use std::error::Error;
 use std::sync::Arc;
 
 use futures_util::{StreamExt as _, stream};
@@ -149,8 +150,7 @@ impl<'a> EntryCheck<'a> {
             return Ok(self.entry.manifest.clone());
         }
         if descriptor.media_type.is_blob() {
-            let missing = StoreError::new(FailureKind::NotFound, self.operation(), "");
-            return self.unless_blob(missing).await;
+            return self.unless_blob(Vec::new()).await;
         }
         let name = ManifestName::Digest(descriptor.digest.clone());
         if self.level >= CheckLevel::Blobs && self.entry.manifest.is_none() {
@@ -160,7 +160,9 @@ impl<'a> EntryCheck<'a> {
             Ok(found) if is_same(descriptor, &found) => Ok(self.entry.manifest.clone()),
             // Not every HEAD is right: the content decides.
             Ok(_) => self.read(&name).await,
-            Err(error) if error.kind == FailureKind::NotFound => self.unless_blob(error).await,
+            Err(error) if error.kind == FailureKind::NotFound => {
+                self.unless_blob(error.hints).await
+            }
             Err(error) => Err(error),
         }
     }
@@ -170,7 +172,7 @@ impl<'a> EntryCheck<'a> {
         let manifest = match self.store.manifest(name).await {
             Ok(manifest) => manifest,
             Err(error) if error.kind == FailureKind::NotFound => {
-                return self.unless_blob(error).await;
+                return self.unless_blob(error.hints).await;
             }
             Err(error) => return Err(error),
         };
@@ -193,18 +195,16 @@ impl<'a> EntryCheck<'a> {
     }
 
     /// An entry of an unknown type may be a blob, as in the index of BuildKit's registry cache.
-    async fn unless_blob(&self, missing: StoreError) -> Result<Option<Arc<Manifest>>, StoreError> {
+    async fn unless_blob(&self, hints: Vec<Hint>) -> Result<Option<Arc<Manifest>>, StoreError> {
         let descriptor = &self.entry.descriptor;
         let media_type = &descriptor.media_type;
         let may_be_blob = !media_type.is_index() && media_type.manifest_family().is_none();
         if may_be_blob && self.store.has_blob(descriptor).await? {
             return Ok(None);
         }
-        Err(StoreError {
-            operation: self.operation(),
-            cause: format!("it does not exist in {}", self.store.name()),
-            ..missing
-        })
+        let cause = format!("it does not exist in {}", self.store.name());
+        let missing = StoreError::new(FailureKind::NotFound, self.operation(), cause);
+        Err(StoreError { hints, ..missing })
     }
 
     async fn blobs(&self, image: &ImageManifest, checked: &mut CheckedEntry<'a>) {
@@ -233,7 +233,7 @@ impl<'a> EntryCheck<'a> {
         }
     }
 
-    fn refused(&self, cause: impl Into<String>) -> StoreError {
+    fn refused(&self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> StoreError {
         StoreError::new(FailureKind::Refused, self.operation(), cause)
     }
 

@@ -12,6 +12,7 @@ use futures_util::stream::BoxStream;
 
 use crate::hint::Hint;
 use crate::spec::{Descriptor, Digest, Manifest, Reference, Repository, Tag};
+use crate::text::with_causes;
 
 /// The content of a blob as it arrives. It is not verified: the consumer hashes it.
 pub type BlobStream = BoxStream<'static, Result<Bytes, StoreError>>;
@@ -146,10 +147,10 @@ pub struct StoreError {
     /// Determines the exit code, and whether an alternative may be tried.
     pub kind: FailureKind,
     pub operation: Operation,
-    /// The reason, safe to print.
-    pub cause: String,
-    /// The typed error behind the cause.
-    pub source: Option<Arc<dyn Error + Send + Sync>>,
+    /// What the cause means, such as `not logged in`; empty if the cause explains itself.
+    pub headline: &'static str,
+    /// The cause, safe to print. Its type is that of the module that failed, or a plain text.
+    pub source: Arc<dyn Error + Send + Sync>,
     pub hints: Vec<Hint>,
     /// The other side accepted the write; the failure came afterwards.
     pub was_written: bool,
@@ -213,33 +214,24 @@ impl StoreError {
     pub fn new(
         kind: FailureKind,
         operation: impl Into<Operation>,
-        cause: impl Into<String>,
+        cause: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> Self {
         Self {
             kind,
             operation: operation.into(),
-            cause: cause.into(),
-            source: None,
+            headline: "",
+            source: Arc::from(cause.into()),
             hints: Vec::new(),
             was_written: false,
         }
     }
 
-    /// Creates an error from a typed one, whose chain becomes the cause.
-    pub fn caused_by(
-        kind: FailureKind,
-        operation: impl Into<Operation>,
-        error: impl Error + Send + Sync + 'static,
-    ) -> Self {
-        let mut cause = error.to_string();
-        let mut link = error.source();
-        while let Some(error) = link {
-            cause = format!("{cause}: {error}");
-            link = error.source();
-        }
-        Self {
-            source: Some(Arc::new(error)),
-            ..Self::new(kind, operation, cause)
+    /// Returns the cause in one line.
+    pub fn cause(&self) -> String {
+        let cause = with_causes(&*self.source);
+        match self.headline {
+            "" => cause,
+            headline => format!("{headline}: {cause}"),
         }
     }
 
@@ -259,7 +251,7 @@ impl StoreError {
 
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "failed to {}: {}", self.operation, self.cause)
+        write!(f, "failed to {}: {}", self.operation, self.cause())
     }
 }
 

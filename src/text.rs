@@ -1,5 +1,6 @@
 //! Text that is safe to show in a terminal or a log, whoever wrote it.
 
+use std::error::Error;
 use std::fmt::{self, Write as _};
 
 /// Displays a text with escapes in place of control characters and invisible ones: the result cannot end a line,
@@ -30,6 +31,21 @@ pub fn clean(text: &str, limit: usize) -> String {
     let mut line = kept.split_whitespace().collect::<Vec<_>>().join(" ");
     if chars.next().is_some() {
         line.push('…');
+    }
+    line
+}
+
+/// Returns an error and its causes in one line. A cause that ends the message of the error above it is not
+/// repeated.
+pub fn with_causes(error: &(dyn Error + 'static)) -> String {
+    let mut line = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        if !line.ends_with(&text) {
+            line = format!("{line}: {text}");
+        }
+        next = cause.source();
     }
     line
 }

@@ -104,15 +104,3 @@ impl From<FileError> for KeychainError {
         }
     }
 }
-
-/// Returns an error and its sources in one line.
-pub(super) fn in_one_line(error: &dyn std::error::Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        line.push_str(": ");
-        line.push_str(&error.to_string());
-        cause = error.source();
-    }
-    line
-}

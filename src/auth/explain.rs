@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use super::error::in_one_line;
 use super::places::Place;
 use super::{Candidate, KeychainError, Scope};
+use crate::text::with_causes;
 
 /// All sources of a search, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -90,7 +90,7 @@ impl Step {
     }
 
     pub(super) fn error(place: Place, error: &KeychainError) -> Self {
-        let message = in_one_line(error);
+        let message = with_causes(error);
         Self::new(place, Outcome::Error { message })
     }
 

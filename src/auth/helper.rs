@@ -108,8 +108,8 @@ pub(super) fn read_answer(answer: &[u8]) -> Result<Option<Credential>, HelperFai
 mod tests {
     use super::process::TIMEOUT;
     use super::*;
-    use crate::auth::error::in_one_line;
     use crate::auth::fixture::Home;
+    use crate::text::with_causes;
 
     async fn ask_script(script: &str) -> Result<Option<Credential>, HelperFailure> {
         let home = Home::new();
@@ -118,7 +118,7 @@ mod tests {
     }
 
     async fn complaint(script: &str) -> String {
-        in_one_line(&ask_script(script).await.expect_err("a failure"))
+        with_causes(&ask_script(script).await.expect_err("a failure"))
     }
 
     #[tokio::test]

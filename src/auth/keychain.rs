@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use super::cloud::{CloudClient, CloudError, CloudSource, Lookup};
 use super::config::{Config, HelperChoice};
-use super::error::in_one_line;
 use super::explain::{Explanation, Step};
 use super::memo::Memo;
 use super::places::{self, Place, Source};
@@ -20,6 +19,7 @@ use super::{
 use crate::environment::Environment;
 use crate::progress::Event;
 use crate::spec::RegistryHost;
+use crate::text::with_causes;
 use crate::transport::Transport;
 
 /// All credentials that the environment gives access to. Cheap to clone; clones share the results.
@@ -236,7 +236,7 @@ impl Search {
     /// Reports that a cloud gave no credential. What is public can be read without one.
     fn skip_cloud(&self, place: &Place, error: &CloudError) {
         if let Some(client) = &self.keychain.shared.cloud {
-            let message = format!("skipped {}: {}", place.name, in_one_line(error));
+            let message = format!("skipped {}: {}", place.name, with_causes(error));
             client
                 .transport()
                 .observed()

@@ -66,7 +66,7 @@ fn as_text(reports: &[(String, CheckReport)]) -> String {
             let outcome = match &checked.failures[..] {
                 [] if checked.blobs > 0 => format!("ok, {} blobs", checked.blobs),
                 [] => "ok".to_owned(),
-                [first, ..] => first.cause.clone(),
+                [first, ..] => first.cause(),
             };
             let digest = planned.descriptor.digest.short();
             let _ = writeln!(text, "  {platform:<16} {digest}  {outcome}");

@@ -14,7 +14,7 @@ use crate::report::{ErrorResult, IndexResult, Palette, Tone, Wording};
 use crate::sources::{SourceError, reference_hints};
 use crate::spec::{Reference, ReferenceError};
 use crate::store::{FailureKind, StoreError};
-use crate::text::log_safe;
+use crate::text::{log_safe, with_causes};
 
 /// Exit codes, documented in the README.
 pub mod exit {
@@ -170,7 +170,7 @@ impl Failure {
 
     /// Returns the error in one line.
     pub(super) fn text(&self) -> String {
-        format!("{:#}", self.error)
+        with_causes(&*self.error)
     }
 
     /// Marks that another part of the run was published.

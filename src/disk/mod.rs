@@ -40,6 +40,7 @@ pub enum DiskError {
         /// A verb: `read`, `write`, `lock`.
         operation: &'static str,
         path: PathBuf,
+        #[source]
         cause: io::Error,
     },
     #[error("{path} is larger than {limit} bytes")]

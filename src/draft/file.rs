@@ -1,22 +1,55 @@
 //! The file format of a draft: a versioned JSON document. Files are not trusted: every manifest is compared with its
 //! digest.
 
-use base64::Engine as _;
+use std::cmp::Ordering;
+
 use base64::engine::general_purpose::STANDARD;
+use base64::{DecodeError, Engine as _};
 use serde::{Deserialize, Serialize};
 
 use super::{Draft, Entry, Exact};
+use crate::disk::DiskError;
 use crate::spec::{
-    self, Annotations, Descriptor, Digest, JsonStyle, Manifest, MediaType, Platform, Reference,
+    self, Annotations, Descriptor, Digest, JsonError, JsonStyle, Manifest, ManifestError,
+    MediaType, Platform, Reference,
 };
 
 /// The current version of the format.
 const VERSION: u64 = 1;
 
 /// Why a document is not a valid draft.
+#[derive(Debug, thiserror::Error)]
 pub enum Flaw {
+    #[error("unknown format {0}")]
+    Format(u64),
+    #[error("written by a newer polyarch (format {0})")]
     Newer(u64),
-    Damage(String),
+    #[error(transparent)]
+    Json(#[from] JsonError),
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    #[error("the content of {digest}: {error}")]
+    Base64 {
+        digest: Digest,
+        #[source]
+        error: DecodeError,
+    },
+    #[error("the content does not match {0}")]
+    Content(Digest),
+    #[error("the descriptor declares {declared}, the manifest is {found}")]
+    Descriptor { declared: String, found: String },
+    #[error("{reference}: {flaw}")]
+    Entry {
+        reference: Reference,
+        #[source]
+        flaw: Box<Flaw>,
+    },
+    #[error("it is the draft of {0}")]
+    Name(Reference),
+    #[error("larger than {0} bytes")]
+    TooLarge(u64),
+    #[error(transparent)]
+    Disk(#[from] DiskError),
 }
 
 #[derive(Deserialize)]
@@ -63,7 +96,7 @@ struct ManifestDocument {
 }
 
 /// Serialises a draft. Drafts that [`read`] would refuse are errors.
-pub fn write(draft: &Draft) -> Result<Vec<u8>, String> {
+pub fn write(draft: &Draft) -> Result<Vec<u8>, Flaw> {
     for entry in &draft.entries {
         check_entry(&entry.descriptor, &entry.manifest)?;
     }
@@ -89,20 +122,16 @@ pub fn write(draft: &Draft) -> Result<Vec<u8>, String> {
 
 /// Parses the content of a draft file.
 pub fn read(bytes: &[u8]) -> Result<Draft, Flaw> {
-    let damage = |error: spec::JsonError| Flaw::Damage(error.to_string());
-    let Version { version } = spec::parse_own(bytes).map_err(damage)?;
-    if version > VERSION {
-        return Err(Flaw::Newer(version));
+    let Version { version } = spec::parse_own(bytes)?;
+    match version.cmp(&VERSION) {
+        Ordering::Less => Err(Flaw::Format(version)),
+        Ordering::Equal => spec::parse_own::<Document>(bytes)?.into_draft(),
+        Ordering::Greater => Err(Flaw::Newer(version)),
     }
-    if version != VERSION {
-        return Err(Flaw::Damage(format!("unknown format {version}")));
-    }
-    let document: Document = spec::parse_own(bytes).map_err(damage)?;
-    document.into_draft().map_err(Flaw::Damage)
 }
 
 impl Document {
-    fn into_draft(self) -> Result<Draft, String> {
+    fn into_draft(self) -> Result<Draft, Flaw> {
         let entries = self.entries.into_iter().map(EntryDocument::into_entry);
         let exact = self.exact.map(ExactDocument::into_exact);
         let base = self.base.map(ExactDocument::into_exact);
@@ -117,10 +146,16 @@ impl Document {
 }
 
 impl EntryDocument {
-    fn into_entry(self) -> Result<Entry, String> {
-        let named = |cause: String| format!("{}: {cause}", self.reference);
-        let manifest = self.manifest.into_manifest().map_err(named)?;
-        check_entry(&self.descriptor, &manifest).map_err(named)?;
+    fn into_entry(self) -> Result<Entry, Flaw> {
+        let manifest = self.manifest.into_manifest();
+        let manifest = manifest.and_then(|manifest| {
+            check_entry(&self.descriptor, &manifest)?;
+            Ok(manifest)
+        });
+        let manifest = manifest.map_err(|flaw| Flaw::Entry {
+            reference: self.reference.clone(),
+            flaw: Box::new(flaw),
+        })?;
         Ok(Entry {
             resolved: self.resolved,
             reference: self.reference,
@@ -131,17 +166,16 @@ impl EntryDocument {
     }
 }
 
-fn check_entry(descriptor: &Descriptor, manifest: &Manifest) -> Result<(), String> {
-    if descriptor.digest == manifest.digest && descriptor.size == manifest.bytes.len() as u64 {
+fn check_entry(descriptor: &Descriptor, manifest: &Manifest) -> Result<(), Flaw> {
+    let found = manifest.descriptor();
+    if descriptor.digest == found.digest && descriptor.size == found.size {
         return Ok(());
     }
-    Err(format!(
-        "the descriptor declares {} with {} bytes, the manifest is {} with {} bytes",
-        descriptor.digest,
-        descriptor.size,
-        manifest.digest,
-        manifest.bytes.len()
-    ))
+    let shown = |it: &Descriptor| format!("{} with {} bytes", it.digest, it.size);
+    Err(Flaw::Descriptor {
+        declared: shown(descriptor),
+        found: shown(&found),
+    })
 }
 
 impl From<&Exact> for ExactDocument {
@@ -154,7 +188,7 @@ impl From<&Exact> for ExactDocument {
 }
 
 impl ExactDocument {
-    fn into_exact(self) -> Result<Exact, String> {
+    fn into_exact(self) -> Result<Exact, Flaw> {
         Ok(Exact {
             source: self.source,
             manifest: self.manifest.into_manifest()?,
@@ -173,13 +207,13 @@ impl From<&Manifest> for ManifestDocument {
 }
 
 impl ManifestDocument {
-    fn into_manifest(self) -> Result<Manifest, String> {
-        let bytes = STANDARD.decode(&self.content);
-        let bytes = bytes.map_err(|error| format!("the content of {}: {error}", self.digest))?;
-        if !self.digest.matches(&bytes) {
-            return Err(format!("the content does not match {}", self.digest));
-        }
-        Manifest::parse_as(bytes.into(), &self.media_type, self.digest)
-            .map_err(|error| error.to_string())
+    fn into_manifest(self) -> Result<Manifest, Flaw> {
+        let digest = self.digest;
+        let bytes = match STANDARD.decode(&self.content) {
+            Ok(bytes) if digest.matches(&bytes) => bytes,
+            Ok(_) => return Err(Flaw::Content(digest)),
+            Err(error) => return Err(Flaw::Base64 { digest, error }),
+        };
+        Ok(Manifest::parse_as(bytes.into(), &self.media_type, digest)?)
     }
 }

@@ -168,18 +168,23 @@ pub enum DraftError {
     NoHome,
     #[error(transparent)]
     Disk(#[from] DiskError),
-    #[error("the draft in {path} is damaged: {cause}")]
+    #[error("the draft in {path} is damaged: {flaw}")]
     Damaged {
         path: PathBuf,
         /// The list, if it is known.
         list: Option<String>,
-        cause: String,
+        #[source]
+        flaw: Flaw,
     },
     #[error("the draft in {path} was written by a newer polyarch (format {version})")]
     Newer { path: PathBuf, version: u64 },
     /// A draft that could not be read again, so it is not written.
-    #[error("the draft of {list} cannot be saved: {cause}")]
-    Unsound { list: String, cause: String },
+    #[error("the draft of {list} cannot be saved: {flaw}")]
+    Unsound {
+        list: String,
+        #[source]
+        flaw: Flaw,
+    },
 }
 
 impl DraftError {

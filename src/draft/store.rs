@@ -133,16 +133,16 @@ impl Drafts {
     }
 
     fn save(&self, list: &Reference, draft: &Draft) -> Result<(), DraftError> {
-        let unsound = |cause| DraftError::Unsound {
+        let unsound = |flaw| DraftError::Unsound {
             list: list.to_string(),
-            cause,
+            flaw,
         };
         if draft.list != *list {
-            return Err(unsound(format!("its name is {}", draft.list)));
+            return Err(unsound(Flaw::Name(draft.list.clone())));
         }
         let bytes = file::write(draft).map_err(unsound)?;
         if bytes.len() as u64 > MAX_DRAFT {
-            return Err(unsound(format!("larger than {MAX_DRAFT} bytes")));
+            return Err(unsound(Flaw::TooLarge(MAX_DRAFT)));
         }
         disk::clean_leftovers(&self.directory);
         Ok(disk::write(&self.path(list), &bytes, Access::Private)?)
@@ -155,31 +155,31 @@ impl Drafts {
 
 /// Reads one file; `wanted` is the expected list, if it is known.
 fn read(path: &Path, wanted: Option<&Reference>) -> Result<Option<Draft>, DraftError> {
-    let damaged = |cause: String| DraftError::Damaged {
-        path: path.to_owned(),
-        list: wanted.map(ToString::to_string),
-        cause,
+    let damaged = |flaw| match flaw {
+        Flaw::Newer(version) => DraftError::Newer {
+            path: path.to_owned(),
+            version,
+        },
+        flaw => DraftError::Damaged {
+            path: path.to_owned(),
+            list: wanted.map(ToString::to_string),
+            flaw,
+        },
     };
     let bytes = match disk::read_own(path, MAX_DRAFT) {
         Err(error @ (DiskError::NotRegular { .. } | DiskError::TooLarge { .. })) => {
-            return Err(damaged(error.to_string()));
+            return Err(damaged(error.into()));
         }
         read => read?,
     };
     let Some(bytes) = bytes else {
         return Ok(None);
     };
-    let draft = file::read(&bytes).map_err(|flaw| match flaw {
-        Flaw::Damage(cause) => damaged(cause),
-        Flaw::Newer(version) => DraftError::Newer {
-            path: path.to_owned(),
-            version,
-        },
-    })?;
+    let draft = file::read(&bytes).map_err(damaged)?;
     if path.file_stem().and_then(|stem| stem.to_str()) == Some(&file_stem(&draft.list)) {
         Ok(Some(draft))
     } else {
-        Err(damaged(format!("it is the draft of {}", draft.list)))
+        Err(damaged(Flaw::Name(draft.list)))
     }
 }
 

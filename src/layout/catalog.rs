@@ -243,7 +243,7 @@ mod tests {
             assert_eq!(found.digest, Digest::sha256(content.as_bytes()), "{name}");
         }
         let error = find(&index, &tag("5")).unwrap_err().during("x");
-        assert_eq!(error.cause, r#"no entry of index.json is named "5""#);
+        assert_eq!(error.cause(), r#"no entry of index.json is named "5""#);
         assert!(
             matches!(&error.hints[0], Hint::Text(text) if text.contains(r#""docker.io/o/app:3""#))
         );
@@ -260,7 +260,7 @@ mod tests {
             ),
         ]);
         let error = find(&index, &tag("1")).unwrap_err().during("x");
-        assert!(error.cause.contains("docker.io/o/b:1"), "{error}");
+        assert!(error.cause().contains("docker.io/o/b:1"), "{error}");
         assert!(!are_one_image(&roots(&index)));
     }
 

@@ -120,7 +120,7 @@ impl LayoutError {
 
     pub(super) fn during(self, operation: impl Into<Operation>) -> StoreError {
         let (kind, hint) = (self.kind(), self.hint());
-        let mut error = StoreError::caused_by(kind, operation, self);
+        let mut error = StoreError::new(kind, operation, self);
         error.hints.extend(hint);
         error
     }

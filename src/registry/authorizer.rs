@@ -215,9 +215,9 @@ impl Authorizer {
         let base = self.endpoint.base();
         let realm =
             Realm::check(challenge.realm().unwrap_or_default(), &base).map_err(|error| {
-                StoreError::caused_by(FailureKind::Refused, call.operation.clone(), error).hint(
-                    format!("{registry} names a token server that must not receive credentials"),
-                )
+                StoreError::new(FailureKind::Refused, call.operation.clone(), error).hint(format!(
+                    "{registry} names a token server that must not receive credentials"
+                ))
             })?;
         let service = challenge.service().map(str::to_owned);
         let server = TokenServer { realm, service };

@@ -14,7 +14,8 @@ use crate::hint::Hint;
 use crate::spec::RegistryHost;
 use crate::store::StoreError;
 use crate::transport::{
-    Body, GiveUp, Retries, TransportError, is_retryable_status, may_carry_authorization,
+    Body, GaveUpAfter, GiveUp, Retries, TransportError, is_retryable_status,
+    may_carry_authorization,
 };
 
 /// A client of one registry with one credential.
@@ -213,10 +214,11 @@ impl Client {
             }
         };
         let operation = call.operation.to_string();
-        let paused = retries.pause(&operation, &error.cause, delay).await;
+        let paused = retries.pause(&operation, &error.cause(), delay).await;
         paused.map_err(|reason| {
+            let last = error.source;
             let error = StoreError {
-                cause: format!("{} ({reason})", error.cause),
+                source: Arc::new(GaveUpAfter { last, reason }),
                 ..error
             };
             match reason {

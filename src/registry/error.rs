@@ -1,6 +1,9 @@
 //! The errors of calls: what an unexpected answer, or none, means to the user.
 //! Error bodies: <https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#error-codes>.
 
+use std::error::Error;
+use std::fmt;
+
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
@@ -40,7 +43,31 @@ struct ErrorEntry {
     detail: Value,
 }
 
+/// An answer that is not the expected one.
+#[derive(Debug)]
+struct UnexpectedAnswer {
+    server: String,
+    status: StatusCode,
+    error: RegistryError,
+}
+
+impl fmt::Display for UnexpectedAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} answered {}", self.server, self.status.as_u16())?;
+        if let Some(reason) = self.status.canonical_reason() {
+            write!(f, " {reason}")?;
+        }
+        match &self.error.text[..] {
+            "" => Ok(()),
+            text => write!(f, " ({text})"),
+        }
+    }
+}
+
+impl Error for UnexpectedAnswer {}
+
 /// The error in the body of an answer.
+#[derive(Debug)]
 pub(super) struct RegistryError {
     /// The first error code, in upper case; empty if there is none.
     pub(super) code: String,
@@ -137,23 +164,21 @@ pub(super) fn refused(
     candidate: &Candidate,
     is_accepted: bool,
 ) -> StoreError {
-    let error = RegistryError::of(answer);
     let registry = call.repository.registry();
-    let status = describe_status(answer.status);
     let server = if answer.from_other_origin {
         let host = answer.url.host_str().unwrap_or_default();
         format!("{host} (redirected from {registry})")
     } else {
         registry.to_string()
     };
-    let cause = if error.text.is_empty() {
-        format!("{server} answered {status}")
-    } else {
-        format!("{server} answered {status} ({})", error.text)
+    let cause = UnexpectedAnswer {
+        server,
+        status: answer.status,
+        error: RegistryError::of(answer),
     };
-    let code = error.code.as_str();
-    let error = |kind| StoreError::new(kind, call.operation.clone(), cause.clone());
-    match (answer.status.as_u16(), code) {
+    let code = cause.error.code.clone();
+    let error = |kind| StoreError::new(kind, call.operation.clone(), cause);
+    match (answer.status.as_u16(), code.as_str()) {
         // No credentials were sent to the other origin.
         (401 | 403, _) if answer.from_other_origin => error(FailureKind::Denied).hint(format!(
             "the storage URL that {registry} returned was refused: run the command again, or check the storage of the registry"
@@ -179,17 +204,14 @@ pub(super) fn refused(
     }
 }
 
-/// Puts a headline in front of the cause.
-fn headed(mut error: StoreError, headline: &str) -> StoreError {
-    error.cause = format!("{headline}: {}", error.cause);
-    error
+fn headed(error: StoreError, headline: &'static str) -> StoreError {
+    StoreError { headline, ..error }
 }
 
 /// Returns the error of a search for credentials.
 pub(super) fn search_failed(registry: &RegistryHost, error: KeychainError) -> StoreError {
     let operation = format!("find the credentials for {registry}");
-    StoreError::caused_by(FailureKind::Unauthorized, operation, error)
-        .hint(Hint::ShowCredentialSearch)
+    StoreError::new(FailureKind::Unauthorized, operation, error).hint(Hint::ShowCredentialSearch)
 }
 
 /// Completes the error of a call without credentials.
@@ -270,13 +292,6 @@ fn manifest_invalid(error: StoreError, call: &Call) -> StoreError {
     }
 }
 
-fn describe_status(status: StatusCode) -> String {
-    match status.canonical_reason() {
-        Some(reason) => format!("{} {reason}", status.as_u16()),
-        None => status.as_u16().to_string(),
-    }
-}
-
 /// Returns the error for a request without a usable answer.
 pub(super) fn unreachable(
     call: &Call,
@@ -285,7 +300,7 @@ pub(super) fn unreachable(
     is_named: bool,
 ) -> StoreError {
     let registry = call.repository.registry();
-    let failed = |kind| StoreError::new(kind, call.operation.clone(), error.to_string());
+    let failed = |kind| StoreError::new(kind, call.operation.clone(), error.clone());
     let for_named_only = || Hint::InsecureForNamedOnly {
         registry: registry.clone(),
     };

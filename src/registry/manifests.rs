@@ -8,7 +8,7 @@ use super::call::{A_MANIFEST, Call, Outcome};
 use super::client::{CallError, RetryCause, is_temporary};
 use super::error::{DAMAGED, RegistryError};
 use super::repository::{RegistryRepository, manifest_path};
-use crate::spec::{Descriptor, Digest, Manifest};
+use crate::spec::{Descriptor, Digest, Manifest, ManifestError};
 use crate::store::{FailureKind, ManifestName, StoreError};
 use crate::text::clean;
 use crate::transport::TransportError;
@@ -35,6 +35,14 @@ impl Written {
             is_listed_with_subject: answer.header("oci-subject").is_some(),
         }
     }
+}
+
+/// A manifest that is not valid, perhaps because it is compressed.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}{encoding}")]
+struct UnreadableManifest {
+    error: ManifestError,
+    encoding: String,
 }
 
 impl RegistryRepository {
@@ -66,7 +74,8 @@ impl RegistryRepository {
             ManifestName::Tag(_) => Manifest::parse(answer.body.clone(), &media_type),
         };
         parsed.map_err(|error| {
-            let cause = format!("{error}{}", describe_encoding(&answer));
+            let encoding = describe_encoding(&answer);
+            let cause = UnreadableManifest { error, encoding };
             StoreError::new(FailureKind::Refused, call.operation, cause)
         })
     }

@@ -159,7 +159,7 @@ impl RegistryRepository {
                 StoreError::new(
                     FailureKind::Other,
                     format!("write the referrers of {}", subject.digest),
-                    error.to_string(),
+                    error,
                 )
             })?;
         let tag = fallback_tag(&subject.digest);

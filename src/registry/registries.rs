@@ -112,7 +112,7 @@ impl Registries {
         let endpoint = Endpoint::new(registry.clone(), self.0.transport.clone(), &tls, is_named)
             .map_err(|error| {
                 let operation = format!("prepare the connection to {registry}");
-                StoreError::caused_by(FailureKind::Other, operation, error)
+                StoreError::new(FailureKind::Other, operation, error)
             })?;
         let endpoint = Arc::new(endpoint);
         endpoints.insert(registry.clone(), Arc::clone(&endpoint));

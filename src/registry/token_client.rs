@@ -1,6 +1,8 @@
 //! Requests tokens from a token server, with retries.
 //! Protocol: <https://distribution.github.io/distribution/spec/auth/token/>.
 
+use std::error::Error;
+
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
 use tokio::time::Instant;
@@ -10,7 +12,7 @@ use super::call::Outcome;
 use super::error::{no_credentials, wrong_credentials};
 use super::tokens::{TokenServer, secret_header};
 use crate::auth::{
-    Candidate, Credential, MAX_TOKEN_ANSWER, Realm, Scope, Secret, Token, TokenRequest,
+    Candidate, Credential, MAX_TOKEN_ANSWER, Realm, Scope, Secret, Token, TokenError, TokenRequest,
 };
 use crate::spec::RegistryHost;
 use crate::store::{FailureKind, StoreError};
@@ -87,7 +89,7 @@ impl TokenClient<'_> {
                 TokenFailure::Transport(error) => error.delay(),
                 _ => RetryDelay::default(),
             };
-            let cause = failure.cause(&self.server.realm);
+            let cause = failure.into_cause(&self.server.realm).to_string();
             if let Err(reason) = retries.pause(&doing, &cause, delay).await {
                 return Err(TokenFailure::Transport(TransportError::GaveUp {
                     cause,
@@ -126,7 +128,7 @@ async fn read(response: Response, sent: std::time::Instant) -> Result<Token, Tok
         .bytes("a token answer", MAX_TOKEN_ANSWER as u64)
         .await
         .map_err(TokenFailure::Transport)?;
-    Token::parse(&body, sent).map_err(|error| TokenFailure::Unusable(error.to_string()))
+    Token::parse(&body, sent).map_err(|error| TokenFailure::Unusable(error))
 }
 
 /// A request to a token server, which can be sent as often as needed.
@@ -161,7 +163,7 @@ enum TokenFailure {
     /// Any other status that is not a success.
     Status(u16),
     /// The answer contains no usable token.
-    Unusable(String),
+    Unusable(TokenError),
     Transport(TransportError),
     /// No answer to a guess in time.
     Late,
@@ -176,14 +178,14 @@ impl TokenFailure {
         }
     }
 
-    fn cause(&self, realm: &Realm) -> String {
+    fn into_cause(self, realm: &Realm) -> Box<dyn Error + Send + Sync> {
         let server = realm_host(realm);
         match self {
-            Self::Busy(status, _) => format!("{server} answered {}", status.as_u16()),
-            Self::Status(status) => format!("{server} answered {status}"),
-            Self::Unusable(cause) => cause.clone(),
-            Self::Transport(error) => error.to_string(),
-            Self::Late => format!("{server} did not answer in time"),
+            Self::Busy(status, _) => format!("{server} answered {}", status.as_u16()).into(),
+            Self::Status(status) => format!("{server} answered {status}").into(),
+            Self::Unusable(error) => error.into(),
+            Self::Transport(error) => error.into(),
+            Self::Late => format!("{server} did not answer in time").into(),
         }
     }
 
@@ -207,7 +209,7 @@ impl TokenFailure {
         let error = StoreError::new(
             kind,
             format!("get a token from {server}"),
-            self.cause(&client.server.realm),
+            self.into_cause(&client.server.realm),
         );
         match kind {
             FailureKind::Unauthorized | FailureKind::Denied

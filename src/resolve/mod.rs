@@ -1,5 +1,6 @@
 //! Resolves sources: reads their manifests, platforms and index entries in parallel, and nothing that is known already.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,8 +11,8 @@ use crate::plan::{Node, Source, SourceLocation};
 use crate::registry::Access;
 use crate::spec::limits::{MAX_CONFIG, MAX_INDEX_DEPTH, MAX_MANIFEST};
 use crate::spec::{
-    Descriptor, ImageConfig, ImageManifest, LayoutReference, Location, Manifest, Platform,
-    attestation, parse,
+    Descriptor, ImageConfig, ImageManifest, JsonError, LayoutReference, Location, Manifest,
+    Platform, PlatformError, attestation, parse,
 };
 use crate::store::{FailureKind, ManifestName, Store, StoreError};
 use crate::stores::Stores;
@@ -21,6 +22,14 @@ const MAX_ARTIFACT_CONFIG: u64 = 64 << 10;
 /// The total size of all manifests that the sources of one index may have, in bytes. They are kept in memory until they
 /// are written; 10,000 common ones have 30 MB.
 const MAX_ALL_MANIFESTS: u64 = 64 << 20;
+
+#[derive(Debug, thiserror::Error)]
+enum ConfigError {
+    #[error("invalid config: {0}")]
+    Json(#[source] JsonError),
+    #[error("invalid config: {0}")]
+    Platform(#[source] PlatformError),
+}
 
 /// A source to resolve.
 #[derive(Clone, Debug)]
@@ -258,23 +267,24 @@ impl Reader<'_> {
             return Ok(None);
         }
         let bytes = self.store.blob(&image.config, MAX_CONFIG).await?;
-        let invalid = match parse::<ImageConfig>(&bytes) {
-            Ok(config) => {
-                let platform = Platform::from(config);
-                match platform.check_limits() {
-                    Ok(()) => return Ok(Some(platform)),
-                    Err(error) => error.to_string(),
-                }
-            }
-            Err(error) => error.to_string(),
-        };
-        if is_of_image {
-            return Err(self.refused(manifest, format!("invalid config: {invalid}")));
+        let platform = parse::<ImageConfig>(&bytes).map_err(ConfigError::Json);
+        let platform = platform.and_then(|config| {
+            let platform = Platform::from(config);
+            platform.check_limits().map_err(ConfigError::Platform)?;
+            Ok(platform)
+        });
+        match platform {
+            Ok(platform) => Ok(Some(platform)),
+            Err(error) if is_of_image => Err(self.refused(manifest, error)),
+            Err(_) => Ok(None),
         }
-        Ok(None)
     }
 
-    fn refused(&self, manifest: &Manifest, cause: String) -> StoreError {
+    fn refused(
+        &self,
+        manifest: &Manifest,
+        cause: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> StoreError {
         StoreError::new(
             FailureKind::Refused,
             format!("read {}@{}", self.store.name(), manifest.digest),

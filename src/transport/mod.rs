@@ -36,7 +36,9 @@ pub use host_client::authority;
 pub use proxy::Proxies;
 pub use redirect::{RedirectRefused, check_hop, may_carry_authorization};
 pub use request::{Redirects, Request};
-pub use retry::{Budget, GiveUp, Retries, RetryAfter, RetryDelay, is_retryable_status};
+pub use retry::{
+    Budget, GaveUpAfter, GiveUp, Retries, RetryAfter, RetryDelay, is_retryable_status,
+};
 pub use settings::{Timeouts, TransportSettings};
 pub use tls::{TlsError, TlsProfile};
 

@@ -1,5 +1,6 @@
 //! Delays between the tries of a request, and the retry budget of a run.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -8,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::progress::{Event, Observed};
 use crate::sync::Mutex;
+use crate::text::with_causes;
 
 /// The longest pause without a `Retry-After`.
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
@@ -21,6 +23,14 @@ pub(super) const REFUSED_FOR: Duration = Duration::from_secs(5);
 /// Returns whether the same request may succeed later.
 pub fn is_retryable_status(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504)
+}
+
+/// The last failure, and why there is no further try.
+#[derive(Debug, thiserror::Error)]
+#[error("{} ({reason})", with_causes(&**last))]
+pub struct GaveUpAfter {
+    pub last: Arc<dyn Error + Send + Sync>,
+    pub reason: GiveUp,
 }
 
 /// Why a request is not tried again.

@@ -5,8 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
 
 use super::*;
-use crate::auth::error::in_one_line;
 use crate::auth::fixture::Home;
+use crate::text::with_causes;
 
 /// `config.json` with one password entry for each key; the user is `user`.
 fn auths(entries: &[(&str, &str)]) -> String {
@@ -45,7 +45,7 @@ async fn all(keychain: &Keychain, host: &str, scope: &Scope) -> Vec<String> {
                 None => candidate.credential.kind().to_owned(),
             }),
             Ok(None) => return found,
-            Err(error) => found.push(in_one_line(&error)),
+            Err(error) => found.push(with_causes(&error)),
         }
     }
 }

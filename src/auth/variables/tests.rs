@@ -1,7 +1,7 @@
 //! Which variables are found for which registry, and what is said about half a set.
 
 use super::*;
-use crate::auth::error::in_one_line;
+use crate::text::with_causes;
 
 async fn look(
     variables: &[(&str, &str)],
@@ -11,7 +11,7 @@ async fn look(
     let environment: Environment = variables.iter().copied().collect();
     find(&environment, &host.parse().expect("a host"), repository)
         .await
-        .map_err(|error| in_one_line(&error))
+        .map_err(|error| with_causes(&error))
 }
 
 fn basic(username: &str, password: &str) -> Credential {

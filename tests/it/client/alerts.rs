@@ -46,7 +46,7 @@ async fn refused_client_certificate_is_not_retried() {
             let client = client(&registry, &files);
             let error = read(&client, &registry).await.unwrap_err();
             assert_eq!(error.kind, FailureKind::Other, "{error}");
-            assert_eq!(error.cause, format!("{} refused {what}", registry.host()));
+            assert_eq!(error.cause(), format!("{} refused {what}", registry.host()));
             assert!(shown_hints(&error).contains("client.cert"), "{error:?}");
             assert_eq!(client.events.of("waiting"), Vec::<String>::new());
             assert!(registry.requests().is_empty());
@@ -117,7 +117,7 @@ async fn a_refused_handshake_is_not_tried_again() {
         let client = trusting();
         let error = server.read(&client).await;
         assert_eq!(error.kind, FailureKind::Other, "{error}");
-        assert_eq!(error.cause, format!("{} refused {what}", server.address));
+        assert_eq!(error.cause(), format!("{} refused {what}", server.address));
         assert_eq!(server.connections.load(Ordering::Relaxed), 1, "{alert}");
     }
 }

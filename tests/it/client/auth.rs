@@ -468,7 +468,7 @@ async fn unsafe_token_server_gets_no_credentials() {
             .await
             .unwrap_err();
         assert_eq!(error.kind, FailureKind::Refused, "{error}");
-        assert!(error.cause.contains(word), "{error}");
+        assert!(error.cause().contains(word), "{error}");
     }
 }
 
@@ -525,8 +525,8 @@ async fn failing_token_server_is_retried() {
             .await
             .unwrap_err();
         assert_eq!(error.kind, FailureKind::Unavailable, "{error}");
-        assert!(error.cause.contains(&status.to_string()), "{error}");
-        assert!(error.cause.contains("gave up after"), "{error}");
+        assert!(error.cause().contains(&status.to_string()), "{error}");
+        assert!(error.cause().contains("gave up after"), "{error}");
     }
 }
 
@@ -563,7 +563,7 @@ async fn a_hostile_token_server_is_refused() {
             .await
             .unwrap_err();
         assert_eq!(error.kind, FailureKind::Refused, "{error}");
-        assert!(error.cause.contains(word), "{error}");
+        assert!(error.cause().contains(word), "{error}");
         assert_eq!(registry.count(Class::Token), 1);
     }
 }

@@ -207,7 +207,7 @@ async fn unsafe_redirects_are_refused() {
         registry.rule(Rule::on(Class::BlobGet).forever().then(away));
         let error = soon(store.blob(&blob, 4096)).await.unwrap_err();
         assert_eq!(error.kind, FailureKind::Refused, "{error}");
-        assert!(error.cause.contains(word), "{error}");
+        assert!(error.cause().contains(word), "{error}");
         assert!(registry.count(Class::BlobGet) <= 11);
     }
 }

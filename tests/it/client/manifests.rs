@@ -106,7 +106,7 @@ async fn content_type_parameters_are_ignored() {
             "declares the type \"{}\", but was served as \"{wrong}\"",
             media::OCI_MANIFEST
         );
-        assert!(error.cause.contains(&expected), "{error}");
+        assert!(error.cause().contains(&expected), "{error}");
     }
     assert_eq!(registry.pending_rules(), 0);
 }
@@ -119,7 +119,7 @@ async fn byte_order_mark_is_refused() {
     let store = Client::of(&registry).pull(&registry, "a").await;
     let error = store.manifest(&tag("marked")).await.unwrap_err();
     assert_eq!(error.kind, FailureKind::Refused, "{error}");
-    assert!(error.cause.contains("byte order mark"), "{error}");
+    assert!(error.cause().contains("byte order mark"), "{error}");
 }
 
 #[tokio::test]
@@ -148,7 +148,7 @@ async fn wrong_content_is_read_again_once() {
                 let error = store.manifest(&name).await.unwrap_err();
                 assert_eq!(error.kind, FailureKind::Refused, "{error}");
                 assert_eq!(registry.count(Class::ManifestGet), 2, "{fault:?}");
-                let packed = error.cause.contains("gzip");
+                let packed = error.cause().contains("gzip");
                 assert_eq!(packed, matches!(fault, Fault::Gzip), "{error}");
             }
         }
@@ -186,7 +186,7 @@ async fn manifest_over_the_limit_is_refused_with_the_limit() {
             let error = soon(store.manifest(&tag("t"))).await.unwrap_err();
             assert_eq!(error.kind, FailureKind::Refused, "{error}");
             assert!(
-                error.cause.contains("4194304 bytes of a manifest"),
+                error.cause().contains("4194304 bytes of a manifest"),
                 "{error}"
             );
             assert!(shown_hints(&error).contains("--max-manifest"), "{error:?}");
@@ -226,7 +226,7 @@ async fn a_flood_of_headers_is_refused_at_once() {
             let store = Client::of(&registry).pull(&registry, "a").await;
             let error = soon(store.manifest(&tag("t"))).await.unwrap_err();
             assert_eq!(error.kind, FailureKind::Refused, "{scheme:?} {error}");
-            assert!(error.cause.contains("bytes of headers"), "{error}");
+            assert!(error.cause().contains("bytes of headers"), "{error}");
             assert_eq!(registry.count(Class::ManifestGet), 1, "{scheme:?}");
         }
     }
@@ -378,7 +378,7 @@ async fn repeated_digest_error_is_not_retried_again() {
     for tries in [7, 2, 2] {
         registry.clear();
         let error = store.put_manifest(&manifest(&image)).await.unwrap_err();
-        assert!(error.cause.contains("DIGEST_INVALID"), "{error}");
+        assert!(error.cause().contains("DIGEST_INVALID"), "{error}");
         assert_eq!(registry.count(Class::ManifestPut), tries);
     }
     // Another repository may be stored differently.

@@ -63,7 +63,7 @@ async fn an_upload_counts_only_if_the_blob_is_there() {
         let (copied, is_stored) = upload(status, None).await;
         let error = copied.unwrap_err();
         assert_eq!(error.kind, FailureKind::Refused, "{error}");
-        assert!(error.cause.contains("does not have the blob"), "{error}");
+        assert!(error.cause().contains("does not have the blob"), "{error}");
         assert!(!is_stored);
         let (copied, is_stored) = upload(status, Some(1)).await;
         copied.unwrap();
@@ -127,7 +127,7 @@ async fn a_password_refused_without_a_challenge_may_be_wrong() {
         .await
         .unwrap_err();
     assert_eq!(error.kind, FailureKind::Unauthorized, "{error}");
-    assert!(error.cause.starts_with("wrong credentials"), "{error}");
+    assert!(error.cause().starts_with("wrong credentials"), "{error}");
     assert_eq!(registry.count(Class::ManifestGet), 2);
 }
 
@@ -143,7 +143,7 @@ async fn a_refused_push_after_a_read_lacks_a_permission() {
     let image = soon(store.manifest(&tag("t"))).await.unwrap();
     let error = soon(store.put_manifest(&image)).await.unwrap_err();
     assert_eq!(error.kind, FailureKind::Denied, "{error}");
-    assert!(error.cause.starts_with("not allowed"), "{error}");
+    assert!(error.cause().starts_with("not allowed"), "{error}");
     let hints = shown_hints(&error);
     assert!(hints.contains("lack push access to a"), "{hints}");
 }
@@ -218,9 +218,9 @@ async fn the_detail_of_an_error_is_shown() {
         let fault = Fault::reply(400, &[], body.to_string());
         registry.rule(Rule::on(Class::ManifestGet).forever().then(fault));
         let error = read(&Client::of(&registry), &registry).await.unwrap_err();
-        assert!(error.cause.contains(shown), "{error}");
+        assert!(error.cause().contains(shown), "{error}");
         assert!(
-            !error.cause.contains('\u{1b}') && error.cause.len() < 300,
+            !error.cause().contains('\u{1b}') && error.cause().len() < 300,
             "{error}"
         );
     }

@@ -165,7 +165,7 @@ async fn truncated_list_is_refused() {
         let error = store.referrers(&image.digest.parse().unwrap()).await;
         let error = error.expect_err(said);
         assert_eq!(error.kind, FailureKind::Refused, "{error}");
-        assert!(error.cause.contains(said), "{error}");
+        assert!(error.cause().contains(said), "{error}");
         // The fallback tag is for registries without the API.
         assert_eq!(registry.count(Class::ManifestGet), 0, "{said}");
     }
@@ -195,7 +195,7 @@ async fn a_list_that_is_too_long_is_refused_before_it_is_read() {
     let store = Client::of(&registry).pull(&registry, "a").await;
     let digest = image.digest.parse().unwrap();
     let error = store.referrers(&digest).await.unwrap_err();
-    assert_eq!(error.cause, "the list has more than 10000 entries");
+    assert_eq!(error.cause(), "the list has more than 10000 entries");
     assert_eq!(registry.count(Class::Referrers), 3);
     // Few entries in large pages.
     let registry = Registry::plain().await;
@@ -207,7 +207,7 @@ async fn a_list_that_is_too_long_is_refused_before_it_is_read() {
     }
     let store = Client::of(&registry).pull(&registry, "a").await;
     let error = store.referrers(&digest).await.unwrap_err();
-    assert_eq!(error.cause, "the list has more than 8388608 bytes");
+    assert_eq!(error.cause(), "the list has more than 8388608 bytes");
     assert_eq!(registry.count(Class::Referrers), 3);
 }
 

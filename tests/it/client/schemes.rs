@@ -42,7 +42,7 @@ async fn loopback_tls_is_detected_and_its_certificate_checked() {
         let registry = registry(scheme).await;
         let error = read(&registry, plain()).await.unwrap_err();
         assert_eq!(error.kind, FailureKind::Other, "{error}");
-        assert!(error.cause.contains("unknown authority"), "{error}");
+        assert!(error.cause().contains("unknown authority"), "{error}");
         assert!(shown_hints(&error).contains("--ca-cert"));
         assert!(shown_hints(&error).contains("--insecure"));
         read(&registry, plain().insecure()).await.unwrap();
@@ -94,7 +94,10 @@ async fn the_answers_of_tls_servers_to_plain_http_are_known() {
         );
         let error = read(&registry, plain()).await.unwrap_err();
         // It does not speak TLS, so its own answer is reported.
-        assert!(error.cause.contains("answered 400 Bad Request"), "{error}");
+        assert!(
+            error.cause().contains("answered 400 Bad Request"),
+            "{error}"
+        );
         assert_eq!(
             registry.count(Class::ManifestGet),
             1 + usize::from(switches)
@@ -130,7 +133,7 @@ async fn plain_http_to_other_hosts_needs_a_flag() {
     let store = client.open(&name, Access::Pull).await.unwrap();
     let error = soon(store.manifest(&tag("t"))).await.unwrap_err();
     assert_eq!(error.kind, FailureKind::Other, "{error}");
-    assert!(error.cause.contains("does not speak TLS"), "{error}");
+    assert!(error.cause().contains("does not speak TLS"), "{error}");
     assert!(shown_hints(&error).contains("--insecure"), "{error:?}");
     assert!(
         registry
@@ -163,7 +166,7 @@ async fn unusable_ca_file_is_an_error() {
     let client = Builder::of(&registry).ca("nonsense").build();
     let name = format!("{}/a", registry.host());
     let error = client.open(&name, Access::Pull).await.err().unwrap();
-    assert!(error.cause.contains("ca.pem"), "{error}");
+    assert!(error.cause().contains("ca.pem"), "{error}");
 }
 
 #[tokio::test]
@@ -178,7 +181,7 @@ async fn closed_port_is_reported() {
         .unwrap();
     let error = soon(store.manifest(&tag("t"))).await.unwrap_err();
     assert_eq!(error.kind, FailureKind::Unavailable, "{error}");
-    assert!(error.cause.contains("cannot connect"), "{error}");
+    assert!(error.cause().contains("cannot connect"), "{error}");
     let store = plain()
         .build()
         .open("no-such-host.invalid/a", Access::Pull)

@@ -92,7 +92,7 @@ async fn immutable_tag_with_the_right_content_is_a_success() {
     let results = store.put_tags(&manifest(&ours), &tags(2)).await;
     assert!(results[0].is_ok());
     let error = results[1].as_ref().unwrap_err();
-    assert!(error.cause.contains("immutable"), "{error}");
+    assert!(error.cause().contains("immutable"), "{error}");
     assert!(shown_hints(error).contains(&theirs.digest), "{error:?}");
     assert_eq!(registry.tag("a", "t1"), Some(theirs.digest));
 }

@@ -172,7 +172,7 @@ async fn large_upload_is_sent_in_chunks() {
         if minimum.is_some() {
             // Neither the whole blob nor a chunk of the minimum size is accepted.
             let error = copying.fails(&registry).await;
-            assert!(error.cause.contains("413"), "{error}");
+            assert!(error.cause().contains("413"), "{error}");
             continue;
         }
         copying.arrives(&Client::of(&registry), &registry).await;
@@ -263,7 +263,7 @@ async fn unsafe_location_is_refused() {
         registry.rule(rule);
         let error = copying.fails(&registry).await;
         assert_eq!(error.kind, FailureKind::Refused, "{error}");
-        assert!(error.cause.contains(word), "{error}");
+        assert!(error.cause().contains(word), "{error}");
     }
     registry.rule(Rule::on(Class::UploadPost).then(Fault::RemoveHeader("location".into())));
     let error = copying.fails(&registry).await;

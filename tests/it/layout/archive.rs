@@ -129,7 +129,7 @@ async fn an_archive_of_docker_save_is_read() {
         .unwrap();
     assert!(
         zipped
-            .cause
+            .cause()
             .contains("compressed archives are not supported (gzip)"),
         "{zipped}"
     );
