@@ -25,8 +25,8 @@ use crate::{
 
 /// The round-trip times of the link. The number of round trips is the difference of the times, divided by 100 ms.
 const DISTANCES: [Duration; 2] = [Duration::ZERO, Duration::from_millis(100)];
-/// The round-trip time at which requests and connections are counted. It is so long that polyarch never opens a
-/// connection before a connection becomes free.
+/// The round-trip time at which requests and connections are counted. It is so long that an existing connection always
+/// becomes free before a new connection is open.
 const COUNTED_AT: Duration = Duration::from_millis(20);
 
 /// A variant of the merge job.

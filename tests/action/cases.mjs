@@ -283,7 +283,7 @@ describe('the same inputs for every command', () => {
     return result
   }
 
-  test('create, annotate and push a list', async () => {
+  test('create, annotate and push publish a list', async () => {
     const tags = [at('o/app', 'list'), at('o/app', 'list-2'), at('o/other-list', '1')].join('\n')
     await done('create', { tags, sources: `${at('o/app', 'amd64')}\n${arm64}` })
     const annotations = `org.opencontainers.image.title=my app, first\n${at('o/app', 'amd64')}=>note=x`
@@ -352,7 +352,7 @@ describe('the same inputs for every command', () => {
     assert.equal((await step('publish', { ...inputs, 'if-exists': 'refuse' })).code, 5)
     assert.deepEqual(await manifestAt(registry.host, 'o/app', 'list'), before)
   })
-  test('wait gives up on a source that does not appear', async () => {
+  test('wait ends with an error if a source does not appear', async () => {
     const result = await step('publish', { tags: at('o/app', 'x'), sources: at('o/app', 'nowhere'), wait: '1s' })
     assert.equal(result.code, 4)
   })
@@ -426,14 +426,14 @@ describe('args', () => {
     assertPushed(result, [tags])
     assert.deepEqual(JSON.parse(result.index).annotations, { a: '"my app"', b: 'c d' })
   })
-  test('an open quote is an error', async () => {
+  test('a quote that is not closed is an error', async () => {
     const result = await run({ with: { tags: at('o/app', 'args'), sources: amd64, args: '--annotation "a=b' } })
     assert.equal(result.code, 2)
     assert.match(errors(result).join(), /no closing " quote/)
   })
 })
 
-describe('former names', () => {
+describe('deprecated inputs', () => {
   test('annotate sets platforms, with a warning', async () => {
     const tags = at('o/app', 'former')
     const sources = `${amd64}\n${arm64}`

@@ -10,7 +10,8 @@ export const traced = (trace, program, args) => ['strace', [...CALLS, '-o', trac
 
 /**
  * Returns the forms in which a secret can appear: as text, in JSON, in a URL, and in base64. In base64, the surrounding
- * text (such as `user:`) shifts the secret by 0, 1 or 2 bytes; for each shift, the part that depends only on the secret.
+ * text (such as `user:`) shifts the secret by 0, 1 or 2 bytes. For each shift, returns the part that depends only on the
+ * secret.
  */
 export function forms (secret) {
   const bytes = Buffer.from(secret)
