@@ -1,7 +1,7 @@
 //! A forward proxy (RFC 9110, 9.3.6 CONNECT; RFC 9112, 3.2.2 absolute-form) through
 //! which clients reach registries by names that no resolver knows: names under
-//! `.test` are on 127.0.0.1, loopback addresses are themselves, a test may map one more
-//! name, and nothing else exists.
+//! `.test` are on 127.0.0.1, loopback addresses are themselves, a test may map more
+//! names, and nothing else exists.
 
 use std::{
     net::SocketAddr,
@@ -48,21 +48,26 @@ struct Head {
 impl Proxy {
     /// A proxy without a password.
     pub async fn start() -> Self {
-        Self::start_with(None, None).await
+        Self::start_with(None, Vec::new()).await
     }
 
     /// A proxy that connects requests for `target` (`host:port`) to `address`.
     pub async fn mapping(target: &str, address: SocketAddr) -> Self {
-        Self::start_with(None, Some((target.to_owned(), address))).await
+        Self::mapping_all([(target.to_owned(), address)]).await
+    }
+
+    /// A proxy that connects requests for each target to its address.
+    pub async fn mapping_all(mapped: impl IntoIterator<Item = Mapped>) -> Self {
+        Self::start_with(None, mapped.into_iter().collect()).await
     }
 
     /// A proxy that requires a password.
     pub async fn with_password(user: &str, password: &str) -> Self {
         let pair = STANDARD.encode(format!("{user}:{password}"));
-        Self::start_with(Some(format!("Basic {pair}")), None).await
+        Self::start_with(Some(format!("Basic {pair}")), Vec::new()).await
     }
 
-    async fn start_with(credentials: Option<String>, mapped: Option<Mapped>) -> Self {
+    async fn start_with(credentials: Option<String>, mapped: Vec<Mapped>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound socket");
         let seen = Arc::default();
@@ -95,7 +100,7 @@ impl Drop for Proxy {
 async fn serve(
     listener: TcpListener,
     credentials: Option<String>,
-    mapped: Option<Mapped>,
+    mapped: Vec<Mapped>,
     seen: Arc<Mutex<Vec<Passed>>>,
 ) {
     let mut connections = JoinSet::new();
@@ -118,7 +123,7 @@ async fn serve(
 async fn pass(
     mut client: TcpStream,
     credentials: Option<String>,
-    mapped: Option<Mapped>,
+    mapped: Vec<Mapped>,
     seen: &Mutex<Vec<Passed>>,
 ) -> std::io::Result<()> {
     client.set_nodelay(true)?;
@@ -127,10 +132,8 @@ async fn pass(
     };
     let (target, path) = destination(&head);
     let allowed = credentials.is_none() || head.header("proxy-authorization") == credentials;
-    let address = match mapped {
-        Some((name, address)) if name == target => Some(address),
-        _ => resolve(&target),
-    };
+    let found = mapped.into_iter().find(|(name, _)| *name == target);
+    let address = found.map_or_else(|| resolve(&target), |(_, address)| Some(address));
     let server = match address {
         Some(address) if allowed => TcpStream::connect(address).await.ok(),
         _ => None,

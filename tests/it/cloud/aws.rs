@@ -4,22 +4,27 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::json;
 
 use super::{
-    auth, home, result_of,
+    auth, behind, home, result_of,
     server::{CloudServer, Reply, Seen},
 };
 use crate::support::{
     image::Image,
-    proxy::Proxy,
     registry::{Accounts, Class, Fault, Registry, Rule},
     scene::Scene,
 };
 
-const HOST: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
-const ROLE: &str = "arn:aws:iam::123456789012:role/ci";
+pub(super) const HOST: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
+pub(super) const ROLE: &str = "arn:aws:iam::123456789012:role/ci";
 
-/// Plays ECR, STS, GitHub, the container service and EC2.
-fn aws(path: &str, request: &Seen) -> Reply {
-    let password = STANDARD.encode("AWS:swordfish");
+/// Plays ECR, STS, GitHub, the container service and EC2. The password names the key that signed the call, and STS
+/// accepts only ID tokens of the tests.
+pub(super) fn aws(path: &str, request: &Seen) -> Reply {
+    let key = key_of(request);
+    let is_temporary = key.starts_with("ASIA");
+    let has_session = !request.header("x-amz-security-token").is_empty();
+    let is_signed = !key.is_empty() && is_temporary == has_session;
+    let password = STANDARD.encode(format!("AWS:swordfish-{key}"));
+    let id_tokens = ["tok-file", "tok-github", "tok-gitlab"];
     let role_keys = "<AccessKeyId>ASIAROLE</AccessKeyId><SecretAccessKey>s3cr3t-role</SecretAccessKey>\
                      <SessionToken>tok-role</SessionToken>";
     let json_keys =
@@ -29,12 +34,23 @@ fn aws(path: &str, request: &Seen) -> Reply {
         request.header("x-amz-target"),
         request.field("Action").as_str(),
     ) {
+        ("/", target, _) if !target.is_empty() && !is_signed => Reply::Full(
+            400,
+            String::new(),
+            json!({ "__type": "UnrecognizedClientException" }).to_string(),
+        ),
         ("/", target, _) if target.starts_with("AmazonEC2ContainerRegistry_V20150921") => {
             Reply::json(json!({ "authorizationData": [{ "authorizationToken": password }] }))
         }
         ("/", target, _) if target.starts_with("SpencerFrontendService") => {
             Reply::json(json!({ "authorizationData": { "authorizationToken": password } }))
         }
+        ("/", _, "AssumeRoleWithWebIdentity")
+            if !id_tokens.contains(&request.field("WebIdentityToken").as_str()) =>
+        {
+            Reply::status(400, "<Error><Code>InvalidIdentityToken</Code></Error>")
+        }
+        ("/", _, "AssumeRole") if key.is_empty() => Reply::status(403, ""),
         ("/", _, "AssumeRoleWithWebIdentity" | "AssumeRole") => Reply::status(
             200,
             format!("<Response><Credentials>{role_keys}</Credentials></Response>"),
@@ -47,6 +63,14 @@ fn aws(path: &str, request: &Seen) -> Reply {
         ("/latest/meta-data/iam/security-credentials/", ..) => Reply::status(200, "node-role"),
         _ => Reply::status(404, "not found"),
     }
+}
+
+/// The key that signed a request; empty if none did.
+fn key_of(request: &Seen) -> &str {
+    let authorization = request.header("authorization");
+    let rest = authorization.strip_prefix("AWS4-HMAC-SHA256 Credential=");
+    rest.and_then(|rest| rest.split('/').next())
+        .unwrap_or_default()
 }
 
 fn scene() -> (Scene, CloudServer) {
@@ -64,11 +88,8 @@ fn ecr_call(server: &CloudServer, key: &str, service: &str) -> Seen {
         .into_iter()
         .find(|seen| !seen.header("x-amz-target").is_empty());
     let call = call.expect("a call to ECR");
+    assert_eq!(key_of(&call), key);
     let authorization = call.header("authorization");
-    assert!(
-        authorization.starts_with(&format!("AWS4-HMAC-SHA256 Credential={key}/")),
-        "{authorization}"
-    );
     assert!(
         authorization.contains(&format!("/{service}/aws4_request")),
         "{authorization}"
@@ -76,7 +97,7 @@ fn ecr_call(server: &CloudServer, key: &str, service: &str) -> Seen {
     call
 }
 
-fn set_keys(scene: &mut Scene) {
+pub(super) fn set_keys(scene: &mut Scene) {
     scene.set("AWS_ACCESS_KEY_ID", "AKIDENV");
     scene.set("AWS_SECRET_ACCESS_KEY", "s3cr3t-env");
 }
@@ -98,6 +119,7 @@ fn keys_in_variables_are_exchanged() {
     assert_eq!(call.header("x-amz-security-token"), "");
     assert_eq!(call.body, "{}");
 
+    scene.set("AWS_ACCESS_KEY_ID", "ASIAENV");
     scene.set("AWS_SESSION_TOKEN", "tok-session");
     auth(&scene, &format!("{HOST}/app"));
     let last = server.seen().pop().expect("a call");
@@ -261,20 +283,12 @@ fn containers_and_instances_have_keys() {
 
 /// A registry behind the name of ECR, which accepts the password of the server above.
 fn registry() -> (Scene, CloudServer) {
-    let accounts = Accounts::new("AWS", "swordfish").grant("AWS", "*", "pull,push");
-    let mut scene = Scene::of([Registry::builder().tls().name(HOST).basic(accounts)]);
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let target = format!("{HOST}:443");
-    let proxy = runtime.block_on(Proxy::mapping(&target, scene.registry().address()));
-    scene.set("HTTPS_PROXY", &proxy.url());
-    scene.trust();
-    scene.keep((proxy, runtime));
+    let accounts = Accounts::new("AWS", "swordfish-AKIDENV").grant("AWS", "*", "pull,push");
+    let (mut scene, _) = behind(HOST, Registry::builder().basic(accounts));
     let server = CloudServer::start(aws);
     scene.set("AWS_ENDPOINT_URL", &server.url());
     set_keys(&mut scene);
-    for repository in ["app", "base"] {
-        Image::new("linux/amd64").load(scene.registry(), repository, "a");
-    }
+    Image::new("linux/amd64").load(scene.registry(), "base", "a");
     (scene, server)
 }
 

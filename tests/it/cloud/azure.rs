@@ -8,9 +8,16 @@ use super::{
     stand_in,
 };
 
-const HOST: &str = "team.azurecr.io";
+pub(super) const HOST: &str = "team.azurecr.io";
 
-fn azure(path: &str, _request: &Seen) -> Reply {
+/// Plays GitHub, Entra ID, the managed identity, the registry and Docker Hub. They accept only tokens of the tests.
+pub(super) fn azure(path: &str, request: &Seen) -> Reply {
+    let tokens = ["tok-file", "tok-github", "tok-entra"];
+    let names = ["client_assertion", "subject_token", "access_token"];
+    let shown = names.map(|name| request.field(name)).concat();
+    if request.method == "POST" && !tokens.contains(&shown.as_str()) {
+        return Reply::status(401, "");
+    }
     match path {
         "/tenant-1/oauth2/v2.0/token" | "/metadata/identity/oauth2/token" | "/msi" => {
             Reply::json(json!({ "access_token": "tok-entra" }))

@@ -8,19 +8,28 @@ use super::{
 };
 use crate::support::scene::Scene;
 
-const HOST: &str = "europe-west1-docker.pkg.dev";
+pub(super) const HOST: &str = "europe-west1-docker.pkg.dev";
+/// The end of the path that returns the token of a service account.
+pub(super) const ACT: &str = "/sa@p.iam.gserviceaccount.com:generateAccessToken";
 const POOL: &str =
     "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/g";
 
-fn google(path: &str, _request: &Seen) -> Reply {
+/// Plays GitHub, STS, IAM and the metadata server. STS and IAM accept only tokens of the tests.
+pub(super) fn google(path: &str, request: &Seen) -> Reply {
+    let subject = request.field("subject_token");
+    let is_federated = request.header("authorization") == "Bearer tok-federated";
     let flavor = "metadata-flavor: Google\r\n".to_owned();
     match path {
         "/oidc" => Reply::json(json!({ "value": "tok-github" })),
-        "/sts" => Reply::json(json!({ "access_token": "tok-federated", "expires_in": 3600 })),
-        "/act/sa@p.iam.gserviceaccount.com:generateAccessToken" => {
+        "/sts" | "/v1/token" if ["tok-github", "tok-file"].contains(&subject.as_str()) => {
+            Reply::json(json!({ "access_token": "tok-federated", "expires_in": 3600 }))
+        }
+        _ if path.ends_with(ACT) && is_federated => {
             Reply::json(json!({ "accessToken": "tok-service-account" }))
         }
-        "/refresh" => Reply::json(json!({ "access_token": "tok-user" })),
+        "/refresh" if request.field("refresh_token") == "tok-refresh" => {
+            Reply::json(json!({ "access_token": "tok-user" }))
+        }
         "/computeMetadata/v1/instance/service-accounts/default/token" => Reply::Full(
             200,
             flavor,
@@ -37,7 +46,7 @@ fn scene(file: impl Fn(&CloudServer) -> Value) -> (Scene, CloudServer) {
     (scene, server)
 }
 
-fn external(server: &CloudServer, source: Value) -> Value {
+pub(super) fn external(server: &CloudServer, source: Value) -> Value {
     json!({
         "type": "external_account",
         "audience": POOL,
@@ -48,7 +57,7 @@ fn external(server: &CloudServer, source: Value) -> Value {
 }
 
 /// The file that google-github-actions/auth writes.
-fn github_source(server: &CloudServer) -> Value {
+pub(super) fn github_source(server: &CloudServer) -> Value {
     json!({
         "url": format!("{}/oidc?audience=a", server.url()),
         "headers": { "Authorization": "Bearer tok-request" },
@@ -99,10 +108,7 @@ fn an_external_account_is_exchanged() {
 fn an_external_account_acts_as_a_service_account() {
     let (scene, server) = scene(|server| {
         let mut file = external(server, json!({ "file": "HOME/token" }));
-        file["service_account_impersonation_url"] = json!(format!(
-            "{}/act/sa@p.iam.gserviceaccount.com:generateAccessToken",
-            server.url()
-        ));
+        file["service_account_impersonation_url"] = json!(format!("{}/act{ACT}", server.url()));
         file
     });
     let file = scene
@@ -118,7 +124,7 @@ fn an_external_account_acts_as_a_service_account() {
         exchange.field("scope"),
         "https://www.googleapis.com/auth/iam"
     );
-    let act = server.only("/act/sa@p.iam.gserviceaccount.com:generateAccessToken");
+    let act = server.only(&format!("/act{ACT}"));
     assert_eq!(act.header("authorization"), "Bearer tok-federated");
     let body: Value = serde_json::from_str(&act.body).expect("JSON");
     assert_eq!(body["lifetime"], "3600s");

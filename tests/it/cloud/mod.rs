@@ -2,12 +2,22 @@
 
 mod aws;
 mod azure;
+mod flows;
 mod google;
 mod hostile;
+mod overlap;
 mod server;
 
+use std::{net::SocketAddr, sync::Arc};
+
 use self::server::CloudServer;
-use crate::support::{polyarch::Output, proxy::Proxy, scene::Scene};
+use crate::support::{
+    image::Image,
+    polyarch::Output,
+    proxy::Proxy,
+    registry::{Builder, Class, Recorded, Registry},
+    scene::Scene,
+};
 
 /// A home without a registry.
 fn home() -> Scene {
@@ -36,9 +46,47 @@ fn result_of(output: &Output, source: &str) -> String {
 
 /// A proxy through which `host` is this server.
 fn stand_in(scene: &mut Scene, host: &str, server: &CloudServer) {
+    route(scene, [(host, server.address)]);
+}
+
+/// A proxy through which each host is the server at its address.
+fn route<'a>(
+    scene: &mut Scene,
+    hosts: impl IntoIterator<Item = (&'a str, SocketAddr)>,
+) -> Arc<Proxy> {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let proxy = runtime.block_on(Proxy::mapping(&format!("{host}:443"), server.address));
+    let hosts = hosts.into_iter();
+    let mapped = hosts.map(|(host, address)| (format!("{host}:443"), address));
+    let proxy = Arc::new(runtime.block_on(Proxy::mapping_all(mapped)));
     scene.set("HTTPS_PROXY", &proxy.url());
     scene.trust();
-    scene.keep((proxy, runtime));
+    scene.keep((Arc::clone(&proxy), runtime));
+    proxy
+}
+
+/// A scene whose first registry is behind the name `host` of a cloud, with an image `app:a`. HOST is the name.
+fn behind(host: &str, registry: Builder) -> (Scene, Arc<Proxy>) {
+    let mut scene = Scene::of([registry.tls().name(host)]);
+    Image::new("linux/amd64").load(scene.registry(), "app", "a");
+    let address = scene.registry().address();
+    let proxy = route(&mut scene, [(host, address)]);
+    scene.name("HOST", host);
+    (scene, proxy)
+}
+
+/// Publishes from and to the first registry, which must accept the credentials.
+#[track_caller]
+fn publishes(scene: &Scene) {
+    scene.ok("publish -t HOST/app:1 HOST/app:a");
+    assert_authorised(scene.registry());
+}
+
+/// The registry has the new tag, and every request of the registry API that succeeded had credentials.
+#[track_caller]
+fn assert_authorised(registry: &Registry) {
+    assert!(registry.tag("app", "1").is_some());
+    let is_open = |it: &Recorded| {
+        it.class != Class::Token && !it.authorised() && it.status.is_some_and(|it| it.is_success())
+    };
+    assert_eq!(registry.count_where(is_open), 0);
 }

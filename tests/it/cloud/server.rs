@@ -1,6 +1,7 @@
 //! A server in place of the APIs and metadata services of clouds. It records every request.
 
 use std::{
+    fmt,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -15,6 +16,10 @@ use tokio_rustls::TlsAcceptor;
 use url::{Url, form_urlencoded};
 
 use crate::support::registry::tls;
+
+/// How long a reply waits for its condition, and how often it is checked.
+const PATIENCE: Duration = Duration::from_secs(10);
+const POLLING: Duration = Duration::from_millis(2);
 
 /// A request.
 #[derive(Clone, Debug)]
@@ -44,7 +49,7 @@ impl Seen {
             .map_or(String::new(), |(_, value)| value)
     }
 
-    fn path(&self) -> &str {
+    pub(super) fn path(&self) -> &str {
         self.target.split('?').next().unwrap_or_default()
     }
 }
@@ -58,6 +63,18 @@ pub(super) enum Reply {
     Endless(u64),
     /// One byte every 100 ms.
     Drip,
+    /// The reply, once a condition holds; see [`Reply::when`].
+    When(Condition, Box<Reply>),
+}
+
+/// A condition that a reply waits for.
+#[derive(Clone)]
+pub(super) struct Condition(Arc<dyn Fn() -> bool + Send + Sync>);
+
+impl fmt::Debug for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Condition")
+    }
 }
 
 impl Reply {
@@ -67,6 +84,11 @@ impl Reply {
 
     pub(super) fn status(status: u16, body: impl ToString) -> Self {
         Self::Full(status, String::new(), body.to_string())
+    }
+
+    /// The reply, once a condition holds; after ten seconds, an error.
+    pub(super) fn when(self, condition: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self::When(Condition(Arc::new(condition)), Box::new(self))
     }
 }
 
@@ -147,11 +169,15 @@ async fn serve(
     log: &Mutex<Vec<Seen>>,
 ) -> Option<()> {
     let request = read(&mut stream).await?;
-    let answer = reply(request.path(), &request);
+    let mut answer = reply(request.path(), &request);
     log.lock()
         .unwrap_or_else(PoisonError::into_inner)
         .push(request);
+    while let Reply::When(condition, then) = answer {
+        answer = wait(&condition, *then).await;
+    }
     match answer {
+        Reply::When(..) => return None,
         Reply::Full(status, headers, body) => {
             let length = body.len();
             let head = format!(
@@ -178,6 +204,16 @@ async fn serve(
         }
     }
     stream.shutdown().await.ok()
+}
+
+async fn wait(condition: &Condition, then: Reply) -> Reply {
+    for _ in 0..PATIENCE.as_millis() / POLLING.as_millis() {
+        if (condition.0)() {
+            return then;
+        }
+        tokio::time::sleep(POLLING).await;
+    }
+    Reply::status(400, "the condition of the test does not hold")
 }
 
 async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Seen> {

@@ -106,6 +106,7 @@ pub struct Bearer {
     pub(super) uses: Option<u64>,
     pub(super) post_status: Option<u16>,
     pub(super) identity_tokens: Vec<(String, String)>,
+    pub(super) access_tokens: Vec<(String, String)>,
     pub(super) anonymous: bool,
     pub(super) deny: bool,
 }
@@ -124,6 +125,7 @@ impl Bearer {
             uses: None,
             post_status: None,
             identity_tokens: Vec::new(),
+            access_tokens: Vec::new(),
             anonymous: true,
             deny: false,
         }
@@ -190,6 +192,13 @@ impl Bearer {
     #[must_use]
     pub fn identity_token(mut self, user: &str, token: &str) -> Self {
         self.identity_tokens.push((token.into(), user.into()));
+        self
+    }
+
+    /// An access token of Azure that POST exchanges for an identity token of `user`.
+    #[must_use]
+    pub fn access_token(mut self, user: &str, token: &str) -> Self {
+        self.access_tokens.push((token.into(), user.into()));
         self
     }
 

@@ -28,6 +28,15 @@ pub enum Class {
     Other,
 }
 
+/// The paths of token servers: the usual one, and the ones of public registries.
+const TOKEN_PATHS: [&str; 5] = [
+    "/token",
+    "/token/",
+    "/v2/token",
+    "/oauth2/token",
+    "/oauth2/exchange",
+];
+
 /// An endpoint with its parameters, decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoint {
@@ -46,7 +55,7 @@ impl Endpoint {
     /// Reads the path of `uri`.
     pub fn of(uri: &Uri) -> Self {
         let path = decode(uri.path());
-        if path == "/token" {
+        if TOKEN_PATHS.contains(&path.as_str()) {
             return Self::Token;
         }
         let Some(rest) = path.strip_prefix("/v2") else {

@@ -15,14 +15,23 @@ use rustls::{
 use tokio_rustls::TlsAcceptor;
 
 /// The names that every certificate here is valid for, beside 127.0.0.1 to 127.0.0.9.
-pub const NAMES: [&str; 8] = [
+pub const NAMES: [&str; 17] = [
     "localhost",
     "registry.test",
     "auth.test",
     "cdn.test",
     WELL_KNOWN,
     "123456789012.dkr.ecr.eu-west-1.amazonaws.com",
+    "210987654321.dkr.ecr.eu-west-1.amazonaws.com",
+    "123456789012.dkr.ecr.us-east-1.amazonaws.com",
+    "public.ecr.aws",
+    "europe-west1-docker.pkg.dev",
+    "gcr.io",
+    "sts.googleapis.com",
+    "iamcredentials.googleapis.com",
     "team.azurecr.io",
+    "registry-1.docker.io",
+    "auth.docker.io",
     "identity.docker.com",
 ];
 

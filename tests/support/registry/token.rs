@@ -170,6 +170,17 @@ fn by_form(shared: &Shared, bearer: &Bearer, form: &[u8]) -> Reply {
     let form: Vec<(String, String)> = url::form_urlencoded::parse(form).into_owned().collect();
     let field = |name| value(&form, name).unwrap_or_default().to_owned();
     let user = match field("grant_type").as_str() {
+        "access_token" => {
+            let shown = field("access_token");
+            let mut known = bearer.access_tokens.iter();
+            return match known.find(|(own, _)| *own == shown) {
+                Some((_, user)) => {
+                    let answer = json!({"refresh_token": refresh_token(shared, user)});
+                    reply::json("application/json", &answer)
+                }
+                None => refused(),
+            };
+        }
         "refresh_token" => {
             let shown = field("refresh_token");
             let known = bearer.identity_tokens.iter().find(|(own, _)| *own == shown);
