@@ -156,9 +156,9 @@ fn version(program: &Path, words: &[&str]) -> String {
         digits.starts_with(|first: char| first.is_ascii_digit()) && !digits.starts_with("0.0.0")
     };
     let output = std::process::Command::new(program).args(words).output();
-    let said = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-    let said = said.unwrap_or_default();
-    let mut own = said.lines().next().unwrap_or_default().split([' ', ',']);
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    let text = text.unwrap_or_default();
+    let mut own = text.lines().next().unwrap_or_default().split([' ', ',']);
     if let Some(version) = own.find(is_version) {
         return version.to_owned();
     }
@@ -293,6 +293,6 @@ fn print(results: &Results) {
         println!("  {name}: not on PATH");
     }
     for name in &results.unable {
-        println!("  {name}: has no command that makes an index");
+        println!("  {name}: has no command that creates an index");
     }
 }

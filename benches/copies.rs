@@ -133,14 +133,14 @@ impl Drop for Server {
 
 pub(crate) fn run() {
     let Some(registry) = find("registry") else {
-        println!("the copies need `registry`, the registry of the distribution project, on PATH");
+        println!("cannot measure copies: `registry` of the distribution project is not on PATH");
         return;
     };
     // The first word is the path of the program.
     let version = Command::new(&registry).arg("--version").output();
     let version = version.map(|output| {
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        said.split_whitespace()
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text.split_whitespace()
             .skip(1)
             .collect::<Vec<_>>()
             .join(" ")

@@ -447,7 +447,7 @@ describe('deprecated inputs', () => {
 })
 
 describe('single steps with args', () => {
-  test('inspect takes its arguments from one line or several', async () => {
+  test('inspect accepts arguments on one line or on several lines', async () => {
     for (const args of [`--raw ${at('o/app', 'amd64')}`, `--raw\n${at('o/app', 'amd64')}\n`]) {
       const result = await run({ with: { command: 'inspect', args } })
       assert.equal(result.code, 0, result.log.join('\n'))
