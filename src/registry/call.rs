@@ -6,6 +6,7 @@ use url::Url;
 
 use crate::spec::{MediaType, Repository};
 use crate::store::{Operation, StoreError};
+use crate::transport::WaitMeter;
 
 /// The media types of manifests in an `Accept` header, in order of preference.
 const MANIFEST_TYPES: &str = "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json";
@@ -43,6 +44,8 @@ pub(super) struct Call {
     pub(super) is_bulk: bool,
     /// Another repository that the registry reads for this call.
     pub(super) also_reads: Option<Repository>,
+    /// Measures the waits of all calls that lead to one result.
+    pub(super) meter: Option<WaitMeter>,
 }
 
 /// The address of a call.
@@ -83,6 +86,7 @@ impl Call {
             is_bulk: false,
             repository: repository.clone(),
             also_reads: None,
+            meter: None,
         }
     }
 

@@ -222,7 +222,7 @@ impl Client {
                 ..error
             };
             match reason {
-                GiveUp::Budget(_) => error.hint(Hint::RaiseRetryBudget),
+                GiveUp::Budget(_) | GiveUp::Slow(_) => error.hint(Hint::RaiseRetryBudget),
                 _ => error,
             }
         })

@@ -173,6 +173,7 @@ impl Endpoint {
         let mut request = Request::new(call.method.clone(), url.clone());
         request.headers = call.headers.clone();
         request.is_bulk = call.is_bulk;
+        request.meter.clone_from(&call.meter);
         request.authorization = authorization
             .filter(|_| may_carry_authorization(&base, &url))
             .cloned();

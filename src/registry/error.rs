@@ -330,10 +330,11 @@ pub(super) fn unreachable(
         )),
         TransportError::Connect { kind: ConnectFailure::UnknownHost, .. } => failed(FailureKind::Unavailable)
             .hint(format!("check the name {registry}: it could not be resolved")),
-        TransportError::Connect { .. } => {
+        TransportError::Connect { .. }
+        | TransportError::GaveUp { reason: GiveUp::NeverConnected, .. } => {
             failed(FailureKind::Unavailable).hint(format!("check that {registry} is running and reachable from here"))
         }
-        TransportError::GaveUp { reason: GiveUp::Budget(_), .. } => {
+        TransportError::GaveUp { reason: GiveUp::Budget(_) | GiveUp::Slow(_), .. } => {
             failed(FailureKind::Unavailable).hint(Hint::RaiseRetryBudget)
         }
         TransportError::Timeout { .. }

@@ -31,6 +31,7 @@ impl RegistryRepository {
         let refused =
             |cause: String| StoreError::new(FailureKind::Refused, operation.clone(), cause);
         let max_list = MAX_LIST.max(self.max_manifest);
+        let meter = self.client.endpoint().transport().wait_meter();
         let mut path = format!("referrers/{subject}");
         let mut requested = HashSet::new();
         let mut found = Vec::new();
@@ -39,9 +40,10 @@ impl RegistryRepository {
             if requested.len() > MAX_PAGES {
                 return Err(refused(format!("more than {MAX_PAGES} pages")));
             }
-            let call = self
+            let mut call = self
                 .call(Method::GET, path, operation.clone())
                 .accepting_manifests();
+            call.meter = Some(meter.clone());
             let Some((answer, page)) = self.page(&call, requested.len()).await? else {
                 return self.list_by_fallback_tag(subject, &operation).await;
             };

@@ -16,6 +16,7 @@ use url::Url;
 use super::error::{SourceFailed, TransportError};
 use super::limiter::Permit;
 use super::rate::RateWindow;
+use super::wait_meter::WaitMeter;
 use crate::sync::Mutex;
 
 /// The minimum average rate of a body that is read whole, in bytes per second after the idle timeout.
@@ -74,6 +75,10 @@ pub(super) struct Activity(Arc<Mutex<ActivityState>>);
 struct ActivityState {
     waiting_for: WaitingFor,
     rate: RateWindow,
+    /// The time spent waiting for the peer before `waiting_for`.
+    waited: Duration,
+    /// The bytes of a streamed body so far.
+    sent: u64,
 }
 
 enum WaitingFor {
@@ -99,6 +104,8 @@ impl Activity {
         Self(Arc::new(Mutex::new(ActivityState {
             waiting_for: WaitingFor::Response(Instant::now()),
             rate: RateWindow::new(idle_timeout),
+            waited: Duration::ZERO,
+            sent: 0,
         })))
     }
 
@@ -130,12 +137,30 @@ impl Activity {
         }
     }
 
+    /// Returns the time spent waiting for the peer, and the bytes of a streamed body.
+    pub(super) fn total(&self) -> (Duration, u64) {
+        let state = self.0.lock();
+        let current = match state.waiting_for {
+            WaitingFor::Peer(since) | WaitingFor::Response(since) => since.elapsed(),
+            WaitingFor::Source => Duration::ZERO,
+        };
+        (state.waited + current, state.sent)
+    }
+
     /// Notes that the peer is ready for more.
     fn peer_is_ready(&self) {
         let mut state = self.0.lock();
-        if let WaitingFor::Peer(since) = state.waiting_for {
-            state.rate.add(since.elapsed(), 0);
-            state.waiting_for = WaitingFor::Peer(Instant::now());
+        match state.waiting_for {
+            WaitingFor::Peer(since) => {
+                state.rate.add(since.elapsed(), 0);
+                state.waited += since.elapsed();
+                state.waiting_for = WaitingFor::Peer(Instant::now());
+            }
+            WaitingFor::Response(since) => {
+                state.waited += since.elapsed();
+                state.waiting_for = WaitingFor::Response(Instant::now());
+            }
+            WaitingFor::Source => {}
         }
     }
 
@@ -146,6 +171,7 @@ impl Activity {
     fn sends(&self, bytes: u64, is_last: bool) {
         let mut state = self.0.lock();
         state.rate.add(Duration::ZERO, bytes);
+        state.sent += bytes;
         state.waiting_for = if is_last {
             WaitingFor::Response(Instant::now())
         } else {
@@ -196,6 +222,7 @@ pub struct Response {
     pub(super) hops: usize,
     pub(super) idle_timeout: Duration,
     pub(super) rate: RateWindow,
+    pub(super) meter: WaitMeter,
 }
 
 impl Response {
@@ -263,16 +290,22 @@ impl Response {
     pub async fn beginning(mut self, limit: usize) -> Vec<u8> {
         let mut body = Vec::new();
         let timeout = ERROR_BODY_TIMEOUT.min(self.idle_timeout);
+        let mut measured_until = Instant::now();
         let read = async {
             while body.len() < limit {
                 let Ok(Some(piece)) = self.piece().await else {
                     break;
                 };
+                measured_until = Instant::now();
                 let left = limit - body.len();
                 body.extend_from_slice(&piece[..piece.len().min(left)]);
             }
         };
-        let _ = tokio::time::timeout(timeout, read).await;
+        if tokio::time::timeout(timeout, read).await.is_err() {
+            self.meter.add(measured_until.elapsed(), 0);
+        }
+        // The error itself is the result; the budget is compared before the next try.
+        let _ = self.meter.count();
         body
     }
 
@@ -290,13 +323,24 @@ impl Response {
         let slow = self.rate.remaining();
         let timeout = slow.map_or(self.idle_timeout, |slow| slow.min(self.idle_timeout));
         let began = Instant::now();
-        match tokio::time::timeout(timeout, self.inner.chunk()).await {
+        let arrived = tokio::time::timeout(timeout, self.inner.chunk()).await;
+        let bytes = match &arrived {
+            Ok(Ok(Some(piece))) => piece.len() as u64,
+            _ => 0,
+        };
+        self.meter.add(began.elapsed(), bytes);
+        if !matches!(arrived, Ok(Ok(_))) {
+            self.meter.count_failure();
+        }
+        match arrived {
             Ok(Ok(Some(piece))) => {
-                self.rate.add(began.elapsed(), piece.len() as u64);
+                self.rate.add(began.elapsed(), bytes);
                 Ok(Some(piece))
             }
             Ok(Ok(None)) => {
                 self.permit = None;
+                let counted = self.meter.count();
+                counted.map_err(|reason| TransportError::slow(&self.host, reason))?;
                 Ok(None)
             }
             Ok(Err(error)) => Err(TransportError::from_reqwest(&error, &self.host)),

@@ -22,11 +22,9 @@ use super::request::Request;
 use super::retry::{Budget, Retries};
 use super::settings::TransportSettings;
 use super::tls::TlsProfile;
+use super::wait_meter::WaitMeter;
 use crate::progress::{Event, Observed};
 use crate::sync::Mutex;
-
-/// A redirect that takes longer counts against the retry budget: a chain of them must not hold the run.
-const SLOW_REDIRECT: Duration = Duration::from_secs(1);
 
 /// The HTTP client of one run. Cheap to clone.
 #[derive(Clone)]
@@ -46,7 +44,7 @@ type ClientKey = (Origin, Option<Origin>);
 impl Transport {
     /// A client without connections.
     pub fn new(settings: TransportSettings, observed: Observed) -> Self {
-        let budget = Budget::new(settings.retry_for, settings.timeouts.first_pause);
+        let budget = Budget::new(settings.retry_for, &settings.timeouts);
         Self(Arc::new(Inner {
             settings,
             budget: Arc::new(budget),
@@ -58,6 +56,11 @@ impl Transport {
     /// Returns the tries of one request, within the budget of the run.
     pub fn retries(&self) -> Retries {
         Retries::new(Arc::clone(&self.0.budget), Arc::clone(&self.0.observed))
+    }
+
+    /// Returns a meter for the waits of several requests that lead to one result.
+    pub fn wait_meter(&self) -> WaitMeter {
+        WaitMeter::new(Arc::clone(&self.0.budget), self.0.settings.timeouts.idle)
     }
 
     /// Returns the timeout for a request that only saves time, such as a token fetched in advance.
@@ -149,8 +152,8 @@ impl Transport {
             None if request.is_direct => self.direct_client(&request.url)?,
             None => self.host_client(&request.url)?,
         };
+        request.meter.get_or_insert_with(|| self.wait_meter());
         for hops in 0..=MAX_HOPS {
-            let began = Instant::now();
             let copy = request.try_clone();
             let mut response = self.send_to(&host_client, request).await?;
             response.hops = hops;
@@ -161,21 +164,9 @@ impl Transport {
             host_client = self.referred_client(&next.url, response.url(), &host_client)?;
             // Read, so that its connection can be used again.
             response.beginning(1 << 10).await;
-            self.count_redirect(&host_client, began.elapsed())?;
             request = next;
         }
         Err(RedirectRefused::TooMany.into())
-    }
-
-    fn count_redirect(&self, next: &HostClient, took: Duration) -> Result<(), TransportError> {
-        if took < SLOW_REDIRECT {
-            return Ok(());
-        }
-        let spent = self.0.budget.spend(took, Duration::ZERO);
-        spent.map_err(|reason| TransportError::GaveUp {
-            cause: format!("slow redirects to {}", next.host),
-            reason,
-        })
     }
 
     /// Sends a request to its origin.
@@ -185,6 +176,7 @@ impl Transport {
         mut request: Request,
     ) -> Result<Response, TransportError> {
         let is_read = matches!(request.body, Body::Empty);
+        let meter = request.meter.clone().unwrap_or_else(|| self.wait_meter());
         let permit = if matches!(request.body, Body::Stream { .. }) {
             host_client.limiter.wait_for_pause().await;
             None
@@ -203,22 +195,33 @@ impl Transport {
         };
         let (method, url) = (request.method.clone(), request.url.clone());
         let is_bulk = request.is_bulk;
-        let mut result = self.try_once(host_client, &choice, &mut request).await;
+        let mut result = self.try_once(host_client, &choice, &mut request, &meter).await;
         if let Err(error) = &result
             && is_wrong_protocol(host_client, &choice, error)
             && let Some(mut copy) = copy
         {
             let choice = host_client.shared();
-            result = self.try_once(host_client, &choice, &mut copy).await;
+            result = self.try_once(host_client, &choice, &mut copy, &meter).await;
         }
-        let mut result = result.map_err(|error| host_client.note_refused(error));
+        let mut result = result.map_err(|error| host_client.note_unavailable(error));
         if matches!(result, Err(TransportError::Broken { .. }))
             && let Some(refusal) = host_client.refusal(&url).await
         {
             result = Err(refusal);
         }
         self.report(&method, &url, &result, began.elapsed());
-        let response = result?;
+        let response = match result {
+            Ok(response) => response,
+            Err(error) => {
+                meter.count_failure();
+                return Err(error);
+            }
+        };
+        let counted = meter.count();
+        // The answer to a write is needed, however late it is.
+        if matches!(method, Method::GET | Method::HEAD) {
+            counted.map_err(|reason| TransportError::slow(&host_client.host, reason))?;
+        }
         check_head(&response, &host_client.host)?;
         host_client.note(&response, began.elapsed(), &self.0.budget);
         if is_bulk
@@ -235,6 +238,7 @@ impl Transport {
             hops: 0,
             idle_timeout,
             rate: RateWindow::new(idle_timeout),
+            meter,
         })
     }
 
@@ -243,9 +247,14 @@ impl Transport {
         host_client: &HostClient,
         choice: &Choice<'_>,
         request: &mut Request,
+        meter: &WaitMeter,
     ) -> Result<reqwest::Response, TransportError> {
         let idle_timeout = self.0.settings.timeouts.idle;
         let activity = Activity::new(idle_timeout);
+        let whole = match &request.body {
+            Body::Bytes(bytes) => bytes.len() as u64,
+            Body::Empty | Body::Stream { .. } => 0,
+        };
         // A registry may need long to store a body: one more second for each 10 MiB.
         let timeout = idle_timeout + Duration::from_secs(request.body.len() / (10 << 20));
         let headers = request.take_headers();
@@ -258,7 +267,7 @@ impl Transport {
             body => builder.body(body.into_reqwest(&activity)),
         };
         let host = host_client.host.clone();
-        tokio::select! {
+        let result = tokio::select! {
             result = builder.send() => {
                 result.map_err(|error| TransportError::from_reqwest(&error, &host))
             }
@@ -266,7 +275,10 @@ impl Transport {
                 Stall::Idle(seconds) => TransportError::Timeout { host, seconds },
                 Stall::TooSlow(seconds) => TransportError::TooSlow { host, seconds },
             }),
-        }
+        };
+        let (waited, sent) = activity.total();
+        meter.add(waited, whole + sent);
+        result
     }
 
     fn report(

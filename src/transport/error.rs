@@ -69,8 +69,9 @@ pub enum TransportError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConnectFailure {
     UnknownHost,
-    /// Nothing listens there. The host is tried for so much longer if it has never accepted a connection.
-    Refused {
+    /// Nothing listens there, there is no route, or the name servers fail. The host is tried for so much longer if it
+    /// has never accepted a connection.
+    Unavailable {
         retry_within: Option<Duration>,
     },
     Other,
@@ -84,7 +85,7 @@ impl TransportError {
                 (Duration::from_secs(*seconds), None)
             }
             Self::Connect {
-                kind: ConnectFailure::Refused { retry_within },
+                kind: ConnectFailure::Unavailable { retry_within },
                 ..
             } => (Duration::ZERO, *retry_within),
             _ => (Duration::ZERO, None),
@@ -112,6 +113,14 @@ impl TransportError {
             | Self::Redirect(_)
             | Self::Source(_)
             | Self::GaveUp { .. } => false,
+        }
+    }
+
+    /// The error of an answer so slow that it exceeds the retry budget.
+    pub(super) fn slow(host: &str, reason: GiveUp) -> Self {
+        Self::GaveUp {
+            cause: format!("{host} answers slowly"),
+            reason,
         }
     }
 
@@ -166,8 +175,8 @@ impl TransportError {
                 .any(|link| link.to_string().contains("dns error"));
             let kind = if is_dns && is_unknown_name(&cause) {
                 ConnectFailure::UnknownHost
-            } else if has_io_kind(&causes, &[io::ErrorKind::ConnectionRefused]) {
-                ConnectFailure::Refused { retry_within: None }
+            } else if is_dns || has_io_kind(&causes, &UNAVAILABLE) {
+                ConnectFailure::Unavailable { retry_within: None }
             } else {
                 ConnectFailure::Other
             };
@@ -194,6 +203,13 @@ impl TransportError {
         }
     }
 }
+
+/// The failures of a connection that the system reports without delay.
+const UNAVAILABLE: [io::ErrorKind; 3] = [
+    io::ErrorKind::ConnectionRefused,
+    io::ErrorKind::HostUnreachable,
+    io::ErrorKind::NetworkUnreachable,
+];
 
 /// Returns whether the system reports that the host does not exist, and not that a name server failed. The texts are
 /// those of glibc, musl and macOS.
@@ -273,6 +289,37 @@ fn describe_tls(error: &rustls::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::environment::Environment;
+    use crate::transport::TlsProfile;
+
+    /// A resolver whose name servers do not answer.
+    struct FailingNameServer;
+
+    impl reqwest::dns::Resolve for FailingNameServer {
+        fn resolve(&self, _: reqwest::dns::Name) -> reqwest::dns::Resolving {
+            Box::pin(async {
+                Err("failed to lookup address information: Temporary failure in name resolution".into())
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_failing_name_server_makes_a_host_unavailable() {
+        let tls = TlsProfile::of_environment(&Environment::default());
+        let tls = tls.setup("registry.test").unwrap();
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls.config)
+            .dns_resolver(std::sync::Arc::new(FailingNameServer))
+            .build()
+            .unwrap();
+        let error = client.get("http://registry.test/").send().await;
+        let error = TransportError::from_reqwest(&error.unwrap_err(), "registry.test");
+        let TransportError::Connect { kind, .. } = &error else {
+            panic!("{error:?}");
+        };
+        assert_eq!(*kind, ConnectFailure::Unavailable { retry_within: None });
+        assert!(error.is_retryable());
+    }
 
     #[test]
     fn a_tls_error_is_found_in_nested_io_errors() {

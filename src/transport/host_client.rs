@@ -14,7 +14,7 @@ use super::dial::{Dialer, Protocol, Use};
 use super::error::{ConnectFailure, MAX_HEAD, TransportError};
 use super::guarded_resolver::GuardedResolver;
 use super::limiter::Limiter;
-use super::retry::{Budget, GiveUp, LONGEST_RETRY_AFTER, REFUSED_FOR, RetryAfter};
+use super::retry::{Budget, GiveUp, LONGEST_RETRY_AFTER, NEVER_CONNECTED_FOR, RetryAfter};
 use super::settings::TransportSettings;
 use super::tls::{Identities, TlsProfile};
 use crate::address::is_loopback;
@@ -48,8 +48,8 @@ pub(super) struct HostClient {
     first_pause: Duration,
     identities: Arc<Identities>,
     has_answered: AtomicBool,
-    /// When the first of the connections was refused, while none has been accepted.
-    refused_since: Mutex<Option<Instant>>,
+    /// When the first connection was impossible, while none has been accepted.
+    unavailable_since: Mutex<Option<Instant>>,
     builder: ClientBuilder,
     /// Host and port, for messages.
     pub(super) host: String,
@@ -112,7 +112,7 @@ impl HostClient {
             dialer,
             identities: tls.identities,
             has_answered: AtomicBool::new(false),
-            refused_since: Mutex::new(None),
+            unavailable_since: Mutex::new(None),
             builder,
             host,
         };
@@ -190,27 +190,27 @@ impl HostClient {
         matches!(error, TransportError::Refused { .. }).then_some(error)
     }
 
-    /// Limits how long a host is tried that has refused every connection so far.
-    pub(super) fn note_refused(&self, error: TransportError) -> TransportError {
-        if self.has_connected() || !is_refused(&error) {
+    /// Limits how long a host is tried that has never accepted a connection.
+    pub(super) fn note_unavailable(&self, error: TransportError) -> TransportError {
+        if self.has_connected() || !is_unavailable(&error) {
             return error;
         }
-        let since = *self.refused_since.lock().get_or_insert_with(Instant::now);
-        let left = REFUSED_FOR.saturating_sub(since.elapsed());
+        let since = *self.unavailable_since.lock().get_or_insert_with(Instant::now);
+        let left = NEVER_CONNECTED_FOR.saturating_sub(since.elapsed());
         let TransportError::Connect { host, cause, .. } = error else {
             return error;
         };
         let error = TransportError::Connect {
             host,
             cause,
-            kind: ConnectFailure::Refused {
+            kind: ConnectFailure::Unavailable {
                 retry_within: Some(left),
             },
         };
         if left.is_zero() {
             return TransportError::GaveUp {
                 cause: error.to_string(),
-                reason: GiveUp::Refused,
+                reason: GiveUp::NeverConnected,
             };
         }
         error
@@ -240,11 +240,11 @@ impl HostClient {
     }
 }
 
-fn is_refused(error: &TransportError) -> bool {
+fn is_unavailable(error: &TransportError) -> bool {
     matches!(
         error,
         TransportError::Connect {
-            kind: ConnectFailure::Refused { .. },
+            kind: ConnectFailure::Unavailable { .. },
             ..
         }
     )

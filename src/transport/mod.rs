@@ -9,7 +9,7 @@
 //! | `body`, `rate` | request and response bodies, with limits and a minimum rate |
 //! | `error`, `alert` | failures and their causes |
 //! | `redirect`, `guarded_resolver` | which URLs and addresses an origin may refer to |
-//! | `retry` | delays between tries and the retry budget |
+//! | `retry`, `wait_meter` | delays between tries, the retry budget, and what counts against it |
 
 mod alert;
 mod body;
@@ -27,6 +27,7 @@ mod request;
 mod retry;
 mod settings;
 mod tls;
+mod wait_meter;
 
 pub use body::{Body, Response};
 pub use client::Transport;
@@ -41,6 +42,7 @@ pub use retry::{
 };
 pub use settings::{Timeouts, TransportSettings};
 pub use tls::{TlsError, TlsProfile};
+pub use wait_meter::WaitMeter;
 
 /// Bodies of at least this size get connections of their own (see [`Request::is_bulk`]). Smaller ones arrive within
 /// one or two round trips on the shared connection, where a new one would cost two before the first byte.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 /// The shortest time over which the rate is measured.
 const WINDOW: Duration = Duration::from_secs(30);
-/// Bytes per second.
-const MINIMUM: u64 = 1 << 10;
+/// The minimum average rate, in bytes per second.
+pub(super) const MINIMUM_RATE: u64 = 1 << 10;
 
 /// Measures a stream in consecutive windows. Only time spent waiting for the peer counts.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ impl RateWindow {
     }
 
     fn is_fast_enough(&self) -> bool {
-        self.bytes >= MINIMUM * self.length.as_secs()
+        self.bytes >= MINIMUM_RATE * self.length.as_secs()
     }
 }
 

@@ -6,6 +6,7 @@ use url::Url;
 use super::body::{Body, Response};
 use super::error::TransportError;
 use super::redirect::{RedirectRefused, check_hop, may_carry_authorization};
+use super::wait_meter::WaitMeter;
 
 /// A request that is sent once.
 pub struct Request {
@@ -28,6 +29,8 @@ pub struct Request {
     pub redirects: Redirects,
     /// No proxy is used, as for the metadata service of a cloud.
     pub is_direct: bool,
+    /// Measures the waits for a result that needs several requests. Without it, the request has a meter of its own.
+    pub meter: Option<WaitMeter>,
 }
 
 /// What happens to a redirect.
@@ -52,6 +55,7 @@ impl Request {
             referred_by: None,
             redirects: Redirects::Follow,
             is_direct: false,
+            meter: None,
         }
     }
 
@@ -68,6 +72,7 @@ impl Request {
             referred_by: self.referred_by.clone(),
             redirects: self.redirects,
             is_direct: self.is_direct,
+            meter: self.meter.clone(),
         })
     }
 

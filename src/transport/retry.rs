@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderMap, StatusCode, header};
 use tokio::time::Instant;
 
+use super::settings::Timeouts;
 use crate::progress::{Event, Observed};
 use crate::sync::Mutex;
 use crate::text::with_causes;
@@ -17,8 +18,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 pub(super) const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 /// The most tries of one request: bounds the requests to a host that fails at once each time.
 const MOST_TRIES: u32 = 8;
-/// How long a host that has never accepted a connection is tried.
-pub(super) const REFUSED_FOR: Duration = Duration::from_secs(5);
+/// How long a host is tried that has never accepted a connection, while each try fails without delay.
+pub(super) const NEVER_CONNECTED_FOR: Duration = Duration::from_secs(5);
 
 /// Returns whether the same request may succeed later.
 pub fn is_retryable_status(status: StatusCode) -> bool {
@@ -43,8 +44,11 @@ pub enum GiveUp {
     /// The budget of the run, as configured.
     #[error("gave up after waiting {} s for retries", .0.as_secs())]
     Budget(Duration),
-    #[error("gave up after {} s", REFUSED_FOR.as_secs())]
-    Refused,
+    /// The budget of the run, as configured, which slow answers have used up.
+    #[error("gave up after {} s of slow answers and retries", .0.as_secs())]
+    Slow(Duration),
+    #[error("gave up after {} s", NEVER_CONNECTED_FOR.as_secs())]
+    NeverConnected,
 }
 
 /// The time that one run may spend waiting, over all its requests. Waits that overlap count once: what matters is
@@ -52,46 +56,77 @@ pub enum GiveUp {
 #[derive(Debug)]
 pub struct Budget {
     total: Duration,
+    /// The time of slow answers and pauses together after which a slow answer ends the run.
+    slow: Duration,
     first_pause: Duration,
-    state: Mutex<Spent>,
+    spent: Mutex<Spent>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Spent {
+    /// The length of all `covered` periods.
     waited: Duration,
-    covered_until: Instant,
+    /// The periods spent waiting, as begin and end. They do not overlap.
+    covered: Vec<(Instant, Instant)>,
+}
+
+impl Spent {
+    /// Returns the part of a period that is not covered yet.
+    fn uncovered(&self, begin: Instant, end: Instant) -> Duration {
+        let overlaps = self.covered.iter().map(|(from, to)| {
+            let (from, to) = (begin.max(*from), end.min(*to));
+            to.saturating_duration_since(from)
+        });
+        end.saturating_duration_since(begin)
+            .saturating_sub(overlaps.sum())
+    }
+
+    fn cover(&mut self, mut begin: Instant, mut end: Instant) {
+        self.waited += self.uncovered(begin, end);
+        self.covered.retain(|(from, to)| {
+            let is_apart = *to < begin || end < *from;
+            if !is_apart {
+                begin = begin.min(*from);
+                end = end.max(*to);
+            }
+            is_apart
+        });
+        self.covered.push((begin, end));
+    }
 }
 
 impl Budget {
-    /// A budget of `total`. The first pause of a request is at most `first_pause`; it doubles with each further
-    /// failure.
-    pub fn new(total: Duration, first_pause: Duration) -> Self {
+    /// A budget of `total`. A `total` of zero means that nothing is retried; slow answers then have the idle timeout.
+    pub fn new(total: Duration, timeouts: &Timeouts) -> Self {
         Self {
             total,
-            first_pause,
-            state: Mutex::new(Spent {
-                waited: Duration::ZERO,
-                covered_until: Instant::now(),
-            }),
+            slow: if total.is_zero() { timeouts.idle } else { total },
+            first_pause: timeouts.first_pause,
+            spent: Mutex::default(),
         }
     }
 
     /// Spends the time `lost` until now and a pause from now on. Fails, and spends nothing, if that exceeds the
     /// budget.
     pub(super) fn spend(&self, lost: Duration, pause: Duration) -> Result<(), GiveUp> {
-        let mut spent = self.state.lock();
+        let mut spent = self.spent.lock();
         let now = Instant::now();
-        let end = now + pause;
-        let from = now
-            .checked_sub(lost)
-            .unwrap_or(now)
-            .max(spent.covered_until);
-        let added = end.saturating_duration_since(from);
-        if spent.waited + added > self.total {
+        let (begin, end) = (now.checked_sub(lost).unwrap_or(now), now + pause);
+        if spent.waited + spent.uncovered(begin, end) > self.total {
             return Err(GiveUp::Budget(self.total));
         }
-        spent.waited += added;
-        spent.covered_until = spent.covered_until.max(end);
+        spent.cover(begin, end);
+        Ok(())
+    }
+
+    /// Spends the time `lost` until now, whether or not that exceeds the budget. Fails if it does.
+    pub(super) fn charge(&self, lost: Duration) -> Result<(), GiveUp> {
+        let mut spent = self.spent.lock();
+        let now = Instant::now();
+        spent.cover(now.checked_sub(lost).unwrap_or(now), now);
+        if spent.waited > self.slow {
+            return Err(GiveUp::Slow(self.slow));
+        }
         Ok(())
     }
 }
@@ -218,7 +253,7 @@ mod tests {
     }
 
     fn budget(seconds: u64) -> Budget {
-        Budget::new(Duration::from_secs(seconds), Duration::from_millis(250))
+        Budget::new(Duration::from_secs(seconds), &Timeouts::default())
     }
 
     fn retries(seconds: u64) -> Retries {
@@ -265,6 +300,27 @@ mod tests {
         tokio::time::sleep(Duration::from_secs(3)).await;
         assert!(!spend(&budget, 2, 2));
         assert!(spend(&budget, 2, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lost_time_before_and_after_a_pause_counts() {
+        let budget = budget(10);
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        // A pause of another request, while this one waits for its answer.
+        assert!(spend(&budget, 0, 1));
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        budget.charge(Duration::from_secs(8)).unwrap();
+        assert!(spend(&budget, 0, 2));
+        assert!(!spend(&budget, 0, 3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_budget_slow_answers_have_the_idle_timeout() {
+        let budget = budget(0);
+        tokio::time::sleep(Duration::from_secs(40)).await;
+        budget.charge(Duration::from_secs(30)).unwrap();
+        let error = budget.charge(Duration::from_secs(31)).unwrap_err();
+        assert_eq!(error, GiveUp::Slow(Duration::from_secs(30)));
     }
 
     #[tokio::test(start_paused = true)]

@@ -21,7 +21,7 @@ async fn manifest(home: &Scene, scheme: Scheme, args: &[&str]) -> Output {
     let (name, rest) = args.split_first().expect("a subcommand");
     let insecure: &[&str] = match scheme {
         Scheme::Http | Scheme::TlsHttp1 => &["--insecure"],
-        Scheme::TlsHttp2 => &[],
+        Scheme::TlsHttp2 | Scheme::TlsOnlyHttp2 => &[],
     };
     let args = [&["manifest", name], insecure, rest].concat();
     home.program("docker", &args).await
@@ -50,7 +50,7 @@ async fn start(scheme: Scheme, auth: Login) -> Registry {
     let builder = builder(scheme, auth);
     match scheme {
         Scheme::Http => builder.start().await,
-        Scheme::TlsHttp1 | Scheme::TlsHttp2 => builder.name("registry.test").start().await,
+        _ => builder.name("registry.test").start().await,
     }
 }
 

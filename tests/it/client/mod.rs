@@ -15,6 +15,7 @@ mod referrers;
 mod schemes;
 mod tags;
 mod uploads;
+mod waits;
 
 use polyarch::report::Wording;
 use polyarch::store::StoreError;

@@ -106,7 +106,7 @@ impl CloudServer {
 
     /// The same over TLS.
     pub(super) fn with_tls(reply: impl Fn(&str, &Seen) -> Reply + Send + Sync + 'static) -> Self {
-        Self::of(reply, Some(tls::acceptor(false, false)))
+        Self::of(reply, Some(tls::acceptor(&["http/1.1"], false)))
     }
 
     fn of(

@@ -86,6 +86,21 @@ fn storage_hosts_carry_large_downloads_over_http1() {
     );
 }
 
+/// Connections for large bodies are refused there, after which everything shares one connection.
+#[test]
+fn registries_of_http2_alone_carry_large_bodies_over_it() {
+    let http2 = || Registry::builder().scheme(Scheme::TlsOnlyHttp2);
+    let scene = job::scene_of([http2(), http2()]);
+    copy(&scene);
+    for registry in &scene.registries {
+        let (_, bulk) = by_version(registry);
+        assert_eq!(bulk.len(), 0);
+        assert_eq!(registry.problems(), Vec::<String>::new());
+    }
+    let is_large = |request: &Recorded| request.body >= 1 << 20;
+    assert_eq!(scene.other().count_where(is_large), LARGE);
+}
+
 #[test]
 fn registries_of_http1_use_no_further_connections() {
     let http1 = || Registry::builder().scheme(Scheme::TlsHttp1);

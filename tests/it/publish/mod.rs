@@ -12,6 +12,7 @@ mod releases;
 mod selection;
 mod several;
 mod signals;
+mod slow;
 mod source_forms;
 mod terminal;
 mod two_registries;

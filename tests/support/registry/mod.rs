@@ -108,8 +108,13 @@ impl Registry {
         for (role, site) in sites {
             let Some(site) = site else { continue };
             let certified = client_certificates && role == Role::Registry;
-            let tls = (site.scheme != Scheme::Http)
-                .then(|| tls::acceptor(site.scheme == Scheme::TlsHttp2, certified));
+            let protocols: &[&str] = match site.scheme {
+                Scheme::Http => &[],
+                Scheme::TlsHttp1 => &["http/1.1"],
+                Scheme::TlsHttp2 => &["h2", "http/1.1"],
+                Scheme::TlsOnlyHttp2 => &["h2"],
+            };
+            let tls = (!protocols.is_empty()).then(|| tls::acceptor(protocols, certified));
             let host = Host::bind(role, site.ip, tls).await;
             let mut address = host.address;
             if let Some(latency) = latency {

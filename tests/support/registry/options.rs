@@ -20,6 +20,8 @@ pub enum Scheme {
     TlsHttp1,
     /// TLS, HTTP/2 preferred.
     TlsHttp2,
+    /// TLS, HTTP/2 only.
+    TlsOnlyHttp2,
 }
 
 /// One host of a registry: its own, or that of its tokens, blobs or uploads.

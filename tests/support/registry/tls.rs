@@ -84,8 +84,8 @@ fn identity_signed_by(authority: &CertifiedIssuer<'static, KeyPair>) -> Identity
     }
 }
 
-/// A TLS server with a fresh certificate; `http2` offers it before HTTP/1.1.
-pub fn acceptor(http2: bool, client_certificates: bool) -> TlsAcceptor {
+/// A TLS server with a fresh certificate that speaks these protocols, preferred ones first.
+pub fn acceptor(protocols: &[&str], client_certificates: bool) -> TlsAcceptor {
     let key = KeyPair::generate().expect("the system has random numbers");
     let names: Vec<String> = NAMES
         .iter()
@@ -119,10 +119,7 @@ pub fn acceptor(http2: bool, client_certificates: bool) -> TlsAcceptor {
             PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der())),
         )
         .expect("the key belongs to the certificate");
-    if http2 {
-        config.alpn_protocols.push(b"h2".to_vec());
-    }
-    config.alpn_protocols.push(b"http/1.1".to_vec());
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
     TlsAcceptor::from(Arc::new(config))
 }
 
