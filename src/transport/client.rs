@@ -195,7 +195,9 @@ impl Transport {
         };
         let (method, url) = (request.method.clone(), request.url.clone());
         let is_bulk = request.is_bulk;
-        let mut result = self.try_once(host_client, &choice, &mut request, &meter).await;
+        let mut result = self
+            .try_once(host_client, &choice, &mut request, &meter)
+            .await;
         if let Err(error) = &result
             && is_wrong_protocol(host_client, &choice, error)
             && let Some(mut copy) = copy

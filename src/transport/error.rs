@@ -298,7 +298,10 @@ mod tests {
     impl reqwest::dns::Resolve for FailingNameServer {
         fn resolve(&self, _: reqwest::dns::Name) -> reqwest::dns::Resolving {
             Box::pin(async {
-                Err("failed to lookup address information: Temporary failure in name resolution".into())
+                Err(
+                    "failed to lookup address information: Temporary failure in name resolution"
+                        .into(),
+                )
             })
         }
     }

@@ -195,7 +195,10 @@ impl HostClient {
         if self.has_connected() || !is_unavailable(&error) {
             return error;
         }
-        let since = *self.unavailable_since.lock().get_or_insert_with(Instant::now);
+        let since = *self
+            .unavailable_since
+            .lock()
+            .get_or_insert_with(Instant::now);
         let left = NEVER_CONNECTED_FOR.saturating_sub(since.elapsed());
         let TransportError::Connect { host, cause, .. } = error else {
             return error;

@@ -100,7 +100,11 @@ impl Budget {
     pub fn new(total: Duration, timeouts: &Timeouts) -> Self {
         Self {
             total,
-            slow: if total.is_zero() { timeouts.idle } else { total },
+            slow: if total.is_zero() {
+                timeouts.idle
+            } else {
+                total
+            },
             first_pause: timeouts.first_pause,
             spent: Mutex::default(),
         }

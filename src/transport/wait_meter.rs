@@ -117,6 +117,10 @@ mod tests {
         meter.add(9 * SECOND, 0);
         meter.count_failure();
         meter.0.budget.spend(Duration::ZERO, SECOND).unwrap();
-        meter.0.budget.spend(Duration::ZERO, 2 * SECOND).unwrap_err();
+        meter
+            .0
+            .budget
+            .spend(Duration::ZERO, 2 * SECOND)
+            .unwrap_err();
     }
 }

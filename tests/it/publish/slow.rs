@@ -82,7 +82,11 @@ fn a_token_server_that_refuses_all_connections_is_tried_for_five_seconds() {
     scene.name("CLOSED", closed);
     let challenge = format!("Bearer realm=\"{realm}\",service=\"s\"");
     let accounts = Accounts::new("ci", "pw");
-    scene.add(Registry::builder().basic(accounts).challenges([challenge.as_str()]));
+    scene.add(
+        Registry::builder()
+            .basic(accounts)
+            .challenges([challenge.as_str()]),
+    );
     let output = scene.run("inspect THIRD/a:1").exits(6);
     took(&output, 4..8);
     insta::assert_snapshot!(output.error(), @"");
