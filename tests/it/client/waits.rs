@@ -33,7 +33,7 @@ fn client(registry: &Registry) -> Client {
 fn expect_budget(error: &StoreError, began: Instant, registry: &Registry) {
     let host = registry.host();
     assert_eq!(
-        error.cause,
+        error.cause(),
         format!("{host} answers slowly (gave up after 1 s of slow answers and retries)")
     );
     assert_eq!(error.kind, FailureKind::Unavailable);
