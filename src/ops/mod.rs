@@ -1,6 +1,7 @@
 //! The operations behind the commands: typed options in, a typed report or error out. Reads no arguments,
 //! prints nothing and knows no exit codes.
 
+mod append;
 pub mod check;
 pub mod copy;
 pub mod drafts;

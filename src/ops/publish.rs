@@ -5,24 +5,24 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt as _;
 use tokio::sync::oneshot;
 
+use super::append::{MAX_APPEND_ROUNDS, has_lost, notice};
 use super::job::{IfExists, Job};
 use super::locate::locate;
 use super::{OpsError, Run};
 use crate::check::{CheckLevel, check};
 use crate::execute::{
-    Base, ExecuteOptions, Execution, PushAccess, Survey, copy_referrers, execute, survey,
+    ExecuteOptions, Execution, PushAccess, Survey, copy_referrers, execute, survey,
 };
 use crate::hint::Hint;
 use crate::plan::{
-    self, MediaTypeChoice, Notice, Options, Plan, PlanError, Severity, Source, SourceLocation,
-    Target,
+    self, MediaTypeChoice, Options, Plan, PlanError, Severity, Source, SourceLocation, Target,
 };
 use crate::progress::Event;
 use crate::registry::Access;
-use crate::resolve::{Point, Wanted, resolve};
+use crate::resolve::resolve;
 use crate::sources::{SourceForm, SourceSpec};
-use crate::spec::{Digest, Index, Location, Manifest};
-use crate::store::{FailureKind, ManifestName};
+use crate::spec::{Digest, Location, Manifest};
+use crate::store::FailureKind;
 use crate::stores::Stores;
 
 /// The number of indexes of one run that are published at the same time.
@@ -30,11 +30,6 @@ const JOBS_AT_ONCE: usize = 16;
 /// The pauses between looks for sources that do not exist yet.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// How often an index is planned again because another job has changed the base of `--append`.
-const MAX_APPEND_ROUNDS: usize = 5;
-/// The pause between the write of `--append` and the look after it: longer than another job takes between
-/// its last look and its write.
-const APPEND_PAUSE: Duration = Duration::from_secs(1);
 
 /// An index that was planned, and unless this is a dry run, executed.
 #[derive(Debug)]
@@ -189,8 +184,8 @@ impl Job {
         let (execution, ()) = tokio::join!(executing, access.end());
         let mut execution = execution?;
         let mut rounds = 1;
-        while let Some(base) = self.base(&current)
-            && has_lost(&execution, &base, &current, run).await?
+        while let Some(base) = self.base(current.base_digest.as_ref())
+            && has_lost(&execution, &base, &current.plan, run).await?
         {
             let name = format!("{}:{}", base.location, base.tag);
             if rounds == MAX_APPEND_ROUNDS {
@@ -222,7 +217,7 @@ impl Job {
             verify: self.verify,
             jobs: self.jobs,
             interrupt: run.interrupt.clone(),
-            base: self.base(planned),
+            base: self.base(planned.base_digest.as_ref()),
         };
         let (plan, known) = (&planned.plan, &planned.known);
         Ok(execute(plan, run.stores, known, &options, run.observed).await?)
@@ -231,16 +226,6 @@ impl Job {
     fn locations(&self) -> Vec<Location> {
         let targets = self.targets.iter();
         targets.map(|target| target.location.clone()).collect()
-    }
-
-    /// Returns the tag that `--append` started from.
-    fn base(&self, planned: &Planned) -> Option<Base> {
-        let target = self.targets.first().filter(|_| self.append)?;
-        Some(Base {
-            location: target.location.clone(),
-            tag: target.tags.first()?.clone(),
-            digest: planned.base_digest.clone(),
-        })
     }
 
     /// Resolves, plans and checks, and reads where the tags point now and the indexes there.
@@ -426,75 +411,6 @@ impl Job {
             }
         })
     }
-
-    /// Resolves the index at the first tag. A tag that does not exist yet gives a notice.
-    async fn resolve_append(
-        &self,
-        stores: &Stores,
-    ) -> Result<(Option<Source>, Option<Notice>), OpsError> {
-        let first = self.targets.first().filter(|_| self.append);
-        let Some((target, tag)) = first.and_then(|target| Some((target, target.tags.first()?)))
-        else {
-            return Ok((None, None));
-        };
-        let location = &target.location;
-        let wanted = Wanted {
-            name: format!("{location}:{tag}"),
-            location: location.clone().into(),
-            read_from: location.clone(),
-            point: Point::Name(ManifestName::Tag(tag.clone())),
-            seen: false,
-            set_platform: None,
-            content: (self.targets.iter()).any(|other| other.location != *location),
-        };
-        match resolve(stores, std::slice::from_ref(&wanted)).await {
-            Ok(mut sources) => Ok((sources.pop(), None)),
-            Err(error) if error.kind == FailureKind::NotFound => {
-                let text = format!("{} does not exist yet: nothing to append to", wanted.name);
-                Ok((None, Some(notice(text))))
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-}
-
-/// Returns whether another job has overwritten what this one appended: it may have read the base before this
-/// write and have written after it. So the tag is read once more, after a pause in which such a write is done.
-async fn has_lost(
-    execution: &Execution,
-    base: &Base,
-    planned: &Planned,
-    run: Run<'_>,
-) -> Result<bool, OpsError> {
-    if execution.interrupted.is_some() {
-        return Ok(false);
-    }
-    if execution.base_moved {
-        return Ok(true);
-    }
-    if !execution.changed_something() {
-        return Ok(false);
-    }
-    let store = run.stores.open(&base.location, Access::Pull).await?;
-    let name = ManifestName::Tag(base.tag.clone());
-    tokio::time::sleep(APPEND_PAUSE).await;
-    let now = store.describe(&name).await?;
-    if now.digest == planned.plan.index.digest {
-        return Ok(false);
-    }
-    let now = store.manifest(&name).await?;
-    Ok(!now.index().is_some_and(|now| includes(now, &planned.plan)))
-}
-
-/// Returns whether an index has an entry for each of a plan's: of the same platform, else of the same digest.
-fn includes(index: &Index, plan: &Plan) -> bool {
-    plan.entries.iter().all(|entry| {
-        let entry = &entry.descriptor;
-        index.manifests.iter().any(|other| {
-            other.digest == entry.digest
-                || (entry.platform.is_some() && other.platform == entry.platform)
-        })
-    })
 }
 
 async fn copy_all_referrers(plan: &Plan, sources: &[Source], run: Run<'_>) -> Result<(), OpsError> {
@@ -503,11 +419,4 @@ async fn copy_all_referrers(plan: &Plan, sources: &[Source], run: Run<'_>) -> Re
         .map(|source| (source.location.clone(), source.root.digest().clone()))
         .collect();
     Ok(copy_referrers(plan, &roots, run.stores, run.observed).await?)
-}
-
-fn notice(text: String) -> Notice {
-    Notice {
-        severity: Severity::Notice,
-        text,
-    }
 }

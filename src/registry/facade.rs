@@ -9,7 +9,7 @@ use super::blobs::starts_at;
 use super::error::RegistryError;
 use super::redactor::Redactor;
 use super::referrers::{next_page, page_of};
-use super::uploads::{range_end, without_digest};
+use super::upload::{range_end, without_digest};
 
 /// A response of a registry to a request for referrers.
 pub struct Response(Answer);

@@ -38,6 +38,7 @@ mod store;
 mod tags;
 mod token_client;
 mod tokens;
+mod upload;
 mod upload_content;
 mod uploads;
 mod warning;

@@ -3,11 +3,9 @@
 //! <https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#pushing-blobs>.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures_util::future::{join, join_all};
-use futures_util::{StreamExt as _, stream};
-use http::{HeaderValue, Method, StatusCode, header};
+use futures_util::future::join_all;
+use http::{Method, StatusCode};
 use url::Url;
 
 use super::answer::{Answer, Reply};
@@ -15,11 +13,12 @@ use super::authorizer::Trials;
 use super::call::{Call, Outcome};
 use super::client::{CallError, RetryCause, is_temporary};
 use super::repository::RegistryRepository;
-use super::upload_content::{CHECKPOINT, Content, Pieces};
+use super::upload::{Position, Upload, range_end, without_digest};
+use super::upload_content::{CHECKPOINT, Content};
 use crate::spec::{Descriptor, Manifest};
 use crate::store::{FailureKind, Operation, Store, StoreError};
 use crate::sync::Mutex;
-use crate::transport::{BULK_SIZE, Body, TransportError};
+use crate::transport::{BULK_SIZE, TransportError};
 
 /// The sizes of a chunk, tried in this order where a registry or a proxy limits the body of a request. The last one is
 /// the default limit of nginx (`client_max_body_size`).
@@ -127,43 +126,6 @@ impl RegistryRepository {
     }
 }
 
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "independent facts about one upload"
-)]
-struct Upload<'a> {
-    repository: &'a RegistryRepository,
-    blob: &'a Descriptor,
-    /// Its number in the state of the repository.
-    number: u64,
-    content: Content,
-    /// The whole content, opened in advance.
-    opened: Mutex<Option<Pieces>>,
-    operation: Operation,
-    /// The most bytes of one request.
-    max_chunk: u64,
-    /// The fewest bytes of a chunk that is not the last (`OCI-Chunk-Min-Length`).
-    min_chunk: u64,
-    /// The registry does not support chunks: an upload that breaks starts over.
-    is_monolithic: bool,
-    /// The position was requested after a 416.
-    has_resynced: bool,
-    /// The content of the source was wrong, and is read once more.
-    has_reread: bool,
-    /// A `PUT` was successful, but the registry does not have the blob.
-    is_unconfirmed: bool,
-    /// The credentials that were tried since the last progress.
-    trials: Trials,
-    /// How often the upload has continued without a pause.
-    turns: u32,
-}
-
-/// The position of an upload.
-struct Position {
-    offset: u64,
-    location: Url,
-}
-
 /// The next step of an upload.
 enum Next {
     /// The registry has the blob.
@@ -240,120 +202,6 @@ impl Upload<'_> {
                 None => return Ok(()),
             }
         }
-    }
-
-    /// Opens an upload. The read of a large blob begins at the same time, and a connection for the upload is opened.
-    async fn begin_and_open(&mut self) -> Outcome<Position> {
-        if self.blob.size < BULK_SIZE {
-            return self.begin().await;
-        }
-        let (content, size) = (self.content.clone(), self.blob.size);
-        let (position, opened) = join(self.begin(), content.open(0, size)).await;
-        let position = position?;
-        *self.opened.lock() = Some(opened?);
-        Ok(position)
-    }
-
-    /// Opens an upload.
-    async fn begin(&mut self) -> Outcome<Position> {
-        let path = "blobs/uploads/".to_owned();
-        let call = self
-            .repository
-            .call(Method::POST, path, self.operation.clone());
-        let answer = self.repository.client.exchange(&call).await?;
-        if answer.status != StatusCode::ACCEPTED {
-            return Err(self.repository.refused(&call, &answer));
-        }
-        if let Some(least) = answer.header("oci-chunk-min-length") {
-            self.min_chunk = least.trim().parse().unwrap_or(0);
-        }
-        let location = answer.location().ok_or_else(|| {
-            StoreError::new(
-                FailureKind::Refused,
-                self.operation.clone(),
-                "the registry opened an upload without a location",
-            )
-        })?;
-        Ok(Position {
-            offset: 0,
-            location,
-        })
-    }
-
-    /// Returns the request that continues at a position: a `PUT` with the whole blob, a `PATCH` with the rest or a chunk
-    /// of it, or a `PUT` with the digest alone when all bytes have been sent.
-    fn call(&self, position: &Position) -> Call {
-        let length = self.length(position);
-        let closes = length == self.blob.size || position.offset >= self.blob.size;
-        let mut address = position.location.clone();
-        let method = if closes {
-            // Appended, never rebuilt: the query belongs to the registry.
-            address
-                .query_pairs_mut()
-                .append_pair("digest", &self.blob.digest.to_string());
-            Method::PUT
-        } else {
-            Method::PATCH
-        };
-        let repository = &self.repository.repository;
-        let mut call = Call::to_location(repository, method, address, self.operation.clone())
-            .header(
-                header::CONTENT_TYPE,
-                HeaderValue::from_static("application/octet-stream"),
-            );
-        call.is_bulk = length >= BULK_SIZE;
-        let last = position.offset.saturating_add(length.saturating_sub(1));
-        let range = format!("{}-{last}", position.offset);
-        match HeaderValue::from_str(&range) {
-            Ok(range) if !closes => call.header(header::CONTENT_RANGE, range),
-            _ => call,
-        }
-    }
-
-    /// Returns the number of bytes of the next request.
-    fn length(&self, position: &Position) -> u64 {
-        let left = self.blob.size.saturating_sub(position.offset);
-        left.min(self.max_chunk.max(self.min_chunk))
-    }
-
-    /// Sends a request, and reports the progress ten times a second.
-    async fn send(
-        &mut self,
-        call: &Call,
-        position: &Position,
-        progress: &(dyn Fn(u64) + Send + Sync),
-    ) -> Result<Option<Reply>, CallError> {
-        let length = self.length(position);
-        let content = if length == 0 {
-            stream::empty().boxed()
-        } else if let Some(opened) = self
-            .opened
-            .lock()
-            .take()
-            .filter(|_| length == self.blob.size)
-        {
-            opened
-        } else {
-            self.content.open(position.offset, length).await?
-        };
-        let body = Body::Stream { length, content };
-        let Self {
-            repository,
-            content,
-            trials,
-            ..
-        } = self;
-        let sending = repository.client.attempt(call, Some(body), trials);
-        tokio::pin!(sending);
-        let mut tick = tokio::time::interval(Duration::from_millis(100));
-        let outcome = loop {
-            tokio::select! {
-                outcome = &mut sending => break outcome,
-                _ = tick.tick() => progress(content.reached()),
-            }
-        };
-        progress(self.content.reached());
-        outcome
     }
 
     /// Decides the next step from the outcome of a request.
@@ -495,61 +343,4 @@ impl Upload<'_> {
             "upload redirect loop",
         ))
     }
-
-    /// Returns the position of an interrupted upload, or of a new one if the registry does not report it. Returns `None` if
-    /// the registry has the blob.
-    async fn find_position(&mut self, location: &Url) -> Outcome<Option<Position>> {
-        match self.repository.find_blob(self.blob).await {
-            Ok(true) => return Ok(None),
-            Err(error) if error.kind == FailureKind::Unavailable => return Err(error),
-            Ok(false) | Err(_) => {}
-        }
-        if !self.is_monolithic
-            && let Some(position) = self.request_position(location).await
-        {
-            return Ok(Some(position));
-        }
-        self.begin().await.map(Some)
-    }
-
-    /// Asks once for the position of an upload.
-    async fn request_position(&self, location: &Url) -> Option<Position> {
-        let answer = self.get_upload(location).await?;
-        let fits = |offset: &u64| (1..=self.blob.size).contains(offset);
-        let offset = range_end(&answer).filter(fits)?;
-        Some(Position {
-            offset,
-            location: answer.location().unwrap_or_else(|| location.clone()),
-        })
-    }
-
-    async fn get_upload(&self, location: &Url) -> Option<Answer> {
-        let repository = &self.repository.repository;
-        let (location, operation) = (location.clone(), self.operation.clone());
-        let call = Call::to_location(repository, Method::GET, location, operation);
-        let answer = self.repository.client.try_write(&call).await.ok()?;
-        answer.status.is_success().then_some(answer)
-    }
-}
-
-/// Removes the digest that was appended to the location for a request that was redirected.
-pub(super) fn without_digest(mut location: Url) -> Url {
-    let rest: Vec<_> = location
-        .query()
-        .unwrap_or_default()
-        .split('&')
-        .filter(|pair| !pair.is_empty() && !pair.starts_with("digest="))
-        .collect();
-    let rest = rest.join("&");
-    location.set_query(Some(rest.as_str()).filter(|rest| !rest.is_empty()));
-    location
-}
-
-/// Returns the number of bytes that the registry has, from `Range: 0-<last>`. Some registries write `bytes=0-…`.
-pub(super) fn range_end(answer: &Answer) -> Option<u64> {
-    let text = answer.header(header::RANGE)?;
-    let (_, last) = text.trim_start_matches("bytes=").split_once('-')?;
-    let last: u64 = last.trim().parse().ok()?;
-    // "0-0" stands for an empty upload as well as for one with a single byte: start over.
-    last.checked_add(u64::from(last > 0))
 }

@@ -1,0 +1,107 @@
+//! `--append`: the index that a job starts from, and whether another job has overwritten what was appended.
+
+use std::time::Duration;
+
+use super::job::Job;
+use super::{OpsError, Run};
+use crate::execute::{Base, Execution};
+use crate::plan::{Notice, Plan, Severity, Source};
+use crate::registry::Access;
+use crate::resolve::{Point, Wanted, resolve};
+use crate::spec::{Digest, Index};
+use crate::store::{FailureKind, ManifestName};
+use crate::stores::Stores;
+
+/// How often an index is planned again because another job has changed the base of `--append`.
+pub(super) const MAX_APPEND_ROUNDS: usize = 5;
+/// The pause between the write of `--append` and the look after it: longer than another job takes between
+/// its last look and its write.
+const APPEND_PAUSE: Duration = Duration::from_secs(1);
+
+impl Job {
+    /// Returns the tag that `--append` started from.
+    pub(super) fn base(&self, digest: Option<&Digest>) -> Option<Base> {
+        let target = self.targets.first().filter(|_| self.append)?;
+        Some(Base {
+            location: target.location.clone(),
+            tag: target.tags.first()?.clone(),
+            digest: digest.cloned(),
+        })
+    }
+
+    /// Resolves the index at the first tag. A tag that does not exist yet gives a notice.
+    pub(super) async fn resolve_append(
+        &self,
+        stores: &Stores,
+    ) -> Result<(Option<Source>, Option<Notice>), OpsError> {
+        let first = self.targets.first().filter(|_| self.append);
+        let Some((target, tag)) = first.and_then(|target| Some((target, target.tags.first()?)))
+        else {
+            return Ok((None, None));
+        };
+        let location = &target.location;
+        let wanted = Wanted {
+            name: format!("{location}:{tag}"),
+            location: location.clone().into(),
+            read_from: location.clone(),
+            point: Point::Name(ManifestName::Tag(tag.clone())),
+            seen: false,
+            set_platform: None,
+            content: (self.targets.iter()).any(|other| other.location != *location),
+        };
+        match resolve(stores, std::slice::from_ref(&wanted)).await {
+            Ok(mut sources) => Ok((sources.pop(), None)),
+            Err(error) if error.kind == FailureKind::NotFound => {
+                let text = format!("{} does not exist yet: nothing to append to", wanted.name);
+                Ok((None, Some(notice(text))))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Returns whether another job has overwritten what this one appended: it may have read the base before this
+/// write and have written after it. So the tag is read once more, after a pause in which such a write is done.
+pub(super) async fn has_lost(
+    execution: &Execution,
+    base: &Base,
+    plan: &Plan,
+    run: Run<'_>,
+) -> Result<bool, OpsError> {
+    if execution.interrupted.is_some() {
+        return Ok(false);
+    }
+    if execution.base_moved {
+        return Ok(true);
+    }
+    if !execution.changed_something() {
+        return Ok(false);
+    }
+    let store = run.stores.open(&base.location, Access::Pull).await?;
+    let name = ManifestName::Tag(base.tag.clone());
+    tokio::time::sleep(APPEND_PAUSE).await;
+    let now = store.describe(&name).await?;
+    if now.digest == plan.index.digest {
+        return Ok(false);
+    }
+    let now = store.manifest(&name).await?;
+    Ok(!now.index().is_some_and(|now| includes(now, plan)))
+}
+
+/// Returns whether an index has an entry for each of a plan's: of the same platform, else of the same digest.
+fn includes(index: &Index, plan: &Plan) -> bool {
+    plan.entries.iter().all(|entry| {
+        let entry = &entry.descriptor;
+        index.manifests.iter().any(|other| {
+            other.digest == entry.digest
+                || (entry.platform.is_some() && other.platform == entry.platform)
+        })
+    })
+}
+
+pub(super) fn notice(text: String) -> Notice {
+    Notice {
+        severity: Severity::Notice,
+        text,
+    }
+}
