@@ -1,11 +1,8 @@
 //! JSON that is byte-identical to Go's: indentation, escaping, and re-indentation that keeps numbers, the order of keys
 //! and duplicate keys.
 
-use std::io;
-
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::ser::{CharEscape, Formatter, PrettyFormatter};
 
 use super::limits::MAX_JSON_DEPTH;
 
@@ -77,15 +74,9 @@ where
 ///
 /// If a map in `value` has keys that are not text, which no type of this crate has.
 pub fn write<T: Serialize>(value: &T, style: JsonStyle) -> Vec<u8> {
-    let mut out = Vec::new();
-    let formatter = GoFormatter {
-        pretty: PrettyFormatter::with_indent(style.indentation()),
-    };
-    let mut serializer = serde_json::Serializer::with_formatter(&mut out, formatter);
-    value
-        .serialize(&mut serializer)
-        .expect("data with text keys always serialises to memory");
-    out
+    let compact =
+        serde_json::to_vec(value).expect("data with text keys always serialises to memory");
+    indent(&compact_for_go(&compact), style.indentation())
 }
 
 /// Re-indents valid JSON as Go's `json.Indent` does: tokens are unchanged, leading space is dropped, trailing space is
@@ -220,82 +211,6 @@ fn escape_html(text: &[u8], out: &mut Vec<u8>) {
         };
         out.extend_from_slice(escape);
         rest = &rest[length..];
-    }
-}
-
-/// `PrettyFormatter` with the escapes that Go adds: U+2028, U+2029, `<`, `>` and `&`.
-struct GoFormatter<'a> {
-    pretty: PrettyFormatter<'a>,
-}
-
-impl Formatter for GoFormatter<'_> {
-    fn begin_array<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.pretty.begin_array(writer)
-    }
-
-    fn end_array<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.pretty.end_array(writer)
-    }
-
-    fn begin_array_value<W: ?Sized + io::Write>(
-        &mut self,
-        writer: &mut W,
-        first: bool,
-    ) -> io::Result<()> {
-        self.pretty.begin_array_value(writer, first)
-    }
-
-    fn end_array_value<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.pretty.end_array_value(writer)
-    }
-
-    fn begin_object<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.pretty.begin_object(writer)
-    }
-
-    fn end_object<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.pretty.end_object(writer)
-    }
-
-    fn begin_object_key<W: ?Sized + io::Write>(
-        &mut self,
-        writer: &mut W,
-        first: bool,
-    ) -> io::Result<()> {
-        self.pretty.begin_object_key(writer, first)
-    }
-
-    fn begin_object_value<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.pretty.begin_object_value(writer)
-    }
-
-    fn end_object_value<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.pretty.end_object_value(writer)
-    }
-
-    fn write_string_fragment<W: ?Sized + io::Write>(
-        &mut self,
-        writer: &mut W,
-        fragment: &str,
-    ) -> io::Result<()> {
-        let needs_escape = ['\u{2028}', '\u{2029}', '<', '>', '&'];
-        let mut rest = fragment;
-        while let Some(position) = rest.find(needs_escape) {
-            let (plain, tail) = rest.split_at(position);
-            writer.write_all(plain.as_bytes())?;
-            let special = tail.chars().next().unwrap_or_default();
-            write!(writer, "\\u{:04x}", u32::from(special))?;
-            rest = &tail[special.len_utf8()..];
-        }
-        writer.write_all(rest.as_bytes())
-    }
-
-    fn write_char_escape<W: ?Sized + io::Write>(
-        &mut self,
-        writer: &mut W,
-        escape: CharEscape,
-    ) -> io::Result<()> {
-        self.pretty.write_char_escape(writer, escape)
     }
 }
 
