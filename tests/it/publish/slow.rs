@@ -89,5 +89,5 @@ fn a_token_server_that_refuses_all_connections_is_tried_for_five_seconds() {
     );
     let output = scene.run("inspect THIRD/a:1").exits(6);
     took(&output, 4..8);
-    insta::assert_snapshot!(output.error(), @"");
+    insta::assert_snapshot!(output.error(), @"error: failed to read THIRD/a:1 (getting a token from CLOSED): cannot connect to CLOSED: Connection refused (os error 111) (gave up after 5 s)");
 }
