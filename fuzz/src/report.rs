@@ -69,6 +69,7 @@ fn result(text: &str) -> IndexResult {
             is_layout: false,
             status: Status::Published,
             tags: tags.collect(),
+            operations: Vec::new(),
             error: Some(error),
         }],
         changes: Vec::new(),

@@ -38,15 +38,23 @@ pub(super) struct Cli {
 
 #[derive(Subcommand, Debug)]
 pub(super) enum Command {
-    /// Publish images of several platforms as one index: resolve, plan, check, push, verify, report
+    /// Publish images of several platforms as one index
+    ///
+    /// Resolves and plans, checks that everything exists, pushes, verifies and reports.
     Publish(Box<PublishArgs>),
-    /// Copy an image or an index byte for byte, between repositories, registries and layouts
+    /// Copy an image or an index byte for byte
+    ///
+    /// Between repositories, registries and layouts.
     Copy(CopyArgs),
-    /// Check that everything below a reference exists and matches its descriptor
+    /// Check that everything below a reference exists
+    ///
+    /// It must match its descriptor, too.
     Check(CheckArgs),
-    /// Create a local manifest list for annotating and pushing to a registry
+    /// Create a local manifest list
+    ///
+    /// It can be annotated, and pushed to a registry.
     Create(CreateArgs),
-    /// Add information to an entry of a local manifest list, or to the list itself
+    /// Change an entry of a local manifest list, or the list itself
     Annotate(AnnotateArgs),
     /// Display an image manifest or a manifest list
     Inspect(InspectArgs),
@@ -56,7 +64,9 @@ pub(super) enum Command {
     Rm(RmArgs),
     /// List the local manifest lists
     Ls(LsArgs),
-    /// Show which credentials are used for a reference, and where they were searched for
+    /// Show which credentials are used for a reference or host
+    ///
+    /// Lists where they were searched for, without secrets.
     Auth(AuthArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
@@ -100,7 +110,7 @@ pub(super) struct CheckArgs {
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Example:\n  polyarch create example.com/app:1.0 example.com/app:1.0-amd64 example.com/app:1.0-arm64\n  polyarch push --purge example.com/app:1.0"
+    after_help = "Example:\n  polyarch create ghcr.io/o/app:1 ghcr.io/o/app:1-amd64 ghcr.io/o/app:1-arm64\n  polyarch push --purge ghcr.io/o/app:1"
 )]
 pub(super) struct CreateArgs {
     /// Amend an existing manifest list
@@ -123,7 +133,7 @@ pub(super) struct CreateArgs {
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Example:\n  polyarch annotate --arch arm --variant v7 example.com/app:1.0 example.com/app:1.0-armhf\n  polyarch annotate --annotation org.opencontainers.image.version=1.0 example.com/app:1.0"
+    after_help = "Example:\n  polyarch annotate --arch arm --variant v7 ghcr.io/o/app:1 ghcr.io/o/app:1-arm\n  polyarch annotate --annotation org.example.build=12 ghcr.io/o/app:1.0"
 )]
 pub(super) struct AnnotateArgs {
     /// Set the operating system
@@ -132,21 +142,21 @@ pub(super) struct AnnotateArgs {
     /// Set the architecture
     #[arg(long, value_name = "ARCH", allow_hyphen_values = true)]
     pub(super) arch: Option<String>,
-    /// Set the variant of the architecture; "" clears it
+    /// Set the variant; "" clears it
     #[arg(long, allow_hyphen_values = true)]
     pub(super) variant: Option<String>,
-    /// Set the version of the operating system; "" clears it
+    /// Set the OS version; "" clears it
     #[arg(long, value_name = "VERSION", allow_hyphen_values = true)]
     pub(super) os_version: Option<String>,
-    /// Add features of the operating system, separated by commas
+    /// Add OS features, separated by commas
     #[arg(long, value_name = "FEATURE", allow_hyphen_values = true)]
     pub(super) os_features: Vec<String>,
-    /// Set an annotation on the entry, or without MANIFEST on the list
+    /// Annotate the entry, or without MANIFEST the list
     ///
     /// An empty value removes the annotation.
     #[arg(long, alias = "annotations", value_name = "KEY=VALUE")]
     pub(super) annotation: Vec<String>,
-    /// Accept unknown names of operating systems and architectures
+    /// Accept unknown OS and architecture names
     #[arg(long)]
     pub(super) force: bool,
     /// The local manifest list
@@ -252,6 +262,34 @@ pub(super) fn command() -> ClapCommand {
     Cli::command().mut_subcommands(|command| command.mut_args(with_variable))
 }
 
+/// Returns the command line for `-h`, which fits a screen: one line for each option.
+pub(super) fn brief_command() -> ClapCommand {
+    let one_line = |argument: Arg| {
+        let argument = argument.help_heading(None);
+        if argument.get_action().takes_values() {
+            argument.hide_possible_values(true).hide_default_value(true)
+        } else {
+            argument
+        }
+    };
+    command()
+        .mut_arg("debug", |debug| debug.hide_short_help(true))
+        .term_width(80)
+        .after_help("Use --help for exit codes, and COMMAND --help for all options.")
+        .mut_subcommands(|command| {
+            let name = command.get_name().to_owned();
+            let has_more = command.get_after_help().is_some()
+                || command.get_arguments().any(Arg::is_hide_short_help_set);
+            let command = command.mut_args(one_line);
+            if has_more {
+                let more = "for all options, variables and examples.";
+                command.after_help(format!("Use `polyarch {name} --help` {more}"))
+            } else {
+                command
+            }
+        })
+}
+
 fn with_variable(option: Arg) -> Arg {
     let Some(long) = option.get_long().filter(|long| *long != "help") else {
         return option;
@@ -265,6 +303,34 @@ fn with_variable(option: Arg) -> Arg {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Renders the help of every command.
+    fn helps(mut command: ClapCommand, render: fn(&mut ClapCommand) -> String) -> Vec<String> {
+        command.build();
+        let mut commands: Vec<&mut ClapCommand> = command.get_subcommands_mut().collect();
+        commands.iter_mut().map(|command| render(command)).collect()
+    }
+
+    #[test]
+    fn brief_help_fits_a_screen() {
+        for help in helps(brief_command(), |it| it.render_help().to_string()) {
+            assert!(help.lines().count() <= 24, "{help}");
+            assert!(help.lines().all(|line| line.len() <= 80), "{help}");
+        }
+    }
+
+    #[test]
+    fn examples_are_not_wrapped() {
+        for help in helps(command(), |it| it.render_long_help().to_string()) {
+            let examples = help
+                .split_once("Example")
+                .map_or("", |(_, examples)| examples);
+            for line in examples.lines().skip(1) {
+                assert!(line.starts_with("  "), "{help}");
+                assert!(line.len() <= 80, "{help}");
+            }
+        }
+    }
 
     #[test]
     fn the_arguments_are_consistent() {

@@ -10,17 +10,19 @@ use crate::spec::limits::MAX_MANIFEST;
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Registries")]
 pub(super) struct ConnectionArgs {
-    /// Allow plain HTTP and HTTPS without certificate checks for the registries named in this call
+    /// Allow plain HTTP, and skip certificate checks
+    ///
+    /// Only for the registries named in this call.
     #[arg(long)]
     pub(super) insecure: bool,
     /// Also trust the certificate authorities in this PEM file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, hide_short_help = true, value_name = "FILE")]
     pub(super) ca_cert: Option<PathBuf>,
     /// Maximum number of parallel requests to each registry
     #[arg(long, hide_short_help = true, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(super) jobs: u16,
     /// Total time to wait for failing registries, for example 30s, 2m or 0
-    #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = parse_duration)]
+    #[arg(long, hide_short_help = true, value_name = "DURATION", default_value = "2m", value_parser = parse_duration)]
     pub(super) retry_for: Duration,
     /// Time without data after which a request is retried
     #[arg(long, hide_short_help = true, value_name = "DURATION", default_value = "30s", value_parser = parse_patience)]
@@ -32,7 +34,7 @@ pub(super) struct ConnectionArgs {
 
 /// Parses `90`, `90s`, `2m` or `1h`: a number of seconds, or a number with a unit.
 pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("invalid duration {text:?}: expected for example 30s, 2m, 1h or 0");
+    let wrong = || "expected for example 30s, 2m, 1h or 0".to_owned();
     let text = text.trim();
     let (digits, factor) = match text.strip_suffix(['s', 'm', 'h']) {
         Some(digits) if text.ends_with('m') => (digits, 60),
@@ -46,7 +48,7 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
         .filter(|seconds| *seconds <= 86_400);
     seconds
         .map(Duration::from_secs)
-        .ok_or_else(|| format!("{text:?} is longer than a day"))
+        .ok_or_else(|| "a duration is at most one day".to_owned())
 }
 
 /// Parses a duration greater than zero.

@@ -26,18 +26,17 @@ mod rm;
 mod shell;
 mod signals;
 mod switches;
+mod usage;
 mod version;
 
 use std::ffi::OsString;
-use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use clap::FromArgMatches as _;
 
 use crate::auth::secrets_in_variables;
 use crate::environment::Environment;
-use crate::report::{ErrorResult, Wording, github};
-use crate::text::log_safe;
+use crate::report::{Wording, github};
 use args::{Cli, Command};
 use context::{Context, Progress};
 use failure::Failure;
@@ -60,7 +59,7 @@ pub fn main(arguments: Vec<OsString>, environment: &Environment) -> ExitCode {
     github::mask(environment, &secrets_in_variables(environment));
     let cli = match parse(&arguments, environment) {
         Ok(cli) => cli,
-        Err(error) => return misused(&error, environment),
+        Err(error) => return misused(&error, &arguments, environment),
     };
     let wording = Wording::of_environment(environment);
     let name = cli.command.as_ref().map_or("polyarch", Command::name);
@@ -76,31 +75,27 @@ pub fn main(arguments: Vec<OsString>, environment: &Environment) -> ExitCode {
     }
 }
 
-/// Prints a usage error, or the requested help. An error quotes arguments, which could contain a workflow
-/// command.
-fn misused(error: &clap::Error, environment: &Environment) -> ExitCode {
+/// Prints a usage error, or the requested help.
+fn misused(error: &clap::Error, arguments: &[OsString], environment: &Environment) -> ExitCode {
     if !error.use_stderr() {
         // A closed pipe behind `--help` is no error.
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
-    let text = error.render().to_string();
-    let message = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
-    let failure = ErrorResult {
-        message: message.to_owned(),
-        hints: Vec::new(),
-    };
-    github::report_failure(environment, "wrong usage", &failure);
-    if std::io::stderr().is_terminal() {
-        let _ = error.print();
-    } else {
-        let _ = write!(std::io::stderr(), "{}", log_safe(&text));
-    }
-    ExitCode::from(exit::USAGE)
+    let wording = Wording::of_environment(environment);
+    let failure = usage::failure(error, &args::command(), arguments);
+    github::report_failure(environment, "wrong usage", &failure.result(wording));
+    failure.print(wording)
 }
 
 fn parse(arguments: &[OsString], environment: &Environment) -> Result<Cli, clap::Error> {
-    let command = args::command();
+    let own = arguments.iter().take_while(|argument| *argument != "--");
+    let is_brief = own.into_iter().any(|argument| argument == "-h");
+    let command = if is_brief {
+        args::brief_command()
+    } else {
+        args::command()
+    };
     let Switches {
         arguments,
         declined,

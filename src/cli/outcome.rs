@@ -27,7 +27,7 @@ impl Outcome {
     pub(super) fn new(report: Report, wording: Wording) -> Self {
         let mut result = match &report.execution {
             Some(execution) => IndexResult::executed(&report.plan, execution, wording),
-            None => IndexResult::planned(&report.plan, &report.targets),
+            None => IndexResult::planned(&report.plan, &report.known),
         };
         record_previous(&mut result, &report);
         let Some(execution) = &report.execution else {

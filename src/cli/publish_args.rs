@@ -13,7 +13,9 @@ use crate::plan::{Attestations, ManifestAnnotations, MediaTypeChoice, OnDuplicat
 #[derive(Args, Debug)]
 #[command(after_help = PUBLISH_HELP)]
 pub(super) struct PublishArgs {
-    /// The images: references, digests, descriptors, oci:PATH, oci-archive:FILE, or JSON of these
+    /// References, digests, oci:PATH, oci-archive:FILE or JSON of these
+    ///
+    /// A descriptor is accepted too. JSON is an object or array, such as the outputs of a job.
     #[arg(value_name = "SOURCE")]
     pub(super) sources: Vec<String>,
     /// Alternative to SOURCE, intended for POLYARCH_SOURCE
@@ -25,18 +27,22 @@ pub(super) struct PublishArgs {
     /// commas or line breaks.
     #[arg(long = "tag", alias = "tags", short, value_name = "REF")]
     pub(super) tags: Vec<String>,
-    /// Directory whose file names are image digests, as in the merge job of the Docker documentation
+    /// Directory of files named by image digests
+    ///
+    /// As in the merge job of the Docker documentation.
     #[arg(long, value_name = "DIR")]
     pub(super) digests: Option<PathBuf>,
-    /// Repository that contains bare digests (default: the repository of each tag)
+    /// Repository that contains bare digests
+    ///
+    /// The default is the repository of each tag.
     #[arg(long, value_name = "REPOSITORY")]
     pub(super) image: Option<String>,
-    /// YAML file of one or several images, in the format of manifest-tool
+    /// YAML file of images, as for manifest-tool
     #[arg(long, short, value_name = "SPEC", conflicts_with_all = ["sources", "source", "digests", "tags"])]
     pub(super) file: Option<PathBuf>,
-    /// Wait up to this long for sources that do not exist yet, for example 5m
+    /// Wait for sources that do not exist yet
     ///
-    /// A tag that exists but is old satisfies it: name digests where possible.
+    /// At most this long, for example 5m. A tag that exists but is old satisfies it: name digests where possible.
     #[arg(long, value_name = "DURATION", default_value = "0", value_parser = parse_duration)]
     pub(super) wait: Duration,
     /// Publish exactly these platforms
@@ -50,13 +56,15 @@ pub(super) struct PublishArgs {
     )]
     pub(super) platform: Vec<String>,
     /// Override the platform of a source
-    #[arg(long, value_name = "SOURCE=PLATFORM")]
+    #[arg(long, hide_short_help = true, value_name = "SOURCE=PLATFORM")]
     pub(super) set_platform: Vec<String>,
-    /// Annotate the index or, with the level manifest-descriptor[os/arch], its entries
-    #[arg(long, alias = "annotations", value_name = "[LEVEL:]KEY=VALUE")]
+    /// Annotate the index, or entries by their level
+    ///
+    /// The levels are index (the default), manifest-descriptor and manifest-descriptor[os/arch].
+    #[arg(long, alias = "annotations", value_name = "[LEVEL:]K=V")]
     pub(super) annotation: Vec<String>,
     /// Annotate the index with labels
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(long, hide_short_help = true, value_name = "KEY=VALUE")]
     pub(super) labels_as_annotations: Vec<String>,
     /// How annotations of the level manifest are handled
     ///
@@ -68,22 +76,37 @@ pub(super) struct PublishArgs {
         default_value = "index"
     )]
     pub(super) manifest_annotations: ManifestAnnotations,
-    /// Start from the index at the first tag and replace entries of the same platform
+    /// Start from the index at the first tag
     ///
-    /// The distribution API has no conditional write: append from one job at a time, or use a concurrency group.
+    /// Entries of the same platform are replaced. The distribution API has no conditional write: append from one job at a time, or use a concurrency group.
     #[arg(long)]
     pub(super) append: bool,
     /// Media type of the index
-    #[arg(long, value_name = "TYPE", default_value = "auto")]
+    #[arg(
+        long,
+        hide_short_help = true,
+        value_name = "TYPE",
+        default_value = "auto"
+    )]
     pub(super) media_type: MediaTypeChoice,
     /// How attestations are handled
-    #[arg(long, value_name = "POLICY", default_value = "keep")]
+    #[arg(
+        long,
+        hide_short_help = true,
+        value_name = "POLICY",
+        default_value = "keep"
+    )]
     pub(super) attestations: Attestations,
     /// How tags that point elsewhere are handled
     #[arg(long, value_name = "POLICY", default_value = "replace")]
     pub(super) if_exists: IfExists,
     /// How two images for one platform are handled
-    #[arg(long, value_name = "POLICY", default_value = "error")]
+    #[arg(
+        long,
+        hide_short_help = true,
+        value_name = "POLICY",
+        default_value = "error"
+    )]
     pub(super) on_duplicate: OnDuplicate,
     #[command(flatten)]
     pub(super) run: RunArgs,
@@ -91,22 +114,28 @@ pub(super) struct PublishArgs {
 
 const PUBLISH_HELP: &str = "\
 Examples:
-  polyarch publish -t ghcr.io/o/app:1.2 -t docker.io/o/app:1.2 --digests ./digests
-  polyarch publish -t ghcr.io/o/app:1.2 --platform linux/amd64,linux/arm64 ghcr.io/o/app:1.2-amd64 ghcr.io/o/app:1.2-arm64
-  polyarch publish -t oci:./out:1.2 oci:examples/hello-amd64 oci:examples/hello-arm64";
+  polyarch publish -t ghcr.io/o/app:1.2,docker.io/o/app:1.2 --digests digests
+  polyarch publish -t ghcr.io/o/app:1.2 --platform linux/amd64,linux/arm64 \\
+    ghcr.io/o/app:1.2-amd64 ghcr.io/o/app:1.2-arm64
+  polyarch publish -t oci:out:1.2 \\
+    oci:examples/hello-amd64 oci:examples/hello-arm64";
 
 #[derive(Args, Debug, Clone)]
 pub(super) struct RunArgs {
-    /// Also copy referrers of copied images, such as signatures and SBOMs
-    #[arg(long)]
+    /// Also copy referrers of copied images
+    ///
+    /// For example signatures and SBOMs.
+    #[arg(long, hide_short_help = true)]
     pub(super) referrers: bool,
-    /// Resolve, plan and check, but write nothing; the digest is that of the real run
+    /// Write nothing; print the plan and the digest
+    ///
+    /// Resolves, plans and checks. The digest is that of the real run.
     #[arg(long)]
     pub(super) dry_run: bool,
-    /// Skip checking tags before and after pushing
+    /// Skip the check of tags before and after pushing
     ///
     /// Every tag is pushed, even if it has the digest already.
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub(super) no_verify: bool,
     /// What is verified before a tag moves
     #[arg(long, value_name = "LEVEL", default_value = "manifests")]
@@ -121,15 +150,27 @@ pub(super) struct RunArgs {
 #[command(next_help_heading = "Output")]
 pub(super) struct OutputArgs {
     /// How progress is shown on standard error
-    #[arg(long, value_name = "MODE", default_value = "auto")]
+    #[arg(
+        long,
+        hide_short_help = true,
+        value_name = "MODE",
+        default_value = "auto"
+    )]
     progress: ProgressArg,
-    /// Show only notices and warnings, as --progress none
+    /// Show only notices and warnings
+    ///
+    /// The same as --progress none.
     #[arg(long, short)]
     quiet: bool,
     /// Format of standard output
     ///
     /// Text ends with the digest on a line of its own.
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    #[arg(
+        long,
+        hide_short_help = true,
+        value_name = "FORMAT",
+        default_value = "text"
+    )]
     pub(super) output: OutputFormat,
     /// Write the metadata file of `docker buildx`
     #[arg(long, hide_short_help = true, value_name = "FILE")]
@@ -174,7 +215,9 @@ pub(super) struct CopyArgs {
     /// The targets: references, oci:PATH:TAG or oci-archive:FILE:TAG
     #[arg(value_name = "DST", required = true)]
     pub(super) targets: Vec<String>,
-    /// Copy only these platforms; a single one is copied as an image
+    /// Copy only these platforms
+    ///
+    /// A single one is copied as an image, not as an index.
     #[arg(
         long,
         alias = "platforms",

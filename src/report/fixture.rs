@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::changes::{PreviousEntry, PreviousIndex};
 use super::comparison::Previous;
+use super::operations::{OperationKind, OperationResult};
 use super::result::{
     EntryResult, ErrorResult, IndexResult, NoticeResult, Status, TagResult, TargetResult,
 };
@@ -84,16 +85,49 @@ pub(super) fn target(name: &str, tags: &[(&str, Status)]) -> TargetResult {
         is_layout: name.starts_with("oci"),
         status,
         tags,
+        operations: Vec::new(),
         error: None,
     }
 }
 
 pub(super) fn dry_run() -> IndexResult {
-    IndexResult {
+    let mut result = IndexResult {
         status: Status::Planned,
         targets: vec![target("ghcr.io/o/app", &[("1.2", Status::Planned)])],
         ..published()
-    }
+    };
+    let operation = |operation, content: &str, size, from: Option<&str>| OperationResult {
+        operation,
+        digest: Digest::sha256(content.as_bytes()),
+        size,
+        from: from.map(str::to_owned),
+        tag: None,
+    };
+    result.targets[0].operations = vec![
+        operation(
+            OperationKind::MountBlob,
+            "layer",
+            31_415_926,
+            Some("ghcr.io/o/build"),
+        ),
+        operation(
+            OperationKind::CopyBlob,
+            "config",
+            1234,
+            Some("docker.io/o/app"),
+        ),
+        operation(
+            OperationKind::PutManifest,
+            "linux/amd64",
+            1234,
+            Some("ghcr.io/o/build"),
+        ),
+        OperationResult {
+            tag: Some("1.2".to_owned()),
+            ..operation(OperationKind::CreateTag, "index", 25, None)
+        },
+    ];
+    result
 }
 
 /// A release: one tag is new, one moves from an index with other platforms, one is kept.
@@ -139,6 +173,7 @@ pub(super) fn partial() -> IndexResult {
         is_layout: false,
         status: Status::Failed,
         tags: Vec::new(),
+        operations: Vec::new(),
         error: Some(ErrorResult {
             message: "failed to push to docker.io/o/app: unauthorized".to_owned(),
             hints: vec!["log in".to_owned()],
@@ -171,6 +206,10 @@ pub(super) fn hostile() -> IndexResult {
     result.media_type = MediaType::new(HOSTILE);
     for target in &mut result.targets {
         target.name = HOSTILE.to_owned();
+        target.operations = dry_run().targets.remove(0).operations;
+        for operation in &mut target.operations {
+            operation.from = Some(HOSTILE.to_owned());
+        }
         if let Some(error) = &mut target.error {
             error.message = HOSTILE.to_owned();
         }

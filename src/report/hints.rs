@@ -19,26 +19,38 @@ pub enum Wording {
     GitHubAction,
     /// Variables of a GitLab job.
     GitLab,
+    /// Inputs of the GitLab component, whose job sets the variables.
+    GitLabComponent,
 }
 
-/// The options that are inputs of the GitHub Action under the same name.
-const INPUTS: [&str; 6] = [
+/// The options that are inputs of the GitHub Action and of the GitLab component under the same name.
+const INPUTS: [&str; 13] = [
+    "append",
     "attestations",
     "check",
+    "digests",
+    "file",
+    "if-exists",
     "image",
     "insecure",
     "media-type",
     "on-duplicate",
+    "referrers",
+    "set-platform",
+    "wait",
 ];
 
 impl Wording {
-    /// Reads from the environment where the run happens. `action.yml` sets `ACTION_COMMAND`.
+    /// Reads from the environment where the run happens. `action.yml` sets `ACTION_COMMAND`, the template of the GitLab
+    /// component `COMPONENT_PUSH`.
     pub fn of_environment(environment: &Environment) -> Self {
         let is_true = |name| environment.var(name) == Some("true");
         if is_true("GITHUB_ACTIONS") && environment.var("ACTION_COMMAND").is_some() {
             Self::GitHubAction
         } else if is_true("GITHUB_ACTIONS") {
             Self::GitHubStep
+        } else if is_true("GITLAB_CI") && environment.var("COMPONENT_PUSH").is_some() {
+            Self::GitLabComponent
         } else if is_true("GITLAB_CI") {
             Self::GitLab
         } else {
@@ -202,9 +214,11 @@ impl Wording {
         let assigned = if value.is_empty() { "true" } else { value };
         match self {
             Self::CommandLine | Self::GitHubStep => flag,
-            Self::GitHubAction if INPUTS.contains(&name) => format!("`{name}: {assigned}`"),
+            Self::GitHubAction | Self::GitLabComponent if INPUTS.contains(&name) => {
+                format!("`{name}: {assigned}`")
+            }
             Self::GitHubAction => format!("`args: {flag}`"),
-            Self::GitLab => format!("{}={assigned}", variable(name)),
+            Self::GitLab | Self::GitLabComponent => format!("{}={assigned}", variable(name)),
         }
     }
 
@@ -212,7 +226,7 @@ impl Wording {
     fn list(self, flag: &str, input: &str) -> String {
         match self {
             Self::CommandLine | Self::GitHubStep => format!("--{flag}"),
-            Self::GitHubAction => format!("the input {input}"),
+            Self::GitHubAction | Self::GitLabComponent => format!("the input {input}"),
             Self::GitLab => variable(flag),
         }
     }
@@ -220,7 +234,9 @@ impl Wording {
     fn set_platform(self, setting: &str) -> String {
         match self {
             Self::CommandLine | Self::GitHubStep => format!("--set-platform '{setting}'"),
-            Self::GitHubAction => format!("the input set-platform: {setting}"),
+            Self::GitHubAction | Self::GitLabComponent => {
+                format!("the input set-platform: {setting}")
+            }
             Self::GitLab => format!("POLYARCH_SET_PLATFORM={setting}"),
         }
     }
@@ -238,7 +254,7 @@ impl Wording {
                 "log in with docker/login-action, or set the inputs registry: {registry}, username and password{}",
                 or_permission(registry)
             ),
-            Self::GitLab => format!(
+            Self::GitLab | Self::GitLabComponent => format!(
                 "set the variables POLYARCH_REGISTRY={registry}, POLYARCH_USERNAME and POLYARCH_PASSWORD"
             ),
         }
@@ -309,6 +325,74 @@ mod tests {
         assert_eq!(
             Wording::GitHubAction.render(&Hint::RaiseRetryBudget),
             "raise the budget with `args: --retry-for DURATION`"
+        );
+    }
+
+    /// The options that get their value from an input: `POLYARCH_MEDIA_TYPE: ${{ inputs.media-type }}`.
+    fn mappings<'a>(text: &'a str, before: &str) -> Vec<(String, &'a str)> {
+        let lines = text.lines().filter_map(|line| line.split_once(before));
+        let named = lines.filter_map(|(key, rest)| {
+            let variable = key.trim().split(':').next()?;
+            let name = ["POLYARCH_", "COMPONENT_"]
+                .iter()
+                .find_map(|prefix| variable.strip_prefix(prefix))?;
+            let end = rest.find(|c: char| !c.is_ascii_lowercase() && c != '-')?;
+            Some((name.to_lowercase().replace('_', "-"), &rest[..end]))
+        });
+        named.collect()
+    }
+
+    /// An input of another name, or none of an option: rendered by a method of its own, or never named in a hint.
+    const OTHERS: [&str; 14] = [
+        "annotations",
+        "download",
+        "labels-as-annotations",
+        "password",
+        "platforms",
+        "push",
+        "registry",
+        "sources",
+        "tags",
+        "username",
+        "verify",
+        "version",
+        "command",
+        "args",
+    ];
+
+    #[test]
+    fn inputs_are_those_of_the_action_and_the_component() {
+        let action = mappings(include_str!("../../action.yml"), "${{ inputs.");
+        let component = include_str!("../../templates/publish/template.yml");
+        let component = mappings(component, "$[[ inputs.");
+        for mappings in [action, component] {
+            for name in INPUTS {
+                let mapping = (name.to_owned(), name);
+                assert!(mappings.contains(&mapping), "{name} in {mappings:?}");
+            }
+            for (option, input) in mappings {
+                let is_known = INPUTS.contains(&input) && option == input;
+                assert!(is_known || OTHERS.contains(&input), "{option} {input}");
+            }
+        }
+    }
+
+    #[test]
+    fn component_of_gitlab_is_recognised() {
+        let environment = |names: &[&'static str]| -> Environment {
+            names.iter().map(|name| (*name, "true")).collect()
+        };
+        let wording = |names: &[&'static str]| Wording::of_environment(&environment(names));
+        assert_eq!(wording(&["GITLAB_CI"]), Wording::GitLab);
+        let component = wording(&["GITLAB_CI", "COMPONENT_PUSH"]);
+        assert_eq!(component, Wording::GitLabComponent);
+        assert_eq!(
+            component.render(&Hint::UseOciIndex),
+            "make an OCI index with `media-type: oci`"
+        );
+        assert_eq!(
+            component.render(&Hint::RaiseRetryBudget),
+            "raise the budget with POLYARCH_RETRY_FOR=DURATION"
         );
     }
 

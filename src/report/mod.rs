@@ -15,6 +15,7 @@ mod hints;
 mod inspection;
 mod json;
 mod listing;
+mod operations;
 mod palette;
 mod recorder;
 mod result;

@@ -4,8 +4,9 @@ use serde::Serialize;
 
 use super::comparison::{Comparison, Previous};
 use super::hints::Wording;
-use crate::execute::{Change, Execution, TagStatus};
-use crate::plan::{Plan, Severity, Target};
+use super::operations::{OperationResult, operations};
+use crate::execute::{Change, Execution, Survey, TagStatus};
+use crate::plan::{Plan, Severity};
 use crate::spec::{Annotations, Digest, MediaType, attestation};
 use crate::store::StoreError;
 
@@ -91,6 +92,9 @@ pub struct TargetResult {
     pub is_layout: bool,
     pub status: Status,
     pub tags: Vec<TagResult>,
+    /// What a real run would do, in a dry run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub operations: Vec<OperationResult>,
     /// The error that ended the work before any tag was tried; all tags failed with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorResult>,
@@ -131,8 +135,10 @@ pub struct NoticeResult {
 
 impl IndexResult {
     /// Creates the result of a dry run.
-    pub fn planned(plan: &Plan, targets: &[Target]) -> Self {
-        let targets = targets.iter().map(|target| TargetResult {
+    pub fn planned(plan: &Plan, known: &Survey) -> Self {
+        let digest = &plan.index.digest;
+        let targets = plan.targets.iter().zip(operations(plan, known));
+        let targets = targets.map(|(target, operations)| TargetResult {
             name: target.location.to_string(),
             is_layout: target.location.repository().is_none(),
             status: Status::Planned,
@@ -141,12 +147,19 @@ impl IndexResult {
                 .iter()
                 .map(|tag| TagResult {
                     reference: format!("{}:{tag}", target.location),
-                    status: Status::Planned,
+                    status: if known.points_at(&target.location, tag) == Some(digest) {
+                        Status::Already
+                    } else if known.is_kept(&target.location, tag) {
+                        Status::Kept
+                    } else {
+                        Status::Planned
+                    },
                     previous: Previous::Unknown,
                     error: None,
                     change: Change::None,
                 })
                 .collect(),
+            operations,
             error: None,
         });
         Self::of(plan, targets.collect(), Status::Planned)
@@ -196,6 +209,7 @@ impl IndexResult {
                     is_layout: target.location.repository().is_none(),
                     status,
                     tags,
+                    operations: Vec::new(),
                     error: target.failure.as_ref().map(error_of),
                 }
             })
@@ -268,9 +282,11 @@ impl IndexResult {
         }
     }
 
-    /// Returns the references of the tags that point at the index.
+    /// Returns the references of the tags that point at the index: none in a dry run.
     pub fn published_tags(&self) -> impl Iterator<Item = &str> {
-        self.tags_with(|status| matches!(status, Status::Published | Status::Already))
+        let is_run = self.status != Status::Planned;
+        let is_published = |status| matches!(status, Status::Published | Status::Already);
+        self.tags_with(is_published).filter(move |_| is_run)
     }
 
     /// Returns the references of the tags that were not moved, as requested.

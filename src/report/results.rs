@@ -162,6 +162,7 @@ impl UnplannedResult {
                     change: Change::None,
                 })
                 .collect(),
+            operations: Vec::new(),
             error: Some(error.clone()),
         };
         Self {

@@ -18,6 +18,9 @@ pub fn publish_text(result: &IndexResult, palette: Palette) -> String {
     let mut out = index_tree(result, palette);
     out.push('\n');
     tag_table(&mut out, result, palette);
+    for target in &result.targets {
+        operations(&mut out, target, palette);
+    }
     for comparison in &result.changes {
         out.push('\n');
         changes(&mut out, comparison, result.status, palette);
@@ -161,6 +164,34 @@ pub(super) fn outcome(status: Status) -> &'static str {
         Status::Kept => "kept",
         Status::Partial => "partly pushed",
         Status::Failed => "failed",
+    }
+}
+
+/// What a dry run would do at a target: a line for each operation.
+fn operations(out: &mut String, target: &TargetResult, palette: Palette) {
+    if target.operations.is_empty() {
+        return;
+    }
+    let heading = format!("operations at {}", shown(&target.name));
+    out.push('\n');
+    out.push_str(&palette.paint(Tone::Strong, &heading));
+    out.push('\n');
+    for operation in &target.operations {
+        let words = operation.operation.words();
+        let line = match (&operation.tag, &operation.from) {
+            (Some(tag), _) => format!("  {words:<14} {}", shown(tag)),
+            (None, from) => {
+                let size = human_size(operation.size);
+                let from = from.as_ref().map(|from| format!("  from {}", shown(from)));
+                format!(
+                    "  {words:<14} {}  {size:>9}{}",
+                    palette.paint(Tone::Faint, operation.digest.short()),
+                    from.unwrap_or_default()
+                )
+            }
+        };
+        out.push_str(&line);
+        out.push('\n');
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::super::comparison::{ChangeKind, Comparison, PlatformChange, Previous};
 use super::super::format::{human_difference, human_size, kind_of};
-use super::super::result::{ErrorResult, IndexResult, Status, TagResult};
+use super::super::result::{ErrorResult, IndexResult, Status, TagResult, TargetResult};
 use super::super::text::outcome;
 use super::entries::{details, platforms};
 use super::markdown::{Page, code, counted, html_code, is_plain, text};
@@ -86,6 +86,34 @@ fn image(page: &mut Page, result: &IndexResult) {
     for comparison in &result.changes {
         changes(page, comparison, result.status);
     }
+    for target in &result.targets {
+        operations(page, target);
+    }
+}
+
+/// Appends the operations of a dry run at one target, folded.
+fn operations(page: &mut Page, target: &TargetResult) {
+    if target.operations.is_empty() {
+        return;
+    }
+    let count = counted(target.operations.len(), "operation");
+    page.fold(&format!("{count} at {}", html_code(&target.name)));
+    page.line("| Operation | Content | Size | From |");
+    page.line("| :-- | :-- | --: | :-- |");
+    for operation in &target.operations {
+        let content = match &operation.tag {
+            Some(tag) => code(tag),
+            None => code(operation.digest.short()),
+        };
+        page.line(&format!(
+            "| {} | {content} | {} | {} |",
+            operation.operation.words(),
+            human_size(operation.size),
+            operation.from.as_deref().map(code).unwrap_or_default()
+        ));
+    }
+    page.line("");
+    page.unfold();
 }
 
 fn several(page: &mut Page, results: &[IndexResult]) {

@@ -23,13 +23,12 @@ fn options_can_be_set_by_variables() {
     assert_eq!(scene.registry().tags("app").len(), 4);
     scene.set("POLYARCH_TAG", "");
     scene.set("POLYARCH_JOBS", "many");
-    insta::assert_snapshot!(scene.run("push HOST/app:1"), @"
+    insta::assert_snapshot!(scene.run("push HOST/app:1"), @r#"
     exit code: 2
     ----- stderr -----
-    error: invalid value 'many' for '--jobs <N>': invalid digit found in string
-
-    For more information, try '--help'.
-    ");
+    error: invalid value "many" of --jobs: invalid digit found in string
+     hint: see `polyarch push --help`
+    "#);
     scene.ok("push HOST/app:1 --jobs 1");
     scene.set("POLYARCH_HOME", "elsewhere");
     assert_eq!(scene.ok("ls"), "");

@@ -162,52 +162,34 @@ fn mistyped_words_are_explained() {
     $ polyarch crate x y
     exit code: 2
     ----- stderr -----
-    error: unrecognized subcommand 'crate'
-
-      tip: a similar subcommand exists: 'create'
-
-    Usage: polyarch [OPTIONS] [COMMAND]
-
-    For more information, try '--help'.
+    error: unknown command "crate"
+     hint: use create
+     hint: see `polyarch --help`
 
     $ polyarch create HOST/app:1
     exit code: 2
     ----- stderr -----
-    error: the following required arguments were not provided:
-      <MANIFEST>...
-
-    Usage: polyarch create --debug <MANIFEST_LIST> <MANIFEST>...
-
-    For more information, try '--help'.
+    error: missing MANIFEST
+     hint: usage: polyarch create [OPTIONS] <MANIFEST_LIST> <MANIFEST>...
 
     $ polyarch push HOST/app:1 --purg
     exit code: 2
     ----- stderr -----
-    error: unexpected argument '--purg' found
-
-      tip: a similar argument exists: '--purge'
-
-    Usage: polyarch push --debug --purge <MANIFEST_LIST>
-
-    For more information, try '--help'.
+    error: unknown option --purg
+     hint: use --purge
+     hint: see `polyarch push --help`
 
     $ polyarch push HOST/app:1 HOST/app:2
     exit code: 2
     ----- stderr -----
-    error: unexpected argument 'HOST/app:2' found
-
-    Usage: polyarch push [OPTIONS] <MANIFEST_LIST>
-
-    For more information, try '--help'.
+    error: unexpected argument "HOST/app:2"
+     hint: usage: polyarch push [OPTIONS] <MANIFEST_LIST>
 
     $ polyarch push HOST/app:1 --purge=maybe
     exit code: 2
     ----- stderr -----
     error: --purge=maybe: --purge must be true or false
-
-    Usage: polyarch push [OPTIONS] <MANIFEST_LIST>
-
-    For more information, try '--help'.
+     hint: see `polyarch push --help`
 
     $ polyarch push HOST/app:1 -t sha256:00
     exit code: 2
@@ -223,25 +205,20 @@ fn mistyped_words_are_explained() {
     $ polyarch push HOST/app:1 --retry-for soon
     exit code: 2
     ----- stderr -----
-    error: invalid value 'soon' for '--retry-for <DURATION>': invalid duration "soon": expected for example 30s, 2m, 1h or 0
-
-    For more information, try '--help'.
+    error: invalid value "soon" of --retry-for: expected for example 30s, 2m, 1h or 0
+     hint: see `polyarch push --help`
 
     $ polyarch push HOST/app:1 --jobs 0
     exit code: 2
     ----- stderr -----
-    error: invalid value '0' for '--jobs <N>': 0 is not in 1..=256
-
-    For more information, try '--help'.
+    error: invalid value "0" of --jobs: 0 is not in 1..=256
+     hint: see `polyarch push --help`
 
     $ polyarch create HOST/app:1 HOST/app:a --amend --replace
     exit code: 2
     ----- stderr -----
-    error: the argument '--amend' cannot be used with '--replace'
-
-    Usage: polyarch create --debug --amend <MANIFEST_LIST> <MANIFEST>...
-
-    For more information, try '--help'.
+    error: --amend cannot be used with --replace
+     hint: see `polyarch create --help`
 
     $ polyarch annotate HOST/app:1 --arch arm
     exit code: 2
@@ -268,29 +245,21 @@ fn mistyped_words_are_explained() {
     $ polyarch inspect --format yaml HOST/app:1
     exit code: 2
     ----- stderr -----
-    error: invalid value 'yaml' for '--format <FORMAT>'
-      [possible values: json]
-
-    For more information, try '--help'.
+    error: invalid value "yaml" of --format
+     hint: use json
+     hint: see `polyarch inspect --help`
 
     $ polyarch inspect --raw -v HOST/app:1
     exit code: 2
     ----- stderr -----
-    error: the argument '--raw' cannot be used with '--verbose'
-
-    Usage: polyarch inspect [OPTIONS] [MANIFEST_LIST] MANIFEST
-
-    For more information, try '--help'.
+    error: --raw cannot be used with --verbose
+     hint: see `polyarch inspect --help`
 
     $ polyarch --verbose
     exit code: 2
     ----- stderr -----
-    error: the following required arguments were not provided:
-      --version
-
-    Usage: polyarch --version --verbose
-
-    For more information, try '--help'.
+    error: missing --version
+     hint: see `polyarch --help`
     "#);
     assert_eq!(scene.registry().snapshot(), before);
 }

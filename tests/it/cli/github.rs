@@ -25,30 +25,26 @@ fn wrong_usage_is_one_workflow_command() {
     let words = ["publish", "-t", "HOST/app:1", COMMAND, "HOST/app:a"];
     let output = scene().run_words(words);
     assert_eq!(commands(&output.stderr), 1);
-    insta::assert_snapshot!(output, @"
+    insta::assert_snapshot!(output, @r#"
     exit code: 2
     ----- stderr -----
-    ::error title=polyarch%3A wrong usage::invalid value 'x%0A::error::injected' for '--media-type <TYPE>'%0A  [possible values: auto, oci, docker]%0A%0AFor more information, try '--help'.
-    error: invalid value 'x
-    : :error::injected' for '--media-type <TYPE>'
-      [possible values: auto, oci, docker]
-
-    For more information, try '--help'.
-    ");
+    ::error title=polyarch%3A wrong usage::invalid value "x\n::error::injected\u{1b}[2J" of --media-type%0Ahint: use one of auto, oci, docker%0Ahint: see `polyarch publish --help`
+    error: invalid value "x\n::error::injected\u{1b}[2J" of --media-type
+     hint: use one of auto, oci, docker
+     hint: see `polyarch publish --help`
+    "#);
 
     let elsewhere = Scene::new().run_words(words);
     let is_plain = |c: char| c == '\n' || !c.is_control();
     assert!(elsewhere.stderr.chars().all(is_plain), "{elsewhere}");
     assert_eq!(commands(&elsewhere.stderr), 0);
-    insta::assert_snapshot!(elsewhere, @"
+    insta::assert_snapshot!(elsewhere, @r#"
     exit code: 2
     ----- stderr -----
-    error: invalid value 'x
-    : :error::injected' for '--media-type <TYPE>'
-      [possible values: auto, oci, docker]
-
-    For more information, try '--help'.
-    ");
+    error: invalid value "x\n::error::injected\u{1b}[2J" of --media-type
+     hint: use one of auto, oci, docker
+     hint: see `polyarch publish --help`
+    "#);
 }
 
 #[test]

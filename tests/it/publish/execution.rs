@@ -233,6 +233,18 @@ fn dry_run_writes_nothing_and_prints_the_same_digest() {
     OTHER/team/app:1  would be pushed (new)
     oci:out:1                   would be pushed (new)
 
+    operations at OTHER/team/app
+      copy blob      58eeb94c299a      299 B  from HOST/team/app
+      copy blob      fd2d11818848     2.0 kB  from HOST/team/app
+      push manifest  d744833917e1      477 B  from HOST/team/app
+      create tag     1
+
+    operations at oci:out
+      copy blob      58eeb94c299a      299 B  from HOST/team/app
+      copy blob      fd2d11818848     2.0 kB  from HOST/team/app
+      push manifest  d744833917e1      477 B  from HOST/team/app
+      create tag     1
+
     sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708
     ");
 }

@@ -88,6 +88,12 @@ fn dry_run_of_several_images_is_never_partial() {
 
     HOST/a/good:1  would be pushed (new)
 
+    operations at HOST/a/good
+      mount blob     58eeb94c299a      299 B  from HOST/team/app
+      mount blob     fd2d11818848     2.0 kB  from HOST/team/app
+      push manifest  d744833917e1      477 B  from HOST/team/app
+      create tag     1
+
     sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708
     ----- stderr -----
     error: publish HOST/a/no:1: failed to read HOST/team/app:missing: HOST answered 404 Not Found (MANIFEST_UNKNOWN: manifest unknown)

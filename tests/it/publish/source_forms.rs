@@ -340,11 +340,8 @@ fn invalid_sources_are_refused_and_nothing_is_pushed() {
     $ polyarch publish -t HOST/team/app:2 -f spec.yml
     exit code: 2
     ----- stderr -----
-    error: the argument '--tag <REF>' cannot be used with '--file <SPEC>'
-
-    Usage: polyarch publish --progress <MODE> --debug --tag <REF> [SOURCE]...
-
-    For more information, try '--help'.
+    error: --tag cannot be used with --file
+     hint: see `polyarch publish --help`
 
     $ polyarch publish -t HOST/team/app:1 HOST/team/app:amd64 HOST/team/app:riscv64
     exit code: 4

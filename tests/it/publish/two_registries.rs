@@ -226,3 +226,89 @@ fn bare_digests_are_found_in_the_target_that_has_them() {
     assert_eq!(tag.unwrap(), output.ok().digest());
     assert_eq!(scene.other().problems(), Vec::<String>::new());
 }
+
+/// Content of HOST in another repository there and in two of OTHER; one tag is new, one moves, one stays.
+#[test]
+fn dry_run_lists_every_operation() {
+    let (scene, _) = scene();
+    scene.ok("publish -t HOST/team/app:1 HOST/team/app:amd64 HOST/team/app:arm64");
+    scene.ok("publish -t OTHER/mirror/app:latest HOST/team/app:amd64");
+    scene.ok("publish -t OTHER/mirror/app:stable HOST/team/app:1");
+    let line = "publish --dry-run -t HOST/team/app:1 -t HOST/new/app:1 -t OTHER/mirror/app:stable,OTHER/mirror/app:latest \
+                -t OTHER/second/app:1 HOST/team/app:1";
+    let before: Vec<_> = scene.registries.iter().map(Registry::snapshot).collect();
+    insta::assert_snapshot!(scene.run(line), @"
+    exit code: 0
+    ----- stdout -----
+    OCI image index  05e9bb45a828  645 B
+    ├── linux/amd64       b4aca284bcdc  304.1 kB
+    │   └── from HOST/team/app:1
+    └── linux/arm64       cf0edfa61d70  304.1 kB
+        └── from HOST/team/app:1
+
+    HOST/team/app:1         already exists
+    HOST/new/app:1          would be pushed (new)
+    OTHER/mirror/app:stable  already exists
+    OTHER/mirror/app:latest  would be pushed (moved from 5b6f1fd54bf6)
+    OTHER/second/app:1       would be pushed (new)
+
+    operations at HOST/new/app
+      mount blob     b651e8aa724a      432 B  from HOST/team/app
+      mount blob     4dd8e80d82e1     2.0 kB  from HOST/team/app
+      mount blob     9e235f638afc   301.6 kB  from HOST/team/app
+      mount blob     e164b03929ea      432 B  from HOST/team/app
+      mount blob     5e7e919dc4c2     2.0 kB  from HOST/team/app
+      mount blob     84210b2f9cc5   301.6 kB  from HOST/team/app
+      push manifest  b4aca284bcdc      668 B  from HOST/team/app
+      push manifest  cf0edfa61d70      668 B  from HOST/team/app
+      create tag     1
+
+    operations at OTHER/mirror/app
+      copy blob      b651e8aa724a      432 B  from HOST/team/app
+      copy blob      4dd8e80d82e1     2.0 kB  from HOST/team/app
+      copy blob      9e235f638afc   301.6 kB  from HOST/team/app
+      copy blob      e164b03929ea      432 B  from HOST/team/app
+      copy blob      5e7e919dc4c2     2.0 kB  from HOST/team/app
+      copy blob      84210b2f9cc5   301.6 kB  from HOST/team/app
+      push manifest  b4aca284bcdc      668 B  from HOST/team/app
+      push manifest  cf0edfa61d70      668 B  from HOST/team/app
+      move tag       latest
+
+    operations at OTHER/second/app
+      mount blob     b651e8aa724a      432 B  from OTHER/mirror/app
+      mount blob     4dd8e80d82e1     2.0 kB  from OTHER/mirror/app
+      mount blob     9e235f638afc   301.6 kB  from OTHER/mirror/app
+      mount blob     e164b03929ea      432 B  from OTHER/mirror/app
+      mount blob     5e7e919dc4c2     2.0 kB  from OTHER/mirror/app
+      mount blob     84210b2f9cc5   301.6 kB  from OTHER/mirror/app
+      push manifest  b4aca284bcdc      668 B  from HOST/team/app
+      push manifest  cf0edfa61d70      668 B  from HOST/team/app
+      create tag     1
+
+    would change since 5b6f1fd54bf6
+      = linux/amd64      unchanged
+      + linux/arm64      added      +304.1 kB
+      total size +304.1 kB
+    to undo afterwards: polyarch copy OTHER/mirror/app@sha256:5b6f1fd54bf6e8aa2940a485c81e0cb6920497329eabc7ff2f6593b446105c8b OTHER/mirror/app:latest
+
+    sha256:05e9bb45a828534e5f03eceb3ef3406b91440119e1e2d01e613b9d0eb01dbab6
+    ");
+    let output = scene.run(&format!("{line} --output json")).ok();
+    let result: serde_json::Value = serde_json::from_str(&output.stdout).expect("JSON");
+    let kinds = |target: usize| -> Vec<&str> {
+        let operations = result["targets"][target]["operations"].as_array();
+        let operations = operations.map_or(&[][..], Vec::as_slice).iter();
+        operations
+            .map(|it| it["operation"].as_str().unwrap())
+            .collect()
+    };
+    assert_eq!(kinds(0), Vec::<&str>::new());
+    assert_eq!(kinds(1).last(), Some(&"create-tag"));
+    assert!(kinds(1).contains(&"mount-blob") && !kinds(1).contains(&"copy-blob"));
+    assert_eq!(kinds(2).last(), Some(&"move-tag"));
+    assert!(kinds(2).contains(&"copy-blob") && !kinds(2).contains(&"mount-blob"));
+    // Each blob is copied to OTHER once.
+    assert!(kinds(3).contains(&"mount-blob") && !kinds(3).contains(&"copy-blob"));
+    let after: Vec<_> = scene.registries.iter().map(Registry::snapshot).collect();
+    assert_eq!(after, before);
+}
