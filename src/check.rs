@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt as _, stream};
 
+use crate::binaries::{Binaries, BinariesError, Executable};
 use crate::hint::Hint;
 use crate::plan::{PlannedEntry, SourceLocation};
 use crate::registry::Access;
@@ -29,6 +30,8 @@ pub enum CheckLevel {
     Manifests,
     /// Every manifest, and every config and layer of the images.
     Blobs,
+    /// All of that, and whether the executables of the images are for their platforms.
+    Binaries,
 }
 
 /// The result of one entry.
@@ -37,21 +40,26 @@ pub struct CheckedEntry<'a> {
     pub entry: &'a PlannedEntry,
     /// The number of blobs that exist.
     pub blobs: usize,
+    /// The executables that fit the platform.
+    pub executables: Vec<Executable>,
+    /// What a user should know about the executables.
+    pub notices: Vec<String>,
     /// Everything that is missing or different.
     pub failures: Vec<StoreError>,
 }
 
-/// Checks all entries and returns the first failure, with the others as hints.
-pub async fn check(
-    entries: &[PlannedEntry],
+/// Checks all entries and returns the first failure, with the others as hints, else what was checked.
+pub async fn check<'a>(
+    entries: &'a [PlannedEntry],
     targets: &[Location],
     level: CheckLevel,
     stores: &Stores,
-) -> Result<(), StoreError> {
-    let checked = check_all(entries, targets, level, stores).await?;
-    let mut failures = checked.into_iter().flat_map(|entry| entry.failures);
+) -> Result<Vec<CheckedEntry<'a>>, StoreError> {
+    let mut checked = check_all(entries, targets, level, stores).await?;
+    let mut failures = (checked.iter_mut()).flat_map(|entry| std::mem::take(&mut entry.failures));
     let Some(mut first) = failures.next() else {
-        return Ok(());
+        drop(failures);
+        return Ok(checked);
     };
     let others = failures.take(MAX_FURTHER);
     first
@@ -71,14 +79,18 @@ pub async fn check_all<'a>(
     if level == CheckLevel::None {
         return Ok(Vec::new());
     }
+    let binaries = Arc::new(Binaries::default());
     let mut work = Vec::new();
     for entry in entries {
-        for location in locations(entry, targets, level) {
+        for (position, location) in locations(entry, targets, level).into_iter().enumerate() {
             let store = stores.open(location, Access::Pull).await?;
+            // Blobs of one digest have the same content everywhere.
+            let reads_binaries = level >= CheckLevel::Binaries && position == 0;
             work.push(EntryCheck {
                 entry,
                 store,
                 level,
+                binaries: reads_binaries.then(|| Arc::clone(&binaries)),
             });
         }
     }
@@ -112,6 +124,8 @@ struct EntryCheck<'a> {
     entry: &'a PlannedEntry,
     store: Arc<dyn Store>,
     level: CheckLevel,
+    /// Set if the executables are checked here.
+    binaries: Option<Arc<Binaries>>,
 }
 
 impl<'a> EntryCheck<'a> {
@@ -119,6 +133,8 @@ impl<'a> EntryCheck<'a> {
         let mut checked = CheckedEntry {
             entry: self.entry,
             blobs: 0,
+            executables: Vec::new(),
+            notices: Vec::new(),
             failures: Vec::new(),
         };
         checked.failures.extend(self.embedded_data().err());
@@ -127,6 +143,9 @@ impl<'a> EntryCheck<'a> {
                 let images = manifest.as_deref().and_then(Manifest::image);
                 if let Some(image) = images.filter(|_| self.level >= CheckLevel::Blobs) {
                     self.blobs(image, &mut checked).await;
+                    if checked.failures.is_empty() {
+                        self.binaries(image, &mut checked).await;
+                    }
                 }
             }
             Err(error) => checked.failures.push(error),
@@ -233,6 +252,34 @@ impl<'a> EntryCheck<'a> {
         }
     }
 
+    async fn binaries(&self, image: &ImageManifest, checked: &mut CheckedEntry<'a>) {
+        let binaries = self.binaries.as_ref();
+        let Some(binaries) = binaries.filter(|_| !self.entry.is_attestation()) else {
+            return;
+        };
+        let platform = self.entry.descriptor.platform.as_ref();
+        match binaries.inspect(&self.store, image, platform).await {
+            Ok(findings) => {
+                let notices = findings.notices.iter();
+                checked.notices = notices.map(|text| self.notice(text)).collect();
+                checked.executables = findings.verified;
+                let wrong = findings.wrong.map(|wrong| self.refused(wrong));
+                let wrong = wrong.map(|error| error.hint(Hint::CorrectPlatform));
+                checked.failures.extend(wrong);
+            }
+            Err(BinariesError::Store(error)) => checked.failures.push(error),
+            Err(error @ BinariesError::Damaged(_)) => checked.failures.push(self.refused(error)),
+        }
+    }
+
+    fn notice(&self, text: &str) -> String {
+        let source = &self.entry.source;
+        match &self.entry.descriptor.platform {
+            Some(platform) => format!("{platform} (from {source}): {text}"),
+            None => format!("{source}: {text}"),
+        }
+    }
+
     fn refused(&self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> StoreError {
         StoreError::new(FailureKind::Refused, self.operation(), cause)
     }
@@ -247,6 +294,22 @@ impl<'a> EntryCheck<'a> {
         };
         Operation::new("check", object)
     }
+}
+
+/// Returns the executables of each entry, in their order.
+pub fn executables(
+    entries: &[PlannedEntry],
+    checked: Vec<CheckedEntry<'_>>,
+) -> Vec<Vec<Executable>> {
+    let mut all = vec![Vec::new(); entries.len()];
+    let checked = checked.into_iter().filter(|it| !it.executables.is_empty());
+    for checked in checked {
+        let is_own = |entry: &PlannedEntry| std::ptr::eq(entry, checked.entry);
+        if let Some(position) = entries.iter().position(is_own) {
+            all[position] = checked.executables;
+        }
+    }
+    all
 }
 
 /// Compares size and media type. A descriptor without a media type allows any.

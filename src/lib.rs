@@ -17,6 +17,7 @@
 //! | [`sources`] | references, digests, spec files and annotations as the user writes them |
 //! | [`stores`] | the open repositories and layouts of one run |
 //! | [`plan`] | pure: flatten, filter, annotate, detect conflicts, serialise |
+//! | [`binaries`] | the programs in the layers of an image |
 //! | [`registry`] | the distribution API: authorisation, manifests, blobs, referrers |
 //! | [`draft`] | local lists between `create` and `push` |
 //! | [`layout`] | OCI image layouts: directories and archives |
@@ -35,6 +36,7 @@
 
 pub mod address;
 pub mod auth;
+pub mod binaries;
 pub mod check;
 pub mod cli;
 pub mod disk;

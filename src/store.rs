@@ -154,6 +154,8 @@ pub struct StoreError {
     pub hints: Vec<Hint>,
     /// The other side accepted the write; the failure came afterwards.
     pub was_written: bool,
+    /// The registry refuses reads of content that does not exist, so that it may be missing only.
+    pub may_be_missing: bool,
 }
 
 /// What an operation does, and to what: `read` and `ghcr.io/o/app:1`.
@@ -223,6 +225,7 @@ impl StoreError {
             source: Arc::from(cause.into()),
             hints: Vec::new(),
             was_written: false,
+            may_be_missing: false,
         }
     }
 
@@ -233,6 +236,11 @@ impl StoreError {
             "" => cause,
             headline => format!("{headline}: {cause}"),
         }
+    }
+
+    /// Returns whether the object does not exist, as far as the registry shows, so that it may exist later.
+    pub fn is_missing(&self) -> bool {
+        self.kind == FailureKind::NotFound || self.may_be_missing
     }
 
     /// Marks that the other side accepted the write.

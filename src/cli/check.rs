@@ -9,9 +9,12 @@ use super::args::{CheckArgs, Format};
 use super::context::Context;
 use super::failure::Failure;
 use super::shell::print;
-use crate::ops::check::{CheckReport, check};
+use crate::ops::check::{CheckReport, CheckReportEntry, check};
+use crate::progress::Event;
+use crate::report::ExecutableResult;
 use crate::sources::{SourceSpec, parse_sources};
 use crate::spec::{JsonStyle, write};
+use crate::text::Printable;
 
 pub(super) async fn run(arguments: &CheckArgs, context: &Context<'_>) -> Result<ExitCode, Failure> {
     let mut sources: Vec<SourceSpec> = Vec::new();
@@ -25,6 +28,9 @@ pub(super) async fn run(arguments: &CheckArgs, context: &Context<'_>) -> Result<
         let name = source.text.clone();
         match Box::pin(check(source, arguments.level, context.run(&stores))).await {
             Ok(report) => {
+                for notice in report.entries.iter().flat_map(|entry| &entry.notices) {
+                    context.observed.observe(Event::Notice(notice));
+                }
                 let failures = report.entries.iter().flat_map(|entry| &entry.failures);
                 let mut failures = failures.cloned().map(Failure::from);
                 if let Some(first) = failures.next() {
@@ -63,14 +69,26 @@ fn as_text(reports: &[(String, CheckReport)]) -> String {
                 _ if planned.is_attestation() => "attestation".to_owned(),
                 _ => planned.descriptor.media_type.to_string(),
             };
-            let outcome = match &checked.failures[..] {
-                [] if checked.blobs > 0 => format!("ok, {} blobs", checked.blobs),
-                [] => "ok".to_owned(),
-                [first, ..] => first.cause(),
+            let outcome = match checked.failures.first() {
+                Some(first) => first.cause(),
+                None => passed(checked),
             };
             let digest = planned.descriptor.digest.short();
             let _ = writeln!(text, "  {platform:<16} {digest}  {outcome}");
         }
+    }
+    text
+}
+
+/// Describes an entry without failures: `ok, 2 blobs, /app is aarch64`.
+fn passed(checked: &CheckReportEntry) -> String {
+    let mut text = "ok".to_owned();
+    if checked.blobs > 0 {
+        let _ = write!(text, ", {} blobs", checked.blobs);
+    }
+    for executable in &checked.executables {
+        let executable = ExecutableResult::from(executable).to_string();
+        let _ = write!(text, ", {}", Printable(&executable));
     }
     text
 }
@@ -91,6 +109,8 @@ fn as_json(reports: &[(String, CheckReport)]) -> Vec<u8> {
                         "mediaType": planned.descriptor.media_type,
                         "platform": planned.descriptor.platform,
                         "blobs": checked.blobs,
+                        "executables": executables(checked),
+                        "notices": checked.notices,
                         "failures": failures.collect::<Vec<_>>(),
                     })
                 })
@@ -105,4 +125,9 @@ fn as_json(reports: &[(String, CheckReport)]) -> Vec<u8> {
     let mut text = write(&json!({ "references": reports }), JsonStyle::Oci);
     text.push(b'\n');
     text
+}
+
+fn executables(checked: &CheckReportEntry) -> Vec<ExecutableResult> {
+    let executables = checked.executables.iter();
+    executables.map(ExecutableResult::from).collect()
 }

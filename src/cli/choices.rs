@@ -39,6 +39,7 @@ choices! {
         None = "none", "Nothing";
         Manifests = "manifests", "Every manifest exists and matches its descriptor";
         Blobs = "blobs", "Every config and layer exists too";
+        Binaries = "binaries", "The programs in the layers are for the platforms of the images too";
     }
     IfExists {
         Replace = "replace", "Move them";

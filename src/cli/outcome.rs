@@ -30,6 +30,7 @@ impl Outcome {
             None => IndexResult::planned(&report.plan, &report.known),
         };
         record_previous(&mut result, &report);
+        result.record_executables(&report.plan, &report.executables);
         let Some(execution) = &report.execution else {
             return Self {
                 result,

@@ -33,7 +33,9 @@ pub(super) async fn run(arguments: &PushArgs, context: &Context<'_>) -> Result<E
     };
     let pushed_list = push(&options, &drafts, context.run(&stores)).await?;
     let failure = Failure::of_execution(&pushed_list.execution);
-    let result = IndexResult::executed(&pushed_list.plan, &pushed_list.execution, context.wording);
+    let plan = &pushed_list.plan;
+    let mut result = IndexResult::executed(plan, &pushed_list.execution, context.wording);
+    result.record_executables(plan, &pushed_list.executables);
     let with_summary = !arguments.no_summary;
     let reported = report(result, failure.as_ref(), context, &stores, with_summary);
     if let Some(failure) = failure {

@@ -7,14 +7,12 @@ use std::io::{self, BufReader, Read, Seek};
 use tar::{EntryType, Header, PaxExtensions};
 
 use crate::spec::Digest;
+use crate::spec::limits::MAX_TAR_EXTENSION;
 
 const BLOCK: u64 = 512;
 
 /// More headers than any image has blobs: bounds the time for a hostile archive.
 const MAX_HEADERS: u32 = 100_000;
-
-/// The maximum size of a PAX or GNU extension record. Real ones have a few hundred bytes.
-const MAX_EXTENSION: u64 = 1024 * 1024;
 
 /// A range of bytes in the archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +46,7 @@ pub enum TarError {
     Size(u64),
     #[error("more than {MAX_HEADERS} members")]
     TooManyHeaders,
-    #[error("an extension header of {0} bytes exceeds the limit of {MAX_EXTENSION}")]
+    #[error("an extension header of {0} bytes exceeds the limit of {MAX_TAR_EXTENSION}")]
     ExtensionTooLarge(u64),
     #[error("two members named index.json, so clients could read different images")]
     TwoIndexes,
@@ -249,7 +247,7 @@ impl<R: Read + Seek> Walk<R> {
 
     /// Returns the content of an extension header.
     fn extension(&mut self, length: u64) -> Result<Vec<u8>, TarError> {
-        if length > MAX_EXTENSION {
+        if length > MAX_TAR_EXTENSION {
             return Err(TarError::ExtensionTooLarge(length));
         }
         if length > self.length - self.position {

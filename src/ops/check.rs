@@ -3,6 +3,7 @@
 use super::job::Job;
 use super::locate::locate;
 use super::{OpsError, Run};
+use crate::binaries::Executable;
 use crate::check::{CheckLevel, CheckedEntry, check_all};
 use crate::plan::{self, Options, Plan};
 use crate::resolve::resolve;
@@ -20,6 +21,10 @@ pub struct CheckReport {
 pub struct CheckReportEntry {
     /// The number of blobs that exist.
     pub blobs: usize,
+    /// The executables that fit the platform.
+    pub executables: Vec<Executable>,
+    /// What a user should know about the executables.
+    pub notices: Vec<String>,
     /// Everything that is missing or different.
     pub failures: Vec<crate::store::StoreError>,
 }
@@ -40,9 +45,18 @@ pub async fn check(
     let checked = check_all(&plan.entries, &[], level, run.stores).await?;
     let entries = checked.into_iter().map(|entry| {
         let CheckedEntry {
-            blobs, failures, ..
+            blobs,
+            executables,
+            notices,
+            failures,
+            ..
         } = entry;
-        CheckReportEntry { blobs, failures }
+        CheckReportEntry {
+            blobs,
+            executables,
+            notices,
+            failures,
+        }
     });
     let entries = entries.collect();
     Ok(CheckReport { plan, entries })

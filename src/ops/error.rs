@@ -69,14 +69,6 @@ impl OpsError {
         }
     }
 
-    /// Returns whether a source does not exist, so that it may exist later.
-    pub(super) fn is_missing_source(&self) -> bool {
-        match self {
-            Self::Store(error) | Self::DigestNotFound(error) => error.kind == FailureKind::NotFound,
-            _ => false,
-        }
-    }
-
     /// Returns what to try.
     pub fn hints(&self) -> Vec<Hint> {
         match self {

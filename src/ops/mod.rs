@@ -10,6 +10,7 @@ pub mod inspect;
 mod job;
 mod locate;
 pub mod publish;
+mod wait;
 
 pub use error::OpsError;
 pub use job::{IfExists, Job};

@@ -1,15 +1,15 @@
 //! Publishes indexes: resolve, plan, check, execute, verify.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use tokio::sync::oneshot;
 
 use super::append::{MAX_APPEND_ROUNDS, has_lost, notice};
 use super::job::{IfExists, Job};
-use super::locate::locate;
 use super::{OpsError, Run};
-use crate::check::{CheckLevel, check};
+use crate::binaries::Executable;
+use crate::check::{CheckLevel, check, executables};
 use crate::execute::{
     ExecuteOptions, Execution, PushAccess, Survey, copy_referrers, execute, survey,
 };
@@ -19,7 +19,6 @@ use crate::plan::{
 };
 use crate::progress::Event;
 use crate::registry::Access;
-use crate::resolve::resolve;
 use crate::sources::{SourceForm, SourceSpec};
 use crate::spec::{Digest, Location, Manifest};
 use crate::store::FailureKind;
@@ -27,9 +26,6 @@ use crate::stores::Stores;
 
 /// The number of indexes of one run that are published at the same time.
 const JOBS_AT_ONCE: usize = 16;
-/// The pauses between looks for sources that do not exist yet.
-const FIRST_WAIT: Duration = Duration::from_millis(500);
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// An index that was planned, and unless this is a dry run, executed.
 #[derive(Debug)]
@@ -42,6 +38,8 @@ pub struct Report {
     pub known: Survey,
     /// The manifests that tags pointed at before.
     pub previous: Vec<Manifest>,
+    /// The verified executables of each entry of the plan.
+    pub executables: Vec<Vec<Executable>>,
     /// Why not all referrers were copied.
     pub referrers_failure: Option<OpsError>,
 }
@@ -70,6 +68,8 @@ struct Planned {
     base_digest: Option<Digest>,
     /// The manifests that tags pointed at before.
     previous: Vec<Manifest>,
+    /// The verified executables of each entry of the plan.
+    executables: Vec<Vec<Executable>>,
 }
 
 impl Planned {
@@ -80,6 +80,7 @@ impl Planned {
             execution: None,
             known: self.known,
             previous: self.previous,
+            executables: self.executables,
             referrers_failure: None,
         }
     }
@@ -303,15 +304,19 @@ impl Job {
             check(&plan.entries, &targets, self.check, stores),
             access.check(incomplete)
         );
-        checked
-            .and(tried)
-            .map_err(|error| error.hint(Hint::Unchanged))?;
+        let checked = checked.and_then(|checked| tried.map(|()| checked));
+        let checked = checked.map_err(|error| error.hint(Hint::Unchanged))?;
+        for notice in checked.iter().flat_map(|entry| &entry.notices) {
+            run.observed.observe(Event::Notice(notice));
+        }
+        let executables = executables(&plan.entries, checked);
         Ok(Planned {
             plan,
             sources,
             known,
             base_digest,
             previous: Vec::new(),
+            executables,
         })
     }
 
@@ -376,40 +381,6 @@ impl Job {
             }
             outcome => Ok(outcome?),
         }
-    }
-
-    /// Resolves the sources, and waits for those that do not exist yet.
-    async fn resolve(&self, run: Run<'_>) -> Result<Vec<Source>, OpsError> {
-        let deadline = Instant::now() + self.wait;
-        let mut pause = FIRST_WAIT;
-        loop {
-            let error = match self.resolve_once(run.stores).await {
-                Ok(sources) => return Ok(sources),
-                Err(error) if error.is_missing_source() && Instant::now() < deadline => error,
-                Err(error) => return Err(error),
-            };
-            let delay = pause.min(deadline - Instant::now());
-            run.observed.observe(Event::Waiting {
-                doing: "find a source",
-                cause: &error.to_string(),
-                delay,
-            });
-            tokio::time::sleep(delay).await;
-            pause = (pause * 2).min(LONGEST_WAIT);
-        }
-    }
-
-    async fn resolve_once(&self, stores: &Stores) -> Result<Vec<Source>, OpsError> {
-        let wanted = locate(self, stores).await?;
-        resolve(stores, &wanted).await.map_err(|error| {
-            let mut bare = self.sources.iter().map(|source| &source.form);
-            let is_bare = bare.any(|form| matches!(form, SourceForm::Digest(_)));
-            if is_bare && self.image.is_none() && error.kind == FailureKind::NotFound {
-                OpsError::DigestNotFound(error)
-            } else {
-                error.into()
-            }
-        })
     }
 }
 

@@ -4,7 +4,7 @@
 use std::error::Error;
 use std::fmt;
 
-use http::StatusCode;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -177,7 +177,12 @@ pub(super) fn refused(
         error: RegistryError::of(answer),
     };
     let code = cause.error.code.clone();
-    let error = |kind| StoreError::new(kind, call.operation.clone(), cause);
+    let may_be_missing =
+        answer.status == StatusCode::FORBIDDEN && call.is_read() && is_artifactory(&answer.headers);
+    let error = |kind| StoreError {
+        may_be_missing,
+        ..StoreError::new(kind, call.operation.clone(), cause)
+    };
     match (answer.status.as_u16(), code.as_str()) {
         // No credentials were sent to the other origin.
         (401 | 403, _) if answer.from_other_origin => error(FailureKind::Denied).hint(format!(
@@ -202,6 +207,15 @@ pub(super) fn refused(
         (500.. | 408 | 425, _) => error(FailureKind::Unavailable),
         _ => error(FailureKind::Other),
     }
+}
+
+/// Returns whether Artifactory has answered. It answers a read of a missing manifest with 403 if the user may not read each
+/// repository behind a virtual one: <https://github.com/google/go-containerregistry/pull/1691>.
+fn is_artifactory(headers: &HeaderMap) -> bool {
+    let mut names = headers.keys().map(HeaderName::as_str);
+    let is_product = |value: &HeaderValue| value.as_bytes().starts_with(b"Artifactory/");
+    names.any(|name| name.starts_with("x-jfrog-") || name.starts_with("x-artifactory-"))
+        || headers.get(http::header::SERVER).is_some_and(is_product)
 }
 
 fn headed(error: StoreError, headline: &'static str) -> StoreError {

@@ -55,6 +55,7 @@ pub(super) fn entry(platform: &str, content_size: u64) -> EntryResult {
         media_type: MediaType::new(MediaType::OCI_MANIFEST),
         source: format!("ghcr.io/o/app@{digest}"),
         attestations: vec![Digest::sha256(digest.to_string().as_bytes())],
+        executables: Vec::new(),
         annotations: [].into(),
         digest,
     }

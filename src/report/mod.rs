@@ -5,6 +5,7 @@ mod ci;
 mod comparison;
 mod console;
 mod events;
+mod executables;
 mod files;
 #[cfg(test)]
 mod fixture;
@@ -28,6 +29,7 @@ pub use ci::CiSystem;
 pub use comparison::{ChangeKind, Comparison, PlatformChange, Previous};
 pub use console::{Console, ConsoleMode};
 pub use events::JsonLines;
+pub use executables::ExecutableResult;
 pub use files::{FileError, Files, dotenv};
 pub use format::human_size;
 pub use hints::Wording;

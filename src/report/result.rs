@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::comparison::{Comparison, Previous};
+use super::executables::ExecutableResult;
 use super::hints::Wording;
 use super::operations::{OperationResult, operations};
 use crate::execute::{Change, Execution, Survey, TagStatus};
@@ -77,6 +78,9 @@ pub struct EntryResult {
     /// The source, as the user wrote it.
     pub source: String,
     pub attestations: Vec<Digest>,
+    /// The executables that were found to fit the platform, if they were checked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub executables: Vec<ExecutableResult>,
     #[serde(skip_serializing_if = "Annotations::is_empty")]
     pub annotations: Annotations,
 }
@@ -247,6 +251,7 @@ impl IndexResult {
                 media_type: entry.descriptor.media_type.clone(),
                 source: entry.source.clone(),
                 attestations: attestations_of(&entry.descriptor.digest),
+                executables: Vec::new(),
                 annotations: entry.descriptor.annotations.clone(),
             })
             .collect();

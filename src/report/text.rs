@@ -55,6 +55,8 @@ fn index_tree(result: &IndexResult, palette: Palette) -> String {
         let (branch, rest) = branches(is_last);
         let _ = writeln!(out, "{branch}{}", entry_line(entry, palette));
         let mut below = vec![format!("from {}", short_source(entry))];
+        let executables = entry.executables.iter();
+        below.extend(executables.map(|it| shown(&format!("verified: {it}"))));
         below.extend(annotation_lines(&entry.annotations));
         let attestations = entry.attestations.iter();
         below.extend(attestations.map(|digest| format!("attestation  {}", short(digest, palette))));

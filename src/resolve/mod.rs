@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::FutureExt as _;
-use futures_util::future::{BoxFuture, try_join_all};
+use futures_util::future::{BoxFuture, join_all, try_join_all};
 
 use crate::plan::{Node, Source, SourceLocation};
 use crate::registry::Access;
@@ -61,15 +61,36 @@ pub enum Point {
 
 /// Resolves all sources concurrently and returns them in their order, or the first error.
 pub async fn resolve(stores: &Stores, wanted: &[Wanted]) -> Result<Vec<Source>, StoreError> {
-    // All repositories are opened before the first request, so that one token covers all of them.
-    for source in wanted {
-        stores.open(&source.read_from, Access::Pull).await?;
-    }
+    open_all(stores, wanted).await?;
     let read = AtomicU64::new(0);
     let sources = wanted
         .iter()
         .map(|source| resolve_one(stores, source, &read));
     try_join_all(sources).await
+}
+
+/// Resolves all sources concurrently and returns the result of each.
+pub async fn resolve_each(
+    stores: &Stores,
+    wanted: &[&Wanted],
+) -> Result<Vec<Result<Source, StoreError>>, StoreError> {
+    open_all(stores, wanted.iter().copied()).await?;
+    let read = AtomicU64::new(0);
+    let sources = wanted
+        .iter()
+        .map(|source| resolve_one(stores, source, &read));
+    Ok(join_all(sources).await)
+}
+
+/// Opens all repositories before the first request, so that one token covers all of them.
+async fn open_all(
+    stores: &Stores,
+    wanted: impl IntoIterator<Item = &Wanted>,
+) -> Result<(), StoreError> {
+    for source in wanted {
+        stores.open(&source.read_from, Access::Pull).await?;
+    }
+    Ok(())
 }
 
 async fn resolve_one(

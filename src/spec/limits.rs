@@ -18,3 +18,5 @@ pub const MAX_PLATFORM_FIELD: usize = 256;
 pub const MAX_OS_FEATURES: usize = 64;
 /// The total size of the annotations and URLs of a descriptor, in bytes.
 pub const MAX_DESCRIPTOR_TEXT: usize = 64 << 10;
+/// The largest extension header (PAX or GNU) of a tar archive, in bytes. Real ones have a few hundred.
+pub const MAX_TAR_EXTENSION: u64 = 1 << 20;

@@ -115,7 +115,7 @@ fn hostile_archives_are_refused() {
     huge.set_cksum();
     let mut extension = Header::new_ustar();
     extension.set_entry_type(EntryType::GNULongName);
-    extension.set_size(MAX_EXTENSION + 1);
+    extension.set_size(MAX_TAR_EXTENSION + 1);
     extension.set_cksum();
     let too_many = vec![file("x", b""); MAX_HEADERS as usize + 1];
     let two = [file("index.json", b"1"), file("./index.json", b"2")];

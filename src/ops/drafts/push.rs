@@ -1,7 +1,8 @@
 //! Pushes a draft.
 
 use super::plan::plan_of;
-use crate::check::{CheckLevel, check};
+use crate::binaries::Executable;
+use crate::check::{CheckLevel, check, executables};
 use crate::draft::{Draft, Drafts, Entry};
 use crate::execute::{ExecuteOptions, Execution, PushAccess, Survey, execute};
 use crate::hint::Hint;
@@ -28,6 +29,8 @@ pub struct PushOptions {
 pub struct PushReport {
     pub plan: Plan,
     pub execution: Execution,
+    /// The verified executables of each entry of the plan.
+    pub executables: Vec<Vec<Executable>>,
     /// Why the draft could not be removed.
     pub purge_failure: Option<OpsError>,
 }
@@ -58,10 +61,13 @@ pub async fn push(
         .collect();
     let access = PushAccess::new(run.stores, &targets);
     let checking = Box::pin(check_before_push(&plan, options, &targets, &access, run));
-    if let Err(error) = run.unless_interrupted(checking).await {
-        run.stores.abandon().await;
-        return Err(error);
-    }
+    let executables = match run.unless_interrupted(checking).await {
+        Ok(executables) => executables,
+        Err(error) => {
+            run.stores.abandon().await;
+            return Err(error);
+        }
+    };
     let execute_options = ExecuteOptions {
         verify: options.verify,
         jobs: options.jobs,
@@ -83,6 +89,7 @@ pub async fn push(
     Ok(PushReport {
         plan,
         execution,
+        executables,
         purge_failure,
     })
 }
@@ -94,7 +101,7 @@ async fn check_before_push(
     targets: &[Location],
     access: &PushAccess<'_>,
     run: Run<'_>,
-) -> Result<(), OpsError> {
+) -> Result<Vec<Vec<Executable>>, OpsError> {
     // One token for everything.
     for target in targets {
         run.stores.open(target, Access::Push).await?;
@@ -106,9 +113,12 @@ async fn check_before_push(
         check(&plan.entries, targets, options.check, run.stores),
         access.check(targets)
     );
-    Ok(checked
-        .and(tried)
-        .map_err(|error| error.hint(Hint::Unchanged))?)
+    let checked = checked.and_then(|checked| tried.map(|()| checked));
+    let checked = checked.map_err(|error| error.hint(Hint::Unchanged))?;
+    for notice in checked.iter().flat_map(|entry| &entry.notices) {
+        run.observed.observe(Event::Notice(notice));
+    }
+    Ok(executables(&plan.entries, checked))
 }
 
 /// Removes the draft that was pushed, unless another process has changed it meanwhile.

@@ -7,10 +7,20 @@ use crate::spec::Digest;
 
 /// Appends the table of platforms.
 pub(super) fn platforms(page: &mut Page, result: &IndexResult) {
-    page.line("| Platform | Size | Digest | Source | Attestations |");
-    page.line("| :-- | --: | :-- | :-- | :-- |");
+    let are_verified = result.entries.iter().any(|it| !it.executables.is_empty());
+    if are_verified {
+        page.line("| Platform | Size | Digest | Source | Attestations | Verified |");
+        page.line("| :-- | --: | :-- | :-- | :-- | :-- |");
+    } else {
+        page.line("| Platform | Size | Digest | Source | Attestations |");
+        page.line("| :-- | --: | :-- | :-- | :-- |");
+    }
     for entry in &result.entries {
-        page.line(&entry_row(entry));
+        let mut row = entry_row(entry);
+        if are_verified {
+            row.push_str(&format!(" {} |", executables(entry)));
+        }
+        page.line(&row);
     }
     page.line("");
 }
@@ -64,6 +74,17 @@ fn entry_row(entry: &EntryResult) -> String {
         platform(entry),
         code(entry.digest.short())
     )
+}
+
+fn executables(entry: &EntryResult) -> String {
+    let each = entry.executables.iter().map(|executable| {
+        let machine = executable.machine.as_deref().unwrap_or("script");
+        format!("{} {}", code(&executable.path), text(machine))
+    });
+    match each.collect::<Vec<_>>().join(", ") {
+        none if none.is_empty() => "–".to_owned(),
+        each => format!("✓ {each}"),
+    }
 }
 
 fn platform(entry: &EntryResult) -> String {

@@ -1,5 +1,6 @@
 //! `publish` and `copy`: the binary in a home of its own, against registries in process.
 
+mod binaries;
 mod checks;
 mod content;
 mod copying;

@@ -6,7 +6,7 @@ use super::{load, scene};
 use crate::support::{
     Scene,
     image::Image,
-    registry::{Accounts, Class, Registry},
+    registry::{Accounts, Class, Fault, Recorded, Registry, Rule},
 };
 
 /// A scene with an old image under the tag 1, and a new one under `arm64`.
@@ -96,6 +96,49 @@ fn missing_source_is_waited_for() {
         load(&scene, &["arm64"]);
         run.join().expect("a run").ok();
     });
+}
+
+#[test]
+fn all_missing_sources_are_listed() {
+    let scene = scene(&["amd64"]);
+    let line = "publish -t HOST/team/app:1 --wait 1s --progress plain HOST/team/app:arm64 HOST/team/app:amd64 HOST/team/app:s390x";
+    let output = scene.run(line).exits(4);
+    let missing = "find 2 sources: they do not exist yet: HOST/team/app:arm64, HOST/team/app:s390x";
+    assert!(output.stderr.contains(missing), "{output}");
+    let (error, hint) = output.stderr.split_once("hint: ").expect("a hint");
+    assert!(
+        error.contains("failed to read HOST/team/app:arm64"),
+        "{output}"
+    );
+    assert!(
+        hint.contains("failed to read HOST/team/app:s390x"),
+        "{output}"
+    );
+    // What exists is read once.
+    let is_read = |request: &Recorded| request.path.ends_with("/manifests/amd64");
+    assert_eq!(scene.registry().count_where(is_read), 1);
+}
+
+#[test]
+fn refusal_of_artifactory_is_waited_for() {
+    let scene = scene(&["amd64"]);
+    let refuse = |headers: &[(&str, &str)]| {
+        let refusal = Fault::reply(403, headers, "");
+        let rule = Rule::on(Class::ManifestGet).path("*/manifests/amd64");
+        scene.registry().rule(rule.then(refusal));
+    };
+    let publish = "publish -t HOST/team/app:1 --wait 1m HOST/team/app:amd64";
+    for header in ["x-jfrog-version", "x-artifactory-id"] {
+        refuse(&[(header, "Artifactory/7")]);
+        scene.ok(publish);
+    }
+    refuse(&[("server", "Artifactory/7.111")]);
+    scene.ok(publish);
+    // Another registry means what it answers.
+    refuse(&[]);
+    scene.run(publish).exits(3);
+    refuse(&[("x-jfrog-version", "Artifactory/7")]);
+    scene.run(&publish.replace("--wait 1m", "")).exits(3);
 }
 
 #[test]

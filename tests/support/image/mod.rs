@@ -2,6 +2,7 @@
 //! description on every machine.
 
 mod index;
+mod layer;
 mod signature;
 
 use bytes::Bytes;
@@ -14,6 +15,7 @@ use super::{
 
 pub use self::{
     index::Index,
+    layer::{LayerBuilder, elf},
     signature::{referrer, sign},
 };
 
@@ -27,6 +29,7 @@ pub mod media {
     pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
     pub const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
     pub const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+    pub const OCI_LAYER_ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
     pub const OCI_LAYER_TAR: &str = "application/vnd.oci.image.layer.v1.tar";
 }
 
@@ -52,12 +55,16 @@ pub struct Image {
     layers: Vec<Layer>,
     seed: u64,
     annotations: Value,
+    /// `config` in its config.
+    execution: Option<Value>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Layer {
     File(usize),
     Virtual(u64),
+    /// Media type and content.
+    Given(&'static str, Content),
 }
 
 /// A manifest or index that a registry holds.
@@ -105,6 +112,7 @@ impl Image {
             layers: vec![Layer::File(100)],
             seed: 0,
             annotations: Value::Null,
+            execution: None,
         }
     }
 
@@ -142,6 +150,24 @@ impl Image {
     /// a layer.
     pub fn virtual_layers(mut self, sizes: &[u64]) -> Self {
         self.layers = sizes.iter().copied().map(Layer::Virtual).collect();
+        self
+    }
+
+    /// These layers, lowest first, each a tar with any compression.
+    pub fn given_layers(
+        mut self,
+        layers: impl IntoIterator<Item = (&'static str, Content)>,
+    ) -> Self {
+        let layers = layers.into_iter();
+        self.layers = layers
+            .map(|(media_type, content)| Layer::Given(media_type, content))
+            .collect();
+        self
+    }
+
+    /// Entrypoint, command and variables, as in `config` of a config.
+    pub fn execution(mut self, execution: Value) -> Self {
+        self.execution = Some(execution);
         self
     }
 
@@ -218,7 +244,8 @@ impl Image {
     fn config(&self, diff_ids: &[String]) -> Value {
         let mut config = self.platform();
         config["created"] = "2024-01-01T00:00:00Z".into();
-        config["config"] = json!({"Env": ["PATH=/bin"], "Cmd": [format!("/{}", self.seed)]});
+        let default = || json!({"Env": ["PATH=/bin"], "Cmd": [format!("/{}", self.seed)]});
+        config["config"] = self.execution.clone().unwrap_or_else(default);
         config["rootfs"] = json!({"type": "layers", "diff_ids": diff_ids});
         let history = diff_ids.iter();
         config["history"] = history
@@ -230,14 +257,15 @@ impl Image {
     /// Media type and content of a layer, and the digest of its tar if that is another.
     fn layer(&self, number: usize) -> (&'static str, Content, Option<String>) {
         let seed = self.content_seed(number);
-        match self.layers[number] {
+        match &self.layers[number] {
+            Layer::Given(media_type, content) => (media_type, content.clone(), None),
             Layer::Virtual(size) => (
                 media::OCI_LAYER_TAR,
-                Content::virtual_bytes(seed, size),
+                Content::virtual_bytes(seed, *size),
                 None,
             ),
             Layer::File(size) => {
-                let tar = tar_of(&format!("file-{number}"), &random_bytes(seed, size));
+                let tar = tar_of(&format!("file-{number}"), &random_bytes(seed, *size));
                 let media_type = match self.flavour {
                     Flavour::Docker => media::DOCKER_LAYER,
                     Flavour::Oci => media::OCI_LAYER,

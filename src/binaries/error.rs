@@ -1,0 +1,53 @@
+//! Why a layer could not be searched.
+
+use std::io;
+
+use super::limits::{MAX_UNPACKED, MAX_UNPACKED_RATIO};
+use crate::spec::limits::MAX_TAR_EXTENSION;
+
+/// Why the search of a layer ended without an answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LayerError {
+    #[error("it is truncated")]
+    Truncated,
+    #[error("it is damaged: {0}")]
+    Damaged(String),
+    #[error("it is neither a tar archive nor one that is compressed with gzip or zstd")]
+    NotTar,
+    #[error(transparent)]
+    Limit(#[from] Limit),
+}
+
+/// A limit on what is read. The image may be in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Limit {
+    #[error("the image has more than {0} files")]
+    Files(usize),
+    #[error("the links of the image have more than {0} bytes")]
+    Links(usize),
+    #[error("a layer needs a zstd window of {} MiB; the limit is {} MiB", requested.div_ceil(1 << 20), limit >> 20)]
+    Window { requested: u64, limit: u64 },
+    #[error("a layer unpacks to more than {MAX_UNPACKED_RATIO} times its size")]
+    Ratio,
+    #[error("the layers unpack to more than {} GiB", MAX_UNPACKED >> 30)]
+    Unpacked,
+    #[error("a layer has an extension header of more than {} MiB", MAX_TAR_EXTENSION >> 20)]
+    Extension,
+}
+
+impl From<io::Error> for LayerError {
+    fn from(error: io::Error) -> Self {
+        let limit = error.get_ref().and_then(|inner| inner.downcast_ref());
+        match limit {
+            Some(limit) => Self::Limit(*limit),
+            None if error.kind() == io::ErrorKind::UnexpectedEof => Self::Truncated,
+            None => Self::Damaged(error.to_string()),
+        }
+    }
+}
+
+impl From<Limit> for io::Error {
+    fn from(limit: Limit) -> Self {
+        Self::other(limit)
+    }
+}

@@ -1,0 +1,280 @@
+//! Binaries that fit their platform: reads the layers of an image from the top as a stream until the programs that it
+//! starts are found, and compares the machine in their headers with the declared platform.
+
+mod archive;
+mod command;
+mod error;
+mod executable;
+mod limits;
+mod search;
+mod tree;
+mod unpack;
+
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+use tokio::sync::{Semaphore, mpsc};
+
+use self::command::{Command, Config, Programs};
+use self::error::{LayerError, Limit};
+use self::executable::Content;
+pub use self::executable::{Fit, Format};
+use self::limits::{ALONE, Budget, IMAGES_AT_ONCE, SHARED};
+use self::search::{Layer, Search};
+use crate::spec::limits::MAX_CONFIG;
+use crate::spec::{Descriptor, Digest, Hasher, ImageManifest, Platform, parse};
+use crate::store::{BlobStream, Store, StoreError};
+use crate::text::Printable;
+
+/// The number of parts of a layer that wait to be unpacked.
+const QUEUED_PARTS: usize = 4;
+
+/// Reads the executables of images, a few images at a time.
+#[derive(Debug)]
+pub struct Binaries {
+    images: Semaphore,
+}
+
+/// What the executables of an image are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// The files that are executed first, and that the platform runs.
+    pub verified: Vec<Executable>,
+    /// Why the first wrong file does not fit: `/app is x86-64, not arm64`.
+    pub wrong: Option<String>,
+    /// What a user should know: an image that could not be verified, 32-bit code.
+    pub notices: Vec<String>,
+}
+
+/// An executable file of an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Executable {
+    /// After all links.
+    pub path: String,
+    /// `None` for a script.
+    pub format: Option<Format>,
+}
+
+/// Why an image could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum BinariesError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The content is not that of an image.
+    #[error("{0}")]
+    Damaged(String),
+}
+
+/// How far the search of an image came.
+enum Progress {
+    Done(Findings),
+    /// The image needs more memory.
+    Exceeded(Limit),
+}
+
+impl Default for Binaries {
+    fn default() -> Self {
+        Self {
+            images: Semaphore::new(IMAGES_AT_ONCE as usize),
+        }
+    }
+}
+
+impl Binaries {
+    /// Reads as much of an image as shows whether `platform`, by default that of its config, runs it. An artifact that is
+    /// not an image has no findings. An image that needs more memory than its share is read again, alone.
+    pub async fn inspect(
+        &self,
+        store: &Arc<dyn Store>,
+        image: &ImageManifest,
+        platform: Option<&Platform>,
+    ) -> Result<Findings, BinariesError> {
+        if !image.config.media_type.is_image_config() {
+            return Ok(Findings::default());
+        }
+        let permit = self.images.acquire().await;
+        let config = store.blob(&image.config, MAX_CONFIG).await?;
+        let config: Config = parse(&config)
+            .map_err(|error| BinariesError::Damaged(format!("invalid config: {error}")))?;
+        let (own, command) = config.split();
+        let platform = platform.filter(|platform| !platform.is_unknown());
+        let platform = platform.unwrap_or(&own).normalised();
+        let Some(command) = command else {
+            return Ok(Findings::unverified("it has no entrypoint and no command"));
+        };
+        let command = Arc::new(command);
+        if let Progress::Done(findings) = read(store, image, &platform, &command, SHARED).await? {
+            return Ok(findings);
+        }
+        drop(permit);
+        let _all_permits = self.images.acquire_many(IMAGES_AT_ONCE).await;
+        match read(store, image, &platform, &command, ALONE).await? {
+            Progress::Done(findings) => Ok(findings),
+            Progress::Exceeded(limit) => Ok(Findings::unverified(&limit.to_string())),
+        }
+    }
+}
+
+/// Reads the layers from the top.
+async fn read(
+    store: &Arc<dyn Store>,
+    image: &ImageManifest,
+    platform: &Platform,
+    command: &Arc<Command>,
+    budget: Budget,
+) -> Result<Progress, BinariesError> {
+    let mut search = Search::new(Arc::clone(command), platform.clone(), budget);
+    for layer in image.layers.iter().rev() {
+        if let Some(reason) = unreadable(layer) {
+            let text = format!("its layer {} {reason}", layer.digest.short());
+            return Ok(Progress::Done(search.findings().or_unverified(&text)));
+        }
+        let (next, outcome) = read_layer(store, layer, search).await?;
+        search = next;
+        match outcome {
+            Ok(true) => break,
+            Ok(false) => {}
+            Err(LayerError::Limit(limit)) => return Ok(Progress::Exceeded(limit)),
+            Err(error) => {
+                let layer = layer.digest.short();
+                return Err(BinariesError::Damaged(format!(
+                    "its layer {layer}: {error}"
+                )));
+            }
+        }
+    }
+    Ok(Progress::Done(search.findings()))
+}
+
+/// Returns why a layer is not read.
+fn unreadable(layer: &Descriptor) -> Option<&'static str> {
+    if layer.media_type.as_str().ends_with("+encrypted") {
+        return Some("is encrypted");
+    }
+    (!layer.urls.is_empty()).then_some("is not in the registry")
+}
+
+/// Searches one layer. Returns the search, and whether it has ended.
+async fn read_layer(
+    store: &Arc<dyn Store>,
+    layer: &Descriptor,
+    mut search: Search,
+) -> Result<(Search, Result<bool, LayerError>), BinariesError> {
+    let content = store.open_blob(layer, 0).await?;
+    let (sender, receiver) = mpsc::channel(QUEUED_PARTS);
+    let size = layer.size;
+    let searching = tokio::task::spawn_blocking(move || {
+        let outcome = search.layer(Layer::new(receiver), size);
+        (search, outcome)
+    });
+    let hasher = Hasher::new(layer.digest.algorithm());
+    let (digest, searched) = tokio::join!(forward(content, sender, hasher), searching);
+    // A broken download comes first: the search sees a layer that ends early.
+    let digest = digest?;
+    let (search, outcome) = match searched {
+        Ok(searched) => searched,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    };
+    match digest {
+        Some(digest) if digest != layer.digest => Err(BinariesError::Damaged(format!(
+            "its layer {} has the digest {digest}",
+            layer.digest
+        ))),
+        _ => Ok((search, outcome)),
+    }
+}
+
+/// Passes a layer on as it arrives. Returns its digest, or `None` if the search ended before the layer.
+async fn forward(
+    mut content: BlobStream,
+    sender: mpsc::Sender<bytes::Bytes>,
+    mut hasher: Hasher,
+) -> Result<Option<Digest>, StoreError> {
+    while let Some(part) = content.next().await {
+        let part = part?;
+        hasher.update(&part);
+        if sender.send(part).await.is_err() {
+            return Ok(None);
+        }
+    }
+    Ok(Some(hasher.finish()))
+}
+
+impl Findings {
+    fn unverified(reason: &str) -> Self {
+        Self {
+            notices: vec![format!("not verified: {reason}")],
+            ..Self::default()
+        }
+    }
+
+    /// Replaces the notices of a search that could not be finished, unless it has found what is wrong.
+    fn or_unverified(self, reason: &str) -> Self {
+        if self.wrong.is_some() {
+            return self;
+        }
+        Self {
+            verified: self.verified,
+            ..Self::unverified(reason)
+        }
+    }
+
+    /// Judges what was found.
+    fn of(programs: &Programs, platform: &Platform) -> Self {
+        let mut findings = Self::default();
+        for file in &programs.files {
+            let path = Printable(&file.path);
+            let format = match file.content {
+                Content::Program(format) => format,
+                Content::Script(_) => {
+                    findings.add(&file.path, None);
+                    continue;
+                }
+                Content::Other => {
+                    findings
+                        .notices
+                        .push(format!("not verified: {path} is not an executable"));
+                    continue;
+                }
+            };
+            match format.fit(platform) {
+                Some(Fit::Exact) => findings.add(&file.path, Some(format)),
+                Some(Fit::Compatible) => {
+                    findings.add(&file.path, Some(format));
+                    let text = format!(
+                        "{path} is {format}, which {} can run",
+                        platform.architecture
+                    );
+                    findings.notices.push(text);
+                }
+                Some(Fit::Wrong) => {
+                    let contradiction = format.contradiction(platform);
+                    let text = || format!("{path} is {contradiction}");
+                    findings.wrong.get_or_insert_with(text);
+                }
+                None => {
+                    let text = format!("not verified: no executables of {platform} are known");
+                    if !findings.notices.contains(&text) {
+                        findings.notices.push(text);
+                    }
+                }
+            }
+        }
+        if let Some(missing) = &programs.missing {
+            let missing = Printable(missing);
+            let text = format!("not verified: {missing} is not in its layers");
+            findings.notices.push(text);
+        }
+        findings
+    }
+
+    fn add(&mut self, path: &str, format: Option<Format>) {
+        self.verified.push(Executable {
+            path: path.to_owned(),
+            format,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests;

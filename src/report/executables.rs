@@ -1,0 +1,49 @@
+//! The executables of an image that were compared with its platform.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::result::IndexResult;
+use crate::binaries::Executable;
+use crate::plan::Plan;
+
+/// An executable that fits the platform of its image.
+#[derive(Clone, Debug, Serialize)]
+pub struct ExecutableResult {
+    /// The path in the image, after all links.
+    pub path: String,
+    /// The machine in its header: `x86-64`, `aarch64`. `None` for a script.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub machine: Option<String>,
+}
+
+impl From<&Executable> for ExecutableResult {
+    fn from(executable: &Executable) -> Self {
+        Self {
+            path: executable.path.clone(),
+            machine: executable.format.map(|format| format.to_string()),
+        }
+    }
+}
+
+impl IndexResult {
+    /// Records the executables of the entries of `plan`, in their order.
+    pub fn record_executables(&mut self, plan: &Plan, executables: &[Vec<Executable>]) {
+        let images = plan.entries.iter().zip(executables);
+        let images = images.filter(|(entry, _)| !entry.is_attestation());
+        for (entry, (_, executables)) in self.entries.iter_mut().zip(images) {
+            entry.executables = executables.iter().map(ExecutableResult::from).collect();
+        }
+    }
+}
+
+impl fmt::Display for ExecutableResult {
+    /// Displays `/app is aarch64` or `/entry.sh is a script`. Not safe to print.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.machine {
+            Some(machine) => write!(f, "{} is {machine}", self.path),
+            None => write!(f, "{} is a script", self.path),
+        }
+    }
+}

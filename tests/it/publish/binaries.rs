@@ -1,0 +1,278 @@
+//! `--check binaries`: the programs of an image must be for its platform before any tag moves.
+
+use serde_json::json;
+
+use crate::support::{
+    Scene,
+    gzip::store,
+    image::{Image, Index, LayerBuilder, elf, media},
+    registry::{Class, Content, Fault, Rule},
+};
+
+const PUBLISH: &str =
+    "publish --check binaries -t HOST/team/app:1 HOST/team/app:amd64 HOST/team/app:arm64";
+
+fn scene() -> Scene {
+    let mut scene = Scene::new();
+    scene.set("POLYARCH_PROGRESS", "none");
+    scene
+}
+
+/// An image for `linux/architecture` whose entrypoint is a program for `machine`.
+fn image(architecture: &str, machine: &str) -> Image {
+    let layer = store(&LayerBuilder::new().program("app", &elf(machine)).build());
+    Image::new(&format!("linux/{architecture}"))
+        .given_layers([(media::OCI_LAYER, layer.into())])
+        .execution(json!({ "Entrypoint": ["/app"] }))
+}
+
+/// Puts images for amd64 and arm64 into `team/app`, with programs for these machines.
+fn load(scene: &mut Scene, amd64: &str, arm64: &str) {
+    for (architecture, machine) in [("amd64", amd64), ("arm64", arm64)] {
+        let loaded = image(architecture, machine).load(scene.registry(), "team/app", architecture);
+        scene.name(&architecture.to_uppercase(), &loaded.digest);
+    }
+}
+
+/// An image with one layer, and `/app` as its entrypoint.
+fn image_of(layer: (&'static str, Content)) -> Image {
+    Image::new("linux/amd64")
+        .given_layers([layer])
+        .execution(json!({ "Entrypoint": ["/app"] }))
+}
+
+#[test]
+fn fitting_programs_are_reported() {
+    let mut scene = scene();
+    load(&mut scene, "amd64", "arm64");
+    let output = scene.run(PUBLISH).ok();
+    let index = output.digest();
+    scene.name("INDEX", &index);
+    insta::assert_snapshot!(output, @"");
+    insta::assert_snapshot!(scene.run("check --level binaries HOST/team/app:1"), @"");
+    let json = scene.run(&format!("{PUBLISH} --output json")).ok().json();
+    assert_eq!(
+        json["entries"][1]["executables"],
+        json!([{ "path": "/app", "machine": "aarch64" }])
+    );
+    let json = scene
+        .run("check --level binaries --format json HOST/team/app:1")
+        .ok()
+        .json();
+    let entry = &json["references"][0]["entries"][0];
+    assert_eq!(
+        entry["executables"],
+        json!([{ "path": "/app", "machine": "x86-64" }])
+    );
+}
+
+#[test]
+fn wrong_program_is_refused() {
+    let mut scene = scene();
+    load(&mut scene, "amd64", "amd64");
+    scene.registry().clear();
+    insta::assert_snapshot!(scene.transcript([
+        PUBLISH,
+        &format!("{PUBLISH} --dry-run"),
+        "copy --check binaries HOST/team/app:arm64 HOST/team/app:copy",
+        "check --level binaries HOST/team/app:arm64",
+    ]), @"");
+    assert!(scene.registry().writes().is_empty());
+    // Only the declaration is wrong.
+    scene.ok(&format!(
+        "{PUBLISH} --set-platform HOST/team/app:arm64=linux/amd64 --on-duplicate keep"
+    ));
+}
+
+#[test]
+fn nothing_is_read_without_the_option() {
+    let mut scene = scene();
+    load(&mut scene, "amd64", "amd64");
+    scene.ok(&PUBLISH.replace("--check binaries", "--check blobs"));
+    // The two configs.
+    assert_eq!(scene.registry().count(Class::BlobGet), 2);
+}
+
+#[test]
+fn attestations_and_artifacts_are_skipped() {
+    let scene = scene();
+    let index = Index::oci().image(image("amd64", "amd64")).attested();
+    index.load(scene.registry(), "team/app", "app");
+    insta::assert_snapshot!(scene.run("check --level binaries HOST/team/app:app"), @"");
+}
+
+#[test]
+fn images_that_cannot_be_verified_are_notices() {
+    let scene = scene();
+    let empty = || (media::OCI_LAYER, store(&LayerBuilder::new().build()).into());
+    let narrow = store(&LayerBuilder::new().program("app", &elf("386")).build());
+    let images = [
+        ("empty", image_of(empty())),
+        ("no-command", image_of(empty()).execution(json!({}))),
+        ("no-layers", image_of(empty()).given_layers([])),
+        ("narrow", image_of((media::OCI_LAYER, narrow.into()))),
+        (
+            "encrypted",
+            image_of((
+                "application/vnd.oci.image.layer.v1.tar+gzip+encrypted",
+                empty().1,
+            )),
+        ),
+    ];
+    for (tag, image) in &images {
+        image.load(scene.registry(), "team/app", *tag);
+    }
+    let lines = images
+        .each_ref()
+        .map(|(tag, _)| format!("check --level binaries HOST/team/app:{tag}"));
+    let output = scene.transcript(lines.each_ref().map(String::as_str));
+    let lines = output
+        .lines()
+        .filter(|line| line.contains("notice") || line.contains("exit"));
+    insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @"");
+}
+
+#[test]
+fn damaged_layers_are_refused() {
+    let scene = scene();
+    let archive = LayerBuilder::new().file("data", 0o644, &[7; 9000]).build();
+    let truncated = store(&archive[..4000]);
+    let images = [
+        ("truncated", (media::OCI_LAYER, Content::from(truncated))),
+        (
+            "text",
+            (media::OCI_LAYER_TAR, Content::from(vec![b'x'; 2000])),
+        ),
+        (
+            "corrupt",
+            (
+                media::OCI_LAYER,
+                Content::from([&store(&archive)[..12], &[0xff; 900]].concat()),
+            ),
+        ),
+    ];
+    for (tag, layer) in images {
+        image_of(layer).load(scene.registry(), "team/app", tag);
+    }
+    let check = |tag: &str| {
+        scene
+            .run(&format!("check --level binaries HOST/team/app:{tag}"))
+            .exits(5)
+            .to_string()
+    };
+    let errors: String = ["truncated", "text", "corrupt"].map(check).concat();
+    let lines = errors.lines().filter(|line| line.starts_with("error"));
+    insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @"");
+}
+
+#[test]
+fn content_of_another_digest_is_refused() {
+    let scene = scene();
+    let other = store(&LayerBuilder::new().file("data", 0o644, b"other").build());
+    let layer = store(&LayerBuilder::new().file("data", 0o644, b"right").build());
+    assert_eq!(other.len(), layer.len());
+    let loaded =
+        image_of((media::OCI_LAYER, layer.into())).load(scene.registry(), "team/app", "app");
+    scene
+        .registry()
+        .put_blob_as("team/app", &loaded.blobs[1], other);
+    let output = scene
+        .run("check --level binaries HOST/team/app:app")
+        .exits(5);
+    assert!(
+        output.to_string().contains("has the digest sha256:"),
+        "{output}"
+    );
+}
+
+#[test]
+fn layers_below_the_entrypoint_are_not_read() {
+    let scene = scene();
+    let top = store(&LayerBuilder::new().program("app", &elf("amd64")).build());
+    let image = Image::new("linux/amd64").given_layers([
+        (media::OCI_LAYER_TAR, Content::virtual_bytes(1, 1 << 30)),
+        (media::OCI_LAYER, Content::from(top)),
+    ]);
+    let image = image.execution(json!({ "Entrypoint": ["/app"] }));
+    image.load(scene.registry(), "team/app", "app");
+    scene.ok("check --level binaries HOST/team/app:app");
+    // The config and the top layer.
+    assert_eq!(scene.registry().count(Class::BlobGet), 2);
+}
+
+#[test]
+fn download_ends_where_the_entrypoint_is() {
+    let scene = scene();
+    let tar = LayerBuilder::new().program("app", &elf("amd64")).build();
+    // The rest of the layer never arrives.
+    let endless = [&tar[..1024], &vec![0; 1 << 20]].concat();
+    image_of((media::OCI_LAYER_TAR, endless.into())).load(scene.registry(), "team/app", "app");
+    let layer = Rule::on(Class::BlobGet).nth(2);
+    scene.registry().rule(layer.then(Fault::StallBody(100_000)));
+    scene.ok("check --level binaries HOST/team/app:app");
+    assert_eq!(scene.registry().pending_rules(), 0);
+}
+
+#[test]
+fn broken_download_is_resumed() {
+    let scene = scene();
+    let layer = LayerBuilder::new()
+        .file("data", 0o644, &[7; 500_000])
+        .program("app", &elf("arm64"))
+        .build();
+    image_of((media::OCI_LAYER_TAR, layer.into())).load(scene.registry(), "team/app", "app");
+    let layer = Rule::on(Class::BlobGet).nth(2);
+    scene.registry().rule(layer.then(Fault::ResetBody(100_000)));
+    let output = scene
+        .run("check --level binaries HOST/team/app:app")
+        .exits(5);
+    assert!(
+        output.to_string().contains("/app is aarch64, not amd64"),
+        "{output}"
+    );
+    assert_eq!(scene.registry().pending_rules(), 0);
+}
+
+#[test]
+fn summary_shows_what_was_verified() {
+    let mut scene = scene();
+    load(&mut scene, "amd64", "arm64");
+    for name in ["GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"] {
+        scene.set(name, &format!("HOME/{name}"));
+    }
+    scene.set("GITHUB_ACTIONS", "true");
+    scene.ok(PUBLISH);
+    let summary = std::fs::read_to_string(scene.path("GITHUB_STEP_SUMMARY")).expect("a summary");
+    assert!(summary.contains("| ✓ `/app` x86-64 |"), "{summary}");
+    assert!(summary.contains("| ✓ `/app` aarch64 |"), "{summary}");
+}
+
+#[test]
+fn push_checks_binaries() {
+    let mut scene = scene();
+    load(&mut scene, "amd64", "amd64");
+    scene.ok("create HOST/team/app:1 HOST/team/app:amd64 HOST/team/app:arm64");
+    insta::assert_snapshot!(scene.run("push --check binaries HOST/team/app:1"), @"");
+    assert_eq!(scene.registry().tag("team/app", "1"), None);
+}
+
+/// Many images at once: all are read, a few at a time.
+#[test]
+fn many_images_are_read() {
+    let scene = scene();
+    let architectures = ["amd64", "arm64", "386", "s390x", "arm"];
+    let mut index = Index::oci();
+    for architecture in architectures {
+        index = index.image(image(architecture, architecture));
+    }
+    index.load(scene.registry(), "team/app", "app");
+    let output = scene
+        .run("check --level binaries HOST/team/app:app")
+        .ok()
+        .to_string();
+    assert_eq!(
+        output.matches("/app is ").count(),
+        architectures.len(),
+        "{output}"
+    );
+}
