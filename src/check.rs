@@ -264,7 +264,12 @@ impl<'a> EntryCheck<'a> {
                 checked.notices = notices.map(|text| self.notice(text)).collect();
                 checked.executables = findings.verified;
                 let wrong = findings.wrong.map(|wrong| self.refused(wrong));
-                let wrong = wrong.map(|error| error.hint(Hint::CorrectPlatform));
+                let wrong = wrong.map(|error| match platform {
+                    Some(platform) => error.hint(format!(
+                        "build the image for {platform}, or correct the platform that it declares"
+                    )),
+                    None => error,
+                });
                 checked.failures.extend(wrong);
             }
             Err(BinariesError::Store(error)) => checked.failures.push(error),

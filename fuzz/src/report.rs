@@ -8,9 +8,9 @@ use bytes::Bytes;
 use polyarch::execute::Change;
 use polyarch::report::github::{annotations, heredocs, outputs, summary};
 use polyarch::report::{
-    EntryResult, ErrorResult, IndexResult, NoticeResult, Palette, Previous, PreviousEntry,
-    PreviousIndex, Status, TagResult, TargetResult, dotenv as dotenv_of, publish_json,
-    publish_text,
+    EntryResult, ErrorResult, ExecutableResult, IndexResult, NoticeResult, Palette, Previous,
+    PreviousEntry, PreviousIndex, Status, TagResult, TargetResult, dotenv as dotenv_of,
+    publish_json, publish_text,
 };
 use polyarch::spec::{Digest, MediaType};
 
@@ -60,6 +60,10 @@ fn result(text: &str) -> IndexResult {
             content_size: None,
             media_type: MediaType::new(&pick(7)),
             source: pick(8),
+            executables: vec![ExecutableResult {
+                path: pick(14),
+                machine: Some(pick(15)),
+            }],
             attestations: vec![digest],
             annotations: [(pick(9), pick(10))].into(),
         }],

@@ -6,7 +6,7 @@ use crate::support::{
     Scene,
     gzip::store,
     image::{Image, Index, LayerBuilder, elf, media},
-    registry::{Class, Content, Fault, Rule},
+    registry::{Class, Content, Fault, Recorded, Rule},
 };
 
 const PUBLISH: &str =
@@ -48,8 +48,28 @@ fn fitting_programs_are_reported() {
     let output = scene.run(PUBLISH).ok();
     let index = output.digest();
     scene.name("INDEX", &index);
-    insta::assert_snapshot!(output, @"");
-    insta::assert_snapshot!(scene.run("check --level binaries HOST/team/app:1"), @"");
+    insta::assert_snapshot!(output, @"
+    exit code: 0
+    ----- stdout -----
+    OCI image index  090da2287929  645 B
+    ├── linux/amd64       72b00cf72854  2.3 kB
+    │   ├── from HOST/team/app:amd64
+    │   └── verified: /app is x86-64
+    └── linux/arm64       88edb0532ff0  2.3 kB
+        ├── from HOST/team/app:arm64
+        └── verified: /app is aarch64
+
+    HOST/team/app:1  pushed (new)
+
+    sha256:090da22879299c2c68a953ab1189aa362f1e1ba30a3bf0e88f59888b9acbf4db
+    ");
+    insta::assert_snapshot!(scene.run("check --level binaries HOST/team/app:1"), @"
+    exit code: 0
+    ----- stdout -----
+    HOST/team/app:1 INDEX
+      linux/amd64      72b00cf72854  ok, 2 blobs, /app is x86-64
+      linux/arm64      88edb0532ff0  ok, 2 blobs, /app is aarch64
+    ");
     let json = scene.run(&format!("{PUBLISH} --output json")).ok().json();
     assert_eq!(
         json["entries"][1]["executables"],
@@ -76,7 +96,37 @@ fn wrong_program_is_refused() {
         &format!("{PUBLISH} --dry-run"),
         "copy --check binaries HOST/team/app:arm64 HOST/team/app:copy",
         "check --level binaries HOST/team/app:arm64",
-    ]), @"");
+    ]), @"
+    $ polyarch publish --check binaries -t HOST/team/app:1 HOST/team/app:amd64 HOST/team/app:arm64
+    exit code: 5
+    ----- stderr -----
+    error: failed to check linux/arm64 (ARM64) of HOST/team/app:arm64: /app is x86-64, not arm64
+     hint: build the image for linux/arm64, or correct the platform that it declares
+     hint: no tag was changed
+
+    $ polyarch publish --check binaries -t HOST/team/app:1 HOST/team/app:amd64 HOST/team/app:arm64 --dry-run
+    exit code: 5
+    ----- stderr -----
+    error: failed to check linux/arm64 (ARM64) of HOST/team/app:arm64: /app is x86-64, not arm64
+     hint: build the image for linux/arm64, or correct the platform that it declares
+     hint: no tag was changed
+
+    $ polyarch copy --check binaries HOST/team/app:arm64 HOST/team/app:copy
+    exit code: 5
+    ----- stderr -----
+    error: failed to check linux/arm64 (ARM64) of HOST/team/app:arm64: /app is x86-64, not arm64
+     hint: build the image for linux/arm64, or correct the platform that it declares
+     hint: no tag was changed
+
+    $ polyarch check --level binaries HOST/team/app:arm64
+    exit code: 5
+    ----- stdout -----
+    HOST/team/app:arm64 ARM64
+      linux/arm64      f71dee369994  /app is x86-64, not arm64
+    ----- stderr -----
+    error: failed to check linux/arm64 (ARM64) of HOST/team/app:arm64: /app is x86-64, not arm64
+     hint: build the image for linux/arm64, or correct the platform that it declares
+    ");
     assert!(scene.registry().writes().is_empty());
     // Only the declaration is wrong.
     scene.ok(&format!(
@@ -98,7 +148,13 @@ fn attestations_and_artifacts_are_skipped() {
     let scene = scene();
     let index = Index::oci().image(image("amd64", "amd64")).attested();
     index.load(scene.registry(), "team/app", "app");
-    insta::assert_snapshot!(scene.run("check --level binaries HOST/team/app:app"), @"");
+    insta::assert_snapshot!(scene.run("check --level binaries HOST/team/app:app"), @"
+    exit code: 0
+    ----- stdout -----
+    HOST/team/app:app sha256:8dd8ddaa4125d878966fd9903e0d9c63a5b20e81933a6c79fe182fe2e9919092
+      linux/amd64      72b00cf72854  ok, 2 blobs, /app is x86-64
+      attestation      68c87c8ea0a1  ok, 2 blobs
+    ");
 }
 
 #[test]
@@ -129,7 +185,18 @@ fn images_that_cannot_be_verified_are_notices() {
     let lines = output
         .lines()
         .filter(|line| line.contains("notice") || line.contains("exit"));
-    insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @"");
+    insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @"
+    exit code: 0
+    notice: linux/amd64 (from HOST/team/app:empty): not verified: /app is not in its layers
+    exit code: 0
+    notice: linux/amd64 (from HOST/team/app:no-command): not verified: it has no entrypoint and no command
+    exit code: 0
+    notice: linux/amd64 (from HOST/team/app:no-layers): not verified: /app is not in its layers
+    exit code: 0
+    notice: linux/amd64 (from HOST/team/app:narrow): /app is i386, which amd64 can run
+    exit code: 0
+    notice: linux/amd64 (from HOST/team/app:encrypted): not verified: its layer b08193cf43a9 is encrypted
+    ");
 }
 
 #[test]
@@ -162,7 +229,11 @@ fn damaged_layers_are_refused() {
     };
     let errors: String = ["truncated", "text", "corrupt"].map(check).concat();
     let lines = errors.lines().filter(|line| line.starts_with("error"));
-    insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @"");
+    insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @"
+    error: failed to check linux/amd64 (sha256:836f295e5ab63c5f93479dea1dbcad666b4cb92edc3e55248ea00d49201efb0d) of HOST/team/app:truncated: its layer 79b03bb25289: it is truncated
+    error: failed to check linux/amd64 (sha256:4cff1efbfee8590c3d7d5b6dba3b645655b798e5e1269c71604334206eaa7a62) of HOST/team/app:text: its layer 5c0e0ea42157: it is neither a tar archive nor one that is compressed with gzip or zstd
+    error: failed to check linux/amd64 (sha256:0ac200ab6fea626a3eac73837bf1a8f73e31e663958ffa29f66de9b8a7c517b8) of HOST/team/app:corrupt: its layer 85a4bd4c9dd9: it is damaged: corrupt deflate stream
+    ");
 }
 
 #[test]
@@ -194,10 +265,17 @@ fn layers_below_the_entrypoint_are_not_read() {
         (media::OCI_LAYER, Content::from(top)),
     ]);
     let image = image.execution(json!({ "Entrypoint": ["/app"] }));
-    image.load(scene.registry(), "team/app", "app");
+    let loaded = image.load(scene.registry(), "team/app", "app");
     scene.ok("check --level binaries HOST/team/app:app");
-    // The config and the top layer.
-    assert_eq!(scene.registry().count(Class::BlobGet), 2);
+    let reads = |blob: &str| {
+        let is_read =
+            |request: &Recorded| request.class == Class::BlobGet && request.path.ends_with(blob);
+        scene.registry().count_where(is_read)
+    };
+    assert_eq!(
+        [&loaded.blobs[1], &loaded.blobs[2]].map(|layer| reads(layer)),
+        [0, 1]
+    );
 }
 
 #[test]
@@ -252,7 +330,13 @@ fn push_checks_binaries() {
     let mut scene = scene();
     load(&mut scene, "amd64", "amd64");
     scene.ok("create HOST/team/app:1 HOST/team/app:amd64 HOST/team/app:arm64");
-    insta::assert_snapshot!(scene.run("push --check binaries HOST/team/app:1"), @"");
+    insta::assert_snapshot!(scene.run("push --check binaries HOST/team/app:1"), @"
+    exit code: 5
+    ----- stderr -----
+    error: failed to check linux/arm64 (ARM64) of HOST/team/app:arm64: /app is x86-64, not arm64
+     hint: build the image for linux/arm64, or correct the platform that it declares
+     hint: no tag was changed
+    ");
     assert_eq!(scene.registry().tag("team/app", "1"), None);
 }
 
