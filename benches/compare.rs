@@ -122,7 +122,7 @@ pub(crate) fn run() {
             Some(path) => {
                 results
                     .versions
-                    .push((tool.name.into(), version(&path, tool.version)));
+                    .push((tool.name.into(), output::version(&path, tool.version)));
                 tools.push((tool, path));
             }
             None => results.missing.push(tool.name),
@@ -146,26 +146,6 @@ pub(crate) fn run() {
     }
     print(&results);
     output::write("compare", &results);
-}
-
-/// Returns the version that a program prints. If the program was built without a version, returns the version in the name
-/// of its installation directory, for example `crane-v0.22.1`.
-fn version(program: &Path, words: &[&str]) -> String {
-    let is_version = |word: &&str| {
-        let digits = word.trim_start_matches('v');
-        digits.starts_with(|first: char| first.is_ascii_digit()) && !digits.starts_with("0.0.0")
-    };
-    let output = std::process::Command::new(program).args(words).output();
-    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-    let text = text.unwrap_or_default();
-    let mut own = text.lines().next().unwrap_or_default().split([' ', ',']);
-    if let Some(version) = own.find(is_version) {
-        return version.to_owned();
-    }
-    let installed = program.canonicalize().unwrap_or_default();
-    let names = installed.iter().filter_map(|name| name.to_str());
-    let mut versions = names.filter_map(|name| Some(name.rsplit_once('-')?.1));
-    versions.rfind(is_version).unwrap_or("unknown").to_owned()
 }
 
 fn scene(login: Login, proxy: &Proxy) -> Scene {

@@ -31,6 +31,8 @@ const SKOPEO: &str =
 pub(crate) struct Tool {
     pub(crate) name: &'static str,
     pub(crate) program: &'static str,
+    /// The arguments that print its version.
+    pub(crate) version: &'static [&'static str],
     line: &'static str,
     /// The command line if only one of the registries uses plain HTTP.
     pub(crate) far_line: &'static str,
@@ -40,26 +42,30 @@ pub(crate) const TOOLS: [Tool; 4] = [
     Tool {
         name: "crane",
         program: "crane",
+        version: &["version"],
         line: "copy --insecure FROM TO",
         far_line: "copy --insecure FROM TO",
     },
     Tool {
         name: "regctl",
         program: "regctl",
+        version: &["version", "--format", "{{.VCSTag}}"],
         line: "image copy FROM TO",
         far_line: "image copy FROM TO",
     },
     Tool {
         name: "skopeo",
         program: "skopeo",
+        version: &["--version"],
         line: SKOPEO,
         far_line: SKOPEO,
     },
     Tool {
         name: "oras",
         program: "oras",
+        version: &["version"],
         line: "copy --from-plain-http --to-plain-http FROM TO",
-        far_line: "copy PLAIN_FROM=--from-plain-http PLAIN_TO=--to-plain-http FROM TO",
+        far_line: "copy SOURCE=--from-plain-http TARGET=--to-plain-http FROM TO",
     },
 ];
 
@@ -67,6 +73,8 @@ pub(crate) const TOOLS: [Tool; 4] = [
 struct Row {
     what: &'static str,
     tool: &'static str,
+    version: String,
+    date: String,
     wall_s: f64,
     user_s: f64,
     system_s: f64,
@@ -145,7 +153,12 @@ pub(crate) fn run() {
             .collect::<Vec<_>>()
             .join(" ")
     });
-    let mut tools = vec![("polyarch", binary().to_path_buf(), "copy FROM TO")];
+    let mut tools = vec![(
+        "polyarch",
+        binary().to_path_buf(),
+        "copy FROM TO",
+        output::own_version(),
+    )];
     let architecture = if cfg!(target_arch = "aarch64") {
         "arm64"
     } else {
@@ -154,12 +167,21 @@ pub(crate) fn run() {
     let released =
         Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("dist/polyarch-linux-{architecture}"));
     if released.exists() {
-        tools.push(("polyarch of dist/ (musl)", released, "copy FROM TO"));
+        let version = output::version(&released, &["--version"]);
+        tools.push((
+            "polyarch of dist/ (musl)",
+            released,
+            "copy FROM TO",
+            version,
+        ));
     }
     let mut missing = Vec::new();
     for tool in TOOLS {
         match find(tool.program) {
-            Some(path) => tools.push((tool.name, path, tool.line)),
+            Some(path) => {
+                let version = output::version(&path, tool.version);
+                tools.push((tool.name, path, tool.line, version));
+            }
             None => missing.push(tool.name),
         }
     }
@@ -180,11 +202,11 @@ pub(crate) fn run() {
         let mut used: Vec<Vec<Used>> = vec![Vec::new(); tools.len()];
         // All tools are measured in turns, so that other load on the machine affects all of them.
         for _ in 0..RUNS {
-            for ((_, program, line), used) in tools.iter().zip(&mut used) {
+            for ((_, program, line, _), used) in tools.iter().zip(&mut used) {
                 used.push(copy(&registry, &from, program, line));
             }
         }
-        for ((tool, ..), used) in tools.iter().zip(used) {
+        for ((tool, .., version), used) in tools.iter().zip(used) {
             let seconds = |time: fn(&Used) -> Duration| {
                 let all = used.iter().map(|used| time(used).as_secs_f64());
                 (median(all.collect()) * 100.0).round() / 100.0
@@ -192,6 +214,8 @@ pub(crate) fn run() {
             rows.push(Row {
                 what,
                 tool,
+                version: version.clone(),
+                date: output::date(),
                 wall_s: seconds(|used| used.wall),
                 user_s: seconds(|used| used.user),
                 system_s: seconds(|used| used.system),

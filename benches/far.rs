@@ -1,15 +1,17 @@
 //! Measures copies between a near registry (plain HTTP) and a far registry (TLS, HTTP/2 and HTTP/1.1, with an exact
 //! delay) in both directions, for polyarch and other tools. The target is empty in each run.
 
-use std::path::Path;
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde::Serialize;
 
 use crate::{
     binary,
-    child::{self, find},
-    copies::TOOLS,
+    child::{self, Used, find},
+    copies::{TOOLS, Tool},
     output,
     support::{
         image::Image,
@@ -18,47 +20,115 @@ use crate::{
     },
 };
 
-/// The round-trip times to the far registry, in milliseconds.
-const DISTANCES: [u64; 3] = [0, 40, 100];
-/// The number of runs; the fastest run counts.
+/// The most runs at each distance; the fastest counts.
 const RUNS: usize = 2;
+/// A longer run is not repeated: it waits for the link, and other load on the machine does not change it much.
+const LONG: Duration = Duration::from_secs(6);
+/// 1 Gbit/s, in bytes per second.
+const GIGABIT: u64 = 125_000_000;
 
-/// The content of a copy.
+/// Distances in milliseconds.
+const ALL: &[u64] = &[0, 40, 100];
+const ENDS: &[u64] = &[0, 100];
+const FAR: &[u64] = &[100];
+
+/// What is copied.
+#[derive(Clone, Copy)]
 struct Content {
     name: &'static str,
-    layers: Vec<u64>,
+    layers: usize,
+    bytes: u64,
 }
 
-/// The kind of the far registry.
+const LARGE: Content = Content {
+    name: "4 × 64 MiB",
+    layers: 4,
+    bytes: 64 << 20,
+};
+const ONE: Content = Content {
+    name: "512 MiB",
+    layers: 1,
+    bytes: 512 << 20,
+};
+const SMALL: Content = Content {
+    name: "500 × 10 KiB",
+    layers: 500,
+    bytes: 10 << 10,
+};
+const MEDIUM: Content = Content {
+    name: "4 × 4 MiB",
+    layers: 4,
+    bytes: 4 << 20,
+};
+
+/// The far registry.
 #[derive(Clone, Copy)]
 enum Far {
+    /// It takes 1 MiB at once over each HTTP/2 connection.
     Usual,
-    /// HTTP/2 windows of 64 KiB.
+    /// It takes 64 KiB at once over each HTTP/2 connection.
     SmallWindows,
-    /// Reads of blobs are redirected to another host.
+    /// It speaks HTTP/1.1 only.
+    OnlyHttp1,
+    /// Reads of blobs are redirected to another origin: same address, since crane follows no redirect to another internal one.
     Storage,
+    /// The link carries 1 Gbit/s.
+    Limited,
 }
 
 impl Far {
     fn name(self) -> &'static str {
         match self {
-            Self::Usual => "one host",
-            Self::SmallWindows => "windows of 64 KiB",
-            Self::Storage => "blobs at a storage host",
+            Self::Usual => "HTTP/2",
+            Self::SmallWindows => "HTTP/2, windows of 64 KiB",
+            Self::OnlyHttp1 => "HTTP/1.1",
+            Self::Storage => "HTTP/2, blobs at a storage host",
+            Self::Limited => "HTTP/2, link of 1 Gbit/s",
         }
     }
 
     fn builder(self) -> Builder {
-        let builder = Registry::builder()
-            .scheme(Scheme::TlsHttp2)
-            .latency(Duration::ZERO);
+        let builder = Registry::builder().latency(Duration::ZERO).tls();
         match self {
             Self::Usual => builder,
             Self::SmallWindows => builder.http2_window(64 << 10),
-            Self::Storage => builder.blobs_at(Site::new(Scheme::TlsHttp2).ip("127.0.0.3")),
+            Self::OnlyHttp1 => builder.tls_http1(),
+            Self::Storage => builder.blobs_at(Site::new(Scheme::TlsHttp2)),
+            Self::Limited => builder.bandwidth(GIGABIT),
         }
     }
 }
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    /// From the far registry to the near one.
+    Down,
+    Up,
+}
+
+/// All runs of one content at one registry in one direction.
+struct Case {
+    content: Content,
+    far: Far,
+    direction: Direction,
+    distances: &'static [u64],
+}
+
+#[rustfmt::skip]
+const CASES: [Case; 12] = [
+    Case { content: LARGE, far: Far::Usual, direction: Direction::Down, distances: ALL },
+    Case { content: LARGE, far: Far::Usual, direction: Direction::Up, distances: ALL },
+    Case { content: LARGE, far: Far::Storage, direction: Direction::Down, distances: ALL },
+    Case { content: LARGE, far: Far::Limited, direction: Direction::Down, distances: ENDS },
+    Case { content: LARGE, far: Far::Limited, direction: Direction::Up, distances: ENDS },
+    Case { content: LARGE, far: Far::OnlyHttp1, direction: Direction::Up, distances: ENDS },
+    Case { content: ONE, far: Far::Usual, direction: Direction::Down, distances: ENDS },
+    Case { content: ONE, far: Far::Usual, direction: Direction::Up, distances: ENDS },
+    Case { content: MEDIUM, far: Far::SmallWindows, direction: Direction::Up, distances: FAR },
+    Case { content: MEDIUM, far: Far::OnlyHttp1, direction: Direction::Up, distances: FAR },
+    Case { content: SMALL, far: Far::Usual, direction: Direction::Down, distances: FAR },
+    Case { content: SMALL, far: Far::Usual, direction: Direction::Up, distances: FAR },
+];
 
 #[derive(Serialize)]
 struct Row {
@@ -66,160 +136,170 @@ struct Row {
     direction: &'static str,
     far: &'static str,
     tool: &'static str,
-    /// The times at each of `DISTANCES`; `None` if the tool failed.
-    wall_s: Vec<Option<f64>>,
+    version: String,
+    date: String,
+    points: Vec<Point>,
+    /// The most at any distance.
     memory_kib: i64,
 }
 
 #[derive(Serialize)]
+struct Point {
+    distance_ms: u64,
+    /// `None` if the tool failed.
+    wall_s: Option<f64>,
+}
+
+#[derive(Serialize)]
 struct Results {
-    distances_ms: [u64; 3],
     missing: Vec<&'static str>,
     rows: Vec<Row>,
 }
 
-pub(crate) fn run() {
-    let mut tools = vec![("polyarch", binary().to_path_buf(), "copy FROM TO")];
+/// A tool that takes part.
+struct Competitor {
+    name: &'static str,
+    path: PathBuf,
+    line: &'static str,
+    version: String,
+}
+
+/// Measures all cases, or only those whose description contains each of `words`.
+pub(crate) fn run(words: &[String]) {
+    let mut tools = vec![Competitor {
+        name: "polyarch",
+        path: binary().to_path_buf(),
+        line: "copy FROM TO",
+        version: output::own_version(),
+    }];
     let mut missing = Vec::new();
-    for tool in TOOLS {
-        match find(tool.program) {
-            Some(path) => tools.push((tool.name, path, tool.far_line)),
-            None => missing.push(tool.name),
+    for Tool {
+        name,
+        program,
+        version,
+        far_line,
+        ..
+    } in TOOLS
+    {
+        match find(program) {
+            Some(path) => tools.push(Competitor {
+                name,
+                line: far_line,
+                version: output::version(&path, version),
+                path,
+            }),
+            None => missing.push(name),
         }
     }
-    let large = || Content {
-        name: "4 × 64 MiB",
-        layers: vec![64 << 20; 4],
-    };
-    let one = || Content {
-        name: "512 MiB",
-        layers: vec![512 << 20],
-    };
-    let small = || Content {
-        name: "500 × 10 KiB",
-        layers: vec![10 << 10; 500],
-    };
     let mut rows = Vec::new();
-    for (content, far, directions) in [
-        (large(), Far::Usual, &[true, false][..]),
-        (large(), Far::Storage, &[true]),
-        (large(), Far::SmallWindows, &[false]),
-        (one(), Far::Usual, &[true, false]),
-        (small(), Far::Usual, &[true, false]),
-    ] {
-        for &down in directions {
-            rows.extend(measure(&content, far, down, &tools));
+    for case in CASES {
+        let text = format!(
+            "{}, {}, {}",
+            case.content.name,
+            case.direction.name(),
+            case.far.name()
+        );
+        if words.iter().all(|word| text.contains(word)) {
+            rows.extend(measure(&case, &tools));
         }
     }
-    let results = Results {
-        distances_ms: DISTANCES,
-        missing,
-        rows,
-    };
+    let results = Results { missing, rows };
     print(&results);
-    output::write("far", &results);
+    if words.is_empty() {
+        output::write("far", &results);
+    }
+}
+
+impl Direction {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Down => "far → near",
+            Self::Up => "near → far",
+        }
+    }
 }
 
 /// Measures all tools in turns, so that other load on the machine affects all of them.
-fn measure(
-    content: &Content,
-    far: Far,
-    down: bool,
-    tools: &[(&'static str, PathBuf, &'static str)],
-) -> Vec<Row> {
+fn measure(case: &Case, tools: &[Competitor]) -> Vec<Row> {
     let mut rows: Vec<Row> = tools
         .iter()
-        .map(|(tool, ..)| Row {
-            content: content.name,
-            direction: if down { "far → near" } else { "near → far" },
-            far: far.name(),
-            tool,
-            wall_s: Vec::new(),
+        .map(|tool| Row {
+            content: case.content.name,
+            direction: case.direction.name(),
+            far: case.far.name(),
+            tool: tool.name,
+            version: tool.version.clone(),
+            date: output::date(),
+            points: Vec::new(),
             memory_kib: 0,
         })
         .collect();
-    for distance in DISTANCES {
-        for row in &mut rows {
-            row.wall_s.push(None);
-        }
+    for &distance in case.distances {
+        let mut fastest: Vec<Option<Duration>> = vec![None; tools.len()];
         for _ in 0..RUNS {
-            for (row, (_, program, line)) in rows.iter_mut().zip(tools) {
-                let Some((wall, memory)) = copy(content, far, down, distance, program, line) else {
+            for ((row, tool), fastest) in rows.iter_mut().zip(tools).zip(&mut fastest) {
+                if fastest.is_some_and(|known| known > LONG) {
+                    continue;
+                }
+                let Some(used) = copy(case, distance, &tool.path, tool.line) else {
                     continue;
                 };
-                let seconds = (wall.as_secs_f64() * 100.0).round() / 100.0;
-                let fastest = row.wall_s.last_mut().expect("the time at this distance");
-                *fastest = Some(fastest.map_or(seconds, |known: f64| known.min(seconds)));
-                row.memory_kib = row.memory_kib.max(memory);
+                *fastest = Some(fastest.map_or(used.wall, |known| known.min(used.wall)));
+                row.memory_kib = row.memory_kib.max(used.memory);
             }
         }
-        for row in &rows {
+        for (row, fastest) in rows.iter_mut().zip(fastest) {
+            let seconds = |time: Duration| (time.as_secs_f64() * 100.0).round() / 100.0;
+            let wall_s = fastest.map(seconds);
             eprintln!(
-                "{}, {}, {}, {distance} ms: {} {:?} s",
+                "{}, {}, {}, {distance} ms: {} {}",
                 row.content,
                 row.direction,
                 row.far,
                 row.tool,
-                row.wall_s.last()
+                shown(wall_s)
             );
+            row.points.push(Point {
+                distance_ms: distance,
+                wall_s,
+            });
         }
     }
     rows
 }
 
-/// Copies once, to an empty registry.
-fn copy(
-    content: &Content,
-    far: Far,
-    down: bool,
-    distance: u64,
-    program: &Path,
-    line: &str,
-) -> Option<(Duration, i64)> {
+/// Copies once, into an empty registry.
+fn copy(case: &Case, distance: u64, program: &Path, line: &str) -> Option<Used> {
+    let far = case.far.builder();
     let near = Registry::builder();
-    let mut scene = if down {
-        Scene::of([far.builder(), near.discard_uploads()])
-    } else {
-        Scene::of([near, far.builder().discard_uploads()])
+    let mut scene = match case.direction {
+        Direction::Down => Scene::of([far, near.discard_uploads()]),
+        Direction::Up => Scene::of([near, far.discard_uploads()]),
     };
     scene.trust();
-    scene.set("DOCKER_CLI_HINTS", "false");
-    Image::new("linux/amd64")
-        .virtual_layers(&content.layers)
-        .load(scene.registry(), "big/app", "1");
-    let plain = if down {
-        scene.other()
-    } else {
-        scene.registry()
+    let (far, near) = match case.direction {
+        Direction::Down => (scene.registry(), scene.other()),
+        Direction::Up => (scene.other(), scene.registry()),
     };
-    let hosts = serde_json::json!({
-        plain.host(): { "tls": "disabled", "hostname": plain.host() }
+    Image::new("linux/amd64")
+        .virtual_layers(&vec![case.content.bytes; case.content.layers])
+        .load(scene.registry(), "big/app", "1");
+    let plain = serde_json::json!({
+        near.host(): { "tls": "disabled", "hostname": near.host() }
     });
-    let config = serde_json::json!({ "hosts": hosts }).to_string();
+    let config = serde_json::json!({ "hosts": plain }).to_string();
+    far.set_latency(Duration::from_millis(distance));
     scene.write(".regctl/config.json", config);
-    for registry in &scene.registries {
-        registry.set_latency(Duration::from_millis(distance));
-    }
-    let (from_plain, to_plain) = if down { ("", "1") } else { ("1", "") };
-    let line = scene
-        .expand(line)
+    let line = line
         .replace("FROM", "HOST/big/app:1")
         .replace("TO", "OTHER/big/app:1");
-    // `PLAIN_FROM=FLAG` and `PLAIN_TO=FLAG` add a flag if this registry uses plain HTTP.
-    let words = line.split_whitespace().filter_map(|word| {
-        let word = match (
-            word.strip_prefix("PLAIN_FROM="),
-            word.strip_prefix("PLAIN_TO="),
-        ) {
-            (Some(flag), _) => Some(flag).filter(|_| !from_plain.is_empty())?,
-            (_, Some(flag)) => Some(flag).filter(|_| !to_plain.is_empty())?,
-            _ => word,
-        };
-        Some(scene.expand(word))
-    });
-    let words: Vec<String> = words.collect();
+    let words: Vec<String> = line
+        .split_whitespace()
+        .filter_map(|word| for_plain_side(word, case.direction))
+        .map(|word| scene.expand(word))
+        .collect();
     match child::try_run(&scene, program, &words) {
-        Ok(used) => Some((used.wall, used.memory)),
+        Ok(used) => Some(used),
         Err(error) => {
             eprintln!("{} failed: {error}", program.display());
             None
@@ -227,31 +307,34 @@ fn copy(
     }
 }
 
+/// `SOURCE=flag` and `TARGET=flag` are for a tool that needs a flag for the side that speaks plain HTTP.
+fn for_plain_side(word: &str, direction: Direction) -> Option<&str> {
+    let (source, target) = (word.strip_prefix("SOURCE="), word.strip_prefix("TARGET="));
+    match (source, target, direction) {
+        (Some(flag), _, Direction::Up) | (_, Some(flag), Direction::Down) => Some(flag),
+        (Some(_), ..) | (_, Some(_), _) => None,
+        _ => Some(word),
+    }
+}
+
+fn shown(seconds: Option<f64>) -> String {
+    seconds.map_or("failed".to_owned(), |seconds| format!("{seconds:.2} s"))
+}
+
 fn print(results: &Results) {
     let rows = results.rows.iter().map(|row| {
-        let mut cells = vec![
-            row.content.to_owned(),
-            row.direction.to_owned(),
-            row.far.to_owned(),
-            row.tool.to_owned(),
-        ];
-        let times = row.wall_s.iter();
-        cells.extend(times.map(|time| time.map_or("-".to_owned(), |time| format!("{time:.2}"))));
-        cells.push(output::mebibytes(row.memory_kib));
-        cells
+        let times = row.points.iter();
+        let times = times.map(|it| format!("{} ms: {}", it.distance_ms, shown(it.wall_s)));
+        vec![
+            format!("{}, {}, {}", row.content, row.direction, row.far),
+            format!("{} {}", row.tool, row.version),
+            times.collect::<Vec<_>>().join(", "),
+            output::mebibytes(row.memory_kib),
+        ]
     });
     output::table(
         "Copies between a near and a far registry",
-        &[
-            "content",
-            "direction",
-            "far registry",
-            "tool",
-            "s at 0 ms",
-            "40",
-            "100",
-            "MiB",
-        ],
+        &["what", "tool", "time at each distance", "MiB"],
         &rows.collect::<Vec<_>>(),
     );
     for name in &results.missing {

@@ -39,9 +39,9 @@ fn main() {
         Some("compare") => compare::run(),
         Some("copies") => {
             copies::run();
-            far::run();
+            far::run(&[]);
         }
-        Some("far") => far::run(),
+        Some("far") => far::run(&arguments.collect::<Vec<_>>()),
         Some(other) => {
             eprintln!("unknown benchmark {other}: use compare, copies or far");
             std::process::exit(2);

@@ -20,14 +20,6 @@ pub(crate) fn write(name: &str, results: &impl Serialize) {
 }
 
 fn environment() -> Value {
-    let line = |program: &str, words: &[&str]| -> Option<String> {
-        let output = std::process::Command::new(child::find(program)?)
-            .args(words)
-            .output()
-            .ok()?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        Some(text.lines().next()?.trim().to_owned())
-    };
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = info
@@ -39,11 +31,58 @@ fn environment() -> Value {
         "processor": model,
         "sha_instructions": info.contains("sha_ni"),
         "kernel": kernel.trim(),
+        "date": date(),
         "rustc": line("rustc", &["--version"]),
         "load": std::fs::read_to_string("/proc/loadavg").ok().and_then(|text| {
             text.split_whitespace().next().map(str::to_owned)
         }),
     })
+}
+
+/// Returns the version that a program prints. If the program was built without a version, returns the version in the name
+/// of its installation directory, for example `crane-v0.22.1`.
+pub(crate) fn version(program: &Path, words: &[&str]) -> String {
+    let is_version = |word: &&str| {
+        let digits = word.trim_start_matches('v');
+        digits.starts_with(|first: char| first.is_ascii_digit()) && !digits.starts_with("0.0.0")
+    };
+    let output = std::process::Command::new(program).args(words).output();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    let text = text.unwrap_or_default();
+    let mut own = text.lines().next().unwrap_or_default().split([' ', ',']);
+    if let Some(version) = own.find(is_version) {
+        return version.to_owned();
+    }
+    let installed = program.canonicalize().unwrap_or_default();
+    let names = installed.iter().filter_map(|name| name.to_str());
+    let mut versions = names.filter_map(|name| Some(name.rsplit_once('-')?.1));
+    versions.rfind(is_version).unwrap_or("unknown").to_owned()
+}
+
+/// Returns the version and the commit of the binary that is measured.
+pub(crate) fn own_version() -> String {
+    let commit = line("git", &["rev-parse", "--short", "HEAD"]);
+    let commit = commit.map(|commit| format!(" ({commit})"));
+    format!(
+        "{}{}",
+        env!("CARGO_PKG_VERSION"),
+        commit.unwrap_or_default()
+    )
+}
+
+/// Returns the date of today, as `2026-11-28`.
+pub(crate) fn date() -> String {
+    line("date", &["-u", "+%F"]).unwrap_or_default()
+}
+
+/// Returns the first line that a program on PATH prints.
+fn line(program: &str, words: &[&str]) -> Option<String> {
+    let output = std::process::Command::new(child::find(program)?)
+        .args(words)
+        .output()
+        .ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    Some(text.lines().next()?.trim().to_owned())
 }
 
 /// Prints a table with aligned columns.

@@ -150,7 +150,7 @@ impl Upload<'_> {
         } else {
             self.content.open(position.offset, length).await?
         };
-        let body = Body::Stream { length, content };
+        let body = Body::stream(length, content);
         let Self {
             repository,
             content,

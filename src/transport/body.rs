@@ -13,6 +13,7 @@ use http::{HeaderMap, StatusCode, header};
 use tokio::time::Instant;
 use url::Url;
 
+use super::connections::Held;
 use super::error::{SourceFailed, TransportError};
 use super::limiter::Permit;
 use super::rate::RateWindow;
@@ -32,11 +33,36 @@ pub enum Body {
     /// [`TransportError::Source`].
     Stream {
         length: u64,
-        content: BoxStream<'static, Result<Bytes, String>>,
+        content: Unread,
     },
 }
 
+/// The content of a streamed body until its first piece is read. Until then, the request can be sent again.
+#[derive(Clone)]
+pub struct Unread(Arc<Mutex<Option<Pieces>>>);
+
+type Pieces = BoxStream<'static, Result<Bytes, String>>;
+
+impl Unread {
+    fn new(content: Pieces) -> Self {
+        Self(Arc::new(Mutex::new(Some(content))))
+    }
+}
+
 impl Body {
+    /// Creates a streamed body of `length` bytes.
+    pub fn stream(length: u64, content: Pieces) -> Self {
+        Self::Stream {
+            length,
+            content: Unread::new(content),
+        }
+    }
+
+    /// Returns whether the body was streamed, so that it cannot be sent again.
+    pub(super) fn is_spent(&self) -> bool {
+        matches!(self, Self::Stream { content, .. } if content.0.lock().is_none())
+    }
+
     /// The size in bytes.
     pub(super) fn len(&self) -> u64 {
         match self {
@@ -55,13 +81,15 @@ impl Body {
         }
     }
 
-    pub(super) fn into_reqwest(self, activity: &Activity) -> reqwest::Body {
+    /// Returns the body for one try.
+    pub(super) fn to_reqwest(&self, activity: &Activity) -> reqwest::Body {
         match self {
             Self::Empty => reqwest::Body::from(Bytes::new()),
-            Self::Bytes(bytes) => reqwest::Body::from(bytes),
+            Self::Bytes(bytes) => reqwest::Body::from(bytes.clone()),
             Self::Stream { content, length } => reqwest::Body::wrap_stream(Watched {
-                content,
-                left: length,
+                unread: content.clone(),
+                content: None,
+                left: *length,
                 activity: activity.clone(),
             }),
         }
@@ -182,7 +210,9 @@ impl Activity {
 
 /// A streamed body that notes what it waits for.
 struct Watched {
-    content: BoxStream<'static, Result<Bytes, String>>,
+    unread: Unread,
+    /// The content, from the first piece on.
+    content: Option<Pieces>,
     left: u64,
     activity: Activity,
 }
@@ -191,8 +221,15 @@ impl Stream for Watched {
     type Item = Result<Bytes, io::Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.content.is_none() {
+            let content = self.unread.0.lock().take();
+            self.content = content;
+        }
         self.activity.peer_is_ready();
-        match self.content.poll_next_unpin(cx) {
+        let Some(content) = &mut self.content else {
+            return Poll::Ready(None);
+        };
+        match content.poll_next_unpin(cx) {
             Poll::Pending => {
                 self.activity.waits_for_source();
                 Poll::Pending
@@ -219,6 +256,8 @@ pub struct Response {
     pub(super) inner: reqwest::Response,
     pub(super) host: String,
     pub(super) permit: Option<Permit>,
+    /// The connection, until the body has been read.
+    pub(super) held: Option<Held>,
     pub(super) hops: usize,
     pub(super) idle_timeout: Duration,
     pub(super) rate: RateWindow,
@@ -339,6 +378,7 @@ impl Response {
             }
             Ok(Ok(None)) => {
                 self.permit = None;
+                self.held = None;
                 let counted = self.meter.count();
                 counted.map_err(|reason| TransportError::slow(&self.host, reason))?;
                 Ok(None)
@@ -368,7 +408,8 @@ mod tests {
     async fn read_by(interval: Duration, pieces: usize, size: usize, activity: &Activity) {
         let content = stream::iter((0..pieces).map(move |_| Ok(Bytes::from(vec![0; size]))));
         let mut body = Watched {
-            content: content.boxed(),
+            unread: Unread::new(content.boxed()),
+            content: None,
             left: (pieces * size) as u64,
             activity: activity.clone(),
         };
@@ -411,7 +452,8 @@ mod tests {
             (piece < 10).then(|| (Ok(Bytes::from_static(b"x")), piece + 1))
         });
         let mut body = Watched {
-            content: content.boxed(),
+            unread: Unread::new(content.boxed()),
+            content: None,
             left: 100,
             activity: activity.clone(),
         };

@@ -10,11 +10,11 @@ use http::{HeaderMap, Method};
 use tokio::time::Instant;
 use url::{Origin, Url};
 
-use super::body::{Activity, Body, Response, Stall};
+use super::body::{Body, Response};
 use super::dial::Protocol;
 use super::error::{MAX_HEAD, TransportError};
 use super::guarded_resolver::GuardedResolver;
-use super::host_client::{Choice, HostClient, MAX_HEADERS, Takes, authority};
+use super::host_client::{HostClient, MAX_HEADERS, authority};
 use super::proxy::Proxies;
 use super::rate::RateWindow;
 use super::redirect::{MAX_HOPS, RedirectRefused};
@@ -173,7 +173,7 @@ impl Transport {
     async fn send_to(
         &self,
         host_client: &HostClient,
-        mut request: Request,
+        request: Request,
     ) -> Result<Response, TransportError> {
         let is_read = matches!(request.body, Body::Empty);
         let meter = request.meter.clone().unwrap_or_else(|| self.wait_meter());
@@ -184,34 +184,19 @@ impl Transport {
             Some(host_client.limiter.acquire().await)
         };
         let began = Instant::now();
-        let choice = if request.is_bulk {
-            host_client.for_bulk(is_read)
-        } else {
-            host_client.shared()
+        let idle_timeout = self.0.settings.timeouts.idle;
+        let sent = host_client.exchange(&request, idle_timeout, &meter).await;
+        let (result, held) = match sent {
+            Ok((response, held)) => (Ok(response), held),
+            Err(error) => (Err(error), None),
         };
-        let copy = match choice.takes {
-            Takes::Any => None,
-            Takes::OnlyHttp2 | Takes::Bulk(_) => request.try_clone(),
-        };
-        let (method, url) = (request.method.clone(), request.url.clone());
-        let is_bulk = request.is_bulk;
-        let mut result = self
-            .try_once(host_client, &choice, &mut request, &meter)
-            .await;
-        if let Err(error) = &result
-            && is_wrong_protocol(host_client, &choice, error)
-            && let Some(mut copy) = copy
-        {
-            let choice = host_client.shared();
-            result = self.try_once(host_client, &choice, &mut copy, &meter).await;
-        }
         let mut result = result.map_err(|error| host_client.note_unavailable(error));
         if matches!(result, Err(TransportError::Broken { .. }))
-            && let Some(refusal) = host_client.refusal(&url).await
+            && let Some(refusal) = host_client.refusal(&request.url).await
         {
             result = Err(refusal);
         }
-        self.report(&method, &url, &result, began.elapsed());
+        self.report(&request.method, &request.url, &result, began.elapsed());
         let response = match result {
             Ok(response) => response,
             Err(error) => {
@@ -221,66 +206,27 @@ impl Transport {
         };
         let counted = meter.count();
         // The answer to a write is needed, however late it is.
-        if matches!(method, Method::GET | Method::HEAD) {
+        if matches!(request.method, Method::GET | Method::HEAD) {
             counted.map_err(|reason| TransportError::slow(&host_client.host, reason))?;
         }
         check_head(&response, &host_client.host)?;
         host_client.note(&response, began.elapsed(), &self.0.budget);
-        if is_bulk
+        if request.is_bulk
             && is_read
             && let Some(bulk) = host_client.bulk()
         {
             bulk.note_redirect(response.status().is_redirection());
         }
-        let idle_timeout = self.0.settings.timeouts.idle;
         Ok(Response {
             inner: response,
             host: host_client.host.clone(),
             permit,
+            held,
             hops: 0,
             idle_timeout,
             rate: RateWindow::new(idle_timeout),
             meter,
         })
-    }
-
-    async fn try_once(
-        &self,
-        host_client: &HostClient,
-        choice: &Choice<'_>,
-        request: &mut Request,
-        meter: &WaitMeter,
-    ) -> Result<reqwest::Response, TransportError> {
-        let idle_timeout = self.0.settings.timeouts.idle;
-        let activity = Activity::new(idle_timeout);
-        let whole = match &request.body {
-            Body::Bytes(bytes) => bytes.len() as u64,
-            Body::Empty | Body::Stream { .. } => 0,
-        };
-        // A registry may need long to store a body: one more second for each 10 MiB.
-        let timeout = idle_timeout + Duration::from_secs(request.body.len() / (10 << 20));
-        let headers = request.take_headers();
-        let builder = choice
-            .client
-            .request(request.method.clone(), request.url.clone())
-            .headers(headers);
-        let builder = match std::mem::replace(&mut request.body, Body::Empty) {
-            Body::Empty => builder,
-            body => builder.body(body.into_reqwest(&activity)),
-        };
-        let host = host_client.host.clone();
-        let result = tokio::select! {
-            result = builder.send() => {
-                result.map_err(|error| TransportError::from_reqwest(&error, &host))
-            }
-            stall = activity.stalled(timeout) => Err(match stall {
-                Stall::Idle(seconds) => TransportError::Timeout { host, seconds },
-                Stall::TooSlow(seconds) => TransportError::TooSlow { host, seconds },
-            }),
-        };
-        let (waited, sent) = activity.total();
-        meter.add(waited, whole + sent);
-        result
     }
 
     fn report(
@@ -390,26 +336,6 @@ struct ClientOptions {
     certs_name: String,
     known: Protocol,
     guarded_resolver: Option<GuardedResolver>,
-}
-
-/// Returns whether the same request may succeed over another protocol: the host no longer speaks HTTP/2, or does not
-/// speak HTTP/1.1.
-fn is_wrong_protocol(
-    host_client: &HostClient,
-    choice: &Choice<'_>,
-    error: &TransportError,
-) -> bool {
-    match choice.takes {
-        Takes::Any => false,
-        Takes::OnlyHttp2 => host_client.dialer.protocol() == Protocol::Http1,
-        Takes::Bulk(bulk) => {
-            let is_refused = matches!(error, TransportError::NoCommonProtocol { .. });
-            if is_refused {
-                bulk.note_refusal();
-            }
-            is_refused
-        }
-    }
 }
 
 fn check_head(response: &reqwest::Response, host: &str) -> Result<(), TransportError> {

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::bulk::Bulk;
+use super::connections::Connections;
 use super::dial::{Dialer, Protocol, Use};
 use super::error::{ConnectFailure, MAX_HEAD, TransportError};
 use super::guarded_resolver::GuardedResolver;
@@ -43,6 +44,7 @@ pub(super) struct HostClient {
     bulk: OnceLock<Option<Bulk>>,
     pub(super) dialer: Dialer,
     pub(super) limiter: Arc<Limiter>,
+    pub(super) connections: Arc<Connections>,
     pub(super) profile: TlsProfile,
     /// The pause after a "too many requests" without `Retry-After`.
     first_pause: Duration,
@@ -107,6 +109,7 @@ impl HostClient {
             any: builder.any(&dialer)?,
             bulk: OnceLock::new(),
             limiter: Limiter::new(settings.jobs),
+            connections: Arc::default(),
             profile: profile.clone(),
             first_pause: settings.timeouts.first_pause,
             dialer,

@@ -269,6 +269,21 @@ mod tests {
     }
 
     #[test]
+    fn a_thousand_requests_take_ten_round_trips() {
+        let limiter = Limiter::new(128);
+        let (mut left, mut rounds) = (1000, 0);
+        while left > 0 {
+            let sent = limiter.allowed().min(left);
+            for _ in 0..sent {
+                limiter.succeeded(FAST, true);
+            }
+            left -= sent;
+            rounds += 1;
+        }
+        assert_eq!(rounds, 10);
+    }
+
+    #[test]
     fn growing_delay_reduces_it_to_the_start_at_most() {
         let limiter = Limiter::new(128);
         for _ in 0..200 {

@@ -4,17 +4,20 @@
 //! | --- | --- |
 //! | `settings`, `proxy`, `tls` | configuration of a run: limits, proxies, trust |
 //! | `client`, `request` | sends one request, follows redirects |
-//! | `host_client`, `bulk` | the connections to one origin: shared ones, and those of large bodies |
-//! | `dial`, `limiter` | opening connections; the number of requests under way |
+//! | `attempt` | sends one request to one host, on the connection that fits |
+//! | `host_client`, `bulk` | the clients for one origin: with shared connections, and those for large bodies |
+//! | `dial`, `connections`, `limiter` | opening connections; how many the host accepts; the number of requests under way |
 //! | `body`, `rate` | request and response bodies, with limits and a minimum rate |
 //! | `error`, `alert` | failures and their causes |
 //! | `redirect`, `guarded_resolver` | which URLs and addresses an origin may refer to |
 //! | `retry`, `wait_meter` | delays between tries, the retry budget, and what counts against it |
 
 mod alert;
+mod attempt;
 mod body;
 mod bulk;
 mod client;
+mod connections;
 mod dial;
 mod error;
 mod guarded_resolver;

@@ -76,10 +76,10 @@ impl Request {
         })
     }
 
-    /// Takes the headers to send, with `Authorization` and `Content-Length`.
-    pub(super) fn take_headers(&mut self) -> HeaderMap {
-        let mut headers = std::mem::take(&mut self.headers);
-        if let Some(mut authorization) = self.authorization.take() {
+    /// Returns the headers to send, with `Authorization` and `Content-Length`.
+    pub(super) fn headers_to_send(&self) -> HeaderMap {
+        let mut headers = self.headers.clone();
+        if let Some(mut authorization) = self.authorization.clone() {
             authorization.set_sensitive(true);
             headers.insert(header::AUTHORIZATION, authorization);
         }

@@ -1,14 +1,15 @@
 //! Which connections carry blobs: large ones have HTTP/1.1 connections of their own, and everything else shares one
-//! HTTP/2 connection to each registry.
+//! HTTP/2 connection to each registry. Registries that limit connections, and targets that read slowly.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use http::Version;
 
 use crate::support::{
     image::Image,
     job,
-    registry::{Class, Recorded, Registry, Role, Scheme, Site},
+    polyarch::Output,
+    registry::{Builder, Class, Fault, Recorded, Registry, Role, Rule, Scheme, Site},
     scene::Scene,
 };
 
@@ -23,7 +24,7 @@ fn copy(scene: &Scene) {
     scene.ok("copy HOST/a:1 OTHER/b:1");
 }
 
-fn tls() -> crate::support::registry::Builder {
+fn tls() -> Builder {
     Registry::builder().scheme(Scheme::TlsHttp2)
 }
 
@@ -110,5 +111,121 @@ fn registries_of_http1_use_no_further_connections() {
         let (shared, _) = by_version(registry);
         assert_eq!(shared.len(), 0);
         assert_eq!(registry.problems(), Vec::<String>::new());
+    }
+}
+
+/// Loads an image with `count` layers of 2 MiB, and returns the digests of the layers.
+fn load_layers(scene: &Scene, count: usize) -> Vec<String> {
+    let image = Image::new("linux/amd64").layers(&vec![2 << 20; count]);
+    let loaded = image.load(scene.registry(), "a", "1");
+    loaded.blobs[1..].to_vec()
+}
+
+fn copy_layers(scene: &Scene, options: &str) -> Output {
+    scene
+        .run(&format!("copy {options} HOST/a:1 OTHER/b:1"))
+        .ok()
+}
+
+/// Holds each request of `class` for one of `layers` until one for each of them has arrived.
+fn hold_until_all_arrive(class: Class, layers: &[String]) -> Rule {
+    let count = layers.len();
+    let is_bulk = move |it: &&Recorded| it.class == class && it.version == Version::HTTP_11;
+    let have_arrived =
+        move |requests: &[Recorded]| requests.iter().filter(is_bulk).count() >= count;
+    let hexes: Vec<_> = layers.iter().map(|it| it.replace("sha256:", "")).collect();
+    Rule::on(class)
+        .and(move |seen| {
+            let names = |hex: &String| seen.path.contains(hex) || seen.query.contains(hex);
+            hexes.iter().any(names)
+        })
+        .times(count)
+        .then(Fault::until(have_arrived))
+}
+
+fn bulk_connections(registry: &Registry) -> usize {
+    connections(&by_version(registry).1).len()
+}
+
+#[test]
+fn large_blobs_are_transferred_in_parallel() {
+    let scene = job::scene_of([tls(), tls()]);
+    let layers = load_layers(&scene, LARGE);
+    let (from, to) = (scene.registry(), scene.other());
+    from.rule(hold_until_all_arrive(Class::BlobGet, &layers));
+    to.rule(hold_until_all_arrive(Class::UploadPut, &layers));
+    copy_layers(&scene, "");
+    for registry in &scene.registries {
+        assert_eq!(registry.pending_rules(), 0);
+        assert_eq!(bulk_connections(registry), LARGE);
+    }
+}
+
+#[test]
+fn one_job_uses_one_bulk_connection() {
+    let scene = job::scene_of([tls(), tls()]);
+    load_layers(&scene, LARGE);
+    copy_layers(&scene, "--jobs 1");
+    for registry in &scene.registries {
+        assert_eq!(bulk_connections(registry), 1);
+    }
+}
+
+/// Copies six large layers between registries that accept `most` connections at once.
+fn copy_within_limit(registry: impl Fn() -> Builder, most: usize) -> Scene {
+    let scene = job::scene_of([
+        registry().most_connections(most),
+        registry().most_connections(most),
+    ]);
+    load_layers(&scene, 6);
+    let output = copy_layers(&scene, "--progress plain");
+    assert!(!output.stderr.contains("waiting"), "{output}");
+    for registry in &scene.registries {
+        assert_eq!(registry.problems(), Vec::<String>::new());
+    }
+    scene
+}
+
+#[test]
+fn limit_of_connections_is_respected() {
+    for most in [1, 2, 4] {
+        let scene = copy_within_limit(tls, most);
+        for registry in &scene.registries {
+            let refused = registry.refused_connections();
+            assert!(refused <= 6 + 4, "{refused} refused, {most} allowed");
+        }
+    }
+}
+
+#[test]
+fn limit_of_connections_over_http1_is_respected() {
+    copy_within_limit(|| Registry::builder().scheme(Scheme::TlsHttp1), 4);
+}
+
+#[test]
+fn limit_of_connections_of_a_storage_host_is_respected() {
+    let storage = || Site::new(Scheme::TlsHttp2).ip("127.0.0.3");
+    copy_within_limit(|| tls().blobs_at(storage()), 2);
+}
+
+#[test]
+fn slow_target_takes_no_memory() {
+    let limits = [None, Some(1)];
+    for limit in limits {
+        let source = match limit {
+            Some(most) => tls().most_connections(most),
+            None => tls(),
+        };
+        let scene = job::scene_of([source, tls().discard_uploads()]);
+        let image = Image::new("linux/amd64").virtual_layers(&[64 << 20; 4]);
+        image.load(scene.registry(), "a", "1");
+        let pause = Fault::Delay(Duration::from_secs(1));
+        scene
+            .other()
+            .rule(Rule::on(Class::UploadPut).times(4).then(pause));
+        let words = scene.line("copy HOST/a:1 OTHER/b:1");
+        let run = scene.polyarch().args(words).unwatched().measured().run();
+        let output = run.ok();
+        assert!(output.memory < 32 << 10, "{} KiB", output.memory);
     }
 }

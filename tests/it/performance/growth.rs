@@ -1,16 +1,18 @@
 //! How the cost grows with the size of the job: linearly in requests, hardly in tokens, never beyond `--jobs` at
 //! once.
 
+use std::{fmt::Write as _, time::Duration};
+
+use super::DISTANCES;
 use crate::support::{
     image::Image,
-    job::{self, Login},
+    job::{self, Login, PLATFORMS},
     registry::{Class, Scheme},
     scene::Scene,
 };
 
 /// A spec file for `images` images of two platforms and two tags each, all of them loaded.
 fn spec(scene: &Scene, images: usize) {
-    use std::fmt::Write as _;
     let host = scene.registry().host();
     let mut text = String::new();
     for number in 0..images {
@@ -63,4 +65,57 @@ fn requests_grow_with_the_number_of_images() {
         let cost = scene.cost_of(|scene| scene.job(&words));
         assert_eq!(cost.requests, images * 6);
     }
+}
+
+/// The most round trips of two thousand requests: each of three kinds waits for the one before.
+const MOST_TRIPS: f64 = 30.0;
+
+/// A scene whose registry takes 128 requests at once over one connection.
+fn scene_with_128_streams() -> Scene {
+    let registry = job::builder(Scheme::TlsHttp2, Login::None).http2_streams(128);
+    job::scene_of([registry])
+}
+
+/// Returns the number of round trips of a line, which makes `requests` requests.
+fn round_trips(scene: &Scene, line: &str, requests: usize) -> f64 {
+    let words = scene.line(line);
+    let run = |scene: &Scene| scene.job(&words).wall;
+    scene.set_latency(DISTANCES[0]);
+    assert_eq!(scene.cost_of(run).requests, requests);
+    let fastest_of_two = |run: &mut dyn FnMut() -> Duration| run().min(run());
+    scene.slope(DISTANCES, fastest_of_two, run)
+}
+
+#[test]
+fn index_of_a_thousand_sources_takes_few_round_trips() {
+    let scene = scene_with_128_streams();
+    let mut line = "publish --no-verify -t HOST/a:t0".to_owned();
+    for number in 0..1000 {
+        let image = Image::new("windows/amd64").os_version(&format!("10.0.{number}"));
+        image.load(scene.registry(), "a", format!("s{number}").as_str());
+        let _ = write!(line, " HOST/a:s{number}");
+    }
+    let trips = round_trips(&scene, &line, 2001);
+    assert!(trips <= MOST_TRIPS, "{trips} round trips");
+}
+
+#[test]
+fn two_hundred_images_take_few_round_trips() {
+    let scene = scene_with_128_streams();
+    let mut text = String::new();
+    for number in 0..200 {
+        let repo = format!("team/app-{number}");
+        let _ = write!(
+            text,
+            "---\nimage: HOST/{repo}:1\ntags: [latest]\nmanifests:\n"
+        );
+        for (platform, source) in PLATFORMS.iter().zip(0_u64..) {
+            let image = Image::new(platform).seed(number * 4 + source);
+            image.load(scene.registry(), &repo, format!("s{source}").as_str());
+            let _ = writeln!(text, "  - image: HOST/{repo}:s{source}");
+        }
+    }
+    scene.write("spec.yaml", &text);
+    let trips = round_trips(&scene, "publish --no-verify --file spec.yaml", 2000);
+    assert!(trips <= MOST_TRIPS, "{trips} round trips");
 }

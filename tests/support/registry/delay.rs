@@ -1,7 +1,7 @@
 //! A delay line: a TCP proxy behind which a server seems to be far away. Every chunk
-//! of bytes arrives exactly half a round trip later, in order, with no limit on
-//! bandwidth. Connecting costs the round trip that the handshake of a far server
-//! would: the client's first bytes wait for it.
+//! of bytes arrives exactly half a round trip later, in order. Connecting costs the
+//! round trip that the handshake of a far server would: the client's first bytes wait
+//! for it. Bandwidth is unlimited, or limited for all connections together.
 
 use std::{
     cmp::Reverse,
@@ -35,11 +35,23 @@ pub struct DelayLine {
 
 impl DelayLine {
     /// Puts one on `ip` in front of `target`.
-    pub async fn start(ip: IpAddr, target: SocketAddr, round_trip: Duration) -> Self {
+    ///
+    /// With `bandwidth`, each direction carries so many bytes per second.
+    pub async fn start(
+        ip: IpAddr,
+        target: SocketAddr,
+        round_trip: Duration,
+        bandwidth: Option<u64>,
+    ) -> Self {
         let listener = TcpListener::bind((ip, 0)).await.expect("a free port");
         let address = listener.local_addr().expect("a bound socket");
         let round_trip = Arc::new(AtomicU64::new(nanoseconds(round_trip)));
-        let task = tokio::spawn(serve(listener, target, Arc::clone(&round_trip)));
+        let link = Arc::new(Cable {
+            target,
+            up: Direction::new(bandwidth),
+            down: Direction::new(bandwidth),
+        });
+        let task = tokio::spawn(serve(listener, link, Arc::clone(&round_trip)));
         Self {
             address,
             round_trip,
@@ -64,25 +76,60 @@ fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-async fn serve(listener: TcpListener, target: SocketAddr, round_trip: Arc<AtomicU64>) {
+/// What all connections to one server share.
+struct Cable {
+    target: SocketAddr,
+    up: Direction,
+    down: Direction,
+}
+
+/// One direction of the link, which sends one byte after another.
+struct Direction {
+    bandwidth: Option<u64>,
+    free: Mutex<Instant>,
+}
+
+impl Direction {
+    /// How much is accepted before it can be sent; the sender then has to wait.
+    const QUEUE: Duration = Duration::from_millis(10);
+
+    fn new(bandwidth: Option<u64>) -> Self {
+        Self {
+            bandwidth,
+            free: Mutex::new(Instant::now()),
+        }
+    }
+
+    /// The time at which `bytes` that are ready at `ready` have been sent.
+    fn send(&self, bytes: usize, ready: Instant) -> Instant {
+        let Some(bandwidth) = self.bandwidth else {
+            return ready;
+        };
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        *free = ready.max(*free) + Duration::from_secs_f64(bytes as f64 / bandwidth as f64);
+        *free
+    }
+}
+
+async fn serve(listener: TcpListener, link: Arc<Cable>, round_trip: Arc<AtomicU64>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 let Ok((client, _)) = accepted else { continue };
                 let round_trip = Duration::from_nanos(round_trip.load(Ordering::SeqCst));
-                connections.spawn(relay(client, target, round_trip));
+                connections.spawn(relay(client, Arc::clone(&link), round_trip));
             }
             Some(_) = connections.join_next() => {}
         }
     }
 }
 
-async fn relay(mut client: TcpStream, target: SocketAddr, round_trip: Duration) {
+async fn relay(mut client: TcpStream, link: Arc<Cable>, round_trip: Duration) {
     // A far server could hear nothing of the client before its handshake is done.
     let established = Instant::now() + round_trip;
     let one_way = round_trip / 2;
-    let Ok(mut server) = TcpStream::connect(target).await else {
+    let Ok(mut server) = TcpStream::connect(link.target).await else {
         let _ = client.set_zero_linger();
         return;
     };
@@ -90,8 +137,8 @@ async fn relay(mut client: TcpStream, target: SocketAddr, round_trip: Duration) 
     let (from_client, to_client) = client.split();
     let (from_server, to_server) = server.split();
     let both = tokio::try_join!(
-        carry(from_client, to_server, established, one_way),
-        carry(from_server, to_client, established, one_way),
+        carry(from_client, to_server, &link.up, established, one_way),
+        carry(from_server, to_client, &link.down, established, one_way),
     );
     if both.is_err() {
         // One side was reset: so is the other.
@@ -103,6 +150,7 @@ async fn relay(mut client: TcpStream, target: SocketAddr, round_trip: Duration) 
 async fn carry(
     mut from: ReadHalf<'_>,
     mut to: WriteHalf<'_>,
+    direction: &Direction,
     established: Instant,
     one_way: Duration,
 ) -> Result<(), ()> {
@@ -115,11 +163,18 @@ async fn carry(
                 Ok(_) => Freight::Data(buffer.freeze()),
                 Err(_) => Freight::Reset,
             };
-            let last = !matches!(freight, Freight::Data(_));
-            let due = Instant::now().max(established) + one_way;
-            Pacer::get().post(due, freight, send.clone());
-            if last {
+            let size = match &freight {
+                Freight::Data(bytes) => Some(bytes.len()),
+                Freight::End | Freight::Reset => None,
+            };
+            let ready = Instant::now().max(established);
+            let sent = direction.send(size.unwrap_or(0), ready);
+            Pacer::get().post(sent + one_way, freight, send.clone());
+            if size.is_none() {
                 return Ok(());
+            }
+            if sent > ready + Direction::QUEUE {
+                tokio::time::sleep_until((sent - Direction::QUEUE).into()).await;
             }
         }
     };

@@ -37,7 +37,7 @@ mod visit;
 use std::{
     collections::BTreeSet,
     net::SocketAddr,
-    sync::{Arc, OnceLock, PoisonError},
+    sync::{Arc, OnceLock, PoisonError, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -101,7 +101,7 @@ impl Registry {
             (Role::Cdn, options.blobs_site.clone()),
             (Role::Upload, options.uploads_site.clone()),
         ];
-        let latency = options.latency;
+        let (latency, bandwidth) = (options.latency, options.bandwidth);
         let client_certificates = options.client_certificates;
         let shared = Arc::new(Shared::new(options));
         let (mut urls, mut hosts, mut lines, mut tasks) = (vec![], vec![], vec![], vec![]);
@@ -118,7 +118,7 @@ impl Registry {
             let host = Host::bind(role, site.ip, tls).await;
             let mut address = host.address;
             if let Some(latency) = latency {
-                let line = DelayLine::start(site.ip, address, latency).await;
+                let line = DelayLine::start(site.ip, address, latency, bandwidth).await;
                 address = line.address;
                 lines.push(line);
             }
@@ -280,6 +280,11 @@ impl Registry {
             );
             std::thread::sleep(perform::POLLING);
         }
+    }
+
+    /// How many connections were refused: see [`Builder::most_connections`].
+    pub fn refused_connections(&self) -> usize {
+        self.shared.refused.load(Ordering::SeqCst)
     }
 
     /// How many requests of `method` there were.

@@ -96,7 +96,10 @@ pub struct Options {
     pub(super) site: Site,
     pub(super) client_certificates: bool,
     pub(super) latency: Option<Duration>,
+    pub(super) bandwidth: Option<u64>,
+    pub(super) most_connections: Option<usize>,
     pub(super) http2_window: Option<u32>,
+    pub(super) http2_streams: Option<u32>,
     pub(super) auth: Auth,
     pub(super) challenges: Option<Vec<String>>,
     pub(super) lax: bool,
@@ -135,7 +138,10 @@ impl Default for Builder {
                 site: Site::new(Scheme::Http),
                 client_certificates: false,
                 latency: None,
+                bandwidth: None,
+                most_connections: None,
                 http2_window: None,
+                http2_streams: None,
                 auth: Auth::None,
                 challenges: None,
                 lax: false,
@@ -210,9 +216,24 @@ impl Builder {
         self.with(|options| options.latency = Some(round_trip))
     }
 
+    /// Limits each direction of the delay line of each host to so many bytes per second.
+    pub fn bandwidth(self, bytes_per_second: u64) -> Self {
+        self.with(|options| options.bandwidth = Some(bytes_per_second))
+    }
+
+    /// Resets each connection to one of its hosts while that host has so many open.
+    pub fn most_connections(self, count: usize) -> Self {
+        self.with(|options| options.most_connections = Some(count))
+    }
+
     /// Limits the HTTP/2 windows of each stream and of each connection to this many bytes, for data from clients.
     pub fn http2_window(self, bytes: u32) -> Self {
         self.with(|options| options.http2_window = Some(bytes))
+    }
+
+    /// Takes so many requests at once over each HTTP/2 connection.
+    pub fn http2_streams(self, count: u32) -> Self {
+        self.with(|options| options.http2_streams = Some(count))
     }
 
     /// Requires a password.

@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -49,6 +49,8 @@ pub struct Shared {
     pub urls: OnceLock<Vec<(Role, String)>>,
     /// What happens to the next connections.
     pub greetings: Mutex<VecDeque<Greeting>>,
+    /// Connections beyond the limit.
+    pub refused: AtomicUsize,
     connections: AtomicU64,
     store: Mutex<Store>,
     tokens: Mutex<Tokens>,
@@ -77,6 +79,7 @@ impl Shared {
             gauge: Arc::default(),
             urls: OnceLock::new(),
             greetings: Mutex::default(),
+            refused: AtomicUsize::new(0),
             connections: AtomicU64::new(0),
             store: Mutex::default(),
             tokens: Mutex::default(),
@@ -166,6 +169,13 @@ impl Host {
             tokio::select! {
                 accepted = self.listener.accept() => {
                     let Ok((tcp, _)) = accepted else { continue };
+                    while connections.try_join_next().is_some() {}
+                    let most = shared.options.most_connections;
+                    if most.is_some_and(|most| connections.len() >= most) {
+                        shared.refused.fetch_add(1, Ordering::SeqCst);
+                        let _ = tcp.set_zero_linger();
+                        continue;
+                    }
                     let id = shared.connections.fetch_add(1, Ordering::SeqCst) + 1;
                     let (shared, tls) = (Arc::clone(&shared), self.tls.clone());
                     connections.spawn(accept(tcp, tls, shared, self.role, id));
@@ -215,6 +225,7 @@ async fn converse(wire: Wire, shared: Arc<Shared>, role: Role, link: Arc<Link>) 
     let io = TokioIo::new(Tap(Arc::clone(&wire)));
     let known = Arc::clone(&link);
     let window = shared.options.http2_window;
+    let streams = shared.options.http2_streams;
     let service = service_fn(move |request| {
         let (shared, link) = (Arc::clone(&shared), Arc::clone(&known));
         async move { visit::answer(&shared, role, &link, request).await }
@@ -223,6 +234,9 @@ async fn converse(wire: Wire, shared: Arc<Shared>, role: Role, link: Arc<Link>) 
         let mut builder = http2::Builder::new(TokioExecutor::new());
         let builder = builder.timer(TokioTimer::new());
         let builder = builder.max_header_list_size(1024 * 1024);
+        if streams.is_some() {
+            builder.max_concurrent_streams(streams);
+        }
         if let Some(window) = window {
             builder
                 .initial_stream_window_size(window)
