@@ -24,8 +24,8 @@ use crate::spec::{Digest, Location, Manifest};
 use crate::store::FailureKind;
 use crate::stores::Stores;
 
-/// The number of indexes of one run that are published at the same time.
-const JOBS_AT_ONCE: usize = 16;
+/// The number of indexes of one run that are published at the same time: with four images each, 128 requests under way.
+const JOBS_AT_ONCE: usize = 32;
 
 /// An index that was planned, and unless this is a dry run, executed.
 #[derive(Debug)]
