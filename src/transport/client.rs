@@ -185,7 +185,7 @@ impl Transport {
         };
         let began = Instant::now();
         let idle_timeout = self.0.settings.timeouts.idle;
-        let sent = host_client.exchange(&request, idle_timeout, &meter).await;
+        let sent = Box::pin(host_client.exchange(&request, idle_timeout, &meter)).await;
         let (result, held) = match sent {
             Ok((response, held)) => (Ok(response), held),
             Err(error) => (Err(error), None),

@@ -100,13 +100,13 @@ impl Direction {
         }
     }
 
-    /// The time at which `bytes` that are ready at `ready` have been sent.
+    /// Returns the time at which `bytes` that are ready at `ready` have been sent.
     fn send(&self, bytes: usize, ready: Instant) -> Instant {
         let Some(bandwidth) = self.bandwidth else {
             return ready;
         };
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        *free = ready.max(*free) + Duration::from_secs_f64(bytes as f64 / bandwidth as f64);
+        *free = ready.max(*free) + Duration::from_nanos(bytes as u64 * 1_000_000_000 / bandwidth);
         *free
     }
 }
@@ -168,13 +168,15 @@ async fn carry(
                 Freight::End | Freight::Reset => None,
             };
             let ready = Instant::now().max(established);
-            let sent = direction.send(size.unwrap_or(0), ready);
-            Pacer::get().post(sent + one_way, freight, send.clone());
+            let departure = direction.send(size.unwrap_or(0), ready);
+            Pacer::get().post(departure + one_way, freight, send.clone());
             if size.is_none() {
                 return Ok(());
             }
-            if sent > ready + Direction::QUEUE {
-                tokio::time::sleep_until((sent - Direction::QUEUE).into()).await;
+            let queued = departure.saturating_duration_since(ready);
+            let excess = queued.saturating_sub(Direction::QUEUE);
+            if !excess.is_zero() {
+                tokio::time::sleep(excess).await;
             }
         }
     };
