@@ -11,7 +11,8 @@ use super::input::{Node, Source};
 /// An entry of the planned index.
 #[derive(Clone)]
 pub(super) struct Entry<'a> {
-    pub(super) descriptor: Descriptor,
+    /// Boxed, so that lists of 10,000 entries are moved at little cost.
+    pub(super) descriptor: Box<Descriptor>,
     pub(super) node: &'a Node,
     pub(super) manifest: Option<&'a Arc<Manifest>>,
     /// The positions of its sources. Not empty; messages name the first.
@@ -19,8 +20,10 @@ pub(super) struct Entry<'a> {
     pub(super) origin: Origin,
     /// Whether it is a source itself, not an entry of a source index.
     pub(super) named: bool,
-    /// The normalised platform; none for attestations and artifacts.
-    pub(super) normal: Option<Platform>,
+    /// Whether it is the entry of an image, with a platform.
+    pub(super) has_platform: bool,
+    /// The normalised platform, if it is not the one of the descriptor.
+    pub(super) changed: Option<Box<Platform>>,
 }
 
 /// The origin of the platform of an entry, in ascending precedence.
@@ -52,13 +55,22 @@ impl Entry<'_> {
         self.normalise();
     }
 
+    /// Updates what [`Entry::normal`] returns, after a change of the platform.
     pub(super) fn normalise(&mut self) {
-        self.normal = match &self.descriptor.platform {
-            Some(platform) if !platform.is_unknown() && !self.is_attestation() => {
-                Some(platform.normalised())
-            }
-            _ => None,
-        };
+        let platform = self.descriptor.platform.as_ref();
+        let platform = platform.filter(|it| !it.is_unknown() && !self.is_attestation());
+        self.has_platform = platform.is_some();
+        self.changed = platform
+            .map(|it| (it, it.normalised()))
+            .filter(|(platform, normal)| normal != *platform)
+            .map(|(_, normal)| Box::new(normal));
+    }
+
+    /// Returns the normalised platform; `None` for attestations and artifacts.
+    pub(super) fn normal(&self) -> Option<&Platform> {
+        let normal = self.changed.as_deref();
+        let normal = normal.or(self.descriptor.platform.as_ref());
+        normal.filter(|_| self.has_platform)
     }
 }
 
@@ -91,7 +103,7 @@ pub(super) fn platforms_of(entries: &[Entry<'_>]) -> Vec<Platform> {
     let mut seen = HashSet::new();
     entries
         .iter()
-        .filter(|entry| entry.normal.is_some())
+        .filter(|entry| entry.has_platform)
         .filter_map(|entry| entry.descriptor.platform.clone())
         .filter(|platform| seen.insert(platform.to_string()))
         .collect()
@@ -100,8 +112,7 @@ pub(super) fn platforms_of(entries: &[Entry<'_>]) -> Vec<Platform> {
 /// Whether an entry satisfies a request for `wanted`, whose normalised form is `machine`.
 pub(super) fn is_for(entry: &Entry<'_>, wanted: &Platform, machine: &Platform) -> bool {
     entry
-        .normal
-        .as_ref()
+        .normal()
         .is_some_and(|normal| is_same_machine(normal, machine) && normal.satisfies(wanted))
 }
 

@@ -57,7 +57,7 @@ pub fn left_behind(
 pub(super) fn without_platform(entries: &[Entry<'_>], sources: Sources<'_>) -> Option<Notice> {
     let is_image = |entry: &&Entry<'_>| {
         let image = entry.manifest.and_then(|manifest| manifest.image());
-        entry.normal.is_none()
+        !entry.has_platform
             && !entry.is_attestation()
             && entry.descriptor.artifact_type.is_none()
             && image.is_some_and(|it| {

@@ -131,13 +131,14 @@ impl<'a> Walk<'a> {
         };
         descriptor.platform = self.completed(descriptor.platform.take(), node);
         let mut entry = Entry {
-            descriptor,
+            descriptor: Box::new(descriptor),
             node,
             manifest: node.manifest.as_ref(),
             sources: vec![self.position],
             origin,
             named: described_by == Origin::Given,
-            normal: None,
+            has_platform: false,
+            changed: None,
         };
         entry.normalise();
         entry
@@ -145,7 +146,7 @@ impl<'a> Walk<'a> {
 
     /// Completes the platform of a descriptor from the config, as buildx does.
     fn completed(&self, described: Option<Platform>, node: &Node) -> Option<Platform> {
-        let config = node.config_platform.as_ref();
+        let config = node.config_platform.as_deref();
         let config = config.map(|platform| match self.style {
             Style::Buildx => platform.normalised(),
             Style::Docker => platform.clone(),
@@ -252,7 +253,7 @@ fn is_same(earlier: &Entry<'_>, later: &Entry<'_>, style: Style) -> bool {
     if style == Style::Docker && earlier.named && later.named {
         return false;
     }
-    match (&earlier.normal, &later.normal) {
+    match (earlier.normal(), later.normal()) {
         (Some(a), Some(b)) => earlier.origin != later.origin || is_compatible(a, b),
         _ => true,
     }
@@ -266,12 +267,12 @@ fn is_compatible(a: &Platform, b: &Platform) -> bool {
 }
 
 fn absorb<'a>(entry: &mut Entry<'a>, again: Entry<'a>) {
-    let same_machine = match (&entry.normal, &again.normal) {
+    let same_machine = match (entry.normal(), again.normal()) {
         (Some(a), Some(b)) => is_same_machine(a, b),
         _ => false,
     };
     let known = &mut entry.descriptor;
-    let later = again.descriptor;
+    let later = *again.descriptor;
     known.platform = match (known.platform.take(), later.platform) {
         (Some(a), Some(b)) => {
             // With equal precedence or the same platform the later one wins, as in buildx.

@@ -49,7 +49,7 @@ pub struct Node {
     /// Whether this run has seen it where it is stored, so that it exists and the descriptor matches.
     pub seen: bool,
     /// `None` if the config was not read.
-    pub config_platform: Option<Platform>,
+    pub config_platform: Option<Box<Platform>>,
     /// All entries of an index, in their order; empty for an image.
     pub children: Vec<Node>,
 }
@@ -61,7 +61,7 @@ impl Node {
             descriptor: manifest.descriptor(),
             manifest: Some(Arc::new(manifest)),
             seen: true,
-            config_platform,
+            config_platform: config_platform.map(Box::new),
             children: Vec::new(),
         }
     }
@@ -100,7 +100,7 @@ impl Node {
     pub fn platform(&self) -> Option<Platform> {
         match (&self.descriptor.platform, &self.config_platform) {
             (Some(described), Some(config)) => Some(described.clone().completed_by(config)),
-            (described, config) => described.as_ref().or(config.as_ref()).cloned(),
+            (described, config) => described.as_ref().or(config.as_deref()).cloned(),
         }
     }
 

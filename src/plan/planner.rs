@@ -52,7 +52,7 @@ pub fn plan(sources: &[Source], targets: &[Target], options: &Options) -> Result
         manifest: entry.manifest.cloned(),
         seen: entry.node.seen,
         subject: entry.subject(),
-        descriptor: entry.descriptor,
+        descriptor: *entry.descriptor,
     };
     Ok(Plan {
         index: draft.index,
@@ -95,7 +95,7 @@ fn exact<'a>(
     let mut contents: Vec<_> = found.iter().map(Content::of).collect();
     transfer::nested(&source.root, 0, &mut contents);
     let unchanged = |entry: &Entry<'a>| Entry {
-        descriptor: entry.node.descriptor.clone(),
+        descriptor: Box::new(entry.node.descriptor.clone()),
         ..entry.clone()
     };
     Ok(Some(Draft {
@@ -182,7 +182,7 @@ fn edited<'a>(
     notices.extend(findings::without_platform(&entries, sources));
     index.manifests = entries
         .iter()
-        .map(|entry| entry.descriptor.clone())
+        .map(|entry| crate::spec::Descriptor::clone(&entry.descriptor))
         .collect();
     Ok(Draft {
         index: write::manifest(index, options.style)?,

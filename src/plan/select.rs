@@ -71,7 +71,7 @@ pub(super) fn one_per_platform<'a>(
     let mut by_platform: HashMap<(String, Option<String>), Vec<usize>> = HashMap::new();
     let mut kept: Vec<Option<Entry<'a>>> = Vec::with_capacity(entries.len());
     for entry in entries {
-        let Some(normal) = &entry.normal else {
+        let Some(normal) = entry.normal() else {
             kept.push(Some(entry));
             continue;
         };
@@ -118,7 +118,7 @@ pub(super) fn duplicates(entries: &[Entry<'_>], sources: Sources<'_>) -> Vec<Not
     let mut first: HashMap<(String, Option<String>), &Entry<'_>> = HashMap::new();
     let mut notices = Vec::new();
     for entry in entries {
-        let Some(normal) = &entry.normal else {
+        let Some(normal) = entry.normal() else {
             continue;
         };
         let key = (normal.key(), entry.descriptor.artifact_type.clone());

@@ -145,8 +145,7 @@ impl Authorizer {
         }
         let mut state = self.state.lock().await;
         if sent.generation != state.header(&self.needed(call)).generation {
-            // A concurrent call has changed the credentials already.
-            trials.has_renewed |= sent.value.is_some();
+            // A concurrent call has changed the credentials already. The other token may have expired, too.
             return Ok(AuthOutcome::TryAgain);
         }
         if answer.status == StatusCode::FORBIDDEN {

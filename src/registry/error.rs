@@ -354,6 +354,7 @@ pub(super) fn unreachable(
         TransportError::Timeout { .. }
         | TransportError::TooSlow { .. }
         | TransportError::Broken { .. }
+        | TransportError::TooMuchAtOnce { .. }
         | TransportError::NoCommonProtocol { .. }
         | TransportError::GaveUp { .. } => failed(FailureKind::Unavailable),
         TransportError::TooLarge { what: A_MANIFEST, .. } => failed(FailureKind::Refused)

@@ -11,7 +11,7 @@ use crate::plan::{Node, Source, SourceLocation};
 use crate::registry::Access;
 use crate::spec::limits::{MAX_CONFIG, MAX_INDEX_DEPTH, MAX_MANIFEST};
 use crate::spec::{
-    Descriptor, ImageConfig, ImageManifest, JsonError, LayoutReference, Location, Manifest,
+    Descriptor, Digest, ImageConfig, ImageManifest, JsonError, LayoutReference, Location, Manifest,
     Platform, PlatformError, attestation, parse,
 };
 use crate::store::{FailureKind, ManifestName, Store, StoreError};
@@ -20,8 +20,8 @@ use crate::stores::Stores;
 /// The largest config of an artifact that is read for a platform, in bytes. Larger ones are files.
 const MAX_ARTIFACT_CONFIG: u64 = 64 << 10;
 /// The total size of all manifests that the sources of one index may have, in bytes. They are kept in memory until they
-/// are written; 10,000 common ones have 30 MB.
-const MAX_ALL_MANIFESTS: u64 = 64 << 20;
+/// are written; 4,000 common ones have 12 MB.
+const MAX_ALL_MANIFESTS: u64 = 12 << 20;
 
 #[derive(Debug, thiserror::Error)]
 enum ConfigError {
@@ -192,6 +192,7 @@ impl Reader<'_> {
             }
         }
         let manifest = self.store.manifest(name).await?;
+        self.count(&manifest.digest, manifest.bytes.len() as u64)?;
         self.node(manifest, None, 0).await
     }
 
@@ -210,6 +211,8 @@ impl Reader<'_> {
 
     async fn entry(&self, descriptor: &Descriptor, depth: usize) -> Result<Node, StoreError> {
         let name = ManifestName::Digest(descriptor.digest.clone());
+        // Counted before it is read, so that the entries of an index cannot arrive all at once.
+        self.count(&descriptor.digest, descriptor.size)?;
         let manifest = self.store.manifest(&name).await?;
         check_against(&manifest, descriptor, &self.store.name())?;
         self.node(manifest, Some(descriptor), depth).await
@@ -222,21 +225,14 @@ impl Reader<'_> {
         depth: usize,
     ) -> BoxFuture<'a, Result<Node, StoreError>> {
         async move {
-            self.count(&manifest)?;
             let mut node = if let Some(index) = manifest.index() {
                 if depth >= MAX_INDEX_DEPTH {
                     return Err(self.refused(
-                        &manifest,
+                        &manifest.digest,
                         format!("indexes are nested deeper than {MAX_INDEX_DEPTH} levels"),
                     ));
                 }
-                let children = try_join_all(
-                    index
-                        .manifests
-                        .iter()
-                        .map(|entry| self.child(entry, depth + 1)),
-                )
-                .await?;
+                let children = self.children(&index.manifests, depth + 1).await?;
                 Node::index(manifest, children)
             } else {
                 let platform = match manifest.image() {
@@ -255,21 +251,33 @@ impl Reader<'_> {
         .boxed()
     }
 
-    fn count(&self, manifest: &Manifest) -> Result<(), StoreError> {
-        let size = manifest.bytes.len() as u64;
+    /// Adds a manifest of `size` bytes to the total.
+    fn count(&self, digest: &Digest, size: u64) -> Result<(), StoreError> {
+        // A descriptor may declare any size; no manifest over the limit is read.
+        let size = size.min(MAX_ALL_MANIFESTS + 1);
         if self.read.fetch_add(size, Ordering::Relaxed) + size <= MAX_ALL_MANIFESTS {
             return Ok(());
         }
         let limit = MAX_ALL_MANIFESTS >> 20;
         let cause = format!("the manifests of all sources exceed {limit} MiB");
-        Err(self.refused(manifest, cause))
+        Err(self.refused(digest, cause))
     }
 
-    async fn child(&self, entry: &Descriptor, depth: usize) -> Result<Node, StoreError> {
-        if entry.media_type.is_blob() || self.is_sufficient(entry) {
-            return Ok(Node::described(entry.clone()));
-        }
-        self.entry(entry, depth).await
+    /// Reads the entries of an index that cannot be planned without. Only these need a future: there may be 10,000.
+    async fn children(
+        &self,
+        entries: &[Descriptor],
+        depth: usize,
+    ) -> Result<Vec<Node>, StoreError> {
+        let is_read = |entry: &&Descriptor| !entry.media_type.is_blob() && !self.is_sufficient(entry);
+        let reads = entries.iter().filter(is_read);
+        let read = try_join_all(reads.map(|entry| self.entry(entry, depth))).await?;
+        let mut read = read.into_iter();
+        let node_of = |entry| match is_read(&entry) {
+            true => read.next(),
+            false => Some(Node::described(entry.clone())),
+        };
+        Ok(entries.iter().filter_map(node_of).collect())
     }
 
     fn needs_config(&self, given: Option<&Descriptor>) -> bool {
@@ -296,19 +304,19 @@ impl Reader<'_> {
         });
         match platform {
             Ok(platform) => Ok(Some(platform)),
-            Err(error) if is_of_image => Err(self.refused(manifest, error)),
+            Err(error) if is_of_image => Err(self.refused(&manifest.digest, error)),
             Err(_) => Ok(None),
         }
     }
 
     fn refused(
         &self,
-        manifest: &Manifest,
+        digest: &Digest,
         cause: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> StoreError {
         StoreError::new(
             FailureKind::Refused,
-            format!("read {}@{}", self.store.name(), manifest.digest),
+            format!("read {}@{digest}", self.store.name()),
             cause,
         )
     }

@@ -1,6 +1,7 @@
 //! Content digests: parsed on input, computed while content streams.
 
 use std::fmt;
+use std::sync::Arc;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,8 @@ use sha2::{Digest as _, Sha256, Sha512};
 #[serde(try_from = "String", into = "String")]
 pub struct Digest {
     algorithm: Algorithm,
-    hex: Box<str>,
+    /// Shared: a digest is copied often.
+    hex: Arc<str>,
 }
 
 /// The registered digest algorithms.

@@ -1,6 +1,7 @@
 //! Media types of manifests and indexes.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +11,7 @@ use crate::text::Printable;
 /// Any text is accepted: unknown types of children are passed on, not refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct MediaType(String);
+pub struct MediaType(Arc<str>);
 
 /// The vendor of a manifest type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +35,7 @@ impl MediaType {
     /// Creates a media type from a `Content-Type` header or a `mediaType` field, without its parameters.
     pub fn new(text: &str) -> Self {
         let essence = text.split(';').next().unwrap_or_default().trim();
-        Self(essence.to_owned())
+        Self(essence.into())
     }
 
     pub fn as_str(&self) -> &str {
@@ -100,7 +101,7 @@ impl From<&str> for MediaType {
 
 impl PartialEq<str> for MediaType {
     fn eq(&self, other: &str) -> bool {
-        self.0 == other
+        *self.0 == *other
     }
 }
 

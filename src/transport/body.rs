@@ -3,6 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -24,6 +25,9 @@ use crate::sync::Mutex;
 const MINIMUM_WHOLE_RATE: u64 = 16 << 10;
 /// How long the body of an error response is read; it only improves the message.
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The most bytes of bodies that are read whole at the same time, in one run: a hundred common manifests of 100 kB.
+const MAX_AT_ONCE: u64 = 12 << 20;
 
 /// A request body.
 pub enum Body {
@@ -262,6 +266,31 @@ pub struct Response {
     pub(super) idle_timeout: Duration,
     pub(super) rate: RateWindow,
     pub(super) meter: WaitMeter,
+    pub(super) at_once: Arc<BytesAtOnce>,
+}
+
+/// The size of all bodies that are being read whole, in bytes.
+#[derive(Default)]
+pub(super) struct BytesAtOnce(AtomicU64);
+
+/// The share of one body, until it is dropped.
+struct Share<'a> {
+    all: &'a BytesAtOnce,
+    bytes: u64,
+}
+
+impl Share<'_> {
+    /// Adds bytes that have arrived. Returns `false` if all bodies together are over the limit.
+    fn add(&mut self, bytes: u64) -> bool {
+        self.bytes += bytes;
+        self.all.0.fetch_add(bytes, Ordering::Relaxed) + bytes <= MAX_AT_ONCE
+    }
+}
+
+impl Drop for Share<'_> {
+    fn drop(&mut self) {
+        self.all.0.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 impl Response {
@@ -292,7 +321,7 @@ impl Response {
     }
 
     /// Reads the whole body, at most `limit` bytes of `what`. A body that ends before its `Content-Length` is an
-    /// error.
+    /// error, and so are more than 12 MiB of all bodies that the run reads at the same time.
     pub async fn bytes(mut self, what: &'static str, limit: u64) -> Result<Bytes, TransportError> {
         let too_large = |host: &str| TransportError::TooLarge {
             host: host.to_owned(),
@@ -304,7 +333,13 @@ impl Response {
             return Err(too_large(&self.host));
         }
         let began = Instant::now();
-        let mut body = BytesMut::new();
+        let at_once = Arc::clone(&self.at_once);
+        let mut share = Share {
+            all: &at_once,
+            bytes: 0,
+        };
+        let length = announced.and_then(|length| usize::try_from(length).ok());
+        let mut body = BytesMut::with_capacity(length.unwrap_or_default());
         loop {
             let longest =
                 self.idle_timeout + Duration::from_secs(body.len() as u64 / MINIMUM_WHOLE_RATE);
@@ -320,6 +355,12 @@ impl Response {
             };
             if (body.len() + piece.len()) as u64 > limit {
                 return Err(too_large(&self.host));
+            }
+            if !share.add(piece.len() as u64) {
+                return Err(TransportError::TooMuchAtOnce {
+                    host: self.host,
+                    limit: MAX_AT_ONCE >> 20,
+                });
             }
             body.extend_from_slice(&piece);
         }

@@ -10,7 +10,7 @@ use http::{HeaderMap, Method};
 use tokio::time::Instant;
 use url::{Origin, Url};
 
-use super::body::{Body, Response};
+use super::body::{Body, BytesAtOnce, Response};
 use super::dial::Protocol;
 use super::error::{MAX_HEAD, TransportError};
 use super::guarded_resolver::GuardedResolver;
@@ -35,6 +35,7 @@ struct Inner {
     budget: Arc<Budget>,
     observed: Observed,
     clients: Mutex<HashMap<ClientKey, Arc<HostClient>>>,
+    at_once: Arc<BytesAtOnce>,
 }
 
 /// An origin, and the origin that referred to it unless the user named it: each has its own trust settings, and its own
@@ -50,6 +51,7 @@ impl Transport {
             budget: Arc::new(budget),
             observed,
             clients: Mutex::default(),
+            at_once: Arc::default(),
         }))
     }
 
@@ -226,6 +228,7 @@ impl Transport {
             idle_timeout,
             rate: RateWindow::new(idle_timeout),
             meter,
+            at_once: Arc::clone(&self.0.at_once),
         })
     }
 

@@ -55,6 +55,9 @@ pub enum TransportError {
         what: &'static str,
         limit: u64,
     },
+    /// Bodies that are read at the same time and have more bytes together than are held in memory.
+    #[error("{host} sent large answers to many requests at once: together more than {limit} MiB")]
+    TooMuchAtOnce { host: String, limit: u64 },
     #[error(transparent)]
     Redirect(#[from] RedirectRefused),
     /// The source of a request body failed.
@@ -103,6 +106,7 @@ impl TransportError {
             Self::Timeout { .. }
             | Self::TooSlow { .. }
             | Self::Broken { .. }
+            | Self::TooMuchAtOnce { .. }
             | Self::NoCommonProtocol { .. } => true,
             Self::Connect { kind, .. } => *kind != ConnectFailure::UnknownHost,
             Self::NotTls { .. }

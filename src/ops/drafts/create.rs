@@ -181,7 +181,7 @@ fn push_entry(draft: &mut Draft, reference: Reference, source: &Reference, node:
     }
     let mut descriptor = node.descriptor.clone();
     if descriptor.platform.is_none() {
-        descriptor.platform.clone_from(&node.config_platform);
+        descriptor.platform = node.config_platform.as_deref().cloned();
     }
     draft.entries.push(Entry {
         reference,

@@ -17,7 +17,7 @@ fn raw(architecture: &str, variant: &str) -> Platform {
 #[test]
 fn configs_are_normalised_in_buildx_style_only() {
     let mut node = image("a", "");
-    node.config_platform = Some(raw("arm64", "v8"));
+    node.config_platform = Some(Box::new(raw("arm64", "v8")));
     let sources = [source("a", node)];
     let of = |style| {
         planned(
@@ -63,7 +63,7 @@ fn an_image_without_a_platform_is_refused() {
         }]
     );
     let mut node = image("c", "");
-    node.config_platform = Some(unknown_platform());
+    node.config_platform = Some(Box::new(unknown_platform()));
     let unknown = [source("c", node)];
     let error = planned(&unknown, &Options::default()).unwrap_err();
     assert!(

@@ -106,8 +106,6 @@ pub(super) struct Case {
     pub(super) has_tokens: bool,
     /// Rules need not all have been applied.
     pub(super) may_be_spared: bool,
-    /// The most resident memory in KiB.
-    pub(super) memory: u64,
     pub(super) builder: Vec<Change>,
     pub(super) arrange: Vec<Arrange>,
     pub(super) look: Vec<Look>,
@@ -127,7 +125,6 @@ impl Case {
             words: Vec::new(),
             has_tokens: false,
             may_be_spared: false,
-            memory: 32 << 10,
             builder: Vec::new(),
             arrange: Vec::new(),
             look: Vec::new(),
@@ -177,12 +174,6 @@ impl Case {
 
     pub(super) fn retry_for(mut self, seconds: u64) -> Self {
         self.retry_for = seconds;
-        self
-    }
-
-    /// Sets the limit of memory, in MiB, in place of 32.
-    pub(super) fn memory(mut self, mebibytes: u64) -> Self {
-        self.memory = mebibytes << 10;
         self
     }
 

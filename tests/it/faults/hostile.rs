@@ -177,10 +177,8 @@ fn dense() -> Vec<Case> {
     }
     for act in [Act::CopyFrom, Act::Publish] {
         let many = Case::new("an index of 40 manifests of 4 MiB", act, "GET manifest")
-            .when("which may take 192 MiB")
             .arrange(|trial| hold_large_manifests(trial))
             .refused(5)
-            .memory(192)
             .slow();
         cases.extend(many.over(BOTH));
     }

@@ -72,17 +72,13 @@ fn manifests() -> Vec<Case> {
     let sizes = [MIB_4, MIB_4 + 1];
     let mut cases = Vec::new();
     for act in [Act::Publish, Act::Inspect, Act::Push] {
-        let mut both = at_and_over(
+        let both = at_and_over(
             "bytes of a manifest",
             act,
             "GET manifest",
             sizes,
             hold_manifest,
         );
-        if act == Act::Push {
-            // It is written to a draft and read from there.
-            both = both.into_iter().map(|case| case.memory(48)).collect();
-        }
         cases.extend(both);
     }
     let raised = Case::new("bytes of a manifest", Act::Publish, "GET manifest")
@@ -272,10 +268,9 @@ fn entries() -> Vec<Case> {
         hold_entries,
     );
     let merged = Case::new("entries of the merged index", Act::Publish, "planning")
-        .when("10,001, which may take 96 MiB")
+        .when("10,001")
         .arrange(|trial| hold_entries(trial, 10_000))
         .refused(5)
-        .memory(96)
         .slow();
     cases.extend(merged.over([Protocol::Http2]));
     cases
