@@ -74,9 +74,13 @@ where
 ///
 /// If a map in `value` has keys that are not text, which no type of this crate has.
 pub fn write<T: Serialize>(value: &T, style: JsonStyle) -> Vec<u8> {
-    let compact =
-        serde_json::to_vec(value).expect("data with text keys always serialises to memory");
-    indent(&compact_for_go(&compact), style.indentation())
+    let compact = || {
+        let json =
+            serde_json::to_vec(value).expect("data with text keys always serialises to memory");
+        // `json` is freed before the indented text is made: each may have megabytes.
+        compact_for_go(&json)
+    };
+    indent(&compact(), style.indentation())
 }
 
 /// Re-indents valid JSON as Go's `json.Indent` does: tokens are unchanged, leading space is dropped, trailing space is
