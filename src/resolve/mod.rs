@@ -269,7 +269,8 @@ impl Reader<'_> {
         entries: &[Descriptor],
         depth: usize,
     ) -> Result<Vec<Node>, StoreError> {
-        let is_read = |entry: &&Descriptor| !entry.media_type.is_blob() && !self.is_sufficient(entry);
+        let is_read =
+            |entry: &&Descriptor| !entry.media_type.is_blob() && !self.is_sufficient(entry);
         let reads = entries.iter().filter(is_read);
         let read = try_join_all(reads.map(|entry| self.entry(entry, depth))).await?;
         let mut read = read.into_iter();
