@@ -71,6 +71,8 @@ pub enum Hint {
     DropAttestations,
     /// A bare digest is not in the repositories of the targets.
     NameImageRepository,
+    /// A source does not exist; another job may still be pushing it.
+    WaitForSource,
     /// A bare digest has no repository among the targets.
     AddImageRepository,
 

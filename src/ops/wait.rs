@@ -25,7 +25,11 @@ impl Job {
         if self.wait.is_zero() {
             let wanted = locate(self, stores).await?;
             let sources = resolve(stores, &wanted).await;
-            return sources.map_err(|error| self.source_error(error));
+            return sources.map_err(|error| {
+                let can_wait = error.kind == FailureKind::NotFound && !self.read_all;
+                let hint = can_wait.then_some(Hint::WaitForSource);
+                self.source_error(hint.into_iter().fold(error, StoreError::hint))
+            });
         }
         let deadline = Instant::now() + self.wait;
         let mut pause = FIRST_WAIT;

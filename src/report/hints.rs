@@ -178,6 +178,10 @@ impl Wording {
                 "bare digests are looked up in the repository of each tag; {} names another",
                 self.option("image", "REPOSITORY")
             ),
+            Hint::WaitForSource => format!(
+                "check the name; if another job still pushes it, wait with {}",
+                self.option("wait", "5m")
+            ),
             Hint::AddImageRepository => format!("add {}", self.option("image", "REPOSITORY")),
             Hint::SetPersistentHome => {
                 "set POLYARCH_HOME to a directory that lasts until push".to_owned()
@@ -375,6 +379,15 @@ mod tests {
                 assert!(is_known || OTHERS.contains(&input), "{option} {input}");
             }
         }
+    }
+
+    #[test]
+    fn waiting_for_a_source_is_an_input() {
+        let text = Wording::GitHubAction.render(&Hint::WaitForSource);
+        assert_eq!(
+            text,
+            "check the name; if another job still pushes it, wait with `wait: 5m`"
+        );
     }
 
     #[test]

@@ -148,12 +148,14 @@ fn bare_digest_of_another_repository_needs_its_name() {
     exit code: 4
     ----- stderr -----
     error: failed to read HOST/other/app@DIGEST: HOST answered 404 Not Found (MANIFEST_UNKNOWN: manifest unknown)
+     hint: check the name; if another job still pushes it, wait with --wait 5m
      hint: bare digests are looked up in the repository of each tag; --image REPOSITORY names another
 
     $ polyarch publish -t OTHER/other/app:1 DIGEST
     exit code: 4
     ----- stderr -----
     error: failed to read OTHER/other/app@DIGEST: OTHER answered 404 Not Found (MANIFEST_UNKNOWN: manifest unknown)
+     hint: check the name; if another job still pushes it, wait with --wait 5m
      hint: bare digests are looked up in the repository of each tag; --image REPOSITORY names another
 
     $ polyarch publish -t oci:out:1 DIGEST

@@ -347,6 +347,7 @@ fn invalid_sources_are_refused_and_nothing_is_pushed() {
     exit code: 4
     ----- stderr -----
     error: failed to read HOST/team/app:riscv64: HOST answered 404 Not Found (MANIFEST_UNKNOWN: manifest unknown)
+     hint: check the name; if another job still pushes it, wait with --wait 5m
     "#);
     assert!(scene.registry().writes().is_empty());
 }
