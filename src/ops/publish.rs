@@ -165,7 +165,7 @@ impl Job {
         run: Run<'_>,
         planner: Planner,
     ) -> Result<Report, OpsError> {
-        let report = self.run(run, planner).await;
+        let report = Box::pin(self.run(run, planner)).await;
         if !report.as_ref().is_ok_and(Report::is_complete) {
             run.stores.abandon().await;
         }
