@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod binaries;
 mod chaos;
 mod differential;
 mod distribution;

@@ -232,3 +232,94 @@ async fn a_cache_of_buildkit_is_copied() {
         assert_eq!(layer.as_deref(), Some(&b"a layer"[..]), "{software:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn missing_sources_are_waited_for() {
+    for software in SOFTWARE {
+        let setting = Setting::of(software).await;
+        let (late, target) = (setting.at("team/app", "late"), setting.at("team/app", "1"));
+        let publish = |wait: &str| format!("publish --wait {wait} -t {target} {late}");
+        let output = setting.home.run_line(&publish("1s")).await.exits(4);
+        assert!(output.stderr.contains("waiting "), "{software:?} {output}");
+        let source = setting.at("team/app", "amd64");
+        let (publish, copy) = (publish("1m"), format!("copy {source} {late}"));
+        tokio::join!(setting.run(&publish), setting.run(&copy));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tags_that_exist_are_kept_or_refused() {
+    for software in SOFTWARE {
+        let setting = Setting::of(software).await;
+        let [source, other] = ["amd64", "arm64"].map(|tag| setting.at("team/app", tag));
+        let target = setting.at("mirror/app", "1");
+        let publish = |words: &str| format!("publish --output json -t {target} {words}");
+        let parse = |output: &str| serde_json::from_str::<Value>(output).expect("JSON");
+        let first = parse(&setting.run(&publish(&source)).await);
+        assert_eq!(first["targets"][0]["tags"][0]["previous"], Value::Null);
+        let kept = parse(
+            &setting
+                .run(&publish(&format!("--if-exists keep {other}")))
+                .await,
+        );
+        assert_eq!(kept["status"], "kept", "{software:?}");
+        let refused = publish(&format!("--if-exists refuse {other}"));
+        setting.home.run_line(&refused).await.exits(5);
+        let there = setting.registry.manifest("mirror/app", "1").await;
+        assert_eq!(
+            first["digest"],
+            there.expect("the tag").digest,
+            "{software:?}"
+        );
+        let moved = parse(&setting.run(&publish(&format!("{source} {other}"))).await);
+        assert_eq!(moved["targets"][0]["tags"][0]["previous"], first["digest"]);
+        let platforms = moved["changes"][0]["platforms"]
+            .as_array()
+            .expect("changes");
+        let kinds: Vec<_> = platforms
+            .iter()
+            .map(|platform| &platform["change"])
+            .collect();
+        assert_eq!(kinds, ["unchanged", "added"], "{software:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_level_of_check_passes() {
+    for software in SOFTWARE {
+        let setting = Setting::of(software).await;
+        setting.publish("mirror/app").await;
+        let target = setting.at("mirror/app", "1");
+        for level in ["none", "manifests", "blobs", "binaries"] {
+            setting
+                .run(&format!("check --level {level} {target}"))
+                .await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_that_append_at_the_same_time_keep_all_images() {
+    for software in SOFTWARE {
+        let setting = Setting::of(software).await;
+        let target = setting.at("team/app", "all");
+        let jobs = ["amd64", "arm64", "pair"].map(|tag| {
+            let source = setting.at("team/app", tag);
+            format!("publish --append -t {target} {source}")
+        });
+        futures_util::future::join_all(jobs.iter().map(|job| setting.run(job))).await;
+        let there = setting.registry.manifest("team/app", "all").await;
+        let there: Value = serde_json::from_slice(&there.expect("the tag").body).expect("JSON");
+        let entries = there["manifests"].as_array().expect("entries").iter();
+        let mut architectures: Vec<&str> = entries
+            .filter_map(|entry| entry["platform"]["architecture"].as_str())
+            .filter(|architecture| *architecture != "unknown")
+            .collect();
+        architectures.sort_unstable();
+        assert_eq!(
+            architectures,
+            ["386", "amd64", "arm64", "riscv64"],
+            "{software:?}"
+        );
+    }
+}
