@@ -144,7 +144,7 @@ impl<'a> EntryCheck<'a> {
                 if let Some(image) = images.filter(|_| self.level >= CheckLevel::Blobs) {
                     self.blobs(image, &mut checked).await;
                     if checked.failures.is_empty() {
-                        self.binaries(image, &mut checked).await;
+                        Box::pin(self.binaries(image, &mut checked)).await;
                     }
                 }
             }

@@ -136,8 +136,9 @@ impl Command {
                 name == "PATH"
             }
         };
-        let settings = config.env.iter().filter_map(|line| line.split_once('='));
-        let path = settings.filter(|(name, _)| is_path(name)).last();
+        let settings = config.env.iter().rev();
+        let mut settings = settings.filter_map(|line| line.split_once('='));
+        let path = settings.find(|(name, _)| is_path(name));
         let path = path.map(|(_, value)| value);
         let path: Vec<String> = if is_windows {
             let own = path.unwrap_or(DEFAULT_WINDOWS_PATH);

@@ -112,7 +112,7 @@ impl Tree {
             self.hide(self.key(&joined(parent, name)));
         } else {
             let key = self.key(&path);
-            if let Some(node) = self.node(member)? {
+            if let Some(node) = self.node(member) {
                 self.insert(key, node);
                 self.check_size()?;
                 return Ok(Some(key));
@@ -153,19 +153,18 @@ impl Tree {
         }
     }
 
-    fn node(&mut self, member: &Member<'_>) -> Result<Option<Node>, Limit> {
+    /// Returns `None` for a hard link that cannot be reached.
+    fn node(&mut self, member: &Member<'_>) -> Option<Node> {
         let (kind, index, is_executable) = match member {
             Member::Directory => (Kind::Directory, 0, false),
             Member::Special => (Kind::Other, 0, false),
             Member::Symlink(target) => (Kind::Link, self.link(target.to_vec()), false),
             Member::HardLink(target) => {
-                let Some(target) = self.normalised(target) else {
-                    return Ok(None);
-                };
+                let target = self.normalised(target)?;
                 let key = self.key(&target);
                 let own = self.nodes.get(&key).filter(|it| it.layer == self.layer);
                 if let Some(node) = own.or_else(|| self.replaced.get(&key)) {
-                    return Ok(Some(*node));
+                    return Some(*node);
                 }
                 let mut absolute = b"/".to_vec();
                 absolute.extend(without_root(self.names, &target));
@@ -179,12 +178,12 @@ impl Tree {
                 (kind, index, *is_executable)
             }
         };
-        Ok(Some(Node {
+        Some(Node {
             layer: self.layer,
             kind,
             is_executable,
             index,
-        }))
+        })
     }
 
     fn link(&mut self, target: Vec<u8>) -> u32 {
@@ -253,7 +252,7 @@ impl Tree {
                 }
                 Some((Kind::Directory, _)) => way.push((path, floor)),
                 // An upper layer may have put the file below the name of the link.
-                Some((Kind::Link, node)) if self.is_above(node, &path, &rest) => {
+                Some((Kind::Link, node)) if self.is_above(*node, &path, &rest) => {
                     way.push((path, floor));
                 }
                 Some((Kind::Link, node)) => {
@@ -269,7 +268,7 @@ impl Tree {
                         rest.push_front(name);
                     }
                 }
-                Some((_, node)) if rest.is_empty() => return Some(self.file(&path, node)),
+                Some((_, node)) if rest.is_empty() => return Some(self.file(&path, *node)),
                 // A file is no directory.
                 Some(_) => return None,
             }
@@ -278,7 +277,7 @@ impl Tree {
     }
 
     /// Returns whether a layer above that of `link` has the rest of a path below the path of the link.
-    fn is_above(&self, link: &Node, path: &[u8], rest: &VecDeque<Vec<u8>>) -> bool {
+    fn is_above(&self, link: Node, path: &[u8], rest: &VecDeque<Vec<u8>>) -> bool {
         if rest.is_empty() || rest.iter().any(|name| name == b"..") {
             return false;
         }
@@ -300,7 +299,7 @@ impl Tree {
         (root, barrier.copied().unwrap_or(u16::MAX))
     }
 
-    fn file(&self, path: &[u8], node: &Node) -> File {
+    fn file(&self, path: &[u8], node: Node) -> File {
         let index = node.index as usize;
         let path = String::from_utf8_lossy(without_root(self.names, path));
         File {

@@ -116,7 +116,7 @@ impl<R: BufRead> Zstd<R> {
                         return Err(io::ErrorKind::UnexpectedEof.into());
                     }
                 }
-                Err(error) => return Err(failure(error)),
+                Err(error) => return Err(failure(&error)),
             }
         }
         Ok(false)
@@ -134,7 +134,7 @@ impl<R: BufRead> Read for Zstd<R> {
                 while self.decoder.can_collect() == 0 && !self.decoder.is_finished() {
                     self.decoder
                         .decode_blocks(&mut self.source, UptoBlocks(1))
-                        .map_err(failure)?;
+                        .map_err(|error| failure(&error))?;
                 }
                 let count = self.decoder.read(buffer)?;
                 if count > 0 {
@@ -149,13 +149,13 @@ impl<R: BufRead> Read for Zstd<R> {
     }
 }
 
-fn failure(error: FrameDecoderError) -> io::Error {
-    if let FrameDecoderError::WindowSizeTooBig { requested, max } = error {
+fn failure(error: &FrameDecoderError) -> io::Error {
+    if let FrameDecoderError::WindowSizeTooBig { requested, max } = *error {
         let limit = max;
         return Limit::Window { requested, limit }.into();
     }
     // The end of the input is inside an error of the decoder.
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(inner) = cause {
         if let Some(inner) = inner.downcast_ref::<io::Error>()
             && inner.kind() == io::ErrorKind::UnexpectedEof

@@ -7,7 +7,7 @@ use crate::plan::{self, Options, Plan, PlanError, Source, Target};
 
 /// Copies the only source of `job` to its targets.
 pub async fn copy(job: Job, run: Run<'_>) -> Result<Report, OpsError> {
-    job.run_alone(run, planner).await
+    Box::pin(job.run_alone(run, planner)).await
 }
 
 /// Without platforms: the source as it is. One platform: its image as it is. Several: an index of these.

@@ -91,7 +91,7 @@ pub(super) type Planner = fn(&[Source], &[Target], &Options) -> Result<Plan, Pla
 
 /// Publishes one index.
 pub async fn publish(job: Job, run: Run<'_>) -> Result<Report, OpsError> {
-    job.run_alone(run, plan::plan).await
+    Box::pin(job.run_alone(run, plan::plan)).await
 }
 
 /// Publishes several indexes with one set of tokens.
@@ -301,7 +301,7 @@ impl Job {
             .filter(|target| !known.is_complete(target, &plan.index.digest))
             .map(|target| &target.location);
         let (checked, tried) = tokio::join!(
-            check(&plan.entries, &targets, self.check, stores),
+            Box::pin(check(&plan.entries, &targets, self.check, stores)),
             access.check(incomplete)
         );
         let checked = checked.and_then(|checked| tried.map(|()| checked));

@@ -110,7 +110,7 @@ async fn check_before_push(
         run.stores.open(&transfer.from, Access::Pull).await?;
     }
     let (checked, tried) = tokio::join!(
-        check(&plan.entries, targets, options.check, run.stores),
+        Box::pin(check(&plan.entries, targets, options.check, run.stores)),
         access.check(targets)
     );
     let checked = checked.and_then(|checked| tried.map(|()| checked));

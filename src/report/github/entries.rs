@@ -1,5 +1,7 @@
 //! The tables of an image: platforms, full digests, annotations.
 
+use std::fmt::Write as _;
+
 use super::super::format::human_size;
 use super::super::result::{EntryResult, IndexResult};
 use super::markdown::{Page, code, counted, text};
@@ -18,7 +20,7 @@ pub(super) fn platforms(page: &mut Page, result: &IndexResult) {
     for entry in &result.entries {
         let mut row = entry_row(entry);
         if are_verified {
-            row.push_str(&format!(" {} |", executables(entry)));
+            let _ = write!(row, " {} |", executables(entry));
         }
         page.line(&row);
     }

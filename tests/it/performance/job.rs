@@ -96,11 +96,19 @@ fn with_given_descriptors() {
 #[test]
 fn check_of_blobs_is_one_round_trip_more() {
     for level in ["none", "manifests"] {
-        let costs = job(Scheme::TlsHttp2, Login::None, &format!("{JOB} --check {level}"));
+        let costs = job(
+            Scheme::TlsHttp2,
+            Login::None,
+            &format!("{JOB} --check {level}"),
+        );
         assert_eq!(costs.cost.requests, 10);
         assert_trips(costs.trips, 5.0);
     }
-    let costs = job(Scheme::TlsHttp2, Login::None, &format!("{JOB} --check blobs"));
+    let costs = job(
+        Scheme::TlsHttp2,
+        Login::None,
+        &format!("{JOB} --check blobs"),
+    );
     // A look at the config and two layers of each image.
     assert_eq!(costs.cost.requests, 10 + 12);
     assert_trips(costs.trips, 6.0);
