@@ -115,12 +115,11 @@ struct Case {
 }
 
 #[rustfmt::skip]
-const CASES: [Case; 12] = [
+const CASES: [Case; 11] = [
     Case { content: LARGE, far: Far::Usual, direction: Direction::Down, distances: ALL },
     Case { content: LARGE, far: Far::Usual, direction: Direction::Up, distances: ALL },
     Case { content: LARGE, far: Far::Storage, direction: Direction::Down, distances: ALL },
     Case { content: LARGE, far: Far::Limited, direction: Direction::Down, distances: ENDS },
-    Case { content: LARGE, far: Far::Limited, direction: Direction::Up, distances: ENDS },
     Case { content: LARGE, far: Far::OnlyHttp1, direction: Direction::Up, distances: ENDS },
     Case { content: ONE, far: Far::Usual, direction: Direction::Down, distances: ENDS },
     Case { content: ONE, far: Far::Usual, direction: Direction::Up, distances: ENDS },
