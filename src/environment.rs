@@ -1,22 +1,51 @@
 //! The process environment as a value: read once in `main` and passed down, so that no module reads global
 //! state and a test sets exactly what it needs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// A snapshot of the environment variables.
 #[derive(Clone, Default)]
 pub struct Environment {
     variables: BTreeMap<String, String>,
+    /// The names of variables whose values are not UTF-8.
+    unreadable: BTreeSet<String>,
 }
 
 impl Environment {
-    /// Reads the environment of this process. Omits variables that are not UTF-8.
+    /// Reads the environment of this process.
     pub fn of_process() -> Self {
-        let variables = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect();
-        Self { variables }
+        Self::of(std::env::vars_os())
+    }
+
+    /// Reads variables. Keeps only the names of those whose values are not UTF-8.
+    fn of(pairs: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        let mut environment = Self::default();
+        for (name, value) in pairs {
+            let Ok(name) = name.into_string() else {
+                continue;
+            };
+            match value.into_string() {
+                Ok(value) => {
+                    environment.variables.insert(name, value);
+                }
+                Err(_) => {
+                    environment.unreadable.insert(name);
+                }
+            }
+        }
+        environment
+    }
+
+    /// Iterates over the names of variables whose values are not UTF-8.
+    pub fn unreadable(&self) -> impl Iterator<Item = &str> {
+        self.unreadable.iter().map(String::as_str)
+    }
+
+    /// Iterates over the names of all other variables.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.variables.keys().map(String::as_str)
     }
 
     /// Returns the value of `name`, or `None` if it is unset or empty: CI systems set inputs without a value
@@ -58,7 +87,10 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Environment {
             .into_iter()
             .map(|(name, value)| (name.into(), value.into()))
             .collect();
-        Self { variables }
+        Self {
+            variables,
+            unreadable: BTreeSet::new(),
+        }
     }
 }
 
@@ -79,6 +111,17 @@ mod tests {
         assert_eq!(environment.var("A"), None);
         assert_eq!(environment.var("B"), Some("b"));
         assert_eq!(environment.var("C"), None);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_value_that_is_not_utf_8_leaves_its_name() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let value = OsString::from_vec(b"p\xe4ss".to_vec());
+        let environment = Environment::of([("A".into(), value), ("B".into(), "b".into())]);
+        assert_eq!(environment.var("A"), None);
+        assert_eq!(environment.unreadable().collect::<Vec<_>>(), ["A"]);
+        assert_eq!(environment.names().collect::<Vec<_>>(), ["B"]);
     }
 
     #[test]

@@ -158,15 +158,43 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failure_says_what_the_helper_said() {
+    async fn a_failure_shows_standard_error() {
         assert_eq!(
-            complaint(r"printf '\npass store is \033[31muninitialized\nsecond'; exit 3").await,
+            complaint(r"printf '\npass store is \033[31muninitialized\nsecond' >&2; exit 3").await,
             "exit status: 3: pass store is [31muninitialized"
         );
+    }
+
+    #[tokio::test]
+    async fn a_failure_never_shows_standard_output() {
         assert_eq!(
-            complaint("echo 'no session' >&2; exit 1").await,
+            complaint("echo hunter2; echo 'no session' >&2; exit 1").await,
             "exit status: 1: no session"
         );
+        assert_eq!(complaint("echo hunter2; exit 1").await, "exit status: 1");
+    }
+
+    #[tokio::test]
+    async fn programs_that_a_helper_has_started_end_with_it() {
+        for end in ["exit 1", "exec cat /dev/zero >/dev/null"] {
+            let home = Home::new();
+            let pid = home.path("pid");
+            let script = format!("sleep 600 & echo $! >'{}'; {end}", pid.display());
+            home.helper("test", &script);
+            let timeout = Duration::from_millis(500);
+            let asked = ask("test", "ghcr.io", &home.environment(&[]), timeout).await;
+            asked.expect_err("a failure");
+            let pid = std::fs::read_to_string(pid).expect("a process");
+            let process = PathBuf::from(format!("/proc/{}/stat", pid.trim()));
+            let is_running =
+                || std::fs::read_to_string(&process).is_ok_and(|stat| !stat.contains(") Z "));
+            for _ in 0..100 {
+                if is_running() {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            }
+            assert!(!is_running(), "{end}");
+        }
     }
 
     #[tokio::test]

@@ -1,4 +1,5 @@
-//! Runs a program that prints a credential. Time and output are limited.
+//! Runs a program that prints a credential. Time and output are limited, and the programs that it has started end with
+//! it.
 
 use std::io;
 use std::process::{ExitStatus, Stdio};
@@ -48,7 +49,7 @@ pub enum HelperFailure {
     #[error("{status}{message}")]
     Failed {
         status: String,
-        /// The first line of its output after a colon, or empty.
+        /// The first line of its standard error after a colon, or empty.
         message: String,
     },
     #[error("its answer is not JSON (line {line}, column {column})")]
@@ -70,6 +71,8 @@ pub(super) async fn run(
     timeout: Duration,
 ) -> Result<Output, HelperFailure> {
     let variables = environment.with_prefix("");
+    #[cfg(unix)]
+    command.process_group(0);
     let mut child = command
         .env_clear()
         .envs(variables.filter(|(name, _)| !is_own_secret(name)))
@@ -79,9 +82,42 @@ pub(super) async fn run(
         .kill_on_drop(true)
         .spawn()
         .map_err(not_runnable)?;
+    let _group = Group::of(&child);
     tokio::time::timeout(timeout, exchange(&mut child, input))
         .await
         .map_err(|_| HelperFailure::TimedOut(timeout))?
+}
+
+/// The process group of a program, which is killed on drop: a program that was started and is still running could wait
+/// for an answer that nothing reads.
+struct Group {
+    #[cfg(unix)]
+    id: Option<rustix::process::Pid>,
+}
+
+impl Group {
+    #[cfg(unix)]
+    fn of(child: &Child) -> Self {
+        let id = child.id().and_then(|id| i32::try_from(id).ok());
+        Self {
+            id: id.and_then(rustix::process::Pid::from_raw),
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn of(_: &Child) -> Self {
+        Self {}
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(id) = self.id {
+            // Fails if all its processes have ended.
+            let _ = rustix::process::kill_process_group(id, rustix::process::Signal::KILL);
+        }
+    }
 }
 
 /// What a program printed, and how it ended.
@@ -92,12 +128,10 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// Returns the error of a program that exited with a failure.
+    /// Returns the error of a program that exited with a failure. Its standard output is never shown: it is where a
+    /// secret is printed.
     pub(super) fn failure(&self) -> HelperFailure {
-        // The official helpers print errors to standard output, others to standard error.
-        let message = [&self.stdout[..], &self.stderr[..]]
-            .into_iter()
-            .find_map(|text| first_line(&String::from_utf8_lossy(text)))
+        let message = first_line(&String::from_utf8_lossy(&self.stderr))
             .map(|line| format!(": {line}"))
             .unwrap_or_default();
         HelperFailure::Failed {

@@ -25,7 +25,8 @@ const FIELDS: [&str; 5] = [REGISTRY, USERNAME, PASSWORD, PASSWORD_FILE, TOKEN];
 /// The maximum size of a password file in bytes. JSON keys of service accounts have a few kilobytes.
 const MAX_PASSWORD: u64 = 64 * 1024;
 
-/// Returns the passwords and tokens in variables, for all registries and clouds.
+/// Returns the passwords and tokens in variables, for all registries and clouds, and each password with its user name
+/// (`user:password`).
 pub fn secrets_in_variables(environment: &Environment) -> Vec<Secret> {
     let groups = groups(environment);
     let values = groups
@@ -35,10 +36,19 @@ pub fn secrets_in_variables(environment: &Environment) -> Vec<Secret> {
         .with_prefix("")
         .filter(|(name, _)| is_cloud_secret(name))
         .map(|(_, value)| value);
+    let pairs = groups.iter().filter_map(|group| {
+        let (username, password) = (group.value(USERNAME)?, group.value(PASSWORD)?);
+        // As in `Authorization: Basic` and in Docker's config.json.
+        Some(Secret::new(format!(
+            "{username}:{}",
+            without_newline(password)
+        )))
+    });
     values
         .flatten()
         .chain(of_clouds)
         .map(|text| Secret::new(without_newline(text)))
+        .chain(pairs)
         .collect()
 }
 

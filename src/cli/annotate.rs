@@ -47,6 +47,9 @@ fn edit(arguments: &AnnotateArgs) -> Result<Edit, Failure> {
             "invalid annotation {rule:?}: expected KEY=VALUE"
         ))),
     };
+    let rules = arguments.annotation.iter().map(annotation);
+    let annotations: Vec<(String, String)> = rules.collect::<Result<_, _>>()?;
+    refuse_duplicates(&annotations)?;
     let mut os_features = Vec::new();
     for list in &arguments.os_features {
         let features = csv::fields(list)
@@ -59,13 +62,22 @@ fn edit(arguments: &AnnotateArgs) -> Result<Edit, Failure> {
         variant: arguments.variant.clone(),
         os_version: arguments.os_version.clone(),
         os_features,
-        annotations: arguments
-            .annotation
-            .iter()
-            .map(annotation)
-            .collect::<Result<_, _>>()?,
+        annotations,
         force: arguments.force,
     })
+}
+
+/// Refuses one annotation with two values, of which only the last would be set.
+fn refuse_duplicates(annotations: &[(String, String)]) -> Result<(), Failure> {
+    for (position, (key, value)) in annotations.iter().enumerate() {
+        let mut earlier = annotations[..position].iter();
+        if let Some((_, first)) = earlier.find(|(name, set)| name == key && set != value) {
+            return Err(Failure::usage(format!(
+                "annotation {key:?} is set twice: to {first:?} and to {value:?}"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Docker names list and image as they were written.

@@ -27,6 +27,7 @@ mod shell;
 mod signals;
 mod switches;
 mod usage;
+mod variables;
 mod version;
 
 use std::ffi::OsString;
@@ -36,6 +37,7 @@ use clap::FromArgMatches as _;
 
 use crate::auth::secrets_in_variables;
 use crate::environment::Environment;
+use crate::progress::Event;
 use crate::report::{Wording, github};
 use args::{Cli, Command};
 use context::{Context, Progress};
@@ -106,6 +108,7 @@ fn parse(arguments: &[OsString], environment: &Environment) -> Result<Cli, clap:
 }
 
 fn run(cli: Cli, environment: &Environment) -> Result<ExitCode, Failure> {
+    variables::check_encoding(environment)?;
     let Some(command) = cli.command else {
         if cli.version {
             return version::print(cli.verbose);
@@ -180,6 +183,9 @@ impl Online<'_> {
             .build()?;
         let outcome = runtime.block_on(async {
             let context = Context::new(self.environment, self.progress, self.debug);
+            for warning in variables::warnings(&args::command(), self.environment) {
+                context.observed.observe(Event::Warning(&warning));
+            }
             let outcome = command(&context).await;
             context.observed.close();
             outcome

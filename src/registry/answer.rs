@@ -9,7 +9,7 @@ use crate::spec::{Digest, MediaType};
 use crate::transport::{Response, RetryDelay, TransportError};
 
 /// The most bytes of an error body that are read.
-const MAX_ERROR_BODY: usize = 8 << 10;
+pub(super) const MAX_ERROR_BODY: usize = 8 << 10;
 
 /// The most bytes of an answer whose body is of no interest.
 pub(super) const MAX_WRITE_ANSWER: u64 = 64 << 10;

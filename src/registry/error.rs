@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::answer::Answer;
 use super::call::{A_MANIFEST, Access, Call};
+use super::redactor::Redactor;
 use crate::auth::{Candidate, Credential, KeychainError, ecr_region};
 use crate::hint::Hint;
 use crate::spec::{MediaType, RegistryHost};
@@ -31,6 +32,34 @@ pub(super) const DAMAGED: &str =
 struct ErrorBody {
     #[serde(default)]
     errors: Vec<ErrorEntry>,
+    /// The error code of OAuth 2.0: RFC 6749, section 5.2.
+    #[serde(default)]
+    error: Value,
+    #[serde(default)]
+    error_description: Value,
+    /// The text of Docker Hub's token server.
+    #[serde(default)]
+    details: Value,
+    #[serde(default)]
+    message: Value,
+}
+
+impl ErrorBody {
+    /// Returns the fields of errors of token servers, which do not use the format of registries.
+    fn text_of_token_server(&self) -> Option<String> {
+        let fields = [
+            &self.error,
+            &self.error_description,
+            &self.details,
+            &self.message,
+        ];
+        let texts: Vec<&str> = fields
+            .iter()
+            .filter_map(|field| field.as_str())
+            .filter(|text| !text.is_empty())
+            .collect();
+        (!texts.is_empty()).then(|| texts.join(": "))
+    }
 }
 
 #[derive(Deserialize)]
@@ -53,10 +82,12 @@ struct UnexpectedAnswer {
 
 impl fmt::Display for UnexpectedAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} answered {}", self.server, self.status.as_u16())?;
-        if let Some(reason) = self.status.canonical_reason() {
-            write!(f, " {reason}")?;
-        }
+        write!(
+            f,
+            "{} answered {}",
+            self.server,
+            describe_status(self.status)
+        )?;
         match &self.error.text[..] {
             "" => Ok(()),
             text => write!(f, " ({text})"),
@@ -77,10 +108,16 @@ pub(super) struct RegistryError {
 
 impl RegistryError {
     pub(super) fn of(answer: &Answer) -> Self {
-        if let Ok(body) = crate::spec::parse::<ErrorBody>(&answer.body)
-            && let Some(first) = body.errors.first()
+        Self::of_body(&answer.body, &answer.redactor)
+    }
+
+    /// Reads an error body; `redactor` knows the secrets of the request.
+    pub(super) fn of_body(body: &[u8], redactor: &Redactor) -> Self {
+        let safe = |text: &str, limit| clean(&redactor.redact(text), limit);
+        let parsed = crate::spec::parse::<ErrorBody>(body);
+        if let Ok(parsed) = &parsed
+            && let Some(first) = parsed.errors.first()
         {
-            let safe = |text: &str, limit| clean(&answer.redactor.redact(text), limit);
             let code = safe(first.code.as_str().unwrap_or_default(), 60).to_uppercase();
             let message = safe(first.message.as_str().unwrap_or_default(), MAX_MESSAGE);
             let detail = safe(&text_of_detail(&first.detail), MAX_DETAIL);
@@ -97,13 +134,13 @@ impl RegistryError {
             }
             return Self { code, text };
         }
+        let text = match parsed.ok().and_then(|body| body.text_of_token_server()) {
+            Some(text) => safe(&text, MAX_MESSAGE),
+            None => text_of(&redactor.redact(&String::from_utf8_lossy(body))),
+        };
         Self {
             code: String::new(),
-            text: text_of(
-                &answer
-                    .redactor
-                    .redact(&String::from_utf8_lossy(&answer.body)),
-            ),
+            text,
         }
     }
 }
@@ -303,6 +340,13 @@ fn manifest_invalid(error: StoreError, call: &Call) -> StoreError {
             media_type: media_type.to_owned(),
         }),
         None => error,
+    }
+}
+
+pub(super) fn describe_status(status: StatusCode) -> String {
+    match status.canonical_reason() {
+        Some(reason) => format!("{} {reason}", status.as_u16()),
+        None => status.as_u16().to_string(),
     }
 }
 

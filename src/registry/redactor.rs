@@ -40,6 +40,14 @@ impl Redactor {
         Self(secrets)
     }
 
+    /// Also removes `secret`, such as an identity token in the body of the request.
+    pub(super) fn and(mut self, secret: &Secret) -> Self {
+        if secret.reveal().len() >= MIN_SECRET {
+            self.0.push(secret.clone());
+        }
+        self
+    }
+
     /// Returns the text with each secret replaced by a mask.
     pub(super) fn redact(&self, text: &str) -> String {
         self.0.iter().fold(text.to_owned(), |text, secret| {

@@ -8,8 +8,10 @@ use http::{HeaderValue, Method, StatusCode, header};
 use tokio::time::Instant;
 use url::Url;
 
+use super::answer::MAX_ERROR_BODY;
 use super::call::Outcome;
-use super::error::{no_credentials, wrong_credentials};
+use super::error::{RegistryError, describe_status, no_credentials, wrong_credentials};
+use super::redactor::Redactor;
 use super::tokens::{TokenServer, secret_header};
 use crate::auth::{
     Candidate, Credential, MAX_TOKEN_ANSWER, Realm, Scope, Secret, Token, TokenError, TokenRequest,
@@ -54,10 +56,12 @@ impl TokenClient<'_> {
                 url: form.url,
                 authorization: None,
                 form: Some(form.body),
+                secret: Some(token.clone()),
             };
             match self.send(post).await {
                 // Azure answers 400, others do not support POST: fall back to GET with Basic.
-                Err(TokenFailure::Status(400 | 401 | 404 | 405)) => {}
+                Err(TokenFailure::Status(status, _))
+                    if matches!(status.as_u16(), 400 | 401 | 404 | 405) => {}
                 outcome => return outcome,
             }
         }
@@ -66,6 +70,7 @@ impl TokenClient<'_> {
             url: request.get(),
             authorization: basic.as_ref().and_then(secret_header),
             form: None,
+            secret: None,
         };
         self.send(get).await
     }
@@ -85,7 +90,7 @@ impl TokenClient<'_> {
                 outcome => return outcome,
             };
             let delay = match &failure {
-                TokenFailure::Busy(_, delay) => *delay,
+                TokenFailure::Busy(_, _, delay) => *delay,
                 TokenFailure::Transport(error) => error.delay(),
                 _ => RetryDelay::default(),
             };
@@ -113,12 +118,12 @@ impl TokenClient<'_> {
             return read(response, sent).await;
         }
         let delay = RetryDelay::after_response(response.headers());
-        // The body is read so that the connection can be reused.
-        response.beginning(1 << 10).await;
+        let body = response.beginning(MAX_ERROR_BODY).await;
+        let text = RegistryError::of_body(&body, &call.redactor()).text;
         Err(if is_retryable_status(status) {
-            TokenFailure::Busy(status, delay)
+            TokenFailure::Busy(status, text, delay)
         } else {
-            TokenFailure::Status(status.as_u16())
+            TokenFailure::Status(status, text)
         })
     }
 }
@@ -136,9 +141,21 @@ struct TokenCall {
     url: Url,
     authorization: Option<HeaderValue>,
     form: Option<Secret>,
+    /// The secret in the form.
+    secret: Option<Secret>,
 }
 
 impl TokenCall {
+    /// Returns what removes the secrets of this request from the answer.
+    fn redactor(&self) -> Redactor {
+        let redactor = self.authorization.as_ref().map(Redactor::of_header);
+        let redactor = redactor.unwrap_or_default();
+        match &self.secret {
+            Some(secret) => redactor.and(secret),
+            None => redactor,
+        }
+    }
+
     fn request(&self) -> Request {
         let Some(form) = &self.form else {
             let mut get = Request::new(Method::GET, self.url.clone());
@@ -158,10 +175,10 @@ impl TokenCall {
 
 /// Why there is no token.
 enum TokenFailure {
-    /// A temporary status.
-    Busy(StatusCode, RetryDelay),
+    /// A temporary status, with the text of the error.
+    Busy(StatusCode, String, RetryDelay),
     /// Any other status that is not a success.
-    Status(u16),
+    Status(StatusCode, String),
     /// The answer contains no usable token.
     Unusable(TokenError),
     Transport(TransportError),
@@ -174,15 +191,21 @@ impl TokenFailure {
         match self {
             Self::Busy(..) => true,
             Self::Transport(error) => error.is_retryable(),
-            Self::Status(_) | Self::Unusable(_) | Self::Late => false,
+            Self::Status(..) | Self::Unusable(_) | Self::Late => false,
         }
     }
 
     fn into_cause(self, realm: &Realm) -> Box<dyn Error + Send + Sync> {
         let server = realm_host(realm);
         match self {
-            Self::Busy(status, _) => format!("{server} answered {}", status.as_u16()).into(),
-            Self::Status(status) => format!("{server} answered {status}").into(),
+            Self::Busy(status, text, _) | Self::Status(status, text) => {
+                let status = describe_status(status);
+                if text.is_empty() {
+                    format!("{server} answered {status}").into()
+                } else {
+                    format!("{server} answered {status} ({text})").into()
+                }
+            }
             Self::Unusable(error) => error.into(),
             Self::Transport(error) => error.into(),
             Self::Late => format!("{server} did not answer in time").into(),
@@ -192,9 +215,11 @@ impl TokenFailure {
     fn into_error(self, client: &TokenClient<'_>, candidate: &Candidate) -> StoreError {
         let server = realm_host(&client.server.realm);
         let kind = match &self {
-            Self::Status(400 | 401) => FailureKind::Unauthorized,
-            Self::Status(403) => FailureKind::Denied,
-            Self::Status(_)
+            Self::Status(StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED, _) => {
+                FailureKind::Unauthorized
+            }
+            Self::Status(StatusCode::FORBIDDEN, _) => FailureKind::Denied,
+            Self::Status(..)
             | Self::Transport(
                 TransportError::Tls { .. }
                 | TransportError::NotTls { .. }

@@ -10,12 +10,14 @@ pub fn parse_annotations(text: &str) -> Result<Vec<AnnotationRule>, SourceError>
     each_line(text, |line| Ok(line.parse()?))
 }
 
-/// Refuses rules that set one annotation at the same levels to different values.
+/// Refuses rules that set one annotation at the same level to different values.
 pub fn refuse_duplicates(rules: &[AnnotationRule]) -> Result<(), SourceError> {
     for (position, rule) in rules.iter().enumerate() {
         let mut earlier = rules[..position].iter();
-        let same = earlier.find(|it| it.key == rule.key && it.levels == rule.levels);
-        if let Some(first) = same.filter(|first| first.value != rule.value) {
+        let contradicts = |it: &&AnnotationRule| {
+            it.key == rule.key && it.value != rule.value && have_common_level(it, rule)
+        };
+        if let Some(first) = earlier.find(contradicts) {
             return Err(SourceError::DuplicateAnnotation {
                 key: shown(&rule.key),
                 first: shown(&first.value),
@@ -24,6 +26,15 @@ pub fn refuse_duplicates(rules: &[AnnotationRule]) -> Result<(), SourceError> {
         }
     }
     Ok(())
+}
+
+fn have_common_level(one: &AnnotationRule, other: &AnnotationRule) -> bool {
+    let levels = |rule: &AnnotationRule| match &rule.levels[..] {
+        [] => vec![AnnotationLevel::Index],
+        levels => levels.to_vec(),
+    };
+    let of_other = levels(other);
+    levels(one).iter().any(|level| of_other.contains(level))
 }
 
 /// Parses labels, one `KEY=VALUE` per line, as annotations of the index. Colons belong to the key.
@@ -81,7 +92,10 @@ mod tests {
     #[test]
     fn contradictory_annotations_are_refused() {
         let check = |text: &str| refuse_duplicates(&parse_annotations(text).unwrap());
-        assert!(check("a=1\nindex:a=2\nb=1\na=1").is_ok());
+        assert!(check("a=1\nmanifest-descriptor:a=2\nb=1\na=1\nindex:a=1").is_ok());
+        for text in ["a=1\nindex:a=2", "index,manifest:a=1\nmanifest:a=2"] {
+            assert!(check(text).is_err(), "{text}");
+        }
         assert_eq!(
             check("a=1\nb=1\na=2").unwrap_err().to_string(),
             "annotation \"a\" is set twice: to \"1\" and to \"2\""

@@ -223,7 +223,7 @@ async fn where_the_helper_has_nothing_the_entry_counts() {
 #[tokio::test]
 async fn a_helper_that_cannot_be_used_is_named_with_its_file() {
     let home = Home::new();
-    home.helper("broken", "echo 'no session'; exit 7");
+    home.helper("broken", "echo 'no session' >&2; exit 7");
     let path = home.path(".docker/config.json");
     for (store, expected) in [
         (

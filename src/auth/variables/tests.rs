@@ -228,5 +228,5 @@ fn every_secret_is_found_without_its_registry() {
     .into_iter()
     .collect();
     let found = secrets_in_variables(&environment);
-    assert_eq!(found, ["a:b", "p", "t"].map(Secret::new));
+    assert_eq!(found, ["a:b", "p", "t", "joe:a:b"].map(Secret::new));
 }

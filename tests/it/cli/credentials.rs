@@ -82,7 +82,7 @@ fn bearer_credentials_fail_in_three_different_ways() {
 
     exit code: 3
     ----- stderr -----
-    error: failed to read HOST/team/app:a (getting a token from HOST): wrong credentials: HOST answered 401
+    error: failed to read HOST/team/app:a (getting a token from HOST): wrong credentials: HOST answered 401 Unauthorized (UNAUTHORIZED: authentication required: incorrect username or password)
      hint: HOST did not accept the credentials of "ci" from POLYARCH_USERNAME and POLYARCH_PASSWORD: is the password or token correct, and not expired?
      hint: `polyarch auth REF` shows where credentials are searched for
 

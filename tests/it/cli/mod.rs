@@ -1,5 +1,6 @@
 //! The commands of the binary: output, exit codes, and what remains in the home directory and in registries.
 
+mod audit;
 mod credentials;
 mod drafts;
 mod environment;

@@ -62,21 +62,6 @@ async fn slow_answers_end_the_run() {
 }
 
 #[tokio::test]
-async fn bodies_that_arrive_slowly_end_the_run() {
-    let (registry, _) = registry().await;
-    let slow = Rule::on(Class::ManifestGet).forever();
-    registry.rule(slow.then(Fault::Drip(Duration::from_millis(1))));
-    let store = client(&registry).pull(&registry, "a").await;
-    let began = Instant::now();
-    let error = loop {
-        if let Err(error) = soon(store.manifest(&tag("t"))).await {
-            break error;
-        }
-    };
-    expect_budget(&error, began, &registry);
-}
-
-#[tokio::test]
 async fn redirects_count_together() {
     let (registry, image) = registry().await;
     for hop in 0..10 {

@@ -1,0 +1,180 @@
+//! Variables with the prefixes of polyarch that it does not read, or cannot: a misspelled option would otherwise have no
+//! effect.
+
+use std::collections::BTreeSet;
+
+use clap::{ArgAction, Command};
+
+use super::failure::Failure;
+use crate::environment::Environment;
+
+const PREFIXES: [&str; 2] = ["POLYARCH_", "PLUGIN_"];
+
+/// Variables that are read elsewhere, and those of the dotenv report.
+const OTHERS: [&str; 6] = [
+    "DIGEST",
+    "REF",
+    "IMAGE",
+    "HOME",
+    "GOOGLE_PROVIDER",
+    "GOOGLE_SERVICE_ACCOUNT",
+];
+/// Fields of a credential, each also with a number: `PASSWORD_2`.
+const CREDENTIAL: [&str; 5] = ["REGISTRY", "USERNAME", "PASSWORD", "PASSWORD_FILE", "TOKEN"];
+/// A token for any cloud, or for one: `ID_TOKEN_AWS`.
+const ID_TOKEN: &str = "ID_TOKEN";
+/// Jenkins splits a credential `X` into `X_USR` and `X_PSW`.
+const OF_JENKINS: [&str; 2] = ["_USR", "_PSW"];
+/// Variables without a prefix of polyarch that it reads, by the beginning of their names.
+const FOREIGN: [&str; 18] = [
+    "ACTIONS_",
+    "ALL_PROXY",
+    "AWS_",
+    "AZURE_",
+    "CI_",
+    "CLOUDSDK_",
+    "DOCKER",
+    "GITHUB_",
+    "GITLAB_",
+    "GOOGLE_",
+    "HOME",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "NO_PROXY",
+    "REGISTRY_AUTH_FILE",
+    "RUNNER_TEMP",
+    "SSL_CERT_",
+    "XDG_",
+];
+
+/// Refuses values that are not UTF-8 in variables that polyarch reads: it would run without them.
+pub(super) fn check_encoding(environment: &Environment) -> Result<(), Failure> {
+    let is_read = |name: &&str| {
+        let upper = name.to_ascii_uppercase();
+        let mut beginnings = PREFIXES.iter().chain(&FOREIGN);
+        beginnings.any(|beginning| upper.starts_with(beginning))
+    };
+    match environment.unreadable().find(is_read) {
+        Some(name) => Err(Failure::usage(format!("cannot read {name}: not UTF-8"))),
+        None => Ok(()),
+    }
+}
+
+/// Returns a warning for each variable that looks like an option and is none.
+pub(super) fn warnings(command: &Command, environment: &Environment) -> Vec<String> {
+    let options = options(command);
+    let mut warnings = Vec::new();
+    for name in environment.names() {
+        let rest = PREFIXES.iter().find_map(|prefix| {
+            let rest = name.strip_prefix(prefix)?;
+            Some((*prefix, rest))
+        });
+        let Some((prefix, rest)) = rest else { continue };
+        if rest.is_empty()
+            || environment.var(name).is_none()
+            || options.contains(rest)
+            || is_other(environment, prefix, rest)
+        {
+            continue;
+        }
+        let letters = |text: &str| text.replace('_', "");
+        let meant = options.iter().find(|it| letters(it) == letters(rest));
+        warnings.push(match meant {
+            Some(meant) => format!("{name} has no effect; use {prefix}{meant}"),
+            None => format!("{name} has no effect: there is no such option"),
+        });
+    }
+    warnings
+}
+
+/// Returns the options of all commands as they are named in variables, lists also in the plural.
+fn options(command: &Command) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let of_subcommands = command.get_subcommands().flat_map(Command::get_arguments);
+    for option in command.get_arguments().chain(of_subcommands) {
+        let Some(long) = option.get_long() else {
+            continue;
+        };
+        let name = long.to_uppercase().replace('-', "_");
+        if matches!(option.get_action(), ArgAction::Append) && !name.ends_with('S') {
+            names.insert(format!("{name}S"));
+        }
+        names.insert(name);
+    }
+    names
+}
+
+fn is_other(environment: &Environment, prefix: &str, rest: &str) -> bool {
+    let without_number = rest.trim_end_matches(|c: char| c.is_ascii_digit());
+    let field = without_number.strip_suffix('_').unwrap_or(rest);
+    let is_of_jenkins = OF_JENKINS.iter().any(|end| {
+        rest.ends_with(end) || environment.var(&format!("{prefix}{rest}{end}")).is_some()
+    });
+    OTHERS.contains(&rest)
+        || CREDENTIAL.contains(&rest)
+        || CREDENTIAL.contains(&field)
+        || rest == ID_TOKEN
+        || rest
+            .strip_prefix(ID_TOKEN)
+            .is_some_and(|cloud| cloud.starts_with('_'))
+        || is_of_jenkins
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::args;
+    use super::*;
+
+    fn warned(names: &[&str]) -> Vec<String> {
+        let environment: Environment = names.iter().map(|name| (*name, "true")).collect();
+        warnings(&args::command(), &environment)
+    }
+
+    #[test]
+    fn unknown_variables_are_named() {
+        assert_eq!(
+            warned(&[
+                "POLYARCH_DRYRUN",
+                "PLUGIN_RETRYFOR",
+                "POLYARCH_FOO",
+                "POLYARCH_PASSWORD_TWO",
+                "OTHER_DRYRUN",
+            ]),
+            [
+                "PLUGIN_RETRYFOR has no effect; use PLUGIN_RETRY_FOR",
+                "POLYARCH_DRYRUN has no effect; use POLYARCH_DRY_RUN",
+                "POLYARCH_FOO has no effect: there is no such option",
+                "POLYARCH_PASSWORD_TWO has no effect: there is no such option",
+            ]
+        );
+    }
+
+    #[test]
+    fn variables_that_are_read_or_written_are_known() {
+        let names = [
+            "POLYARCH_DRY_RUN",
+            "POLYARCH_VERIFY",
+            "POLYARCH_TAGS",
+            "POLYARCH_SOURCE",
+            "POLYARCH_DEBUG",
+            "POLYARCH_HOME",
+            "POLYARCH_DIGEST",
+            "POLYARCH_REF",
+            "POLYARCH_IMAGE",
+            "POLYARCH_REGISTRY",
+            "POLYARCH_REGISTRY_2",
+            "POLYARCH_PASSWORD_FILE_12",
+            "POLYARCH_TOKEN_3",
+            "POLYARCH_ID_TOKEN",
+            "POLYARCH_ID_TOKEN_AWS",
+            "POLYARCH_GOOGLE_PROVIDER",
+            "POLYARCH_GOOGLE_SERVICE_ACCOUNT",
+            "POLYARCH_LOGIN",
+            "POLYARCH_LOGIN_USR",
+            "POLYARCH_LOGIN_PSW",
+            "PLUGIN_PASSWORD",
+            "PLUGIN_PLATFORMS",
+        ];
+        assert_eq!(warned(&names), Vec::<String>::new());
+    }
+}
