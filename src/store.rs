@@ -121,6 +121,10 @@ pub enum ManifestName {
 
 impl ManifestName {
     /// Returns what a reference names: a digest takes precedence over a tag, and `latest` is the default.
+    ///
+    /// # Panics
+    ///
+    /// Never: `latest` is a valid tag.
     pub fn of(reference: &Reference) -> Self {
         match (reference.digest(), reference.tag()) {
             (Some(digest), _) => Self::Digest(digest.clone()),

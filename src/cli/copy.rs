@@ -18,7 +18,7 @@ pub(super) async fn run(arguments: &CopyArgs, context: &Context<'_>) -> Result<E
     let stores = context.stores(&arguments.run.connection);
     let reporter = Reporter::new(&arguments.run.output, context);
     let work = Box::pin(async {
-        let report = copy::copy(job(arguments)?, context.run(&stores)).await?;
+        let report = Box::pin(copy::copy(job(arguments)?, context.run(&stores))).await?;
         Ok(Outcome::new(report, context.wording).into())
     });
     reporter.report(work, &stores).await

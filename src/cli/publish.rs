@@ -38,7 +38,7 @@ async fn publish(
     let run = context.run(stores);
     match <[Job; 1]>::try_from(jobs(arguments, context)?) {
         Ok([only]) => {
-            let report = ops::publish::publish(only, run).await?;
+            let report = Box::pin(ops::publish::publish(only, run)).await?;
             Ok(Outcome::new(report, context.wording).into())
         }
         Err(jobs) => {

@@ -174,7 +174,7 @@ pub enum DraftError {
         /// The list, if it is known.
         list: Option<String>,
         #[source]
-        flaw: Flaw,
+        flaw: Box<Flaw>,
     },
     #[error("the draft in {path} was written by a newer polyarch (format {version})")]
     Newer { path: PathBuf, version: u64 },
@@ -183,7 +183,7 @@ pub enum DraftError {
     Unsound {
         list: String,
         #[source]
-        flaw: Flaw,
+        flaw: Box<Flaw>,
     },
 }
 

@@ -135,7 +135,7 @@ impl Drafts {
     fn save(&self, list: &Reference, draft: &Draft) -> Result<(), DraftError> {
         let unsound = |flaw| DraftError::Unsound {
             list: list.to_string(),
-            flaw,
+            flaw: Box::new(flaw),
         };
         if draft.list != *list {
             return Err(unsound(Flaw::Name(draft.list.clone())));
@@ -163,7 +163,7 @@ fn read(path: &Path, wanted: Option<&Reference>) -> Result<Option<Draft>, DraftE
         flaw => DraftError::Damaged {
             path: path.to_owned(),
             list: wanted.map(ToString::to_string),
-            flaw,
+            flaw: Box::new(flaw),
         },
     };
     let bytes = match disk::read_own(path, MAX_DRAFT) {

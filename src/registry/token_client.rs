@@ -133,7 +133,7 @@ async fn read(response: Response, sent: std::time::Instant) -> Result<Token, Tok
         .bytes("a token answer", MAX_TOKEN_ANSWER as u64)
         .await
         .map_err(TokenFailure::Transport)?;
-    Token::parse(&body, sent).map_err(|error| TokenFailure::Unusable(error))
+    Token::parse(&body, sent).map_err(TokenFailure::Unusable)
 }
 
 /// A request to a token server, which can be sent as often as needed.

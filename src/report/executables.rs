@@ -4,9 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::result::IndexResult;
 use crate::binaries::Executable;
-use crate::plan::Plan;
 
 /// An executable that fits the platform of its image.
 #[derive(Clone, Debug, Serialize)]
@@ -23,17 +21,6 @@ impl From<&Executable> for ExecutableResult {
         Self {
             path: executable.path.clone(),
             machine: executable.format.map(|format| format.to_string()),
-        }
-    }
-}
-
-impl IndexResult {
-    /// Records the executables of the entries of `plan`, in their order.
-    pub fn record_executables(&mut self, plan: &Plan, executables: &[Vec<Executable>]) {
-        let images = plan.entries.iter().zip(executables);
-        let images = images.filter(|(entry, _)| !entry.is_attestation());
-        for (entry, (_, executables)) in self.entries.iter_mut().zip(images) {
-            entry.executables = executables.iter().map(ExecutableResult::from).collect();
         }
     }
 }

@@ -6,6 +6,7 @@ use super::comparison::{Comparison, Previous};
 use super::executables::ExecutableResult;
 use super::hints::Wording;
 use super::operations::{OperationResult, operations};
+use crate::binaries::Executable;
 use crate::execute::{Change, Execution, Survey, TagStatus};
 use crate::plan::{Plan, Severity};
 use crate::spec::{Annotations, Digest, MediaType, attestation};
@@ -138,6 +139,15 @@ pub struct NoticeResult {
 }
 
 impl IndexResult {
+    /// Records the executables of the entries of `plan`, in their order.
+    pub fn record_executables(&mut self, plan: &Plan, executables: &[Vec<Executable>]) {
+        let images = plan.entries.iter().zip(executables);
+        let images = images.filter(|(entry, _)| !entry.is_attestation());
+        for (entry, (_, executables)) in self.entries.iter_mut().zip(images) {
+            entry.executables = executables.iter().map(ExecutableResult::from).collect();
+        }
+    }
+
     /// Creates the result of a dry run.
     pub fn planned(plan: &Plan, known: &Survey) -> Self {
         let digest = &plan.index.digest;

@@ -274,9 +274,12 @@ impl Reader<'_> {
         let reads = entries.iter().filter(is_read);
         let read = try_join_all(reads.map(|entry| self.entry(entry, depth))).await?;
         let mut read = read.into_iter();
-        let node_of = |entry| match is_read(&entry) {
-            true => read.next(),
-            false => Some(Node::described(entry.clone())),
+        let node_of = |entry| {
+            if is_read(&entry) {
+                read.next()
+            } else {
+                Some(Node::described(entry.clone()))
+            }
         };
         Ok(entries.iter().filter_map(node_of).collect())
     }

@@ -2,7 +2,7 @@
 //!
 //! | file | content |
 //! | --- | --- |
-//! | `settings`, `proxy`, `tls` | configuration of a run: limits, proxies, trust |
+//! | `settings`, `timeouts`, `proxy`, `tls` | configuration of a run: limits, durations, proxies, trust |
 //! | `client`, `request` | sends one request, follows redirects |
 //! | `attempt` | sends one request to one host, on the connection that fits |
 //! | `host_client`, `bulk` | the clients for one origin: with shared connections, and those for large bodies |
@@ -29,6 +29,7 @@ mod redirect;
 mod request;
 mod retry;
 mod settings;
+mod timeouts;
 mod tls;
 mod wait_meter;
 
@@ -43,7 +44,8 @@ pub use request::{Redirects, Request};
 pub use retry::{
     Budget, GaveUpAfter, GiveUp, Retries, RetryAfter, RetryDelay, is_retryable_status,
 };
-pub use settings::{Timeouts, TransportSettings};
+pub use settings::TransportSettings;
+pub use timeouts::Timeouts;
 pub use tls::{TlsError, TlsProfile};
 pub use wait_meter::WaitMeter;
 

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderMap, StatusCode, header};
 use tokio::time::Instant;
 
-use super::settings::Timeouts;
+use super::timeouts::Timeouts;
 use crate::progress::{Event, Observed};
 use crate::sync::Mutex;
 use crate::text::with_causes;

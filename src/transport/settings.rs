@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::proxy::Proxies;
+use super::timeouts::Timeouts;
 use super::tls::TlsProfile;
 use crate::environment::Environment;
 
@@ -29,39 +30,6 @@ impl TransportSettings {
             tls: TlsProfile::of_environment(environment),
             proxies: Proxies::of_environment(environment),
             timeouts: Timeouts::default(),
-        }
-    }
-}
-
-/// The durations that the client waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timeouts {
-    /// Until a connection is open, TLS included.
-    pub connect: Duration,
-    /// Until the next bytes of a request or response.
-    pub idle: Duration,
-    /// Upper bound of the pause before the second try of a request; it doubles with each further failure.
-    pub first_pause: Duration,
-}
-
-impl Timeouts {
-    /// Uses `idle` as the idle timeout; the connect timeout is never longer.
-    pub fn with_idle(idle: Duration) -> Self {
-        let default = Self::default();
-        Self {
-            connect: default.connect.min(idle),
-            idle,
-            ..default
-        }
-    }
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(10),
-            idle: Duration::from_secs(30),
-            first_pause: Duration::from_millis(250),
         }
     }
 }
