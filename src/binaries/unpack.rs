@@ -164,5 +164,5 @@ fn failure(error: &FrameDecoderError) -> io::Error {
         }
         cause = inner.source();
     }
-    io::Error::new(io::ErrorKind::InvalidData, error)
+    io::Error::new(io::ErrorKind::InvalidData, error.to_string())
 }

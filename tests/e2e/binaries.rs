@@ -94,7 +94,7 @@ fn image(platform: &str, program: &[u8]) -> Image {
         (layer.program("bin/busybox", program), "/bin/sh")
     };
     let tar = layer.build();
-    let layer = if platform.len() % 2 == 0 {
+    let layer = if platform.len().is_multiple_of(2) {
         (media::OCI_LAYER_ZSTD, zstd(&tar))
     } else {
         (media::OCI_LAYER, gzip(&tar))

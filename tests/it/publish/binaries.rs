@@ -295,7 +295,7 @@ fn download_ends_where_the_entrypoint_is() {
 fn broken_download_is_resumed() {
     let scene = scene();
     let layer = LayerBuilder::new()
-        .file("data", 0o644, &[7; 500_000])
+        .file("data", 0o644, &vec![7; 500_000])
         .program("app", &elf("arm64"))
         .build();
     image_of((media::OCI_LAYER_TAR, layer.into())).load(scene.registry(), "team/app", "app");
