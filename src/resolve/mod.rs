@@ -254,7 +254,7 @@ impl Reader<'_> {
     /// Adds a manifest of `size` bytes to the total.
     fn count(&self, digest: &Digest, size: u64) -> Result<(), StoreError> {
         // A descriptor may declare any size; no manifest over the limit is read.
-        let size = size.min(MAX_ALL_MANIFESTS + 1);
+        let size = size.min(MAX_MANIFEST);
         if self.read.fetch_add(size, Ordering::Relaxed) + size <= MAX_ALL_MANIFESTS {
             return Ok(());
         }

@@ -167,7 +167,9 @@ fn one_job_uses_one_bulk_connection() {
     load_layers(&scene, LARGE);
     copy_layers(&scene, "--jobs 1");
     for registry in &scene.registries {
-        assert_eq!(bulk_connections(registry), 1);
+        // A connection may be returned to the pool after the next request has asked for one.
+        let connections = bulk_connections(registry);
+        assert!((1..=2).contains(&connections), "{connections} connections");
     }
 }
 
