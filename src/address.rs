@@ -1,5 +1,5 @@
-//! Classifies hosts: this machine, private networks, metadata services of clouds. A registry must not be able to direct
-//! its clients there.
+//! Classifies hosts: this machine, private networks, and the metadata services of clouds. A registry must not be able
+//! to direct its clients to them.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 

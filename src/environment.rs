@@ -68,7 +68,7 @@ impl Environment {
         })
     }
 
-    /// Sets a variable, without changing the environment of the process.
+    /// Sets a variable in this snapshot. The environment of the process is not changed.
     pub fn set(&mut self, name: &str, value: &str) {
         self.variables.insert(name.to_owned(), value.to_owned());
     }

@@ -1,5 +1,5 @@
-//! A request to end the run early: Ctrl-C, or SIGTERM from a CI system. Work that needs an orderly end waits for it
-//! beside its own result.
+//! A request to end the run early: Ctrl-C, or SIGTERM from a CI system. Work that needs an orderly end waits for its
+//! own result and for the interrupt at the same time.
 
 use std::time::Duration;
 
@@ -17,13 +17,13 @@ pub struct Interrupt(watch::Receiver<Option<u8>>);
 pub struct Interrupter(watch::Sender<Option<u8>>);
 
 impl Interrupt {
-    /// An interrupt that has not happened, and its trigger.
+    /// Creates an interrupt that has not happened, and its trigger.
     pub fn new() -> (Interrupter, Self) {
         let (sender, receiver) = watch::channel(None);
         (Interrupter(sender), Self(receiver))
     }
 
-    /// An interrupt that never happens.
+    /// Creates an interrupt that never happens.
     pub fn never() -> Self {
         Self::new().1
     }
@@ -36,7 +36,7 @@ impl Interrupt {
         {
             return signal;
         }
-        // The trigger is gone.
+        // The trigger was dropped.
         std::future::pending().await
     }
 }

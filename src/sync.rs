@@ -1,4 +1,4 @@
-//! A mutex without poisoning: the data that it guards here is valid after every statement.
+//! A mutex without poisoning. The data that it protects in this crate is valid after every statement.
 
 use std::sync::{MutexGuard, PoisonError};
 

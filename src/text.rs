@@ -3,8 +3,8 @@
 use std::error::Error;
 use std::fmt::{self, Write as _};
 
-/// Displays a text with escapes in place of control characters and invisible ones: the result cannot end a line,
-/// colour a terminal, reorder what is shown beside it, or be a command to a CI runner that reads lines.
+/// Displays a text with escapes for control characters and invisible characters. The result cannot end a line, colour a
+/// terminal, reorder other text on the screen, or contain a command for a CI runner that reads lines.
 pub struct Printable<'a>(pub &'a str);
 
 impl fmt::Display for Printable<'_> {
@@ -20,8 +20,8 @@ impl fmt::Display for Printable<'_> {
     }
 }
 
-/// Returns `text` as one line of at most `limit` characters: what is not printable becomes a space, runs of white
-/// space become one, and `…` marks where the text was cut.
+/// Returns `text` as one line of at most `limit` characters. Characters that are not printable become spaces, runs of
+/// white space become one space, and `…` marks the place where the text was cut.
 pub fn clean(text: &str, limit: usize) -> String {
     let mut chars = text.chars();
     let kept: String = (&mut chars)
@@ -101,7 +101,7 @@ pub fn listed<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
     }
 }
 
-/// Whether a character is neither a control character nor one that hides or reorders text.
+/// Returns whether a character is neither a control character nor one that hides or reorders text.
 pub fn is_printable(c: char) -> bool {
     let is_format = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
     !c.is_control() && !is_format

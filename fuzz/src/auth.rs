@@ -11,7 +11,8 @@ use polyarch::spec::RegistryHost;
 
 use super::text;
 
-/// `WWW-Authenticate` headers, one per line: the result is bounded by the input, and no realm is an internal address.
+/// Checks `WWW-Authenticate` headers, one for each line: the size of the result is limited, and no realm is an internal
+/// address.
 pub fn challenge(data: &[u8]) {
     let challenges = parse_challenges(data.split(|byte| *byte == b'\n'));
     assert!(challenges.len() <= data.len());
@@ -45,7 +46,7 @@ fn realm_of(realm: &str, registry: &str) {
     assert!(url.scheme() == "https" || (is_own && registry.scheme() == "http"));
 }
 
-/// A token response: the token fits into a header and is valid for at most a day.
+/// Checks a token response: the token is valid in a header and has a lifetime of at most a day.
 pub fn token(data: &[u8]) {
     let now = Instant::now();
     if let Ok(token) = Token::parse(data, now) {
@@ -57,8 +58,8 @@ pub fn token(data: &[u8]) {
     }
 }
 
-/// A `config.json` or `auth.json`, and the same bytes as the output of a credential helper. A credential is found only
-/// for its own host, and no message quotes the document.
+/// Checks a `config.json` or `auth.json`, and the same bytes as the output of a credential helper: a credential is
+/// found only for its own host, and no message quotes the document.
 pub fn docker_config(data: &[u8]) {
     let _ = read_helper_answer(data);
     let location = Location::Variable("TEST".into());

@@ -2,7 +2,7 @@
 
 use polyarch::draft::{read, write};
 
-/// A draft file that is accepted is complete, and reads back the same after it is written.
+/// Checks that an accepted draft file is complete and has the same content after it is written and read again.
 pub fn draft(data: &[u8]) {
     let Ok(draft) = read(data) else { return };
     for entry in &draft.entries {

@@ -11,13 +11,13 @@ use polyarch::spec::{LayoutReference, Tag};
 
 use super::text;
 
-/// `index.json`, `oci-layout` and layout references. An entry that is added under a name is found by it.
+/// Checks `index.json`, `oci-layout` and layout references: an entry that is added under a name is found by this name.
 pub fn layout(data: &[u8]) {
     let _ = check_version(data);
     if let Some(text) = text(data)
         && let Ok(reference) = text.parse::<LayoutReference>()
     {
-        // A path that ends like a tag or digest is written in a longer form, which keeps its meaning.
+        // A path that ends like a tag or digest is displayed in a longer form with the same meaning.
         let again = reference.to_string().parse::<LayoutReference>();
         if reference.tag.is_some() || reference.digest.is_some() {
             assert_eq!(again.as_ref(), Ok(&reference));
@@ -39,7 +39,7 @@ pub fn layout(data: &[u8]) {
     assert_eq!(found.digest, manifest.digest);
 }
 
-/// Every member that is indexed in a tar archive is inside the archive.
+/// Checks that every indexed member of a tar archive is inside the archive.
 pub fn tar(data: &[u8]) {
     let length = data.len() as u64;
     let Ok(members) = tar_index::index(Cursor::new(data), length) else {

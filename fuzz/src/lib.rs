@@ -1,6 +1,6 @@
-//! The fuzz targets: one function for each kind of input that others write. A target takes bytes and panics if a
-//! promise is broken. libFuzzer runs them from `fuzz_targets`; `cargo test` includes this file and runs each target
-//! with the seeds in `corpus` and damaged copies of them (`tests/it/fuzz.rs`).
+//! The fuzz targets: one function for each kind of external input. A target takes bytes and panics if a guarantee does
+//! not hold. libFuzzer runs them from `fuzz_targets`; `cargo test` includes this file and runs each target with the
+//! seeds in `corpus` and damaged copies of them (`tests/it/fuzz.rs`).
 
 mod auth;
 mod draft;
@@ -23,7 +23,7 @@ pub use sources::{metadata, sources, spec_file};
 pub use spec::{annotation, digest, json, manifest, platform, reference};
 pub use transport::redirect;
 
-/// A target: accepts any bytes, panics if a promise is broken.
+/// A target: accepts any bytes, and panics if a guarantee does not hold.
 pub type Target = fn(&[u8]);
 
 /// Every target, by the name of its file in `fuzz_targets` and its directory in `corpus`.
@@ -52,7 +52,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("workflow_log", workflow_log),
 ];
 
-/// Returns valid UTF-8; text parsers never receive anything else.
+/// Returns valid UTF-8, since text parsers never receive other bytes.
 fn text(data: &[u8]) -> Option<&str> {
     std::str::from_utf8(data).ok()
 }

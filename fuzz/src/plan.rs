@@ -15,8 +15,8 @@ use polyarch::spec::{
 
 use super::{parts, text};
 
-/// The first part holds the options, the others are documents of a registry. Planning them gives an error or an index
-/// that matches its plan.
+/// Checks that planning returns an error or an index that matches its plan. The first part of the input contains the
+/// options; the other parts are documents of a registry.
 pub fn plan(data: &[u8]) {
     let parts = parts(data);
     let Some((choices, documents)) = parts.split_first() else {
@@ -63,7 +63,7 @@ fn check(plan: &Plan) {
     }
 }
 
-/// Planning a planned index again gives the same bytes.
+/// Checks that planning a planned index again returns the same bytes.
 fn flattened_again(plan: &Plan, options: &Options) {
     if plan.exact {
         return;

@@ -7,7 +7,7 @@ use url::Url;
 
 use super::assert_printable;
 
-/// The body of an error response: the text that is shown is short and printable.
+/// Checks the body of an error response: the text for the message is short and printable.
 pub fn error_body(data: &[u8]) {
     let response = Response::new(HeaderMap::new(), Bytes::copy_from_slice(data));
     for shown in response.error_texts() {
@@ -16,7 +16,7 @@ pub fn error_body(data: &[u8]) {
     }
 }
 
-/// Response headers, `name: value` lines: none of them leads to another registry or makes a number overflow.
+/// Checks response headers (lines of `name: value`): no header leads to another registry, and no number overflows.
 pub fn headers(data: &[u8]) {
     let mut headers = HeaderMap::new();
     for line in data.split(|byte| *byte == b'\n').take(100) {

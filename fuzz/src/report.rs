@@ -1,5 +1,5 @@
-//! Reports. Names, platforms and annotations come from registries and from pull requests of strangers; what is
-//! written is read back by the rules of the program that reads it.
+//! Reports. Names, platforms and annotations come from registries and from pull requests of other people. The written
+//! reports are read again by the rules of the program that reads them.
 
 use std::path::Path;
 
@@ -96,7 +96,7 @@ fn result(text: &str) -> IndexResult {
     result
 }
 
-/// `GITHUB_OUTPUT`: the runner reads back exactly the outputs that were written.
+/// Checks `GITHUB_OUTPUT`: the runner reads exactly the outputs that were written.
 pub fn github_output(data: &[u8]) {
     let Some(text) = text(data) else { return };
     let mut expected = outputs(&vec![result(text)].into(), Some(Path::new(text))).values;
@@ -110,7 +110,7 @@ pub fn github_output(data: &[u8]) {
     assert_eq!(read, expected);
 }
 
-/// The dotenv report: GitLab reads only the expected variables, each on one line and with its own value.
+/// Checks the dotenv report: GitLab reads only the expected variables, each on one line and with its own value.
 /// <https://gitlab.com/gitlab-org/gitlab/-/blob/master/app/services/ci/parse_dotenv_artifact_service.rb>.
 pub fn dotenv(data: &[u8]) {
     let Some(text) = text(data) else { return };
@@ -138,7 +138,7 @@ pub fn dotenv(data: &[u8]) {
     }
 }
 
-/// The log of a job contains no workflow command except the annotations of polyarch, each of them on one line.
+/// Checks that the log of a job contains no workflow commands except polyarch's annotations, each on one line.
 pub fn workflow_log(data: &[u8]) {
     let Some(text) = text(data) else { return };
     let result = result(text);
@@ -157,7 +157,7 @@ pub fn workflow_log(data: &[u8]) {
     assert!(summary(&[result], Some(&failure), 1 << 20).len() <= 1 << 20);
 }
 
-/// Whether the runner would find a command in a line of the log:
+/// Returns whether the runner would find a command in a line of the log:
 /// <https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs>.
 fn is_command(log: &str) -> bool {
     log.split(['\r', '\n']).any(|line| {

@@ -13,7 +13,7 @@ fn check_error(error: &SourceError) {
     let _ = error.hints();
 }
 
-/// Lists in arguments and variables.
+/// Checks lists in arguments and variables.
 pub fn sources(data: &[u8]) {
     let Some(text) = text(data) else { return };
     match parse_sources(text) {
@@ -41,7 +41,7 @@ pub fn sources(data: &[u8]) {
     let _ = parse_set_platform(text).map_err(|error| check_error(&error));
 }
 
-/// A spec file in YAML.
+/// Checks a spec file in YAML.
 pub fn spec_file(data: &[u8]) {
     let Some(text) = text(data) else { return };
     match parse_spec(text) {
@@ -56,7 +56,7 @@ pub fn spec_file(data: &[u8]) {
     }
 }
 
-/// The environment variables that docker/metadata-action sets.
+/// Checks the environment variables that docker/metadata-action sets.
 pub fn metadata(data: &[u8]) {
     let Some(text) = text(data) else { return };
     for variables in [

@@ -14,7 +14,8 @@ use polyarch::spec::{
 
 use super::text;
 
-/// A reference reads back the same after it is written, and its parts cannot change other parts of a URL.
+/// Checks that a reference is the same after it is written and read again, and that its parts cannot change other parts
+/// of a URL.
 pub fn reference(data: &[u8]) {
     let Some(text) = text(data) else { return };
     if let Ok(host) = text.parse::<RegistryHost>() {
@@ -42,7 +43,7 @@ fn address(host: &RegistryHost, path: &str) {
     assert!(url.query().is_none() && url.fragment().is_none());
 }
 
-/// A digest consists of its algorithm and hex digits only.
+/// Checks that a digest consists only of its algorithm and hex digits.
 pub fn digest(data: &[u8]) {
     let computed = Digest::sha256(data);
     assert_eq!(computed.to_string().parse().as_ref(), Ok(&computed));
@@ -54,7 +55,7 @@ pub fn digest(data: &[u8]) {
     }
 }
 
-/// A platform reads back the same after it is written.
+/// Checks that a platform is the same after it is written and read again.
 pub fn platform(data: &[u8]) {
     let Some(text) = text(data) else { return };
     if let Ok(platform) = text.parse::<Platform>() {
@@ -72,7 +73,7 @@ pub fn platform(data: &[u8]) {
     }
 }
 
-/// An annotation has a key that is not empty, and a value.
+/// Checks that an annotation has a value and a key that is not empty.
 pub fn annotation(data: &[u8]) {
     let Some(text) = text(data) else { return };
     if let Ok(rule) = text.parse::<AnnotationRule>() {
@@ -81,7 +82,7 @@ pub fn annotation(data: &[u8]) {
     }
 }
 
-/// JSON stays the same document when it is indented and compacted as Go does it.
+/// Checks that indenting and compacting JSON as Go does it keeps the document.
 pub fn json(data: &[u8]) {
     let (indented, compact) = (indent(data, b"  "), compact_for_go(data));
     let Ok(value) = parse::<Value>(data) else {
@@ -98,7 +99,8 @@ pub fn json(data: &[u8]) {
     }
 }
 
-/// An accepted manifest has the digest of its bytes, one kind and bounded lists, and reads back the same.
+/// Checks that an accepted manifest has the digest of its bytes, one kind and bounded lists, and is the same after it
+/// is written and read again.
 pub fn manifest(data: &[u8]) {
     let _ = parse::<ImageConfig>(data).map(Platform::from);
     let types = [

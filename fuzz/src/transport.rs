@@ -8,7 +8,8 @@ use polyarch::transport::{check_hop, may_carry_authorization};
 
 use super::{assert_printable, text};
 
-/// A `Location` header: allowed targets and headers that may be sent there; and the text cleaned for printing.
+/// Checks a `Location` header: only allowed targets are used, headers are sent only to them, and the displayed text is
+/// safe to print.
 pub fn redirect(data: &[u8]) {
     let Some(text) = text(data) else { return };
     let shown = clean(text, 100);

@@ -6,14 +6,14 @@ use std::borrow::Cow;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Challenge {
     pub scheme: Scheme,
-    /// Names in lower case with their values, unquoted, in the order of the header.
+    /// The parameters in the order of the header: names in lower case, and values without quotes.
     pub parameters: Vec<(String, String)>,
 }
 
 /// An authentication scheme. Letter case is ignored: Nexus writes `BASIC`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scheme {
-    /// User name and password in each request.
+    /// A user name and password in each request.
     Basic,
     /// A token from a token server.
     Bearer,
@@ -64,9 +64,9 @@ pub fn parse_challenges<H: AsRef<[u8]>>(headers: impl IntoIterator<Item = H>) ->
 
 /// Parser of one header value.
 ///
-/// A comma separates challenges as well as parameters, so it decides nothing: a word
-/// with `=` after it is a parameter of the challenge before, any other word begins a
-/// challenge. (RFC 9110 says the same in its note on parsing.)
+/// A comma separates challenges as well as parameters, so it cannot be used to split them. A word with `=` after it is
+/// a parameter of the current challenge; any other word begins a new challenge. (RFC 9110 says the same in its note on
+/// parsing.)
 struct Parser<'a> {
     rest: &'a str,
 }
@@ -129,7 +129,7 @@ impl<'a> Parser<'a> {
         self.rest = characters.as_str();
     }
 
-    /// A token of RFC 9110, possibly empty.
+    /// Reads a token of RFC 9110, which may be empty.
     fn word(&mut self) -> &'a str {
         self.take_while(is_token_char)
     }
@@ -186,7 +186,7 @@ fn is_space(character: char) -> bool {
     matches!(character, ' ' | '\t' | '\r' | '\n')
 }
 
-/// `tchar` of RFC 9110, section 5.6.2.
+/// Returns whether a character is a `tchar` of RFC 9110, section 5.6.2.
 fn is_token_char(character: char) -> bool {
     character.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(character)
 }

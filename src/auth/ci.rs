@@ -35,7 +35,7 @@ impl Provider {
         }
     }
 
-    /// Whether the credential belongs to this registry.
+    /// Returns whether the credential belongs to this registry.
     pub(super) fn serves(self, environment: &Environment, host: &RegistryHost) -> bool {
         match self {
             Self::GitHub => host.as_str() == "ghcr.io",
@@ -59,7 +59,8 @@ impl Provider {
     }
 }
 
-/// ghcr.io requires a user name and accepts any. Without an actor it is GitHub's own placeholder.
+/// Returns the credential of GitHub. ghcr.io requires a user name and accepts any. Without an actor, GitHub's own
+/// placeholder is used.
 fn github(environment: &Environment) -> Option<Candidate> {
     let token = environment.var("GITHUB_TOKEN")?;
     let (username, mut names) = match environment.var("GITHUB_ACTOR") {
@@ -70,6 +71,7 @@ fn github(environment: &Environment) -> Option<Candidate> {
     Some(basic(username, token, names))
 }
 
+/// Returns the credential of a GitLab job:
 /// <https://docs.gitlab.com/user/packages/container_registry/authenticate_with_container_registry/>
 fn gitlab_job(environment: &Environment) -> Option<Candidate> {
     let token = environment.var("CI_JOB_TOKEN")?;

@@ -18,7 +18,7 @@ use crate::spec::RegistryHost;
 /// The maximum size of a document in bytes.
 pub(super) const MAX_CONFIG: u64 = 1024 * 1024;
 
-/// Some tools omit the padding.
+/// A base64 decoder that accepts missing padding, since some tools omit it.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
@@ -73,7 +73,7 @@ impl Config {
                 limit: MAX_CONFIG,
             });
         }
-        // Editors on Windows put a byte order mark in front.
+        // Editors on Windows write a byte order mark at the beginning.
         let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
         if text.trim_ascii().is_empty() {
             return Ok(Self::default());
@@ -87,7 +87,7 @@ impl Config {
     }
 
     /// Returns the entries for a registry and repository with their keys, the most specific first. `limited` selects
-    /// the entries of a namespace or repository; otherwise those of the whole host are returned.
+    /// the entries of a namespace or repository; otherwise the entries of the whole host are returned.
     pub(super) fn entries<'a>(
         &'a self,
         host: &RegistryHost,
@@ -135,8 +135,8 @@ impl Config {
 }
 
 impl Entry {
-    /// Returns the credential of the entry. Docker writes an empty entry where a helper stores the credential: that is
-    /// `None`.
+    /// Returns the credential of the entry. Returns `None` for an empty entry, which Docker writes if a helper stores
+    /// the credential.
     pub(super) fn credential(&self) -> Result<Option<Credential>, EntryProblem> {
         if let Some(token) = given(self.registrytoken.as_ref()) {
             return Ok(Some(Credential::Bearer(token)));
@@ -179,7 +179,7 @@ fn decode_auth(auth: &Secret) -> Result<(String, Secret), EntryProblem> {
         .map_err(|_| EntryProblem::NotBase64)?;
     let text = std::str::from_utf8(&decoded).map_err(|_| EntryProblem::NotText)?;
     let (username, password) = text.split_once(':').ok_or(EntryProblem::NoColon)?;
-    // As in Docker, whose old versions padded with NUL.
+    // As in Docker: its old versions padded passwords with NUL.
     Ok((
         username.to_owned(),
         Secret::new(password.trim_matches('\0')),

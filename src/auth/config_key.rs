@@ -50,8 +50,8 @@ impl ConfigKey {
         })
     }
 
-    /// Returns how specific a matching key is: the number of its path components, 0 for the whole host. `None` if it does
-    /// not match. Components are compared whole: `team` does not match `teammate/app`.
+    /// Returns how specific a matching key is: the number of its path components, or 0 for the whole host. Returns
+    /// `None` if the key does not match. Only whole components match: `team` does not match `teammate/app`.
     pub(super) fn fit(&self, host: &RegistryHost, repository: &str) -> Option<usize> {
         if !self.host.as_str().eq_ignore_ascii_case(host.as_str()) {
             return None;

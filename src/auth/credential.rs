@@ -13,7 +13,7 @@ pub(super) const TOKEN_USERNAME: &str = "<token>";
 /// A credential for a registry or its token server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Credential {
-    /// A user name and a password, or an access token in place of the password.
+    /// A user name and a password, or an access token instead of the password.
     Basic {
         /// The user.
         username: String,
@@ -29,7 +29,7 @@ pub enum Credential {
     },
     /// A registry token that is sent as it is, without a token server.
     Bearer(Secret),
-    /// The clouds of the registry have not been called yet; see [`Search::first`](super::Search::first).
+    /// A placeholder until the clouds of the registry are called; see [`Search::first`](super::Search::first).
     Deferred,
     /// No credential.
     Anonymous,

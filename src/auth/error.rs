@@ -9,10 +9,10 @@ use super::file::FileError;
 use super::origin::Location;
 use super::process::HelperFailure;
 
-/// Why a source of credentials failed. Results are remembered, failures included, so the error is `Clone`.
+/// Why a source of credentials failed. Implements `Clone`, since results are cached, including failures.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum KeychainError {
-    /// Only a part of the variables of a credential is set.
+    /// Only some of the variables of a credential are set.
     #[error("{given} is set, but {missing} is not")]
     MissingVariable { given: String, missing: String },
     /// Two variables that exclude each other.

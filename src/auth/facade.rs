@@ -6,7 +6,7 @@ use super::helper::read_answer;
 use super::{Credential, HelperFailure, KeychainError, Location};
 use crate::spec::RegistryHost;
 
-/// What a `config.json` or `auth.json` holds for one repository.
+/// The content of a `config.json` or `auth.json` for one repository.
 pub struct ConfigContent {
     /// The name of the credential helper.
     pub helper: Option<String>,

@@ -15,7 +15,7 @@ impl Home {
         Self { directory }
     }
 
-    /// A path below the home directory.
+    /// Returns a path below the home directory.
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
@@ -29,9 +29,9 @@ impl Home {
         path
     }
 
-    /// Makes `docker-credential-NAME` in `bin/`. Another process writes it: were it open
-    /// for writing here, a helper started at that moment by another test would inherit
-    /// the file, and the kernel would refuse to run it.
+    /// Creates `docker-credential-NAME` in `bin/`. Another process writes the file. If this process opened it for
+    /// writing, a helper that another test starts at the same moment would inherit the open file, and the kernel would
+    /// refuse to run the new helper.
     pub(super) fn helper(&self, name: &str, script: &str) {
         let path = self.path("bin").join(format!("docker-credential-{name}"));
         let done = Command::new("/bin/sh")
@@ -47,7 +47,7 @@ impl Home {
         assert!(done.success());
     }
 
-    /// An environment with this home, its helpers on the `PATH`, and `variables`.
+    /// Returns an environment with this home, its helpers on the `PATH`, and `variables`.
     pub(super) fn environment(&self, variables: &[(&str, &str)]) -> Environment {
         let home = self.directory.path().display().to_string();
         let path = format!("{home}/bin:/usr/bin:/bin");

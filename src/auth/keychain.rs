@@ -47,7 +47,7 @@ impl Keychain {
         Self::of(environment, None)
     }
 
-    /// With the credentials of clouds, which are called over `transport`.
+    /// Creates a keychain that includes the credentials of clouds. The clouds are called over `transport`.
     pub fn with_clouds(environment: &Environment, transport: Transport) -> Self {
         Self::of(environment, Some(transport))
     }
@@ -123,7 +123,7 @@ impl Keychain {
         self.shared.configs.once(path.to_owned(), read).await
     }
 
-    /// Calls a cloud once for each source, and so once for each region.
+    /// Calls a cloud once for each source. There is one source for each region.
     async fn cloud(&self, source: &CloudSource) -> Result<Finding, KeychainError> {
         let Some(client) = &self.shared.cloud else {
             return Ok(Finding::nothing("not available"));
@@ -184,8 +184,8 @@ impl Finding {
 }
 
 impl Search {
-    /// Returns the first candidate like [`Search::next`], but calls no cloud: where the clouds are next, the candidate
-    /// is [`Credential::Deferred`], and [`Search::next`] continues with them. So the calls of a cloud do not delay
+    /// Returns the first candidate like [`Search::next`], but does not call a cloud. If the next source is a cloud, the
+    /// candidate is [`Credential::Deferred`], and [`Search::next`] then calls the cloud. So these calls do not delay
     /// requests to other registries.
     pub async fn first(&mut self) -> Result<Option<Candidate>, KeychainError> {
         self.until(|place| matches!(place.source, Source::Cloud(_)))
@@ -233,7 +233,7 @@ impl Search {
         }
     }
 
-    /// Reports that a cloud gave no credential. What is public can be read without one.
+    /// Reports that a cloud did not return a credential. Public content can be read without one.
     fn skip_cloud(&self, place: &Place, error: &CloudError) {
         if let Some(client) = &self.keychain.shared.cloud {
             let message = format!("skipped {}: {}", place.name, with_causes(error));

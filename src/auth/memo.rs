@@ -19,7 +19,8 @@ impl<K: Eq + Hash, V: Clone> Memo<K, V> {
         }
     }
 
-    /// Returns the stored result, or that of `work`, which runs at most once for a `key` unless it is cancelled.
+    /// Returns the stored result for `key`, or computes it with `work`. `work` runs at most once for a key unless it is
+    /// cancelled.
     pub(super) async fn once<F>(&self, key: K, work: F) -> V
     where
         F: Future<Output = V>,

@@ -30,7 +30,7 @@ pub enum Origin {
     Entry {
         /// The document.
         location: Location,
-        /// The key of the entry, as it is written there.
+        /// The key of the entry, as it is written in the document.
         key: String,
     },
     /// A credential helper.

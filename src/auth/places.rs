@@ -113,7 +113,8 @@ fn docker_auth_config(environment: &Environment) -> Place {
     Place::named(name, source)
 }
 
-/// `$BUILDX_CONFIG/config`, else `buildx/config` in Docker's directory.
+/// Returns the directory of buildx's scoped configuration: `$BUILDX_CONFIG/config`, or else `buildx/config` in Docker's
+/// directory.
 ///
 /// <https://docs.docker.com/build/building/registry-auth/>
 fn scoped(environment: &Environment) -> Place {

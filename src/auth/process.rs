@@ -1,5 +1,5 @@
-//! Runs a program that prints a credential. Time and output are limited, and the programs that it has started end with
-//! it.
+//! Runs a program that prints a credential, with limits on time and output. Child processes of the program are ended
+//! with it.
 
 use std::io;
 use std::process::{ExitStatus, Stdio};
@@ -88,8 +88,8 @@ pub(super) async fn run(
         .map_err(|_| HelperFailure::TimedOut(timeout))?
 }
 
-/// The process group of a program, which is killed on drop: a program that was started and is still running could wait
-/// for an answer that nothing reads.
+/// The process group of a program. It is killed on drop, since a program that is still running could wait for an answer
+/// that is never read.
 struct Group {
     #[cfg(unix)]
     id: Option<rustix::process::Pid>,
@@ -120,7 +120,7 @@ impl Drop for Group {
     }
 }
 
-/// What a program printed, and how it ended.
+/// The output of a program and its exit status.
 pub(super) struct Output {
     pub(super) status: ExitStatus,
     pub(super) stdout: Zeroizing<Vec<u8>>,
@@ -128,8 +128,8 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// Returns the error of a program that exited with a failure. Its standard output is never shown: it is where a
-    /// secret is printed.
+    /// Returns the error of a program that exited with a failure. Its standard output is never shown, since it may
+    /// contain a secret.
     pub(super) fn failure(&self) -> HelperFailure {
         let message = first_line(&String::from_utf8_lossy(&self.stderr))
             .map(|line| format!(": {line}"))
@@ -156,7 +156,7 @@ async fn exchange(child: &mut Child, input: &str) -> Result<Output, HelperFailur
         let mut answering = std::pin::pin!(answer_of(child, stdout));
         tokio::select! {
             answer = &mut answering => {
-                // A daemon that the program started may keep the pipe open; the program itself has exited.
+                // The program has exited, but a daemon that it started may keep the pipe open.
                 let _ = tokio::time::timeout(GRACE, draining).await;
                 answer?
             }

@@ -66,7 +66,7 @@ impl Realm {
         Ok(Self(url))
     }
 
-    /// A realm of the built-in table.
+    /// Creates a realm from the built-in table, without a check.
     pub(super) fn trusted(url: Url) -> Self {
         Self(url)
     }

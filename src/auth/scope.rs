@@ -48,17 +48,17 @@ impl Scope {
         self.actions.iter().map(String::as_str)
     }
 
-    /// Whether `action` is allowed; `*` allows every action.
+    /// Returns whether `action` is allowed; `*` allows every action.
     pub fn allows(&self, action: &str) -> bool {
         self.actions.contains(action) || self.actions.contains("*")
     }
 
-    /// Whether a token for `self` is sufficient for `other`.
+    /// Returns whether a token for `self` is sufficient for `other`.
     pub fn covers(&self, other: &Self) -> bool {
         self.repository == other.repository && other.actions().all(|action| self.allows(action))
     }
 
-    /// Whether a token for all of `scopes` is sufficient for `wanted`.
+    /// Returns whether a token for all of `scopes` is sufficient for `wanted`.
     pub fn any_covers(scopes: &[Self], wanted: &Self) -> bool {
         scopes.iter().any(|scope| scope.covers(wanted))
     }
@@ -82,7 +82,7 @@ impl Scope {
     }
 
     /// Returns the scopes for one token request: all of `wanted`, and as many of `more` as fit. One token for everything
-    /// saves round trips, but proxies refuse headers above 8 KiB, and token servers refuse URLs of that length.
+    /// saves round trips, but proxies refuse headers over 8 KiB, and token servers refuse URLs of this length.
     pub fn fitting(wanted: Vec<Self>, more: impl IntoIterator<Item = Self>) -> Vec<Self> {
         let mut free = MAX_SCOPES.saturating_sub(wanted.iter().map(Self::length_in_query).sum());
         let mut scopes = wanted;
@@ -130,7 +130,8 @@ pub struct ScopeError;
 impl FromStr for Scope {
     type Err = ScopeError;
 
-    /// The repository may contain a colon (a host with a port): the last colon separates the actions.
+    /// Parses a scope. The repository may contain a colon (a host with a port), so the last colon separates the
+    /// actions.
     fn from_str(text: &str) -> Result<Self, ScopeError> {
         let rest = text.strip_prefix("repository:").ok_or(ScopeError)?;
         let (repository, actions) = rest.rsplit_once(':').ok_or(ScopeError)?;
@@ -209,7 +210,7 @@ mod tests {
         assert!(all[..asked.len() - 2].iter().all(|it| asked.contains(it)));
         let few = Scope::fitting(Vec::new(), all[..20].to_vec());
         assert_eq!(few.len(), 20);
-        // What is wanted is asked for, whatever its length.
+        // The scopes that are needed are always requested, however long they are.
         assert_eq!(Scope::fitting(all.clone(), wanted).len(), 200);
     }
 

@@ -14,8 +14,8 @@ use crate::spec::RegistryHost;
 /// The maximum number of directory entries that are read.
 const MAX_ENTRIES: usize = 10_000;
 
-/// Returns the files for a registry and scope, in buildx's order: those of the repository before those of the registry,
-/// those with more actions before those with fewer. A file with actions is used only if `scope` has all of them.
+/// Returns the files for a registry and scope, in buildx's order: the files of the repository before the files of the registry,
+/// and files with more actions before files with fewer. A file with actions is used only if `scope` has all of them.
 pub(super) async fn files(
     base: &Path,
     host: &RegistryHost,

@@ -14,7 +14,7 @@ const OF_CLOUDS: [&str; 7] = [
     "IDENTITY_HEADER",
 ];
 
-/// Whether the variable contains a secret of polyarch, which no other program needs.
+/// Returns whether the variable contains a secret of polyarch, which no other program needs.
 pub(super) fn is_own_secret(name: &str) -> bool {
     let fields = ["PASSWORD", "TOKEN", "ID_TOKEN"];
     PREFIXES.iter().any(|prefix| {
@@ -23,7 +23,7 @@ pub(super) fn is_own_secret(name: &str) -> bool {
     })
 }
 
-/// Whether the variable contains a secret that is used for a cloud.
+/// Returns whether the variable contains a secret that is used for a cloud.
 pub(super) fn is_cloud_secret(name: &str) -> bool {
     OF_CLOUDS.contains(&name)
         || name == "POLYARCH_ID_TOKEN"

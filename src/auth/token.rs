@@ -77,7 +77,7 @@ impl Token {
         if depth(body) > MAX_JSON_DEPTH {
             return Err(TokenError::TooDeep);
         }
-        // serde accepts an array as the fields in their order.
+        // serde accepts an array with the fields in their order.
         if body.trim_ascii_start().first() == Some(&b'[') {
             return Err(TokenError::NotJson { line: 1, column: 1 });
         }
@@ -103,7 +103,7 @@ impl Token {
         })
     }
 
-    /// Whether the token can be used for a request at `now`.
+    /// Returns whether the token can be used for a request at `now`.
     pub fn is_fresh(&self, now: Instant) -> bool {
         now < self.refresh_at
     }
@@ -156,7 +156,7 @@ mod tests {
         Token::parse(body.as_bytes(), Instant::now())
     }
 
-    /// The lifetime that is read from an answer with this `expires_in`.
+    /// Returns the lifetime that is read from an answer with this `expires_in`.
     fn lifetime_of(expires_in: &str) -> Duration {
         let received = Instant::now();
         let body = format!(r#"{{"token": "t", "expires_in": {expires_in}}}"#);

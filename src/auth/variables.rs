@@ -1,8 +1,9 @@
-//! Credentials in polyarch's own variables: `POLYARCH_REGISTRY`, `…_USERNAME`, `…_PASSWORD`, `…_PASSWORD_FILE`, `…_TOKEN`,
-//! further sets with a number (`…_2`), and the same as `PLUGIN_…`, the form of settings in Woodpecker and Drone.
+//! Credentials in polyarch's own variables: `POLYARCH_REGISTRY`, `…_USERNAME`, `…_PASSWORD`, `…_PASSWORD_FILE`,
+//! `…_TOKEN`, and further sets with a number (`…_2`). The same names with the prefix `PLUGIN_` are the form of settings
+//! in Woodpecker and Drone.
 //!
-//! Variables with the same prefix and number form a group. Groups are never mixed: the password of one registry must not
-//! be sent to another.
+//! Variables with the same prefix and number form a group. Groups are never mixed: the password of one registry must
+//! not be sent to another.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -52,8 +53,8 @@ pub fn secrets_in_variables(environment: &Environment) -> Vec<Secret> {
         .collect()
 }
 
-/// Returns the credential for a registry and repository. If several match, the most specific registry wins, then the
-/// lower number.
+/// Returns the credential for a registry and repository. If several match, the most specific registry takes
+/// precedence, then the lower number.
 ///
 /// A user name, password or token without a registry is an error for every registry.
 pub(super) async fn find(
@@ -69,7 +70,7 @@ pub(super) async fn find(
         let Some(fit) = key.fit(host, repository) else {
             continue;
         };
-        // Between equal matches the first group wins.
+        // Of equal matches, the first group takes precedence.
         if group.has_credential()
             && best
                 .as_ref()
@@ -88,7 +89,7 @@ pub(super) async fn find(
 struct Group<'a> {
     environment: &'a Environment,
     prefix: &'static str,
-    /// "" or "_2" and so on.
+    /// The suffix of the group: "" or a number such as "_2".
     suffix: String,
 }
 
@@ -143,7 +144,8 @@ impl Group<'_> {
             .find(|field| self.value(field).is_some())
     }
 
-    /// A registry alone is not a credential: the input of the action has a default.
+    /// Returns whether a variable other than the registry is set. A registry alone is not a credential, since the input
+    /// of the action has a default.
     fn has_credential(&self) -> bool {
         self.any_given().is_some()
     }
@@ -196,7 +198,7 @@ impl Group<'_> {
         })
     }
 
-    /// Returns which of the three variables for a secret is set. Exactly one must be.
+    /// Returns which of the three variables for a secret is set. Fails unless exactly one is set.
     fn secret_field(&self) -> Result<&'static str, KeychainError> {
         let mut given = [PASSWORD, PASSWORD_FILE, TOKEN]
             .into_iter()

@@ -1,5 +1,5 @@
-//! Token servers of large registries, so that a token can be fetched before the first challenge. Every line was
-//! confirmed by the headers of the registry.
+//! Token servers of large registries, so that a token can be fetched before the first challenge. Every entry was
+//! checked against the headers of the registry.
 
 use url::Url;
 
@@ -36,7 +36,7 @@ const FIXED: [(&str, &str, &str); 6] = [
     ("gcr.io", "https://gcr.io/v2/token", "gcr.io"),
 ];
 
-/// Registries whose host is the token server, too: suffix of the host, path.
+/// Registries whose host is also the token server: the suffix of the host, and the path.
 const FAMILIES: [(&str, &str); 2] = [
     // Google Artifact Registry: <region>-docker.pkg.dev
     ("-docker.pkg.dev", "/v2/token"),

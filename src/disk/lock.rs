@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::{Access, DiskError, at, kind_of, same_file};
 
 /// How long to wait for a lock that another process holds.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// An exclusive lock between processes. If its holder is killed, an empty file remains, which the next holder removes.
 #[derive(Debug)]
@@ -19,12 +19,12 @@ pub struct Lock {
 impl Lock {
     /// Waits for the lock of the file at `path`, which is created if needed and stays empty.
     pub fn acquire(path: &Path, access: Access) -> Result<Self, DiskError> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + LOCK_TIMEOUT;
         let mut pause = Duration::from_millis(1);
         loop {
             let file = open_lock(path, access)?;
             match file.try_lock() {
-                // The previous holder may have removed the file: then others lock a new one.
+                // The previous holder may have removed the file. Other processes then lock a new file.
                 Ok(()) if is_still_at(&file, path) => {
                     return Ok(Self {
                         _file: file,

@@ -13,10 +13,10 @@ use tempfile::{NamedTempFile, TempDir};
 pub use home::data_directory;
 pub use lock::Lock;
 
-/// Temporary files older than this were left by a process that was killed.
+/// The age after which a temporary file is removed. Such a file was left by a process that was killed.
 const LEFTOVER_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How often a file that is replaced while it is being opened is opened again.
+/// The maximum number of attempts to open a file that is replaced while it is being opened.
 const MAX_REOPENS: usize = 100;
 
 const TEMPORARY_PREFIX: &str = ".polyarch-";
@@ -25,9 +25,9 @@ const TEMPORARY_SUFFIX: &str = ".tmp";
 /// The permissions of new files and directories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Only the user: mode 0600, directories 0700.
+    /// Access for the user only: mode 0600, directories 0700.
     Private,
-    /// Everyone, within the umask: mode 0644, directories 0755.
+    /// Access for all users, limited by the umask: mode 0644, directories 0755.
     Shared,
 }
 
@@ -37,7 +37,7 @@ pub enum DiskError {
     /// The cause is part of the message.
     #[error("cannot {operation} {path}: {cause}")]
     Io {
-        /// A verb: `read`, `write`, `lock`.
+        /// The operation as a verb: `read`, `write`, `lock`.
         operation: &'static str,
         path: PathBuf,
         #[source]
@@ -45,10 +45,10 @@ pub enum DiskError {
     },
     #[error("{path} is larger than {limit} bytes")]
     TooLarge { path: PathBuf, limit: u64 },
-    /// A directory, a pipe, a device, or a symbolic link where none is followed.
+    /// The path is a directory, a pipe, a device, or a symbolic link that is not followed.
     #[error("{path} is {found}, not a regular file")]
     NotRegular { path: PathBuf, found: &'static str },
-    #[error("cannot lock {path}: another process has held the lock for {} s", lock::PATIENCE.as_secs())]
+    #[error("cannot lock {path}: another process has held the lock for {} s", lock::LOCK_TIMEOUT.as_secs())]
     Busy { path: PathBuf },
 }
 
@@ -74,8 +74,8 @@ pub fn open(path: &Path) -> Result<(File, Metadata), DiskError> {
     open_regular(path, &seen)
 }
 
-/// Opens a regular file that polyarch wrote: a symbolic link is refused. A file that another process replaces meanwhile
-/// is opened again.
+/// Opens a regular file that polyarch wrote. A symbolic link is refused. If another process replaces the file in the
+/// meantime, it is opened again.
 pub fn open_own(path: &Path) -> Result<(File, Metadata), DiskError> {
     for _ in 0..MAX_REOPENS {
         let seen = fs::symlink_metadata(path).map_err(at("read", path))?;
@@ -176,12 +176,12 @@ pub fn remove(path: &Path) -> Result<bool, DiskError> {
     }
 }
 
-/// What a published file survives.
+/// The events that a published file survives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
     /// A power failure: the content is synced before the file is renamed.
     Synced,
-    /// Nothing: only this process uses it.
+    /// None of them: only this process uses the file.
     Volatile,
 }
 
@@ -220,7 +220,7 @@ impl NewFile {
         self.file.as_file_mut()
     }
 
-    /// Renames the file to `path`, replacing what is there.
+    /// Renames the file to `path`, and replaces an existing file.
     pub fn publish(self, path: &Path, durability: Durability) -> Result<(), DiskError> {
         if durability == Durability::Synced {
             self.file.as_file().sync_all().map_err(at("write", path))?;
@@ -250,7 +250,7 @@ fn temporary_name() -> tempfile::Builder<'static, 'static> {
     builder
 }
 
-/// Removes the path that `tempfile` adds: [`DiskError`] has it already.
+/// Removes the path that `tempfile` adds to the error, since [`DiskError`] contains it.
 fn strip_path(error: &io::Error) -> io::Error {
     match error.raw_os_error() {
         Some(code) => io::Error::from_raw_os_error(code),
@@ -258,7 +258,7 @@ fn strip_path(error: &io::Error) -> io::Error {
     }
 }
 
-/// Whether a file name is that of a temporary file of polyarch.
+/// Returns whether a file name belongs to a temporary file of polyarch.
 pub fn is_temporary(name: &std::ffi::OsStr) -> bool {
     name.to_str()
         .is_some_and(|name| name.starts_with(TEMPORARY_PREFIX) && name.ends_with(TEMPORARY_SUFFIX))
@@ -288,7 +288,7 @@ fn same_file(one: &Metadata, other: &Metadata) -> bool {
     one.dev() == other.dev() && one.ino() == other.ino()
 }
 
-/// On Windows an open file cannot be removed, and symbolic links need privileges.
+/// Returns `true`: on Windows an open file cannot be removed, and symbolic links need privileges.
 #[cfg(not(unix))]
 fn same_file(_: &Metadata, _: &Metadata) -> bool {
     true
@@ -302,7 +302,8 @@ pub fn directory_of(path: &Path) -> &Path {
     }
 }
 
-/// Makes a rename survive a power failure, where the file system can sync directories (`EINVAL` otherwise).
+/// Syncs a directory so that a rename survives a power failure. Ignores file systems that cannot sync directories
+/// (`EINVAL`).
 #[cfg(unix)]
 fn sync_directory(directory: &Path) -> Result<(), DiskError> {
     match File::open(directory).and_then(|opened| opened.sync_all()) {

@@ -20,7 +20,7 @@ const COMPRESSIONS: [(&[u8], &str, &str); 4] = [
     (b"BZh", "bzip2", "bunzip2"),
 ];
 
-/// An archive whose headers were read.
+/// An archive whose headers have been read.
 #[derive(Debug)]
 pub(super) struct Archive {
     path: PathBuf,

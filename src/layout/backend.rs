@@ -15,9 +15,9 @@ use crate::store::{FailureKind, ManifestName};
 /// The form of a layout on disk.
 #[derive(Debug)]
 pub(super) enum Backend {
-    /// Read again each time: other processes may write to it.
+    /// A directory. `index.json` is read again each time, since other processes may write to it.
     Directory(Directory),
-    /// Indexed when it is opened.
+    /// An archive. It is indexed when it is opened.
     Archive(Box<Archive>),
 }
 
@@ -66,7 +66,7 @@ impl Backend {
         }
     }
 
-    /// Returns a manifest that is no blob: `index.json`, or one that is embedded in an entry.
+    /// Returns a manifest that is not stored as a blob: `index.json`, or a manifest that is embedded in an entry.
     fn listed(&self, digest: &Digest) -> Result<Manifest, LayoutError> {
         let index = self.index()?;
         if index.digest == *digest {
@@ -89,7 +89,7 @@ impl Backend {
         )?)
     }
 
-    /// See [`super::Layout::default_manifest`].
+    /// Returns the image if neither tag nor digest is given: see [`super::Layout::default_manifest`].
     pub(super) fn default_manifest(&self) -> Result<Descriptor, LayoutError> {
         let index = self.index()?;
         let mut roots = catalog::roots(entries(&index));
@@ -107,13 +107,13 @@ impl Backend {
         }
     }
 
-    /// Returns whether an entry has a subject. One that cannot be read has none.
+    /// Returns whether an entry has a subject. An entry that cannot be read counts as one without a subject.
     fn is_referrer(&self, entry: &Descriptor) -> bool {
         self.entry(entry)
             .is_ok_and(|manifest| manifest.subject().is_some())
     }
 
-    /// Returns the referrers of `subject`, including those of its fallback list.
+    /// Returns the referrers of `subject`, including the entries of its fallback list.
     pub(super) fn referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>, LayoutError> {
         let index = self.index()?;
         let mut found: Vec<Descriptor> = Vec::new();

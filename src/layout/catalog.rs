@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::error::LayoutError;
 use crate::spec::{Descriptor, Digest, Document, Index, Manifest, Reference, Tag, attestation};
 
-/// The name of an entry: any text in the specification, in practice a tag, or a whole reference (skopeo, podman).
-/// <https://github.com/opencontainers/image-spec/blob/v1.1.0/annotations.md#pre-defined-annotation-keys>.
+/// The name of an entry. The specification allows any text; in practice it is a tag, or a whole reference (skopeo,
+/// podman). <https://github.com/opencontainers/image-spec/blob/v1.1.0/annotations.md#pre-defined-annotation-keys>.
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 /// The full reference that containerd, BuildKit and Docker add.
@@ -15,11 +15,12 @@ const CONTAINERD_NAME: &str = "io.containerd.image.name";
 /// The maximum number of names in an error.
 const MAX_NAMES: usize = 10;
 
-/// Finds the entry of a tag. An entry whose `ref.name` is exactly the tag takes precedence over one whose full reference
-/// has that tag.
+/// Finds the entry of a tag. An entry whose `ref.name` is exactly the tag takes precedence over one whose full
+/// reference has this tag.
 ///
-/// Several entries with one digest count as one: Docker writes an entry for each name of an image. Different digests
-/// are refused: skopeo takes the first, but `docker save a:1 b:1` writes such a layout, where either may be meant.
+/// Several entries with one digest count as one, since Docker writes an entry for each name of an image. Different
+/// digests are refused: skopeo takes the first one, but `docker save a:1 b:1` writes such a layout, and either image
+/// may be meant.
 pub fn find<'a>(index: &'a Index, tag: &Tag) -> Result<&'a Descriptor, LayoutError> {
     let named_by = |matches: fn(&Descriptor, &str) -> bool| {
         let entries = index.manifests.iter();

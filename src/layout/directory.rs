@@ -27,7 +27,7 @@ pub(super) struct Directory {
 /// A piece of a blob that is being written.
 pub(super) enum Part {
     Bytes(Bytes),
-    /// The end of the blob. A channel that is closed without it means that the copy was cancelled.
+    /// The end of the blob. If the channel is closed without it, the copy was cancelled.
     End,
 }
 

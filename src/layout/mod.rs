@@ -33,7 +33,7 @@ use error::LayoutError;
 pub struct Layout {
     location: LayoutPath,
     backend: RwLock<Arc<Backend>>,
-    /// The directory in which an archive is built. Removed when this is dropped.
+    /// The temporary directory in which an archive is built. It is removed when this is dropped.
     staging: Mutex<Option<TempDir>>,
 }
 
@@ -92,7 +92,7 @@ impl Layout {
         self.read(operation, Backend::default_manifest).await
     }
 
-    /// Returns what `reference` names in this layout: its digest, else its tag, else the default.
+    /// Returns the manifest that `reference` names in this layout: by digest, or else by tag, or else the default one.
     pub async fn select(&self, reference: &LayoutReference) -> Result<ManifestName, StoreError> {
         match (&reference.digest, &reference.tag) {
             (Some(digest), _) => Ok(ManifestName::Digest(digest.clone())),

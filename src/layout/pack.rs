@@ -58,8 +58,8 @@ fn append_directory(tar: &mut tar::Builder<&mut File>, name: &str) -> io::Result
     tar.append_data(&mut header, name, io::empty())
 }
 
-/// Appends a file of a known size. Only the header goes through the builder, so that the kernel copies the content from
-/// file to file.
+/// Appends a file of a known size. Only the header is written by the builder, so that the kernel can copy the content
+/// from file to file.
 fn append_file(tar: &mut tar::Builder<&mut File>, name: &str, path: &Path) -> io::Result<()> {
     let mut content = File::open(path)?;
     let size = content.metadata()?.len();

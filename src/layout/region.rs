@@ -57,7 +57,7 @@ impl Region {
         }
     }
 
-    /// Returns whether size and digest are those of `blob`.
+    /// Returns whether the content has the size and digest of `blob`.
     pub(super) fn is_intact(&self, blob: &Descriptor) -> Result<bool, LayoutError> {
         Ok(self.length == blob.size && self.digest(&blob.digest)? == blob.digest)
     }

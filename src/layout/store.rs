@@ -1,4 +1,4 @@
-//! The [`Store`] of a layout: names of operations in errors, and blobs as streams.
+//! Implements [`Store`] for a layout: adds the operation to errors, and streams blobs.
 
 use std::sync::Arc;
 
@@ -109,7 +109,7 @@ impl Store for Layout {
                 while let Some(chunk) = content.next().await {
                     let chunk = chunk?;
                     arrived += chunk.len() as u64;
-                    // A writer that has ended returns its own error.
+                    // If the writer has ended, it returns the error.
                     if !send(&sender, chunk).await {
                         return Ok(());
                     }

@@ -11,7 +11,8 @@ use crate::spec::limits::MAX_TAR_EXTENSION;
 
 const BLOCK: u64 = 512;
 
-/// More headers than any image has blobs: bounds the time for a hostile archive.
+/// The maximum number of headers. It is larger than the number of blobs of any image, and limits the time for a hostile
+/// archive.
 const MAX_HEADERS: u32 = 100_000;
 
 /// A range of bytes in the archive.
@@ -26,7 +27,7 @@ pub struct Span {
 pub struct Members {
     pub oci_layout: Option<Span>,
     pub index_json: Option<Span>,
-    /// Docker's own index, which identifies an archive without `index.json`.
+    /// Whether Docker's own index is present, which identifies an archive without `index.json`.
     pub has_docker_manifest: bool,
     /// Whether the archive ends with blocks of zeros. Some writers omit them.
     pub has_end: bool,
@@ -119,7 +120,7 @@ fn is_regular(kind: EntryType) -> bool {
     kind.is_file() || kind.is_contiguous()
 }
 
-/// Returns whether a header describes the next member; the values of an extension stay valid.
+/// Returns whether a header describes the next member. The values of an extension header then stay valid.
 fn is_extension(kind: EntryType) -> bool {
     kind.is_pax_local_extensions()
         || kind.is_pax_global_extensions()
@@ -127,7 +128,7 @@ fn is_extension(kind: EntryType) -> bool {
         || kind.is_gnu_longlink()
 }
 
-/// Returns whether no bytes follow a header, whatever its size (POSIX `ustar`).
+/// Returns whether a header is not followed by content, whatever its size field is (POSIX `ustar`).
 fn has_no_content(kind: EntryType) -> bool {
     matches!(
         kind,
@@ -141,8 +142,8 @@ fn has_no_content(kind: EntryType) -> bool {
 }
 
 impl Members {
-    /// Adds a regular file. A later blob replaces an earlier one of the same name, as if unpacked; its digest is verified
-    /// when it is read.
+    /// Adds a regular file. A later blob replaces an earlier one of the same name, as when the archive is unpacked. Its
+    /// digest is verified when it is read.
     fn add(&mut self, path: &[u8], span: Span) -> Result<(), TarError> {
         let Ok(mut path) = std::str::from_utf8(path) else {
             return Ok(());

@@ -8,10 +8,10 @@ use super::redactor::Redactor;
 use crate::spec::{Digest, MediaType};
 use crate::transport::{Response, RetryDelay, TransportError};
 
-/// The most bytes of an error body that are read.
+/// The maximum size of an error body that is read, in bytes.
 pub(super) const MAX_ERROR_BODY: usize = 8 << 10;
 
-/// The most bytes of an answer whose body is of no interest.
+/// The maximum size of an answer whose body is not used, in bytes.
 pub(super) const MAX_WRITE_ANSWER: u64 = 64 << 10;
 
 /// An answer as it arrives.
@@ -34,7 +34,7 @@ pub(super) struct Answer {
     pub(super) headers: HeaderMap,
     /// The address that answered, after redirects.
     pub(super) url: Url,
-    /// It is not from the origin that the request was sent to.
+    /// Whether the answer is from another origin than the one that the request was sent to.
     pub(super) from_other_origin: bool,
     /// The whole body of a success, or the beginning of the body of an error.
     pub(super) body: Bytes,
@@ -81,7 +81,7 @@ impl Reply {
 }
 
 impl Success {
-    /// Reads the answer to a call whose body is of no interest.
+    /// Reads the answer to a call whose body is not used.
     pub(super) async fn read_write_answer(self, method: &Method) -> Result<Answer, TransportError> {
         self.read(method, "an answer", MAX_WRITE_ANSWER).await
     }

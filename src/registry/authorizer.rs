@@ -21,14 +21,14 @@ use crate::progress::Event;
 use crate::store::{FailureKind, StoreError};
 use crate::sync::Mutex;
 
-/// The most attempts at one call with new credentials: after a challenge, an expired token, a token with more scopes,
-/// another credential.
+/// The maximum number of attempts at one call with new credentials: after a challenge, an expired token, a token with
+/// more scopes, or another credential.
 const MAX_TRIALS: u32 = 4;
 
 /// Authorizes calls to one registry, with one credential at a time.
 pub(super) struct Authorizer {
     endpoint: Arc<Endpoint>,
-    /// What the run needs, of all repositories.
+    /// The scopes that the run needs, for all repositories.
     scopes: Mutex<Vec<Scope>>,
     state: tokio::sync::Mutex<AuthState>,
     /// A copy of a part of `state`, for messages and comparisons.
@@ -38,9 +38,9 @@ pub(super) struct Authorizer {
 #[derive(Clone)]
 struct InUse {
     candidate: Candidate,
-    /// The registry or its token server has accepted it.
+    /// Whether the registry or its token server has accepted the credential.
     is_accepted: bool,
-    /// The credential is, or was, that of a cloud, which is called with the first request.
+    /// Whether the credential is, or was, from a cloud. The cloud is called with the first request.
     is_deferred: bool,
 }
 
@@ -48,11 +48,11 @@ struct InUse {
 #[derive(Default)]
 pub(super) struct Trials {
     count: u32,
-    /// A fresh token replaced one that was refused.
+    /// Whether a new token has replaced one that was refused.
     has_renewed: bool,
 }
 
-/// What a refusal means for a call.
+/// The consequence of a refusal for a call.
 pub(super) enum AuthOutcome {
     /// The call should be sent again: the credentials have changed.
     TryAgain,
@@ -130,8 +130,8 @@ impl Authorizer {
         self.state.lock().await.header(&self.needed(call))
     }
 
-    /// Answers a 401 or 403 to a call: with the token that the challenge asks for, a new token, or another credential,
-    /// each once.
+    /// Handles a 401 or 403: gets the token that the challenge asks for, a new token, or another credential. Tries each
+    /// of them once.
     pub(super) async fn consider(
         &self,
         call: &Call,
@@ -169,7 +169,8 @@ impl Authorizer {
             self.in_use.lock().is_accepted = false;
             return Ok(AuthOutcome::TryAgain);
         }
-        // zot with bearer authorization answers 401 without a challenge to Basic, and a challenge to nothing.
+        // zot with bearer authorization answers a request with Basic with a 401 without a challenge. It sends a
+        // challenge only to requests without credentials.
         if challenges.is_empty() && was_basic && !state.has_dropped_basic && !self.is_accepted() {
             state.has_dropped_basic = true;
             state.fix(None);
@@ -195,7 +196,7 @@ impl Authorizer {
             }
             trials.has_renewed = true;
         }
-        // A token that is too narrow for this call is good for others.
+        // A token whose scopes are too narrow for this call may be sufficient for other calls.
         if !is_too_narrow {
             state.drop_refused(sent);
         }
@@ -236,8 +237,8 @@ impl Authorizer {
         Err(error)
     }
 
-    /// Answers a 403. GHCR sometimes answers 403 to a good token under parallel pushes: one new token, one retry. ECR
-    /// answers 403 to an expired login.
+    /// Handles a 403. GHCR sometimes answers 403 to a valid token during parallel pushes, so one new token is requested
+    /// and the call is sent again. ECR answers 403 to an expired login.
     async fn consider_denial(&self, state: &mut AuthState, call: &Call) -> Outcome<AuthOutcome> {
         let is_expected = call.access == Access::Pull && self.is_accepted();
         if call.is_optional || is_expected {
@@ -261,7 +262,8 @@ impl Authorizer {
         self.in_use.lock().is_accepted
     }
 
-    /// Returns whether another credential may be tried. For reads, one that the user has set in variables is not replaced.
+    /// Returns whether another credential may be tried. For reads, a credential that the user has set in variables is
+    /// not replaced.
     fn may_switch(&self, state: &AuthState, call: &Call) -> bool {
         let pushes = self.scopes.lock().iter().any(|scope| scope.allows("push"));
         let is_explicit = matches!(state.candidate.origin, Origin::Variables(_));
@@ -271,8 +273,8 @@ impl Authorizer {
             && state.candidate.credential != Credential::Anonymous
     }
 
-    /// Switches to the credential of the next source, once: read-only credentials in `DOCKER_AUTH_CONFIG` must not break
-    /// a push in GitLab CI, nor an expired login in a Docker config a read.
+    /// Switches to the credential of the next source, once. Read-only credentials in `DOCKER_AUTH_CONFIG` must not
+    /// prevent a push in GitLab CI, and an expired login in a Docker config must not prevent a read.
     async fn try_next_candidate(&self, state: &mut AuthState, call: &Call) -> Outcome<AuthOutcome> {
         if !self.may_switch(state, call) {
             return Ok(AuthOutcome::Final);
@@ -305,7 +307,7 @@ impl Authorizer {
         Ok(AuthOutcome::TryAgain)
     }
 
-    /// Prepares the first request: with a given token, a token of a well-known token server, or Basic.
+    /// Prepares the first request: uses a given token, gets a token from a well-known token server, or uses Basic.
     async fn begin(&self, state: &mut AuthState, call: &Call) -> Outcome<()> {
         if state.candidate.credential == Credential::Deferred {
             self.resolve(state).await?;
@@ -367,8 +369,8 @@ impl Authorizer {
             .collect()
     }
 
-    /// Returns the scopes of a token request: those of the call and of the challenge, and everything else that the run
-    /// has declared. If that is too much for one token, as much as fits of what no token is held for.
+    /// Returns the scopes of a token request: the scopes of the call and of the challenge, and all other scopes that
+    /// the run has declared. If they are too many for one token, returns as many as fit of the scopes without a token.
     fn to_request(
         &self,
         state: &AuthState,
@@ -376,7 +378,7 @@ impl Authorizer {
         challenged: Option<Vec<Scope>>,
     ) -> Vec<Scope> {
         let mut needed = self.needed(call);
-        // A challenge may name scopes of other kinds; only those of repositories are repeated.
+        // A challenge may name scopes of other kinds. Only repository scopes are repeated.
         needed.extend(challenged.unwrap_or_default());
         let needed = Scope::normalise(needed);
         let declared = self.scopes.lock().clone();
@@ -392,7 +394,7 @@ impl Authorizer {
         Scope::fitting(needed.clone(), more)
     }
 
-    /// Fetches a token for a call, whose operation the error names.
+    /// Gets a token for a call. An error names the operation of the call.
     async fn fetch(
         &self,
         state: &mut AuthState,

@@ -65,7 +65,7 @@ impl RegistryRepository {
         }
     }
 
-    /// Mounts a blob of another repository of the registry. Returns `false` if it has to be copied.
+    /// Mounts a blob from another repository of the registry. Returns `false` if the blob has to be copied.
     pub(super) async fn mount(&self, blob: &Descriptor, from: &Repository) -> Outcome<bool> {
         // The registry may have another repository with the same path.
         if from.registry() != self.repository.registry() {
@@ -110,7 +110,7 @@ impl RegistryRepository {
             uses_ranges: true,
             pieces: None,
         };
-        // A blob that is missing is an error here, not of the stream.
+        // A missing blob is an error of this call, not of the stream.
         download.connect().await?;
         Ok(stream::try_unfold(download, |mut download| async move {
             Ok(download.next().await?.map(|piece| (piece, download)))

@@ -11,7 +11,7 @@ use crate::transport::WaitMeter;
 /// The media types of manifests in an `Accept` header, in order of preference.
 const MANIFEST_TYPES: &str = "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json";
 
-/// What a call reads, for the error of a body that is too large.
+/// The content that a call reads, for the error about a body that is too large.
 pub(super) const A_MANIFEST: &str = "a manifest";
 
 /// The permission that a run or a request needs for a repository. It decides the scope of the token.
@@ -35,12 +35,13 @@ pub(super) struct Call {
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
     pub(super) access: Access,
-    /// The run can go on without its success, so that no other credential is tried for it.
+    /// Whether the run can continue if the call fails. No other credential is tried for such a call.
     pub(super) is_optional: bool,
-    /// This run has written what the call reads: a 404 means that the registry is not consistent yet.
+    /// Whether this run has written the content that the call reads. A 404 then means that the registry is not
+    /// consistent yet.
     pub(super) reads_own_write: bool,
     pub(super) repository: Repository,
-    /// The body of the request or of its answer is large: see [`crate::transport::Request::is_bulk`].
+    /// Whether the body of the request or of its answer is large: see [`crate::transport::Request::is_bulk`].
     pub(super) is_bulk: bool,
     /// Another repository that the registry reads for this call.
     pub(super) also_reads: Option<Repository>,
@@ -125,7 +126,7 @@ impl Call {
         matches!(self.method, Method::GET | Method::HEAD)
     }
 
-    /// Returns whether the call goes to the registry itself, not to an address that it returned.
+    /// Returns whether the call is sent to the registry itself, not to an address that the registry returned.
     pub(super) fn is_to_registry(&self) -> bool {
         matches!(self.target, CallTarget::Path(_))
     }

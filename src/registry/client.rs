@@ -26,15 +26,15 @@ pub(super) struct Client {
     pub(super) takes_many_tags: OnceLock<bool>,
 }
 
-/// Why a call has no answer.
+/// The reason why a call has no answer.
 pub(super) enum CallError {
-    /// No further attempt is made.
+    /// The error is final.
     Final(StoreError),
-    /// The request failed on its way; another attempt may succeed.
+    /// The request failed in transit; another attempt may succeed.
     Transport(TransportError),
 }
 
-/// Why a call is retried.
+/// The reason why a call is retried.
 pub(super) enum RetryCause {
     Answer(Answer),
     Transport(TransportError),
@@ -78,7 +78,7 @@ impl Client {
         self.endpoint.transport().retries()
     }
 
-    /// See [`Endpoint::begin_bulk_upload`].
+    /// Begins the upload of a large blob: see [`Endpoint::begin_bulk_upload`].
     pub(super) fn begin_bulk_upload(&self) -> BulkUpload<'_> {
         self.endpoint.begin_bulk_upload()
     }
@@ -102,7 +102,7 @@ impl Client {
         }
     }
 
-    /// Like [`Self::read`], for a call whose answer has no body of interest.
+    /// Sends a read call like [`Self::read`] and discards the body of the answer.
     pub(super) async fn exchange(&self, call: &Call) -> Outcome<Answer> {
         self.read(call, "an answer", MAX_WRITE_ANSWER).await
     }
@@ -118,7 +118,7 @@ impl Client {
         Ok(reply.read(&call.method, what, limit).await?)
     }
 
-    /// Like [`Self::try_once`], for a call whose answer has no body of interest.
+    /// Sends a call like [`Self::try_once`] and discards the body of the answer.
     pub(super) async fn try_write(&self, call: &Call) -> Result<Answer, CallError> {
         self.try_once(call, "an answer", MAX_WRITE_ANSWER).await
     }
@@ -139,7 +139,7 @@ impl Client {
         }
     }
 
-    /// Sends a call once, with new credentials as often as the registry asks for them.
+    /// Sends a call, and sends it again each time the registry asks for new credentials.
     async fn send(&self, call: &Call) -> Result<Reply, CallError> {
         let mut trials = Trials::default();
         loop {
@@ -149,8 +149,8 @@ impl Client {
         }
     }
 
-    /// Sends a call once. `stream` replaces its body. Returns `None` if there are new credentials now, with which it
-    /// should be sent again. `trials` counts the credentials that were tried for this call.
+    /// Sends a call once. `stream` replaces its body. Returns `None` if the call should be sent again with new
+    /// credentials. `trials` counts the credentials that were tried for this call.
     pub(super) async fn attempt(
         &self,
         call: &Call,
@@ -183,7 +183,7 @@ impl Client {
         }
     }
 
-    /// Sends a call once, best effort: with the credentials at hand, and without a look at the answer.
+    /// Sends a call once with the current credentials (best effort). The answer is ignored.
     pub(super) async fn send_best_effort(&self, call: &Call) {
         let header = self.authorizer.current_header(call).await;
         // The answer is read so that the connection can be reused.

@@ -1,4 +1,4 @@
-//! One registry: its addresses over HTTPS and HTTP, and single requests to it. Authorization is above.
+//! One registry: its addresses over HTTPS and HTTP, and single requests to it. Callers add the authorization.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,9 +19,9 @@ use crate::transport::{
     may_carry_authorization,
 };
 
-/// The connections that are opened in advance to a registry that speaks HTTP/1.1.
+/// The number of connections that are opened in advance to a registry that speaks HTTP/1.1.
 const PRECONNECTIONS: usize = 4;
-/// The most warnings of one registry that are shown.
+/// The maximum number of warnings of one registry that are shown.
 const MAX_WARNINGS: usize = 20;
 
 /// A registry.
@@ -29,11 +29,11 @@ pub(super) struct Endpoint {
     registry: RegistryHost,
     transport: Transport,
     schemes: Schemes,
-    /// The command names this registry, so that it may be made insecure for it.
+    /// Whether the command names this registry. Only then may it be treated as insecure.
     is_named: bool,
-    /// Uploads of large blobs under way.
+    /// The number of running uploads of large blobs.
     bulk_uploads: AtomicUsize,
-    /// Each warning is shown once.
+    /// The warnings that were shown; each one is shown once.
     shown_warnings: Mutex<HashSet<String>>,
 }
 
@@ -105,15 +105,16 @@ impl Endpoint {
         BulkUpload(&self.bulk_uploads)
     }
 
-    /// Sends a call once, and once more with the other scheme if the registry does not speak the first. `stream`
-    /// replaces the body of the call; it is for calls to a location only, since it cannot be sent twice.
+    /// Sends a call, and sends it again with the other scheme if the registry does not support the first one. `stream`
+    /// replaces the body of the call. It is allowed only for calls to an upload location, since it cannot be sent
+    /// twice.
     pub(super) async fn send(
         &self,
         call: &Call,
         authorization: Option<&HeaderValue>,
         mut stream: Option<Body>,
     ) -> Result<Reply, TransportError> {
-        // Another host does not show which scheme the registry speaks.
+        // The answer of another host does not show which scheme the registry supports.
         let is_own = call.is_to_registry();
         loop {
             let (request, url) = self.request(call, authorization, stream.take())?;
@@ -124,7 +125,7 @@ impl Endpoint {
                         && self.may_be_wrong_scheme(&url, &error)
                         && self.schemes.switch(&url) =>
                 {
-                    // A write may have been applied before the connection broke: the caller checks first.
+                    // A write may have been applied before the connection broke, so the caller checks first.
                     if matches!(error, TransportError::Broken { .. }) && !call.is_read() {
                         return Err(error);
                     }
@@ -161,7 +162,7 @@ impl Endpoint {
         }
     }
 
-    /// Builds the request of a call. Credentials are added only if it goes to the registry itself.
+    /// Builds the request of a call. Credentials are added only if it is sent to the registry itself.
     fn request(
         &self,
         call: &Call,
@@ -188,14 +189,14 @@ impl Endpoint {
         Ok((request, url))
     }
 
-    /// Returns whether an error is what a client sees that speaks HTTP to an HTTPS server, or HTTPS to an HTTP server.
+    /// Returns whether an error can be caused by HTTP to an HTTPS server, or by HTTPS to an HTTP server.
     fn may_be_wrong_scheme(&self, url: &Url, error: &TransportError) -> bool {
         let is_secure = url.scheme() == "https";
         match error {
             TransportError::NotTls { .. } => is_secure,
             // Some servers close the connection without an answer.
             TransportError::Broken { .. } => !is_secure || !self.transport.has_connected(url),
-            // Port 443 is closed, port 80 may be open: Docker tries both.
+            // Port 443 is closed, but port 80 may be open. Docker tries both.
             TransportError::Connect { kind, .. } => {
                 *kind != ConnectFailure::UnknownHost && is_secure && url.port().is_none()
             }

@@ -18,11 +18,11 @@ use crate::store::{FailureKind, StoreError};
 use crate::text::clean;
 use crate::transport::{ConnectFailure, GiveUp, TransportError};
 
-/// The most characters of a message of a registry that are shown.
+/// The maximum number of characters of a registry's message that are shown.
 const MAX_MESSAGE: usize = 300;
-/// The most characters of the detail of an error.
+/// The maximum number of characters of an error's detail that are shown.
 const MAX_DETAIL: usize = 120;
-/// The most values in the detail of an error that are shown.
+/// The maximum number of values in an error's detail that are shown.
 const MAX_DETAIL_VALUES: usize = 6;
 /// A hint after content with a wrong digest.
 pub(super) const DAMAGED: &str =
@@ -111,7 +111,7 @@ impl RegistryError {
         Self::of_body(&answer.body, &answer.redactor)
     }
 
-    /// Reads an error body; `redactor` knows the secrets of the request.
+    /// Reads an error body. `redactor` removes the secrets of the request.
     pub(super) fn of_body(body: &[u8], redactor: &Redactor) -> Self {
         let safe = |text: &str, limit| clean(&redactor.redact(text), limit);
         let parsed = crate::spec::parse::<ErrorBody>(body);
@@ -246,8 +246,8 @@ pub(super) fn refused(
     }
 }
 
-/// Returns whether Artifactory has answered. It answers a read of a missing manifest with 403 if the user may not read each
-/// repository behind a virtual one: <https://github.com/google/go-containerregistry/pull/1691>.
+/// Returns whether Artifactory has answered. It answers 403 to a read of a missing manifest in a virtual repository if
+/// the user may not read all repositories behind it: <https://github.com/google/go-containerregistry/pull/1691>.
 fn is_artifactory(headers: &HeaderMap) -> bool {
     let mut names = headers.keys().map(HeaderName::as_str);
     let is_product = |value: &HeaderValue| value.as_bytes().starts_with(b"Artifactory/");

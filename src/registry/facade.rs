@@ -27,13 +27,13 @@ impl Response {
         })
     }
 
-    /// Returns the texts of an error body that messages show.
+    /// Returns the texts of an error body that appear in messages.
     pub fn error_texts(&self) -> [String; 2] {
         let error = RegistryError::of(&self.0);
         [error.code, error.text]
     }
 
-    /// Parses the headers whose values need no check.
+    /// Parses the headers whose values are used without a check.
     pub fn parse_headers(&self) {
         let _ = (self.0.retry_delay(), self.0.digest(), range_end(&self.0));
     }
@@ -49,7 +49,7 @@ impl Response {
         range.is_some_and(|range| starts_at(range, position))
     }
 
-    /// Returns the URL of an upload, and the same without a digest.
+    /// Returns the URL of an upload, and the same URL without a digest.
     pub fn upload_location(&self) -> Option<(Url, Url)> {
         let location = self.0.location()?;
         Some((location.clone(), without_digest(location)))

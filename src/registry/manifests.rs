@@ -17,7 +17,7 @@ use crate::transport::TransportError;
 const MAX_RETRIES_FOR_CONTENT: u32 = 3;
 /// Retries of a write whose digest the registry found wrong.
 const MAX_RETRIES_FOR_DIGEST: u32 = 6;
-/// The same in a repository where the retries did not help before.
+/// Retries of such a write in a repository where earlier retries did not help.
 const MAX_RETRIES_AFTER_VAIN_ONES: u32 = 1;
 
 const DIGEST_INVALID: &str = "DIGEST_INVALID";
@@ -25,7 +25,7 @@ const DIGEST_INVALID: &str = "DIGEST_INVALID";
 /// A manifest that the registry has accepted.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Written {
-    /// The registry lists it with its subject (`OCI-Subject`).
+    /// Whether the registry lists the manifest as a referrer of its subject (`OCI-Subject`).
     pub(super) is_listed_with_subject: bool,
 }
 
@@ -51,7 +51,8 @@ impl RegistryRepository {
         let call = self.manifest_call(Method::GET, name, "read");
         let mut answer = self.get_manifest(&call).await?;
         if mismatch(name, &answer).is_some() {
-            // Wrong content once may be an accident in transit; twice, the registry has it.
+            // Wrong content may be a transmission error the first time. The second time, the registry stores wrong
+            // content.
             answer = self.get_manifest(&call).await?;
         }
         if let Some(expected) = mismatch(name, &answer) {
@@ -153,8 +154,8 @@ impl RegistryRepository {
         Ok(written.as_ref().map(Written::of).unwrap_or_default())
     }
 
-    /// Sends a manifest until it is accepted or refused. Returns `None` if the connection broke after the registry had
-    /// applied the write, which a look at `name` shows.
+    /// Sends a manifest until it is accepted or refused. Returns `None` if the connection broke and a lookup of `name`
+    /// shows that the registry had applied the write.
     pub(super) async fn write_manifest(
         &self,
         manifest: &Manifest,
@@ -203,9 +204,9 @@ impl RegistryRepository {
         }
     }
 
-    /// Returns how often the write is retried after this refusal. It may be about content that this run has just
-    /// pushed, or about a correct digest: distribution 2.8 on a file system reads what a concurrent client is writing,
-    /// even if that is the same manifest.
+    /// Returns how often the write is retried after this refusal. The registry may not see content that this run has
+    /// just pushed. It may also report a correct digest as wrong: distribution 2.8 on a file system reads a file that a
+    /// concurrent client is writing, even if both clients write the same manifest.
     fn max_retries_of(&self, answer: &Answer) -> u32 {
         if lacks_content(answer) && self.state.has_pushed_anything() {
             return MAX_RETRIES_FOR_CONTENT;
@@ -217,7 +218,7 @@ impl RegistryRepository {
         }
     }
 
-    /// Asks once whether a name stands for this content. Returns `false` if that cannot be found out.
+    /// Checks once whether a name refers to this content. Returns `false` if the check fails.
     async fn points_at(&self, name: &ManifestName, digest: &Digest) -> bool {
         let call = self.manifest_call(Method::HEAD, name, "look up");
         match self.client.try_once(&call, A_MANIFEST, 0).await {
@@ -246,7 +247,7 @@ impl RegistryRepository {
     }
 }
 
-/// Returns whether the registry refuses a manifest because it does not have its content.
+/// Returns whether the registry refuses a manifest because content that the manifest refers to is missing.
 fn lacks_content(answer: &Answer) -> bool {
     matches!(
         RegistryError::of(answer).code.as_str(),
@@ -254,8 +255,8 @@ fn lacks_content(answer: &Answer) -> bool {
     )
 }
 
-/// Returns the digest that the content should have, if it has another one: the requested digest, or for a tag
-/// the digest that the registry reports with the content.
+/// Returns the expected digest if the content has a different one. The expected digest is the requested one, or for a
+/// tag the digest that the registry reports with the content.
 fn mismatch(name: &ManifestName, answer: &Answer) -> Option<Digest> {
     let expected = match name {
         ManifestName::Digest(digest) => digest.clone(),

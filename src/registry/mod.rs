@@ -1,5 +1,5 @@
-//! The distribution API: repositories as stores of content. The transport below sends single requests; this module knows
-//! the API, authorization, and the quirks of registries. Each file uses only those below it.
+//! The distribution API: repositories as stores of content. The transport sends single requests; this module implements
+//! the API, authorization, and workarounds for registries. Each file uses only the files below it in this table.
 //!
 //! | file | content |
 //! | --- | --- |

@@ -8,10 +8,10 @@ use crate::auth::Secret;
 
 /// The replacement of a secret.
 const MASK: &str = "***";
-/// Shorter texts are no secrets, and occur in any text by chance.
+/// The minimum length of a secret. Shorter texts occur in other text by chance.
 const MIN_SECRET: usize = 4;
 
-/// The texts that reveal one `Authorization` header, the longest first.
+/// The texts that reveal one `Authorization` header, longest first.
 #[derive(Default)]
 pub(super) struct Redactor(Vec<Secret>);
 
@@ -40,7 +40,7 @@ impl Redactor {
         Self(secrets)
     }
 
-    /// Also removes `secret`, such as an identity token in the body of the request.
+    /// Adds a secret to the texts that are removed, such as an identity token in the body of the request.
     pub(super) fn and(mut self, secret: &Secret) -> Self {
         if secret.reveal().len() >= MIN_SECRET {
             self.0.push(secret.clone());

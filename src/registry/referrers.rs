@@ -16,9 +16,9 @@ use crate::spec::{Descriptor, Digest, Index, JsonStyle, Manifest, MediaType, Tag
 use crate::store::{FailureKind, MAX_REFERRERS, ManifestName, Operation, StoreError};
 use crate::text::clean;
 
-/// The most pages of one list.
+/// The maximum number of pages of one list.
 const MAX_PAGES: usize = 100;
-/// The most bytes of one list with all its pages, unless a single manifest may be larger.
+/// The maximum size of one list with all its pages, in bytes, unless the limit for a single manifest is larger.
 const MAX_LIST: u64 = 8 << 20;
 
 impl RegistryRepository {
@@ -68,8 +68,8 @@ impl RegistryRepository {
         ))
     }
 
-    /// Reads a page of a list. Returns `None` if the first page shows that the registry has no referrers API. A page that
-    /// is damaged, or missing after another page, is requested once more.
+    /// Reads a page of a list. Returns `None` if the first page shows that the registry has no referrers API. A damaged
+    /// page, or a page that is missing after the first one, is requested once more.
     async fn page(
         &self,
         call: &Call,
@@ -178,7 +178,7 @@ impl RegistryRepository {
     }
 }
 
-/// The part of a page that is read: nothing else is needed, and the rest may be large.
+/// The fields of a page that are read. Other fields are skipped, since they may be large.
 #[derive(Deserialize)]
 struct Page {
     #[serde(deserialize_with = "null_or_list")]
@@ -218,8 +218,8 @@ fn collect(
     Ok(())
 }
 
-/// Returns the path of the next page below the repository's name. A link to another host, or to something else than a
-/// list of referrers, is an error: a list that ends early would look complete.
+/// Returns the path of the next page, relative to the repository's name. A link to another host, or to something other
+/// than a list of referrers, is an error: without the error, an incomplete list would look complete.
 pub(super) fn next_page(
     answer: &Answer,
     base: &Url,
@@ -237,7 +237,7 @@ pub(super) fn next_page(
     };
     let none = || "the registry names a next page that is not a list of referrers".to_owned();
     let next = answer.url.join(target).map_err(|_| none())?;
-    // Behind a proxy, a registry may not know that it is reached over HTTPS. The request uses the scheme of the registry.
+    // A registry behind a proxy may name the scheme http although clients use HTTPS. The request keeps the client's scheme.
     if next.host() != base.host() || next.port() != base.port() {
         return Err(format!(
             "the registry names a next page on another host ({}), which is not requested",
@@ -262,7 +262,7 @@ fn is_page(answer: &Answer) -> bool {
         && answer.media_type().as_str() == MediaType::OCI_INDEX
 }
 
-/// Returns the entries of a page, or the reason why there are none, which continues "page 2 of the list".
+/// Returns the entries of a page, or the reason why it has none. The reason continues the text "page 2 of the list".
 pub(super) fn page_of(
     answer: &Answer,
 ) -> Result<impl ExactSizeIterator<Item = Descriptor> + use<>, String> {
@@ -276,7 +276,7 @@ pub(super) fn page_of(
             clean(media_type.as_str(), 100)
         ));
     }
-    // serde accepts an array in place of an object.
+    // serde accepts an array instead of an object.
     if answer.body.trim_ascii_start().first() != Some(&b'{') {
         return Err("is not a JSON object".to_owned());
     }

@@ -16,7 +16,7 @@ use crate::store::{FailureKind, StoreError};
 use crate::sync::Mutex;
 use crate::transport::{TlsProfile, Transport};
 
-/// The registries whose certificates are not checked, and that may be reached over plain HTTP.
+/// The insecure registries: their certificates are not checked, and plain HTTP is allowed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Insecure {
     #[default]
@@ -25,7 +25,7 @@ pub enum Insecure {
     Named,
 }
 
-/// How the registries of one run are reached.
+/// The connection settings for all registries of one run.
 #[derive(Clone, Debug, Default)]
 pub struct RegistrySettings {
     pub insecure: Insecure,

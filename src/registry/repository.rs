@@ -1,4 +1,4 @@
-//! A repository in a registry: the requests to it, without their meaning. Its operations are in the other files.
+//! A repository in a registry, and how its requests are built. The other files contain the operations.
 
 use std::sync::Arc;
 

@@ -1,5 +1,6 @@
-//! The scheme of a registry: HTTPS, or plain HTTP where that is allowed. The first answer decides. Plain HTTP is tried
-//! first on loopback addresses, as Docker's users expect of `localhost:5000`, and last for insecure registries.
+//! The scheme of a registry: HTTPS, or plain HTTP where it is allowed. The first answer decides which one is used. For
+//! loopback addresses plain HTTP is tried first, as Docker's users expect for `localhost:5000`. For insecure registries
+//! it is tried last.
 
 use http::{StatusCode, header};
 use url::Url;
@@ -18,7 +19,7 @@ pub(super) struct Schemes {
 
 struct State {
     uses_tls: bool,
-    /// An answer has confirmed the scheme, or both have failed.
+    /// Whether an answer has confirmed the scheme, or both schemes have failed.
     is_settled: bool,
     has_switched: bool,
 }
@@ -60,8 +61,8 @@ impl Schemes {
         }
     }
 
-    /// Switches from the scheme of `failed` to the other, if plain HTTP is allowed and no answer has decided yet, and
-    /// back again once. Returns whether to try again. Of concurrent requests that fail, the first one switches.
+    /// Switches from the scheme of `failed` to the other one, and back again once, if plain HTTP is allowed and no
+    /// answer has decided yet. Returns whether to try again. If concurrent requests fail, only the first one switches.
     pub(super) fn switch(&self, failed: &Url) -> bool {
         let mut state = self.state();
         if (failed.scheme() == "https") != state.uses_tls {

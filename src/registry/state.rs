@@ -1,4 +1,4 @@
-//! What this run has done in one repository: content that it wrote, uploads that are open.
+//! The state of one repository in this run: written content and open uploads.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::MutexGuard;
@@ -8,26 +8,26 @@ use url::Url;
 use crate::spec::{Digest, Repository};
 use crate::sync::Mutex;
 
-/// The state of one repository, shared by all its users in this run.
+/// The state of one repository in this run, shared by all its users.
 #[derive(Default)]
 pub(super) struct RepositoryState {
     state: Mutex<State>,
-    /// Held while the fallback tag of a subject is read and written.
+    /// Locked while the fallback tag of a subject is read and written.
     pub(super) fallback: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
 struct State {
-    /// Paths below the repository's name: `manifests/<tag>`, `blobs/<digest>`.
+    /// The written content, as paths below the repository's name: `manifests/<tag>`, `blobs/<digest>`.
     pushed: HashSet<String>,
-    /// Uploads that the registry opened in place of a mount.
+    /// Uploads that the registry opened instead of a mount.
     offered_uploads: HashMap<Digest, Url>,
     /// Blobs that were mounted, with the repository that has them.
     mounted: HashMap<Digest, Repository>,
     /// The current locations of running uploads, by number.
     running_uploads: HashMap<u64, Url>,
     uploads_so_far: u64,
-    /// The upload that was begun to try the credentials.
+    /// The upload that was started to check the push permission.
     trial: Option<Url>,
     retries_did_not_help: bool,
 }
@@ -46,7 +46,7 @@ impl RepositoryState {
         !self.state().pushed.is_empty()
     }
 
-    /// Records that a refusal which is usually temporary stayed after all retries.
+    /// Records that an error which is usually temporary was still returned after all retries.
     pub(super) fn record_vain_retries(&self) {
         self.state().retries_did_not_help = true;
     }
@@ -55,7 +55,7 @@ impl RepositoryState {
         self.state().retries_did_not_help
     }
 
-    /// Keeps the upload that the registry opened in place of a mount (202), for the copy of the blob.
+    /// Stores the upload that the registry opened instead of a mount (202). The copy of the blob uses it.
     pub(super) fn keep_offered_upload(&self, digest: Digest, location: Url) {
         self.state().offered_uploads.insert(digest, location);
     }
@@ -74,7 +74,8 @@ impl RepositoryState {
         self.state().mounted.remove(digest)
     }
 
-    /// Returns the number of a new upload. It is cancelled with the run until [`Self::end_upload`].
+    /// Returns the number of a new upload. The upload is cancelled at the end of the run unless [`Self::end_upload`]
+    /// was called.
     pub(super) fn begin_upload(&self) -> u64 {
         let mut state = self.state();
         state.uploads_so_far += 1;
@@ -91,7 +92,7 @@ impl RepositoryState {
         self.state().running_uploads.remove(&number);
     }
 
-    /// Keeps the upload that was begun to try the credentials, until it is cancelled.
+    /// Stores the upload that was started to check the push permission, until it is cancelled.
     pub(super) fn keep_trial(&self, location: Option<Url>) {
         self.state().trial = location;
     }

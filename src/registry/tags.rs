@@ -1,5 +1,5 @@
-//! Writes one manifest under many tags: in one request if the registry supports that, else in one for each, all in
-//! parallel.
+//! Writes one manifest under many tags: with one request if the registry supports it, otherwise with one request for
+//! each tag, all in parallel.
 
 use futures_util::future::join_all;
 use http::Method;
@@ -10,7 +10,7 @@ use super::repository::RegistryRepository;
 use crate::spec::{Manifest, Tag};
 use crate::store::{FailureKind, ManifestName, Operation};
 
-/// The fewest tags for which a request that may fail is tried to set them all.
+/// The minimum number of tags for which one request for all of them is tried. The registry may not support it.
 const MIN_TAGS_AT_ONCE: usize = 8;
 /// The longest query that servers and proxies usually accept, in bytes.
 const MAX_QUERY: usize = 4 << 10;
@@ -34,7 +34,7 @@ impl RegistryRepository {
             if let Ok(Some(written)) = self.put_at_once(manifest, group).await {
                 results.extend(group.iter().map(|_| Ok(written)));
             } else {
-                // The error of each tag comes from a request of its own.
+                // A separate request for each tag shows the error of this tag.
                 let rest = &tags[results.len()..];
                 results.extend(self.put_under_each(manifest, rest).await);
                 break;
@@ -58,7 +58,7 @@ impl RegistryRepository {
         // https://github.com/aws/containers-roadmap/issues/878
         match self.describe_manifest(&name).await {
             Ok(current) if current.digest == manifest.digest => Ok(Written {
-                // It was listed when it was stored.
+                // The registry listed the manifest as a referrer when the manifest was stored.
                 is_listed_with_subject: true,
             }),
             Ok(current) => Err(error.hint(format!("the tag points at {}", current.digest))),
@@ -66,7 +66,7 @@ impl RegistryRepository {
         }
     }
 
-    /// Sets several tags in one request. Returns `None` if the registry does not support that:
+    /// Sets several tags with one request. Returns `None` if the registry does not support it:
     /// <https://github.com/opencontainers/distribution-spec/pull/600>.
     async fn put_at_once(&self, manifest: &Manifest, tags: &[Tag]) -> Outcome<Option<Written>> {
         let path = format!("manifests/{}?{}", manifest.digest, query(tags));

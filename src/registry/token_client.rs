@@ -31,7 +31,8 @@ pub(super) struct TokenClient<'a> {
     pub(super) base: &'a Url,
     pub(super) server: &'a TokenServer,
     pub(super) scopes: &'a [Scope],
-    /// The registry has not named the token server: one attempt, with a short timeout, since its challenge will.
+    /// Whether the token server is a guess: the registry has not named it yet. Then there is one attempt with a short
+    /// timeout, since the registry's challenge will name the server.
     pub(super) is_guess: bool,
 }
 
@@ -136,17 +137,17 @@ async fn read(response: Response, sent: std::time::Instant) -> Result<Token, Tok
     Token::parse(&body, sent).map_err(TokenFailure::Unusable)
 }
 
-/// A request to a token server, which can be sent as often as needed.
+/// A request to a token server. It can be sent any number of times.
 struct TokenCall {
     url: Url,
     authorization: Option<HeaderValue>,
     form: Option<Secret>,
-    /// The secret in the form.
+    /// The secret in the form data.
     secret: Option<Secret>,
 }
 
 impl TokenCall {
-    /// Returns what removes the secrets of this request from the answer.
+    /// Returns a redactor that removes the secrets of this request from the answer.
     fn redactor(&self) -> Redactor {
         let redactor = self.authorization.as_ref().map(Redactor::of_header);
         let redactor = redactor.unwrap_or_default();
@@ -173,7 +174,7 @@ impl TokenCall {
     }
 }
 
-/// Why there is no token.
+/// The reason why there is no token.
 enum TokenFailure {
     /// A temporary status, with the text of the error.
     Busy(StatusCode, String, RetryDelay),
@@ -182,7 +183,7 @@ enum TokenFailure {
     /// The answer contains no usable token.
     Unusable(TokenError),
     Transport(TransportError),
-    /// No answer to a guess in time.
+    /// The guessed token server did not answer in time.
     Late,
 }
 

@@ -1,23 +1,23 @@
-//! The credential of one client and what it became: a fixed header, or tokens with their scopes.
+//! The credential of one client, and the header or tokens that it was exchanged for.
 
 use http::HeaderValue;
 use tokio::time::Instant;
 
 use crate::auth::{Candidate, Realm, Scope, Search, Secret, Token};
 
-/// A credential, the search that found it, and what is sent for it.
+/// A credential, the search that found it, and the header or tokens that are sent for it.
 pub(super) struct AuthState {
     pub(super) candidate: Candidate,
     /// Finds further credentials.
     pub(super) search: Search,
     pub(super) method: AuthMethod,
-    /// Grows with each change of the header, so that the refusal of an old one can be recognised.
+    /// Increases with each change of the header. A refusal of an older header is recognised by it.
     generation: u64,
-    /// Another credential has been tried.
+    /// Whether another credential has been tried.
     pub(super) has_switched: bool,
-    /// A new token has been fetched because of a `denied`.
+    /// Whether a new token has been fetched because of a `denied` error.
     pub(super) has_renewed_for_denial: bool,
-    /// Basic, which was sent without a challenge, is not sent any more.
+    /// Whether Basic was refused after it was sent without a challenge. It is not sent again.
     pub(super) has_dropped_basic: bool,
 }
 
@@ -29,7 +29,7 @@ pub(super) enum AuthMethod {
     /// Tokens of a token server.
     Bearer {
         server: TokenServer,
-        /// Usually one; more if a run has so many repositories that no token can be for all. The newest is the last.
+        /// The tokens, the newest one last. Usually there is only one; a run with very many repositories needs several.
         tokens: Vec<HeldToken>,
     },
 }
@@ -98,7 +98,7 @@ impl AuthState {
         })
     }
 
-    /// Returns whether the token for a call was requested with the scopes of a challenge, too.
+    /// Returns whether the token for a call was also requested with the scopes of a challenge.
     pub(super) fn was_requested_with(&self, needed: &[Scope], challenged: &[Scope]) -> bool {
         self.held(needed).is_some_and(|held| {
             let mut challenged = challenged.iter();
@@ -106,7 +106,7 @@ impl AuthState {
         })
     }
 
-    /// Adds a token, and removes those that have expired or that it makes unnecessary.
+    /// Adds a token, and removes tokens that have expired or that the new one replaces.
     pub(super) fn hold(&mut self, server: TokenServer, token: Token, scopes: Vec<Scope>) {
         self.generation += 1;
         let mut tokens = match std::mem::replace(&mut self.method, AuthMethod::Unknown) {
@@ -132,7 +132,7 @@ impl AuthState {
         }
     }
 
-    /// Sends this header from now on, whatever the repository.
+    /// Sends this header from now on, for every repository.
     pub(super) fn fix(&mut self, value: Option<HeaderValue>) {
         self.method = AuthMethod::Fixed(value);
         self.generation += 1;
@@ -153,7 +153,7 @@ pub(super) fn bearer_header(token: &Secret) -> Option<HeaderValue> {
     secret_header(&Secret::new(format!("Bearer {}", token.reveal())))
 }
 
-/// Returns a header value that is never printed; `None` if a header cannot carry the text.
+/// Returns a header value that is never printed. Returns `None` if the text is not valid in a header.
 pub(super) fn secret_header(text: &Secret) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(text.reveal()).ok()?;
     value.set_sensitive(true);

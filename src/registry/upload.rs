@@ -25,23 +25,23 @@ use crate::transport::{BULK_SIZE, Body};
 pub(super) struct Upload<'a> {
     pub(super) repository: &'a RegistryRepository,
     pub(super) blob: &'a Descriptor,
-    /// Its number in the state of the repository.
+    /// The number of the upload in the state of the repository.
     pub(super) number: u64,
     pub(super) content: Content,
-    /// The whole content, opened in advance.
+    /// A stream of the whole content that was opened in advance.
     pub(super) opened: Mutex<Option<Pieces>>,
     pub(super) operation: Operation,
-    /// The most bytes of one request.
+    /// The maximum size of one request, in bytes.
     pub(super) max_chunk: u64,
-    /// The fewest bytes of a chunk that is not the last (`OCI-Chunk-Min-Length`).
+    /// The minimum size of every chunk except the last one, in bytes (`OCI-Chunk-Min-Length`).
     pub(super) min_chunk: u64,
-    /// The registry does not support chunks: an upload that breaks starts over.
+    /// Whether the registry does not support chunks. An upload that breaks then starts over.
     pub(super) is_monolithic: bool,
-    /// The position was requested after a 416.
+    /// Whether the position has been requested after a 416.
     pub(super) has_resynced: bool,
-    /// The content of the source was wrong, and is read once more.
+    /// Whether the content of the source was wrong. It is read once more.
     pub(super) has_reread: bool,
-    /// A `PUT` was successful, but the registry does not have the blob.
+    /// Whether a `PUT` was successful although the registry does not have the blob.
     pub(super) is_unconfirmed: bool,
     /// The credentials that were tried since the last progress.
     pub(super) trials: Trials,
@@ -56,7 +56,7 @@ pub(super) struct Position {
 }
 
 impl Upload<'_> {
-    /// Opens an upload. The read of a large blob begins at the same time, and a connection for the upload is opened.
+    /// Opens an upload. For a large blob, also starts to read the source and to open a connection for the upload.
     pub(super) async fn begin_and_open(&mut self) -> Outcome<Position> {
         if self.blob.size < BULK_SIZE {
             return self.begin().await;
@@ -101,7 +101,7 @@ impl Upload<'_> {
         let closes = length == self.blob.size || position.offset >= self.blob.size;
         let mut address = position.location.clone();
         let method = if closes {
-            // Appended, never rebuilt: the query belongs to the registry.
+            // The digest is appended to the query, which must not be changed otherwise.
             address
                 .query_pairs_mut()
                 .append_pair("digest", &self.blob.digest.to_string());
@@ -186,7 +186,7 @@ impl Upload<'_> {
         self.begin().await.map(Some)
     }
 
-    /// Asks once for the position of an upload.
+    /// Requests the position of an upload once.
     async fn request_position(&self, location: &Url) -> Option<Position> {
         let answer = self.get_upload(location).await?;
         let fits = |offset: &u64| (1..=self.blob.size).contains(offset);
@@ -206,7 +206,7 @@ impl Upload<'_> {
     }
 }
 
-/// Removes the digest that was appended to the location for a request that was redirected.
+/// Removes from the location the digest that was appended for a request that was redirected.
 pub(super) fn without_digest(mut location: Url) -> Url {
     let rest: Vec<_> = location
         .query()
@@ -224,6 +224,6 @@ pub(super) fn range_end(answer: &Answer) -> Option<u64> {
     let text = answer.header(header::RANGE)?;
     let (_, last) = text.trim_start_matches("bytes=").split_once('-')?;
     let last: u64 = last.trim().parse().ok()?;
-    // "0-0" stands for an empty upload as well as for one with a single byte: start over.
+    // "0-0" means an empty upload as well as one with a single byte, so the upload starts over.
     last.checked_add(u64::from(last > 0))
 }

@@ -1,5 +1,5 @@
-//! The content of an upload: streams a blob of a source, hashes each byte once, and can start again at any position that
-//! was reached before.
+//! The content of an upload: streams a blob of a source and hashes each byte once. It can start again at any position
+//! that it has reached before.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +13,7 @@ use crate::spec::{Descriptor, Hasher};
 use crate::store::{BlobStream, FailureKind, Store, StoreError};
 use crate::sync::Mutex;
 
-/// The distance of the positions at which the state of the hash is kept, in bytes.
+/// The distance between two positions at which the state of the hash is stored, in bytes.
 pub(super) const CHECKPOINT: u64 = 8 << 20;
 
 /// The bytes of a request.
@@ -48,7 +48,7 @@ impl Content {
         }
     }
 
-    /// Returns the same content, of which nothing has been read.
+    /// Returns the same content with the position at the beginning.
     pub(super) fn restarted(&self) -> Self {
         Self::new(self.blob.clone(), Arc::clone(&self.from))
     }
@@ -63,8 +63,8 @@ impl Content {
         self.shared.failure.lock().take()
     }
 
-    /// Streams `length` bytes from `offset` on. The last piece of the blob is sent only if the digest is right, so that
-    /// wrong content is never completed.
+    /// Streams `length` bytes from `offset` on. The last piece of the blob is sent only if the digest is right. So an
+    /// upload with wrong content is never completed.
     pub(super) async fn open(&self, offset: u64, length: u64) -> Outcome<Pieces> {
         let (start, hasher) = {
             let mut checkpoints = self.shared.checkpoints.lock();
@@ -152,7 +152,7 @@ impl Reader {
         }
     }
 
-    /// Keeps the state of the hash if the last one is far behind, or if the next request begins here.
+    /// Stores the state of the hash if the last stored one is far behind, or if the next request begins here.
     fn checkpoint(&self) {
         let mut checkpoints = self.shared.checkpoints.lock();
         let last = checkpoints.last().map_or(0, |(at, _)| *at);

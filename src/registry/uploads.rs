@@ -1,5 +1,5 @@
-//! Uploads of blobs: one streamed `PUT`. After a broken connection the upload continues at the position that the registry
-//! reports; where the whole is too large for one request, it is sent in chunks.
+//! Uploads of blobs with one streamed `PUT`. After a broken connection the upload continues at the position that the
+//! registry reports. A blob that is too large for one request is sent in chunks.
 //! <https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#pushing-blobs>.
 
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::transport::{BULK_SIZE, TransportError};
 /// The sizes of a chunk, tried in this order where a registry or a proxy limits the body of a request. The last one is
 /// the default limit of nginx (`client_max_body_size`).
 const CHUNKS: [u64; 3] = [32 << 20, 8 << 20, 1 << 20];
-/// How often an upload may continue without a pause: after a new token, a redirect, a smaller chunk.
+/// The maximum number of steps without a pause: after a new token, a redirect, or a smaller chunk size.
 const MAX_TURNS: u32 = 12;
 
 impl RegistryRepository {
@@ -61,8 +61,8 @@ impl RegistryRepository {
         Ok(())
     }
 
-    /// Uploads the blobs of a manifest that were mounted, but that the registry does not have: distribution answers 201 to
-    /// a mount by a sha512 digest, and does not find the blob afterwards. Returns whether there were any.
+    /// Uploads the blobs of a manifest that were mounted but that the registry does not have. distribution answers 201
+    /// to a mount by a sha512 digest, and does not find the blob afterwards. Returns whether there were such blobs.
     pub(super) async fn replace_mounts(&self, manifest: &Manifest) -> Outcome<bool> {
         let mut has_uploaded = false;
         for blob in manifest.image().iter().flat_map(|image| image.blobs()) {
@@ -85,7 +85,7 @@ impl RegistryRepository {
         Ok(has_uploaded)
     }
 
-    /// Begins an upload, which shows whether the credentials allow pushes: see [`Store::try_push`].
+    /// Starts an upload to check whether the credentials allow pushes: see [`Store::try_push`].
     pub(super) async fn try_upload(&self) -> Outcome<()> {
         let operation = Operation::new("push to", self.repository.to_string());
         let call = self.call(Method::POST, "blobs/uploads/".to_owned(), operation);
@@ -117,7 +117,7 @@ impl RegistryRepository {
         join_all(open.map(|location| self.cancel_upload(location))).await;
     }
 
-    /// Cancels an upload, best effort: registries delete old uploads by themselves, and distribution requires the
+    /// Cancels an upload (best effort). Registries delete old uploads by themselves, and distribution requires the
     /// permission to delete.
     async fn cancel_upload(&self, location: Url) {
         let operation = Operation::new("cancel an upload to", self.repository.to_string());
@@ -130,7 +130,7 @@ impl RegistryRepository {
 enum Next {
     /// The registry has the blob.
     Finish,
-    /// Send more.
+    /// Send the next request.
     Continue(Position),
     /// Request the position, and continue there.
     Resync,
@@ -161,7 +161,8 @@ impl Upload<'_> {
             if let Some(failure) = self.content.take_failure() {
                 repository.cancel_upload(position.location).await;
                 repository.state.end_upload(self.number);
-                // Wrong content once may be an accident in transit; twice, the source has it.
+                // Wrong content may be a transmission error the first time. The second time, the source stores wrong
+                // content.
                 if failure.kind != FailureKind::Refused || self.has_reread {
                     return Err(failure);
                 }
@@ -254,8 +255,8 @@ impl Upload<'_> {
         }))
     }
 
-    /// Decides the next step after a `PUT` that was successful: 201 completes the upload; after any other status only the
-    /// presence of the blob counts.
+    /// Decides the next step after a successful `PUT`. The status 201 completes the upload. After any other status, the
+    /// upload is complete only if the registry has the blob.
     async fn confirm(&mut self, answer: Answer) -> Outcome<Next> {
         if answer.status == StatusCode::CREATED || self.has_blob_now().await {
             return Ok(Next::Finish);
@@ -276,7 +277,7 @@ impl Upload<'_> {
         ))
     }
 
-    /// Asks once whether the registry has the blob.
+    /// Checks once whether the registry has the blob.
     async fn has_blob_now(&self) -> bool {
         let call = self
             .repository
@@ -319,7 +320,8 @@ impl Upload<'_> {
         }
     }
 
-    /// Reduces the size of requests below that of the one that was too large. Returns `false` if there is no smaller size.
+    /// Reduces the maximum size of a request below the size that was refused. Returns `false` if there is no smaller
+    /// size.
     fn shrink(&mut self, refused: u64) -> bool {
         let mut sizes = CHUNKS.into_iter();
         match sizes.find(|size| *size < refused && *size >= self.min_chunk) {
@@ -331,7 +333,7 @@ impl Upload<'_> {
         }
     }
 
-    /// Counts a step without a pause, to end an upload that a registry keeps redirecting or restarting.
+    /// Counts a step without a pause. The limit ends an upload that a registry redirects or restarts again and again.
     fn turn(&mut self, call: &Call) -> Outcome<()> {
         self.turns += 1;
         if self.turns <= MAX_TURNS {

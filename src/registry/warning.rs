@@ -5,9 +5,9 @@ use http::{HeaderMap, HeaderValue, header};
 
 use crate::text::clean;
 
-/// The most bytes of a header that is read.
+/// The maximum size of a header that is read, in bytes.
 const MAX_HEADER: usize = 4 << 10;
-/// The most characters of a warning that are shown.
+/// The maximum number of characters of a warning that are shown.
 const MAX_SHOWN: usize = 500;
 
 /// Returns the texts of all `Warning` headers with the code 299, safe to print.

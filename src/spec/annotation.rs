@@ -15,11 +15,11 @@ pub struct AnnotationRule {
     pub value: String,
 }
 
-/// What an annotation is set on.
+/// The target of an annotation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AnnotationLevel {
     Index,
-    /// The entries of the index, all or those of one platform.
+    /// The entries of the index: all entries, or the entries of one platform.
     ManifestDescriptor(Option<Platform>),
     /// The image manifests, which cannot be changed after they were pushed.
     Manifest(Option<Platform>),

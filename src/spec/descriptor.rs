@@ -21,9 +21,9 @@ pub struct Descriptor {
     #[serde(default)]
     pub media_type: MediaType,
     pub digest: Digest,
-    /// In bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// Other locations of the content. Never fetched.
+    /// Other locations of the content. They are never used.
     #[serde(
         default,
         skip_serializing_if = "Vec::is_empty",
@@ -78,7 +78,7 @@ impl Descriptor {
         (bytes.len() as u64 == self.size && self.digest.matches(&bytes)).then_some(bytes)
     }
 
-    /// Whether the embedded content does not match size and digest.
+    /// Returns whether the embedded content does not match size and digest.
     pub fn has_foreign_data(&self) -> bool {
         self.data.is_some() && self.embedded().is_none()
     }
@@ -108,8 +108,8 @@ impl Descriptor {
         .map(String::as_str)
     }
 
-    /// Whether this is a layer of a non-distributable type, such as a Windows base layer. Engines fetch its content
-    /// from `urls`; it is never fetched or copied here.
+    /// Returns whether this is a layer of a non-distributable type, such as a Windows base layer. Engines download its
+    /// content from `urls`. polyarch never reads or copies it.
     pub fn is_foreign(&self) -> bool {
         !self.urls.is_empty()
             && (self.media_type.as_str()
@@ -134,8 +134,8 @@ const FIELDS: [&str; 8] = [
 
 const PLATFORM_FIELDS: [&str; 5] = ["architecture", "os", "os.version", "os.features", "variant"];
 
-/// Whether Go's `encoding/json` would read `name`, which is none of `fields`, as one of them: it ignores letter case,
-/// and two letters beyond ASCII fold to `s` and `k`.
+/// Returns whether Go's `encoding/json` would read `name` as one of `fields` although it differs from all of them. Go
+/// ignores letter case, and treats two non-ASCII letters as `s` and `k`.
 pub(super) fn is_case_variant(fields: &[&str], name: &str) -> bool {
     let folded = || {
         name.chars().map(|c| match c {

@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256, Sha512};
 #[serde(try_from = "String", into = "String")]
 pub struct Digest {
     algorithm: Algorithm,
-    /// Shared: a digest is copied often.
+    /// The digits. They are shared, since digests are copied often.
     hex: Arc<str>,
 }
 

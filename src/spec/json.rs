@@ -7,11 +7,11 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::limits::MAX_JSON_DEPTH;
 
 pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-/// The most values in a document. A value takes two bytes in JSON and about a hundred in memory. An index of 10,000
-/// entries has about 80,000 values, with two annotations in each entry 110,000.
+/// The maximum number of values in a document. A value takes two bytes in JSON and about a hundred in memory. An index
+/// of 10,000 entries has about 80,000 values, or 110,000 with two annotations in each entry.
 const MAX_VALUES: usize = 150_000;
 
-/// The indentation of a written index. Both escape `<`, `>` and `&`, as `json.MarshalIndent` does.
+/// The indentation of a written index. Both styles escape `<`, `>` and `&`, as `json.MarshalIndent` does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JsonStyle {
     /// Three spaces, as in `docker manifest`.
@@ -41,7 +41,7 @@ pub enum JsonError {
     TooManyValues,
 }
 
-/// Parses a foreign document within the limits on nesting and number of values.
+/// Parses a document of another program within the limits on nesting and number of values.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
     if extent(bytes).values > MAX_VALUES {
         return Err(JsonError::TooManyValues);
@@ -54,7 +54,7 @@ pub fn parse_own<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
     if extent(bytes).depth > MAX_JSON_DEPTH {
         return Err(JsonError::TooDeep);
     }
-    // Some editors write a byte order mark.
+    // Some editors write a byte order mark at the beginning.
     let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
     Ok(serde_json::from_slice(bytes)?)
 }
@@ -77,7 +77,7 @@ pub fn write<T: Serialize>(value: &T, style: JsonStyle) -> Vec<u8> {
     let compact = || {
         let json =
             serde_json::to_vec(value).expect("data with text keys always serialises to memory");
-        // `json` is freed before the indented text is made: each may have megabytes.
+        // `json` is freed before the indented text is made, since each may have a size of several megabytes.
         compact_for_go(&json)
     };
     indent(&compact(), style.indentation())

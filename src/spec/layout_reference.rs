@@ -17,13 +17,12 @@ pub struct LayoutPath {
     pub path: PathBuf,
 }
 
-/// An OCI image layout on disk, and the manifest that is meant in it.
+/// An OCI image layout on disk, and a manifest in it.
 ///
-/// The path ends at the **last** colon if a valid tag follows it; otherwise every colon belongs to
-/// the path. (skopeo and buildah end it at the first, so that no path of theirs has a colon: what
-/// they read as path and tag is read the same here. Their other image names, such as
-/// `oci:PATH:docker.io/o/app:1`, are found here by their tag: `oci:PATH:1`.) A path whose own last
-/// part looks like a tag is written with a tag or digest behind it.
+/// The path ends at the **last** colon if a valid tag follows it; otherwise every colon is part of the path. skopeo and
+/// buildah split at the first colon, so their paths contain no colon, and such a reference has the same meaning here.
+/// They also support other image names, such as `oci:PATH:docker.io/o/app:1`. Here such an image is found by its tag:
+/// `oci:PATH:1`. If the last part of a path looks like a tag, a tag or digest must be appended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LayoutReference {
     pub layout: LayoutPath,
@@ -38,25 +37,25 @@ pub struct LayoutReference {
 pub enum LayoutKind {
     /// A directory with `oci-layout`, `index.json` and `blobs/`.
     Directory,
-    /// The same in a tar file, not compressed.
+    /// The same files in a tar archive without compression.
     Archive,
 }
 
 /// Why a text does not name a layout.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LayoutReferenceError {
-    /// Neither of the two prefixes.
+    /// The text has neither of the two prefixes.
     #[error("not a layout: expected oci:PATH[:TAG][@DIGEST] or oci-archive:FILE[:TAG][@DIGEST]")]
     Prefix,
-    /// `oci:` and nothing behind it.
+    /// There is no path after `oci:`.
     #[error(
         "no path in {0:?}: expected oci:PATH[:TAG][@DIGEST] or oci-archive:FILE[:TAG][@DIGEST]"
     )]
     NoPath(String),
-    /// A colon at the end, as an empty variable leaves behind.
+    /// There is a colon at the end, for example after an empty variable.
     #[error("empty tag in {0:?}: leave out the last colon if no tag is meant")]
     EmptyTag(String),
-    /// `oci://`, which elsewhere means a registry.
+    /// The text begins with `oci://`, which means a registry in other programs.
     #[error(
         "{0:?} looks like a registry reference: oci: names a directory on disk; write {1:?} for the registry"
     )]
@@ -64,7 +63,7 @@ pub enum LayoutReferenceError {
 }
 
 impl LayoutReference {
-    /// Whether `text` starts as a layout does, so that it cannot be an image reference.
+    /// Returns whether `text` has the prefix of a layout, so that it cannot be an image reference.
     pub fn is_meant_by(text: &str) -> bool {
         text.starts_with(DIRECTORY) || text.starts_with(ARCHIVE)
     }
@@ -109,7 +108,7 @@ impl FromStr for LayoutReference {
     }
 }
 
-/// Cuts off what stands behind the last `separator`, if it is a `T`.
+/// Removes and returns the text after the last `separator`, if it is a valid `T`.
 fn split_parsed<T: FromStr>(text: &str, separator: char) -> Option<(&str, T)> {
     let (before, after) = text.rsplit_once(separator)?;
     Some((before, after.parse().ok()?))

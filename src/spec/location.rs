@@ -12,7 +12,7 @@ pub enum Location {
 }
 
 impl Location {
-    /// The repository, unless this is a layout.
+    /// Returns the repository, or `None` for a layout.
     pub fn repository(&self) -> Option<&Repository> {
         match self {
             Self::Repository(repository) => Some(repository),

@@ -1,5 +1,5 @@
-//! Manifests and indexes with their exact bytes. Documents are refused that two readers could understand differently
-//! (CVE-2021-41190), or that exceed the limits on nesting and entries.
+//! Manifests and indexes with their exact bytes. A document is refused if two readers could understand it differently
+//! (CVE-2021-41190), or if it exceeds the limits on nesting and entries.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ use super::{Annotations, Descriptor, Digest, JsonError, MediaType, PlatformError
 /// A manifest or index with its exact bytes, which are passed on unchanged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
-    /// From the body, else from the response or descriptor that announced it.
+    /// The type from the body, or else from the response or descriptor.
     pub media_type: MediaType,
     pub digest: Digest,
     pub bytes: Bytes,
@@ -41,7 +41,7 @@ pub enum Document {
 pub struct ImageManifest {
     /// The config of the image or artifact.
     pub config: Descriptor,
-    /// Lowest first.
+    /// The layers, lowest first.
     #[serde(default, deserialize_with = "null_is_default")]
     pub layers: Vec<Descriptor>,
     /// The manifest that this one refers to.
@@ -63,7 +63,7 @@ pub struct Index {
     pub media_type: MediaType,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
-    /// In the order in which clients search for their platform.
+    /// The entries, in the order in which clients search for their platform.
     #[serde(deserialize_with = "null_is_default")]
     pub manifests: Vec<Descriptor>,
     /// The manifest that this one refers to.
@@ -90,8 +90,8 @@ pub enum ManifestError {
         "refused: the document has both \"manifests\" and \"{0}\", so clients could read different images (CVE-2021-41190)"
     )]
     Ambiguous(&'static str),
-    /// A field that differs from a specified one by letter case. Go's readers accept it as that field, others do not:
-    /// as ambiguous as CVE-2021-41190.
+    /// A field differs from a specified one only by letter case. Go's readers accept it as the specified field, others
+    /// do not. This is as ambiguous as CVE-2021-41190.
     #[error(
         "refused: the field {0:?} differs from a specified one by letter case only, so clients could read different images"
     )]
@@ -301,8 +301,8 @@ fn check_descriptor(descriptor: &Descriptor) -> Result<(), ManifestError> {
     Ok(())
 }
 
-/// Returns the type of a document from its body and its announcement, which must not contradict each other. Generic
-/// types (`application/json`, `text/plain`) are ignored.
+/// Returns the media type of a document from its body and from the response or descriptor. The two must not contradict
+/// each other. Generic types (`application/json`, `text/plain`) are ignored.
 fn agreed_type(
     inside: &MediaType,
     outside: &MediaType,

@@ -68,7 +68,8 @@ impl MediaType {
         self.index_family().is_some()
     }
 
-    /// Returns whether this is a type of blobs. Such an entry of an index, as in a cache of BuildKit, is stored as a blob.
+    /// Returns whether this is a type of blobs. An index entry of such a type, as in a BuildKit cache, is stored as a
+    /// blob.
     pub fn is_blob(&self) -> bool {
         let text = self.as_str();
         self.is_image_config()
@@ -77,7 +78,7 @@ impl MediaType {
             || text.starts_with("application/vnd.docker.image.rootfs.")
     }
 
-    /// Whether this is Docker's schema 1, signed or not, which has no stable digest and no config.
+    /// Returns whether this is Docker's schema 1, signed or not, which has no stable digest and no config.
     pub fn is_schema1(&self) -> bool {
         matches!(
             self.as_str(),
@@ -86,8 +87,8 @@ impl MediaType {
         )
     }
 
-    /// Whether this is the config of an image, not of an artifact. Other configs may declare a platform too, which
-    /// Docker accepts.
+    /// Returns whether this is the config of an image, not of an artifact. Docker also accepts a platform in other
+    /// configs.
     pub fn is_image_config(&self) -> bool {
         matches!(self.as_str(), Self::OCI_CONFIG | Self::DOCKER_CONFIG)
     }
@@ -105,7 +106,7 @@ impl PartialEq<str> for MediaType {
     }
 }
 
-/// Displays the type with escapes; [`MediaType::as_str`] is what is sent or written.
+/// Displays the type with escapes. Requests and files contain [`MediaType::as_str`].
 impl fmt::Display for MediaType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Printable(&self.0).fmt(f)

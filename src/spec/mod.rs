@@ -1,5 +1,5 @@
-//! OCI and Docker data: what a digest, a reference, a platform, a descriptor, a manifest
-//! and an index are, and how they are written as JSON. No I/O; depends on `text` only.
+//! OCI and Docker data types: digests, references, platforms, descriptors, manifests and indexes, and their JSON form.
+//! No I/O; depends on `text` only.
 
 mod annotation;
 mod bounded;

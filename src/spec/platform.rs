@@ -19,14 +19,14 @@ pub struct Platform {
     /// `GOOS`: `linux`, `windows`.
     #[serde(default)]
     pub os: String,
-    /// Set in Windows images.
+    /// The version of the operating system. Set in Windows images.
     #[serde(
         default,
         rename = "os.version",
         skip_serializing_if = "String::is_empty"
     )]
     pub os_version: String,
-    /// Such as `win32k`.
+    /// Required features of the operating system, such as `win32k`.
     #[serde(
         default,
         rename = "os.features",
@@ -123,14 +123,15 @@ const ARCHITECTURES: &[&str] = &[
 ];
 
 impl Platform {
-    /// Whether operating system or architecture is missing or `unknown`, the placeholder in attestations.
+    /// Returns whether the operating system or the architecture is missing or is `unknown`, the placeholder in
+    /// attestations.
     pub fn is_unknown(&self) -> bool {
         let unknown = |text: &str| text.is_empty() || text == "unknown";
         unknown(&self.os) || unknown(&self.architecture)
     }
 
-    /// Whether the platform is usable in an index: it has an operating system and an architecture, and no control
-    /// characters.
+    /// Returns whether the platform is usable in an index: it has an operating system and an architecture, and no
+    /// control characters.
     pub fn is_complete(&self) -> bool {
         let texts = [
             &self.os,
@@ -172,8 +173,8 @@ impl Platform {
         Ok(())
     }
 
-    /// Fills missing fields from the config of the image, as buildx does: the variant belongs to the architecture,
-    /// version and features to the operating system. A platform that has both is not changed.
+    /// Sets missing fields from the config of the image, as buildx does: the variant together with the architecture,
+    /// version and features together with the operating system. A platform that has both is not changed.
     #[must_use]
     pub fn completed_by(mut self, config: &Self) -> Self {
         if !self.os.is_empty() && !self.architecture.is_empty() {
@@ -208,8 +209,8 @@ impl Platform {
         platform
     }
 
-    /// Whether an image of this platform satisfies a request for `wanted`: the normalised names are equal, and so are
-    /// version and features if `wanted` has them.
+    /// Returns whether an image of this platform satisfies a request for `wanted`: the normalised names are equal, and
+    /// so are version and features if `wanted` has them.
     pub fn satisfies(&self, wanted: &Self) -> bool {
         let (have, want) = (self.normalised(), wanted.normalised());
         have.os == want.os

@@ -150,7 +150,7 @@ impl Reference {
         }
     }
 
-    /// Whether `text` has no registry host, so that it refers to Docker Hub.
+    /// Returns whether `text` has no registry host, so that it refers to Docker Hub.
     pub fn is_hostless(text: &str) -> bool {
         split_domain(text).0.is_none()
     }
@@ -289,7 +289,8 @@ fn parse_host(text: &str) -> Result<RegistryHost, ReferenceError> {
     })
 }
 
-/// Docker's grammar requires at least 32 hex digits before it checks algorithm and length.
+/// Parses the digest of a reference. Docker's grammar requires at least 32 hex digits before it checks algorithm and
+/// length.
 fn parse_digest_part(text: &str) -> Result<Digest, ReferenceError> {
     let hex = text.split_once(':').map_or("", |(_, hex)| hex);
     let has_digits = hex.len() >= 32 && hex.bytes().all(|byte| byte.is_ascii_hexdigit());

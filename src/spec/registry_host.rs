@@ -18,13 +18,13 @@ const DOCKER_HUB: [&str; 4] = [
 
 /// A registry as references name it: `docker.io`, `localhost:5000`, `[::1]:5000`.
 ///
-/// The host is stored in lower case, an address in its usual form, and Docker Hub as `docker.io`. The port is part
-/// of the name: `ghcr.io:443` is another registry than `ghcr.io`, as in Docker's configuration.
+/// The host is stored in lower case, an IP address in its canonical form, and Docker Hub as `docker.io`. The port is
+/// part of the name: `ghcr.io:443` and `ghcr.io` are different registries, as in Docker's configuration.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RegistryHost(String);
 
-/// Why a text is not the host of a registry. The first words are Docker's.
+/// Why a text is not the host of a registry. The messages begin with Docker's words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RegistryHostError {
     /// The text does not have the form of a host with an optional port.
@@ -49,7 +49,7 @@ impl RegistryHost {
         self.0 == DOCKER_HUB[0]
     }
 
-    /// Returns the host (and port) that answers requests: Docker Hub's API has a name of its own.
+    /// Returns the host (and port) that answers requests: Docker Hub's API has a different host name.
     pub fn endpoint(&self) -> &str {
         if self.is_docker_hub() {
             "registry-1.docker.io"
@@ -58,8 +58,8 @@ impl RegistryHost {
         }
     }
 
-    /// Whether the registry runs on this machine: `localhost`, `*.localhost`, 127.0.0.0/8, `[::1]`. Such a registry
-    /// may be reached over plain HTTP.
+    /// Returns whether the registry runs on this machine: `localhost`, `*.localhost`, 127.0.0.0/8, `[::1]`. Such a
+    /// registry may be reached over plain HTTP.
     pub fn is_loopback(&self) -> bool {
         let host = match self.0.rsplit_once(':') {
             Some((host, _)) if !self.0.ends_with(']') => host,
@@ -86,7 +86,7 @@ impl FromStr for RegistryHost {
         let name = match port {
             Some(port) => format!("{host}:{port}"),
             None if DOCKER_HUB.contains(&host) => DOCKER_HUB[0].to_owned(),
-            // A reference recognises a host of one word by its capitals only.
+            // In a reference, a host of one word is recognised only by its upper-case letters.
             None if !host.contains(['.', ':']) && host != "localhost" => text.to_owned(),
             None => host.to_owned(),
         };
@@ -114,7 +114,7 @@ impl fmt::Display for RegistryHost {
     }
 }
 
-/// Docker's grammar: `domain-name[:port]`, `IPv4[:port]` or `[IPv6][:port]`.
+/// Returns whether a text matches Docker's grammar: `domain-name[:port]`, `IPv4[:port]` or `[IPv6][:port]`.
 fn is_domain(text: &str) -> bool {
     if let Some(rest) = text.strip_prefix('[') {
         return rest.split_once(']').is_some_and(|(address, port)| {

@@ -1,4 +1,5 @@
-//! Sends one request to one host: chooses the connection, and the alternative where the host does not accept that one.
+//! Sends one request to one host: chooses a connection, and an alternative if the host does not accept the first
+//! choice.
 
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use super::host_client::{Choice, HostClient, Takes};
 use super::request::Request;
 use super::wait_meter::WaitMeter;
 
-/// How often a request may turn to the shared connection: it is not bulk, and the host no longer speaks HTTP/2.
+/// The maximum number of times that a request switches to the shared connection: once because it cannot use a bulk
+/// connection, and once because the host no longer speaks HTTP/2.
 const MOST_SHARES: u32 = 2;
 
 /// A request that got no response.
@@ -30,10 +32,10 @@ enum Next {
 }
 
 impl HostClient {
-    /// Sends a request on a connection of its own if it is bulk, on the shared one otherwise. Where the host does not
-    /// accept another connection, the request uses the shared one or waits for one to be released.
+    /// Sends a bulk request on a separate connection, and any other request on the shared one. If the host does not
+    /// accept another connection, the request uses the shared one or waits until one is released.
     ///
-    /// Also returns the connection, if it is not shared.
+    /// Also returns the connection if it is not shared.
     pub(super) async fn exchange(
         &self,
         request: &Request,
@@ -64,7 +66,7 @@ impl HostClient {
                 Err(failure) => failure,
             };
             if shares > 0 && failure.is_unconnected {
-                // The host is unavailable: it does not limit connections.
+                // The host is unavailable. This is not a limit on connections.
                 self.connections.clear_limit();
             }
             match self.next(&choice, request, &failure, held) {
@@ -78,8 +80,8 @@ impl HostClient {
         }
     }
 
-    /// Waits until a request to the host releases its connection. Returns `false` if none holds any, or none releases
-    /// one within `timeout`.
+    /// Waits until a request to the host releases its connection. Returns `false` if no request holds one, or if none
+    /// is released within `timeout`.
     async fn wait_for_connection(&self, timeout: Duration) -> bool {
         let released = self.connections.released();
         tokio::time::timeout(timeout, released)
@@ -87,7 +89,7 @@ impl HostClient {
             .unwrap_or(false)
     }
 
-    /// Returns whether a request may need a connection of its own.
+    /// Returns whether a request may need a separate connection.
     fn needs_connection(&self, choice: &Choice<'_>) -> bool {
         match choice.takes {
             Takes::Bulk(_) => true,
@@ -127,7 +129,7 @@ impl HostClient {
         }
         let may_wait = held.is_some_and(Held::refused);
         match choice.takes {
-            // `Any`: opened beside the connection that turned out to speak HTTP/2.
+            // `Any`: another connection, opened at the same time, turned out to speak HTTP/2.
             Takes::Any | Takes::Bulk(_) if self.can_share() => Next::Share,
             _ if may_wait => Next::Wait,
             _ => Next::GiveUp,
@@ -147,7 +149,7 @@ impl HostClient {
             Body::Bytes(bytes) => bytes.len() as u64,
             Body::Empty | Body::Stream { .. } => 0,
         };
-        // A registry may need long to store a body: one more second for each 10 MiB.
+        // A registry may need a long time to store a body: one more second for each 10 MiB.
         let timeout = idle_timeout + Duration::from_secs(request.body.len() / (10 << 20));
         let builder = choice
             .client

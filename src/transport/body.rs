@@ -26,7 +26,8 @@ const MINIMUM_WHOLE_RATE: u64 = 16 << 10;
 /// How long the body of an error response is read; it only improves the message.
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The most bytes of bodies that are read whole at the same time, in one run: a hundred common manifests of 100 kB.
+/// The maximum total size of the bodies that one run reads whole at the same time, in bytes: a hundred typical
+/// manifests of 100 kB.
 const MAX_AT_ONCE: u64 = 12 << 20;
 
 /// A request body.
@@ -67,7 +68,7 @@ impl Body {
         matches!(self, Self::Stream { content, .. } if content.0.lock().is_none())
     }
 
-    /// The size in bytes.
+    /// Returns the size in bytes.
     pub(super) fn len(&self) -> u64 {
         match self {
             Self::Empty => 0,
@@ -100,7 +101,7 @@ impl Body {
     }
 }
 
-/// What a request is waiting for, shared between its body and the timer beside it.
+/// The state of a request's transfer, shared between its body and its timer.
 #[derive(Clone)]
 pub(super) struct Activity(Arc<Mutex<ActivityState>>);
 
@@ -109,25 +110,25 @@ struct ActivityState {
     rate: RateWindow,
     /// The time spent waiting for the peer before `waiting_for`.
     waited: Duration,
-    /// The bytes of a streamed body so far.
+    /// The number of bytes of a streamed body that were transferred so far.
     sent: u64,
 }
 
 enum WaitingFor {
-    /// The peer reads the body, since this instant.
+    /// The peer has been reading the body since this instant.
     Peer(Instant),
-    /// The source of the body has limits of its own.
+    /// The source of the body is being read; it has its own limits.
     Source,
-    /// The whole body is sent, since this instant.
+    /// The whole body was sent at this instant.
     Response(Instant),
 }
 
 /// Why a request is given up.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Stall {
-    /// Nothing happened for so many seconds.
+    /// There was no progress for this number of seconds.
     Idle(u64),
-    /// The body was read too slowly over so many seconds.
+    /// The body was read too slowly over this number of seconds.
     TooSlow(u64),
 }
 
@@ -141,7 +142,7 @@ impl Activity {
         })))
     }
 
-    /// Returns once nothing has happened for `timeout`, or the peer has read too slowly.
+    /// Returns when there was no progress for `timeout`, or when the peer has read too slowly.
     pub(super) async fn stalled(&self, timeout: Duration) -> Stall {
         loop {
             let deadline = {
@@ -179,7 +180,7 @@ impl Activity {
         (state.waited + current, state.sent)
     }
 
-    /// Notes that the peer is ready for more.
+    /// Records that the peer is ready for more data.
     fn peer_is_ready(&self) {
         let mut state = self.0.lock();
         match state.waiting_for {
@@ -212,7 +213,7 @@ impl Activity {
     }
 }
 
-/// A streamed body that notes what it waits for.
+/// A streamed body that records what it is waiting for.
 struct Watched {
     unread: Unread,
     /// The content, from the first piece on.
@@ -273,14 +274,14 @@ pub struct Response {
 #[derive(Default)]
 pub(super) struct BytesAtOnce(AtomicU64);
 
-/// The share of one body, until it is dropped.
+/// The size of one body that is being read. It is subtracted from the total when this is dropped.
 struct Share<'a> {
     all: &'a BytesAtOnce,
     bytes: u64,
 }
 
 impl Share<'_> {
-    /// Adds bytes that have arrived. Returns `false` if all bodies together are over the limit.
+    /// Adds bytes that have arrived. Returns `false` if the total size of all bodies exceeds the limit.
     fn add(&mut self, bytes: u64) -> bool {
         self.bytes += bytes;
         self.all.0.fetch_add(bytes, Ordering::Relaxed) + bytes <= MAX_AT_ONCE
@@ -307,7 +308,7 @@ impl Response {
         self.inner.headers().get(name)?.to_str().ok()
     }
 
-    /// The URL that answered, after all redirects.
+    /// Returns the URL that answered, after all redirects.
     pub fn url(&self) -> &Url {
         self.inner.url()
     }
@@ -366,7 +367,7 @@ impl Response {
         }
     }
 
-    /// Reads at most `limit` bytes of the body of an error response. Whatever fails ends it early.
+    /// Reads at most `limit` bytes of the body of an error response. A failure ends the read early and is not reported.
     pub async fn beginning(mut self, limit: usize) -> Vec<u8> {
         let mut body = Vec::new();
         let timeout = ERROR_BODY_TIMEOUT.min(self.idle_timeout);
@@ -384,14 +385,14 @@ impl Response {
         if tokio::time::timeout(timeout, read).await.is_err() {
             self.meter.add(measured_until.elapsed(), 0);
         }
-        // The error itself is the result; the budget is compared before the next try.
+        // The caller reports the error response itself; the budget is checked before the next try.
         let _ = self.meter.count();
         body
     }
 
     /// Returns the body in pieces as they arrive.
     pub fn pieces(mut self) -> BoxStream<'static, Result<Bytes, TransportError>> {
-        // The reader may wait for a permit of its own before it reads.
+        // The reader may wait for another permit before it reads.
         self.permit = None;
         futures_util::stream::try_unfold(self, |mut response| async move {
             Ok(response.piece().await?.map(|piece| (piece, response)))

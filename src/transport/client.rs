@@ -39,11 +39,11 @@ struct Inner {
 }
 
 /// An origin, and the origin that referred to it unless the user named it: each has its own trust settings, and its own
-/// restrictions on what it may refer to.
+/// restrictions on URLs that it may refer to.
 type ClientKey = (Origin, Option<Origin>);
 
 impl Transport {
-    /// A client without connections.
+    /// Creates a client without connections.
     pub fn new(settings: TransportSettings, observed: Observed) -> Self {
         let budget = Budget::new(settings.retry_for, &settings.timeouts);
         Self(Arc::new(Inner {
@@ -65,7 +65,8 @@ impl Transport {
         WaitMeter::new(Arc::clone(&self.0.budget), self.0.settings.timeouts.idle)
     }
 
-    /// Returns the timeout for a request that only saves time, such as a token fetched in advance.
+    /// Returns the timeout for a request whose only purpose is to save time, such as a token request before a
+    /// challenge.
     pub fn optional_request_timeout(&self) -> Duration {
         self.0.settings.timeouts.connect / 2
     }
@@ -74,8 +75,8 @@ impl Transport {
         &self.0.observed
     }
 
-    /// Configures an origin with trust settings of its own. `certs_name` is its name in certs.d. Does nothing if the
-    /// origin is configured already.
+    /// Configures an origin with separate trust settings. `certs_name` is its directory name in certs.d. Does nothing
+    /// if the origin is already configured.
     pub fn configure(
         &self,
         url: &Url,
@@ -92,7 +93,7 @@ impl Transport {
         .map(drop)
     }
 
-    /// Returns the HTTP version of the host of `url`, as far as it is known.
+    /// Returns the HTTP version of the host of `url`, if it is known.
     pub fn protocol(&self, url: &Url) -> Protocol {
         self.clients()
             .get(&(url.origin(), None))
@@ -120,7 +121,8 @@ impl Transport {
             Protocol::Http1 | Protocol::Unknown => count,
         };
         let client = host_client.shared().client;
-        // Polled once, each request asks for a connection; dropped, it leaves that to the dialer.
+        // Polling each request once makes it ask for a connection. After the request is dropped, the dialer completes
+        // the attempt.
         let mut requests: Vec<_> = (0..count)
             .map(|_| Box::pin(client.get(url.clone()).send()))
             .collect();
@@ -129,8 +131,8 @@ impl Transport {
         }
     }
 
-    /// Begins to open the connections for large bodies to the host of `url`, so that `count` have been opened in the
-    /// run. Does nothing over plain HTTP and HTTP/1.1, where requests share their connections.
+    /// Begins to open connections for large bodies to the host of `url`, until the run has opened `count` of them. Does
+    /// nothing over plain HTTP and HTTP/1.1, where requests do not need separate connections for large bodies.
     pub fn preconnect_bulk(&self, url: &Url, count: usize) {
         let Ok(host_client) = self.host_client(url) else {
             return;
@@ -143,8 +145,8 @@ impl Transport {
         }
     }
 
-    /// Sends a request once and follows redirects. The body of the response is still to be read. A streamed body cannot
-    /// be sent twice, so that a redirect of it is returned as it is.
+    /// Sends a request once and follows redirects. The caller reads the body of the response. A redirect of a request
+    /// with a streamed body is returned to the caller, since the body cannot be sent twice.
     pub async fn send(&self, mut request: Request) -> Result<Response, TransportError> {
         let mut host_client = match &request.referred_by {
             Some(referred_by) => {
@@ -164,7 +166,7 @@ impl Transport {
                 return Ok(response);
             };
             host_client = self.referred_client(&next.url, response.url(), &host_client)?;
-            // Read, so that its connection can be used again.
+            // The body is read so that the connection can be reused.
             response.beginning(1 << 10).await;
             request = next;
         }
@@ -207,7 +209,7 @@ impl Transport {
             }
         };
         let counted = meter.count();
-        // The answer to a write is needed, however late it is.
+        // The result of a write is needed, even if the answer is late.
         if matches!(request.method, Method::GET | Method::HEAD) {
             counted.map_err(|reason| TransportError::slow(&host_client.host, reason))?;
         }
@@ -243,7 +245,7 @@ impl Transport {
             Ok(response) => response.status().to_string(),
             Err(error) => error.to_string(),
         };
-        // Queries contain signatures, states and scopes.
+        // The query is not logged, since it may contain signatures, states and scopes.
         let mut shown = url.clone();
         shown.set_query(None);
         self.0.observed.observe(Event::Request {
@@ -273,8 +275,8 @@ impl Transport {
         })
     }
 
-    /// Returns the client for `url`, which `referred_by`, reached through `by`, has named. An origin that the user has
-    /// named keeps its own settings, whichever origin refers to it.
+    /// Returns the client for `url`, which `referred_by` has named (`by` is the client of `referred_by`). An origin
+    /// that the user has named keeps its own settings, even if another origin refers to it.
     fn referred_client(
         &self,
         url: &Url,
@@ -333,7 +335,7 @@ impl Transport {
     }
 }
 
-/// What a new [`HostClient`] needs to know.
+/// The settings of a new [`HostClient`].
 struct ClientOptions {
     profile: TlsProfile,
     certs_name: String,

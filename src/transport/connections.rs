@@ -1,5 +1,6 @@
-//! The connections to one host that requests hold, and how many the host accepts at once. A host that refuses a
-//! further connection while it serves others limits their number: this is no failure, and requests wait or share.
+//! The connections to one host that requests use, and the number of connections that the host accepts at once. A host
+//! that refuses a further connection while it serves others limits their number. This is not a failure: requests then
+//! wait, or share a connection.
 
 use std::sync::Arc;
 
@@ -8,38 +9,38 @@ use tokio::sync::Notify;
 
 use crate::sync::Mutex;
 
-/// After so many requests, one more connection is tried.
+/// The number of requests after which one more connection is tried.
 const PROBE_AFTER: usize = 16;
 
 #[derive(Default)]
 pub(super) struct Connections {
     state: Mutex<State>,
-    /// A request has released its connection.
+    /// Notifies waiting requests that a request has released its connection.
     released: Notify,
-    /// The last request that held or opened a connection was refused.
+    /// Notifies waiting requests that the last request which used or opened a connection was refused.
     abandoned: Notify,
 }
 
 #[derive(Default)]
 struct State {
     held: usize,
-    /// The number that the host accepts, once it has refused one.
+    /// The number of connections that the host accepts. `None` until it has refused one.
     most: Option<usize>,
-    /// Requests since `most` last changed.
+    /// The number of requests since `most` last changed.
     requests: usize,
 }
 
-/// A connection that a request opens or holds, until this is dropped.
+/// A connection that a request opens or uses. It is released when this is dropped.
 pub(super) struct Held(Arc<Connections>);
 
 impl Connections {
-    /// Notes that a request opens or takes a connection.
+    /// Records that a request opens or uses a connection.
     pub(super) fn hold(self: &Arc<Self>) -> Held {
         self.state.lock().held += 1;
         Held(Arc::clone(self))
     }
 
-    /// Returns whether the host would refuse a further connection, as far as it is known.
+    /// Returns whether the host is expected to refuse a further connection.
     pub(super) fn are_exhausted(&self) -> bool {
         let mut state = self.state.lock();
         let Some(most) = state.most else {
@@ -53,12 +54,12 @@ impl Connections {
         state.held >= most
     }
 
-    /// Notes that the host limits nothing.
+    /// Records that the host has no limit on connections.
     pub(super) fn clear_limit(&self) {
         self.state.lock().most = None;
     }
 
-    /// Waits until a request releases its connection. Returns `false` if none holds any.
+    /// Waits until a request releases its connection. Returns `false` if no request holds one.
     pub(super) async fn released(&self) -> bool {
         let abandoned = self.abandoned.notified();
         tokio::pin!(abandoned);
@@ -77,7 +78,8 @@ impl Connections {
 }
 
 impl Held {
-    /// Notes that the host refused this connection. Returns whether it may accept one later: others are in use.
+    /// Records that the host refused this connection. Returns `true` if the host may accept it later, because it serves
+    /// other connections now.
     pub(super) fn refused(self) -> bool {
         let connections = Arc::clone(&self.0);
         std::mem::forget(self);

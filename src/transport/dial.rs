@@ -27,7 +27,7 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub enum Protocol {
     /// Not known yet.
     Unknown,
-    /// A connection for each request under way.
+    /// One connection for each running request.
     Http1,
     /// One connection for all requests.
     Http2,
@@ -46,12 +46,12 @@ struct NotHttp2;
 #[error("the connection is opened for a later request")]
 struct OpenedAhead;
 
-/// Which connections a client takes.
+/// The connections that a client accepts.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Use {
     Any,
     OnlyHttp2,
-    /// None: the connections are for other clients of the dialer.
+    /// The client accepts none: it opens connections for other clients of the dialer.
     Ahead,
 }
 
@@ -62,18 +62,18 @@ pub(super) struct Dialer(Arc<Shared>);
 struct Shared {
     timeout: Duration,
     protocol: AtomicU8,
-    /// Connections asked for so far.
+    /// The number of connections that were requested so far.
     attempts: AtomicU64,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    /// Connection attempts under way.
+    /// The number of connection attempts in progress.
     under_way: usize,
-    /// Requests without a connection, in their order.
+    /// The requests that wait for a connection, in their order.
     waiting: VecDeque<Waiter>,
-    /// Connections that no request waits for.
+    /// Open connections that no request waits for.
     ready: VecDeque<(Instant, Open)>,
 }
 
@@ -89,7 +89,7 @@ struct Open {
 }
 
 impl Dialer {
-    /// A dialer whose connection attempts may take `timeout`.
+    /// Creates a dialer whose connection attempts may take `timeout`.
     pub(super) fn new(timeout: Duration) -> Self {
         Self(Arc::new(Shared {
             timeout,
@@ -108,7 +108,7 @@ impl Dialer {
         }
     }
 
-    /// Returns the number of connections asked for so far.
+    /// Returns the number of connections that were requested so far.
     pub(super) fn attempts(&self) -> u64 {
         self.0.attempts.load(Ordering::Relaxed)
     }
@@ -127,7 +127,7 @@ impl Shared {
         self.state.lock()
     }
 
-    /// Gives the outcome of a connection attempt to the request that has waited longest.
+    /// Passes the result of a connection attempt to the request that has waited longest.
     fn finished(&self, outcome: Result<Open, BoxError>) {
         let mut state = self.state();
         state.under_way -= 1;
@@ -173,7 +173,7 @@ impl State {
     }
 }
 
-/// Wraps the connector of a client.
+/// A layer that wraps the connector of a client.
 #[derive(Clone)]
 pub(super) struct DialLayer {
     shared: Arc<Shared>,
@@ -232,7 +232,7 @@ where
         } else {
             state.waiting.retain(|waiter| !waiter.reply.is_closed());
             state.waiting.push_back(Waiter { only_http2, reply });
-            // An attempt whose own request was dropped serves this one.
+            // This request uses a connection attempt whose own request was dropped.
             let needs_attempt = state.under_way < state.waiting.len();
             state.under_way += usize::from(needs_attempt);
             drop(state);
@@ -252,7 +252,7 @@ where
     }
 }
 
-/// Waits for a connection and gives it to a request.
+/// Waits for a connection and passes it to a request.
 async fn dial<C, F>(attempt: F, shared: Arc<Shared>)
 where
     C: Connection + Send + 'static,

@@ -11,7 +11,7 @@ use super::retry::{GiveUp, RetryDelay};
 use super::tls::is_ca_certificate;
 use crate::text::clean;
 
-/// The most bytes of headers in a response.
+/// The maximum size of the headers of a response, in bytes.
 pub(super) const MAX_HEAD: u64 = 64 << 10;
 
 /// Why a request has no usable response. Hosts include the port if it is not the default one.
@@ -23,7 +23,7 @@ pub enum TransportError {
         cause: String,
         kind: ConnectFailure,
     },
-    /// An environment variable that names no usable proxy. Its value may hold a password.
+    /// An environment variable does not contain a usable proxy URL. Its value may contain a password.
     #[error("{variable} is not the URL of a proxy (http, https, socks5 or socks5h)")]
     Proxy { variable: &'static str },
     #[error("{host} does not speak TLS")]
@@ -55,7 +55,7 @@ pub enum TransportError {
         what: &'static str,
         limit: u64,
     },
-    /// Bodies that are read at the same time and have more bytes together than are held in memory.
+    /// The total size of the bodies that are read at the same time exceeds the limit.
     #[error("{host} sent large answers to many requests at once: together more than {limit} MiB")]
     TooMuchAtOnce { host: String, limit: u64 },
     #[error(transparent)]
@@ -72,8 +72,8 @@ pub enum TransportError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConnectFailure {
     UnknownHost,
-    /// Nothing listens there, there is no route, or the name servers fail. The host is tried for so much longer if it
-    /// has never accepted a connection.
+    /// The port is closed, there is no route, or the name servers fail. A host that has never accepted a connection is
+    /// tried until this time.
     Unavailable {
         retry_within: Option<Duration>,
     },
@@ -81,7 +81,7 @@ pub enum ConnectFailure {
 }
 
 impl TransportError {
-    /// Returns what this failure means for the pause before the next try.
+    /// Returns what this failure requires for the pause before the next try.
     pub fn delay(&self) -> RetryDelay {
         let (lost, longest) = match self {
             Self::Timeout { seconds, .. } | Self::TooSlow { seconds, .. } => {
@@ -120,7 +120,7 @@ impl TransportError {
         }
     }
 
-    /// The error of an answer so slow that it exceeds the retry budget.
+    /// Creates the error of an answer so slow that it exceeds the retry budget.
     pub(super) fn slow(host: &str, reason: GiveUp) -> Self {
         Self::GaveUp {
             cause: format!("{host} answers slowly"),
@@ -215,8 +215,8 @@ const UNAVAILABLE: [io::ErrorKind; 3] = [
     io::ErrorKind::NetworkUnreachable,
 ];
 
-/// Returns whether the system reports that the host does not exist, and not that a name server failed. The texts are
-/// those of glibc, musl and macOS.
+/// Returns whether the system reports that the host does not exist, as opposed to a failure of a name server. The texts
+/// are from glibc, musl and macOS.
 fn is_unknown_name(cause: &str) -> bool {
     [
         "not known",

@@ -1,5 +1,5 @@
 //! Name resolution for hosts that a registry refers to (a token server, a redirect, the location of an upload). The
-//! registry chooses the name, and so may choose what it resolves to.
+//! registry chooses the name, and thus the addresses that it resolves to.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -9,11 +9,12 @@ use url::{Host, Url};
 
 use crate::address::{is_loopback, is_of_this_link};
 
-/// Resolves names as the system does, without addresses of this machine and this link, where the metadata services of
-/// clouds are.
+/// Resolves names as the system does, without the addresses of this machine and of this link, which include the
+/// metadata services of clouds.
 ///
-/// Private networks are allowed: the private endpoints of clouds have the names of the public ones, and a company's
-/// registry refers to hosts of its network. A registry that is on this machine or link itself may refer to any.
+/// Private networks are allowed: the private endpoints of clouds have the same names as the public ones, and a
+/// company's registry refers to hosts of its network. A registry that is itself on this machine or link may refer to
+/// any address.
 #[derive(Debug, Clone)]
 pub(super) struct GuardedResolver {
     /// The host that was referred to. Other names (a proxy's) come from the user.
@@ -57,7 +58,8 @@ impl GuardedResolver {
         if !external.is_empty() {
             return Ok(external);
         }
-        // All of its addresses must be local: a name can resolve to a local and to another one to bypass the check.
+        // All addresses of the referring host must be local. Otherwise a name could bypass the check with one local and
+        // one other address.
         let is_local = referred_by.await.is_ok_and(|referred_by| {
             !referred_by.is_empty() && !referred_by.iter().any(is_external)
         });
@@ -102,7 +104,7 @@ mod tests {
         GuardedResolver::new(&to.parse().unwrap(), &referred_by.parse().unwrap())
     }
 
-    /// The allowed ones of `addresses`, to which `name` resolves, for a registry at `referred_by`.
+    /// Returns the allowed addresses. `name` resolves to `addresses`, and the registry is at `referred_by`.
     fn allowed_by(
         referred_by: &[&str],
         name: &str,
@@ -182,7 +184,7 @@ mod tests {
             ("https://other.example/", "http://localhost:5000/"),
             ("https://other.example/", "http://127.0.0.1:5000/"),
             ("https://1.1.1.1/", "https://registry.example/"),
-            // Its own host, on whatever port.
+            // The registry refers to its own host, on any port.
             ("http://registry.local:9000/", "http://registry.local:5000/"),
         ] {
             assert!(

@@ -22,12 +22,12 @@ use crate::address::is_loopback;
 use crate::sync::Mutex;
 use crate::text::clean;
 
-/// The HTTP/2 window of a stream: a blob that is not bulk arrives within one window, and a slow reader holds little.
+/// The HTTP/2 window of a stream. A blob that is not bulk fits into one window, and a slow reader uses little memory.
 const STREAM_WINDOW: u32 = 1 << 20;
-/// The most headers of a response.
+/// The maximum number of headers of a response.
 pub(super) const MAX_HEADERS: usize = 1000;
 
-/// The addresses of every name below `localhost` (RFC 6761, section 6.3). Port 0 stands for the URL's port.
+/// The addresses of every name below `localhost` (RFC 6761, section 6.3). Port 0 means the port of the URL.
 const LOOPBACK: [SocketAddr; 2] = [
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
     SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), 0),
@@ -35,12 +35,12 @@ const LOOPBACK: [SocketAddr; 2] = [
 
 /// The clients for one origin.
 pub(super) struct HostClient {
-    /// For a host known to speak HTTP/2: all requests share one connection.
+    /// The client for a host that speaks HTTP/2: all requests share one connection.
     one_connection: Option<reqwest::Client>,
-    /// For any host: a connection for each request under way, until the host turns out to speak HTTP/2. No request
-    /// waits for a first connection to find out.
+    /// The client for any host: one connection for each running request, until the host is known to speak HTTP/2. So no
+    /// request waits until a first connection shows the HTTP version.
     any: reqwest::Client,
-    /// For large bodies; `None` over plain HTTP, where every request has a connection of its own anyway.
+    /// The client for large bodies. `None` over plain HTTP, where every request has a separate connection.
     bulk: OnceLock<Option<Bulk>>,
     pub(super) dialer: Dialer,
     pub(super) limiter: Arc<Limiter>,
@@ -50,7 +50,7 @@ pub(super) struct HostClient {
     first_pause: Duration,
     identities: Arc<Identities>,
     has_answered: AtomicBool,
-    /// When the first connection was impossible, while none has been accepted.
+    /// The time when the first connection attempt failed, as long as no connection has been accepted.
     unavailable_since: Mutex<Option<Instant>>,
     builder: ClientBuilder,
     /// Host and port, for messages.
@@ -63,7 +63,7 @@ pub(super) struct Choice<'a> {
     pub(super) takes: Takes<'a>,
 }
 
-/// The protocols that a client takes.
+/// The HTTP versions that a client uses.
 pub(super) enum Takes<'a> {
     Any,
     OnlyHttp2,
@@ -97,7 +97,7 @@ impl HostClient {
                 .domain()
                 .filter(|name| name.ends_with(".localhost"))
                 .map(str::to_owned),
-            // As Go's clients do, and as users expect.
+            // Go's clients do the same, and users expect it.
             is_direct: url.host().is_some_and(|host| is_loopback(&host)),
             url: url.clone(),
         };
@@ -122,7 +122,7 @@ impl HostClient {
         Ok((client, tls.warnings))
     }
 
-    /// Returns the HTTP version of the host, as far as it is known.
+    /// Returns the HTTP version of the host, if it is known.
     pub(super) fn protocol(&self) -> Protocol {
         match self.dialer.protocol() {
             Protocol::Unknown if self.one_connection.is_some() => Protocol::Http2,
@@ -162,7 +162,8 @@ impl HostClient {
         }
     }
 
-    /// The clients for large bodies; `None` where the host speaks only HTTP/1.1, so that any client will do.
+    /// Returns the clients for large bodies. Returns `None` if the host speaks only HTTP/1.1, where any client is
+    /// suitable.
     pub(super) fn bulk(&self) -> Option<&Bulk> {
         if self.dialer.protocol() == Protocol::Http1 {
             return None;
@@ -177,10 +178,10 @@ impl HostClient {
         self.bulk.get_or_init(create).as_ref()
     }
 
-    /// Finds out why the host refused the client, after a connection to `url` broke. With TLS 1.3, a client certificate
-    /// is refused after the client has completed the handshake. An HTTP/2 client has begun to write by then and finds
-    /// the connection closed; an HTTP/1.1 client reads the alert. So one more request is sent over HTTP/1.1, unless the
-    /// host never requested a certificate or has answered before.
+    /// Finds the reason why the host refused the client, after a connection to `url` broke. With TLS 1.3, a server
+    /// refuses a client certificate after the client has completed the handshake. An HTTP/2 client has then begun to
+    /// write, and only sees that the connection is closed; an HTTP/1.1 client reads the alert. So one more request is
+    /// sent over HTTP/1.1, unless the host never requested a certificate or has already answered a request.
     pub(super) async fn refusal(&self, url: &Url) -> Option<TransportError> {
         let is_doubtful =
             self.identities.were_requested() && !self.has_answered.load(Ordering::Relaxed);
@@ -193,7 +194,7 @@ impl HostClient {
         matches!(error, TransportError::Refused { .. }).then_some(error)
     }
 
-    /// Limits how long a host is tried that has never accepted a connection.
+    /// Limits the time for which a host that has never accepted a connection is tried.
     pub(super) fn note_unavailable(&self, error: TransportError) -> TransportError {
         if self.has_connected() || !is_unavailable(&error) {
             return error;
@@ -222,8 +223,8 @@ impl HostClient {
         error
     }
 
-    /// Adapts the number of requests under way to a response that arrived after `delay`. A pause that the host asks for
-    /// applies to all requests to it, if the budget allows it.
+    /// Adapts the number of concurrent requests to a response that arrived after `delay`. A pause that the host asks
+    /// for applies to all requests to this host, if the budget allows it.
     pub(super) fn note(&self, response: &reqwest::Response, delay: Duration, budget: &Budget) {
         self.has_answered.store(true, Ordering::Relaxed);
         match response.status() {
@@ -269,26 +270,26 @@ struct ClientBuilder {
 }
 
 impl ClientBuilder {
-    /// Takes HTTP/2 and HTTP/1.1.
+    /// Uses HTTP/2 and HTTP/1.1.
     fn any(&self, dialer: &Dialer) -> Result<reqwest::Client, TransportError> {
         let builder = self.common(self.tls.clone())?;
         self.build(builder.connector_layer(dialer.layer(Use::Any)))
     }
 
-    /// Takes HTTP/2.
+    /// Uses HTTP/2.
     fn only_http2(&self, dialer: &Dialer) -> Result<reqwest::Client, TransportError> {
         let builder = self.common(self.tls.clone())?;
         let builder = builder.connector_layer(dialer.layer(Use::OnlyHttp2));
         self.build(builder.http2_prior_knowledge())
     }
 
-    /// Takes HTTP/1.1.
+    /// Uses HTTP/1.1.
     fn bulk(&self, dialer: &Dialer, usage: Use) -> Result<reqwest::Client, TransportError> {
         let builder = self.common(self.http1_tls())?;
         self.build(builder.connector_layer(dialer.layer(usage)).http1_only())
     }
 
-    /// Takes HTTP/1.1, on connections of its own.
+    /// Uses HTTP/1.1 on separate connections.
     fn only_http1(&self) -> Result<reqwest::Client, TransportError> {
         let timeout = self.settings.timeouts.connect;
         self.build(self.common(self.http1_tls())?.http1_only().timeout(timeout))

@@ -1,5 +1,5 @@
-//! The number of requests under way to one host. It starts at [`START`], grows with each answer while the host answers
-//! over HTTP/2 without growing delay, and halves when the host answers 429 or 503.
+//! Limits the number of concurrent requests to one host. The limit starts at [`START`]. It grows with each answer over
+//! HTTP/2 while the delay does not grow, and is halved when the host answers 429 or 503.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,13 +9,14 @@ use tokio::time::Instant;
 
 use crate::sync::Mutex;
 
-/// The number at the beginning. Growing delay alone never reduces it further; an overloaded host says so.
+/// The limit at the beginning. Growing delay alone never reduces it below this value; an overloaded host answers 429 or
+/// 503.
 const START: usize = 24;
-/// Differences in delay below this are noise.
+/// Smaller differences in delay are ignored.
 const NOISE: Duration = Duration::from_millis(50);
 
-/// Limits the requests to one host. Requests with a streamed body are not counted: the source of the body may be a
-/// request to the same host, and two requests that wait for each other's permit would never end.
+/// Limits the concurrent requests to one host. Requests with a streamed body are not counted: the source of the body
+/// may be a request to the same host, and two requests that wait for each other's permit would deadlock.
 pub(super) struct Limiter {
     slots: Arc<Semaphore>,
     state: Mutex<State>,
@@ -24,17 +25,17 @@ pub(super) struct Limiter {
 struct State {
     most: usize,
     allowed: usize,
-    /// Permits to remove when they are returned.
+    /// The number of permits to remove when they are returned.
     excess: usize,
-    /// Successes since the number last changed.
+    /// The number of successes since the limit last changed.
     successes: usize,
-    /// The host has asked for fewer requests: the number grows slowly from then on.
+    /// Whether the host has asked for fewer requests. From then on, the limit grows slowly.
     is_careful: bool,
     delay: Delay,
     not_before: Option<Instant>,
 }
 
-/// How long the host takes to answer.
+/// Measurements of the time that the host takes to answer.
 #[derive(Default)]
 struct Delay {
     shortest: Option<Duration>,
@@ -52,7 +53,7 @@ impl Delay {
         self.smoothed = (self.smoothed * 7 + delay) / 8;
     }
 
-    /// Whether requests wait at the host: it takes twice as long as it can.
+    /// Returns whether requests queue at the host: the average delay is more than twice the shortest delay.
     fn has_grown(&self) -> bool {
         let shortest = self.shortest.unwrap_or_default();
         self.smoothed > shortest * 2 + NOISE
@@ -66,7 +67,7 @@ pub(super) struct Permit {
 }
 
 impl Limiter {
-    /// Allows at most `most` requests at once.
+    /// Creates a limiter that allows at most `most` requests at once.
     pub(super) fn new(most: usize) -> Arc<Self> {
         let most = most.max(1);
         let allowed = most.min(START);
@@ -112,7 +113,7 @@ impl Limiter {
         (until > Instant::now()).then_some(until)
     }
 
-    /// Halves the number of requests and sends none before `pause` has passed.
+    /// Halves the limit, and sends no request before `pause` has passed.
     pub(super) fn slow_down(&self, pause: Duration) {
         let mut state = self.state.lock();
         state.is_careful = true;
@@ -122,8 +123,8 @@ impl Limiter {
         state.not_before = Some(state.not_before.map_or(until, |before| before.max(until)));
     }
 
-    /// Notes that the host answered as expected after `delay`. Over HTTP/1.1 each further request under way would need
-    /// a connection of its own, so that only a number that was reduced grows again.
+    /// Records that the host answered as expected after `delay`. Over HTTP/1.1 each further concurrent request would
+    /// need a separate connection, so the limit grows only if it was reduced before.
     pub(super) fn succeeded(&self, delay: Duration, is_http2: bool) {
         let mut state = self.state.lock();
         state.delay.add(delay);

@@ -4,13 +4,13 @@
 //! | --- | --- |
 //! | `settings`, `timeouts`, `proxy`, `tls` | configuration of a run: limits, durations, proxies, trust |
 //! | `client`, `request` | sends one request, follows redirects |
-//! | `attempt` | sends one request to one host, on the connection that fits |
-//! | `host_client`, `bulk` | the clients for one origin: with shared connections, and those for large bodies |
-//! | `dial`, `connections`, `limiter` | opening connections; how many the host accepts; the number of requests under way |
+//! | `attempt` | sends one request to one host, on a suitable connection |
+//! | `host_client`, `bulk` | the clients for one origin: for shared connections, and for large bodies |
+//! | `dial`, `connections`, `limiter` | opening connections; how many the host accepts; the number of concurrent requests |
 //! | `body`, `rate` | request and response bodies, with limits and a minimum rate |
 //! | `error`, `alert` | failures and their causes |
 //! | `redirect`, `guarded_resolver` | which URLs and addresses an origin may refer to |
-//! | `retry`, `wait_meter` | delays between tries, the retry budget, and what counts against it |
+//! | `retry`, `wait_meter` | delays between tries, the retry budget, and the waits that count against it |
 
 mod alert;
 mod attempt;
@@ -49,6 +49,6 @@ pub use timeouts::Timeouts;
 pub use tls::{TlsError, TlsProfile};
 pub use wait_meter::WaitMeter;
 
-/// Bodies of at least this size get connections of their own (see [`Request::is_bulk`]). Smaller ones arrive within
-/// one or two round trips on the shared connection, where a new one would cost two before the first byte.
+/// Bodies of at least this size get separate connections (see [`Request::is_bulk`]). Smaller bodies arrive within one
+/// or two round trips on the shared connection; a new connection would take two round trips before the first byte.
 pub const BULK_SIZE: u64 = 1 << 20;

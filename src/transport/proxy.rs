@@ -12,7 +12,7 @@ use crate::environment::Environment;
 const SCHEMES: [&str; 6] = ["http", "https", "socks4", "socks4a", "socks5", "socks5h"];
 
 /// `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, each also in lower case. A proxy URL may contain a user
-/// name and password; without a scheme it means http.
+/// name and password. A proxy URL without a scheme uses HTTP.
 #[derive(Clone, Default)]
 pub struct Proxies {
     http: Option<Variable>,
@@ -64,8 +64,8 @@ impl Proxies {
         Ok(builder)
     }
 
-    /// Returns the entries of `NO_PROXY` that apply to the port of `url`, without their ports, which reqwest does not
-    /// know.
+    /// Returns the entries of `NO_PROXY` that apply to the port of `url`. The ports are removed, since reqwest does not
+    /// support them.
     fn exceptions_for(&self, url: &Url) -> String {
         let port = url.port_or_known_default();
         let entries = self.except.as_deref().unwrap_or_default().split(',');
@@ -77,7 +77,7 @@ impl Proxies {
     }
 }
 
-/// Splits `host:port` and `[address]:port`; anything else, such as an IPv6 address, has no port.
+/// Splits `host:port` and `[address]:port`. Any other text, such as an IPv6 address without brackets, has no port.
 fn split_port(entry: &str) -> (&str, Option<u16>) {
     let Some((host, port)) = entry.rsplit_once(':') else {
         return (entry, None);

@@ -35,13 +35,13 @@ impl RateWindow {
         }
     }
 
-    /// Returns how much longer to wait for the peer before the stream is too slow; `None`: the window has enough
-    /// bytes already.
+    /// Returns how much longer to wait for the peer before the stream is too slow. Returns `None` if enough bytes have
+    /// already arrived in this window.
     pub(super) fn remaining(&self) -> Option<Duration> {
         (!self.is_fast_enough()).then(|| self.length.saturating_sub(self.waited))
     }
 
-    /// The length of a window in whole seconds, for messages.
+    /// Returns the length of a window in whole seconds, for messages.
     pub(super) fn seconds(&self) -> u64 {
         self.length.as_secs()
     }

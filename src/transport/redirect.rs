@@ -4,7 +4,7 @@ use url::Url;
 
 use crate::address::{is_internal, is_loopback};
 
-/// The most redirects that are followed for one request.
+/// The maximum number of redirects that are followed for one request.
 pub(super) const MAX_HOPS: usize = 10;
 
 /// Why a redirect, or the location of an upload, is not followed.
@@ -24,9 +24,9 @@ pub enum RedirectRefused {
     TooMany,
 }
 
-/// Checks whether a request to `from` may continue at `to`. https never becomes http. An IP literal of a private,
-/// link-local or loopback range is refused unless it is the host of `from` (or both are loopback), so that a registry
-/// cannot make its client probe the local network (SSRF).
+/// Checks whether a request to `from` may be redirected to `to`. A redirect from https to http is refused. An IP
+/// literal of a private, link-local or loopback range is refused unless it is the host of `from` (or both are
+/// loopback). Otherwise a registry could use its client to probe the local network (SSRF).
 pub fn check_hop(from: &Url, to: &Url) -> Result<(), RedirectRefused> {
     let host = || to.host_str().unwrap_or_default().to_owned();
     match (from.scheme(), to.scheme()) {
@@ -34,7 +34,7 @@ pub fn check_hop(from: &Url, to: &Url) -> Result<(), RedirectRefused> {
         ("https", "http") => return Err(RedirectRefused::Downgrade(host())),
         (_, other) => return Err(RedirectRefused::Scheme(other.to_owned())),
     }
-    // reqwest would send them as a Basic header.
+    // reqwest would send the user name and password as a Basic header.
     if !to.username().is_empty() || to.password().is_some() {
         return Err(RedirectRefused::UserInfo(host()));
     }

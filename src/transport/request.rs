@@ -14,35 +14,36 @@ pub struct Request {
     pub url: Url,
     /// Headers other than `Authorization`.
     pub headers: HeaderMap,
-    /// `Authorization`; dropped when a redirect leads to another origin.
+    /// The `Authorization` header. It is removed when a redirect leads to another origin.
     pub authorization: Option<HeaderValue>,
     pub body: Body,
-    /// The body is a secret, and is not sent to another origin either.
+    /// Whether the body is a secret. Such a body is not sent to another origin.
     pub is_confidential: bool,
-    /// The body of the request or of its response is large ([`super::BULK_SIZE`] or more). It gets an HTTP/1.1
-    /// connection of its own: the window of a shared HTTP/2 connection would limit it to so many bytes a round trip.
+    /// Whether the body of the request or of its response is large ([`super::BULK_SIZE`] or more). The request then
+    /// gets a separate HTTP/1.1 connection: the window of a shared HTTP/2 connection would limit the bytes for each
+    /// round trip.
     pub is_bulk: bool,
-    /// The origin that named this URL (a registry that names its token server or the location of an upload). Its
-    /// trust settings apply, since one authority often signs for all hosts of a registry. Client certificates are
-    /// looked up under the host's own name, and that name may not resolve to this machine or link.
+    /// The origin that named this URL (a registry that names its token server or the location of an upload). The trust
+    /// settings of that origin apply, since one authority often signs for all hosts of a registry. Client certificates
+    /// are selected by the host of this URL, and the host must not resolve to this machine or link.
     pub referred_by: Option<Url>,
     pub redirects: Redirects,
-    /// No proxy is used, as for the metadata service of a cloud.
+    /// Whether the request bypasses the proxies, as for the metadata service of a cloud.
     pub is_direct: bool,
-    /// Measures the waits for a result that needs several requests. Without it, the request has a meter of its own.
+    /// Measures the waits for a result that needs several requests. If `None`, the request is measured alone.
     pub meter: Option<WaitMeter>,
 }
 
-/// What happens to a redirect.
+/// How a redirect is handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Redirects {
     Follow,
-    /// The redirect itself is the response.
+    /// The redirect is returned as the response.
     Return,
 }
 
 impl Request {
-    /// A request without headers and body.
+    /// Creates a request without headers and body.
     pub fn new(method: Method, url: Url) -> Self {
         Self {
             method,
@@ -90,8 +91,8 @@ impl Request {
         headers
     }
 
-    /// Returns the request that follows this one if `response` is a redirect that can be followed. A confidential
-    /// request does not leave its origin: `None`.
+    /// Returns the next request if `response` is a redirect that can be followed. Returns `None` if the redirect of a
+    /// confidential request leads to another origin.
     pub(super) fn redirected(self, response: &Response) -> Result<Option<Self>, TransportError> {
         let is_read = matches!(self.method, Method::GET | Method::HEAD);
         let is_followed = match response.status().as_u16() {

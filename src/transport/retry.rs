@@ -14,11 +14,11 @@ use crate::text::with_causes;
 
 /// The longest pause without a `Retry-After`.
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
-/// The longest `Retry-After` that is honoured; a longer one ends the run.
+/// The longest `Retry-After` that is accepted; a longer one ends the run.
 pub(super) const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
-/// The most tries of one request: bounds the requests to a host that fails at once each time.
+/// The maximum number of tries of one request. Limits the requests to a host where each try fails at once.
 const MOST_TRIES: u32 = 8;
-/// How long a host is tried that has never accepted a connection, while each try fails without delay.
+/// The time for which a host that has never accepted a connection is tried, if each try fails without delay.
 pub(super) const NEVER_CONNECTED_FOR: Duration = Duration::from_secs(5);
 
 /// Returns whether the same request may succeed later.
@@ -26,7 +26,7 @@ pub fn is_retryable_status(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504)
 }
 
-/// The last failure, and why there is no further try.
+/// The last failure, and the reason why there is no further try.
 #[derive(Debug, thiserror::Error)]
 #[error("{} ({reason})", with_causes(&**last))]
 pub struct GaveUpAfter {
@@ -51,12 +51,12 @@ pub enum GiveUp {
     NeverConnected,
 }
 
-/// The time that one run may spend waiting, over all its requests. Waits that overlap count once: what matters is
-/// the wall clock.
+/// The time that one run may spend waiting, over all its requests. Waits that overlap count once, since the limit
+/// applies to the wall clock.
 #[derive(Debug)]
 pub struct Budget {
     total: Duration,
-    /// The time of slow answers and pauses together after which a slow answer ends the run.
+    /// The limit for slow answers and pauses together. When it is exceeded, a slow answer ends the run.
     slow: Duration,
     first_pause: Duration,
     spent: Mutex<Spent>,
@@ -64,7 +64,7 @@ pub struct Budget {
 
 #[derive(Debug, Default)]
 struct Spent {
-    /// The length of all `covered` periods.
+    /// The total length of the `covered` periods.
     waited: Duration,
     /// The periods spent waiting, as begin and end. They do not overlap.
     covered: Vec<(Instant, Instant)>,
@@ -96,7 +96,8 @@ impl Spent {
 }
 
 impl Budget {
-    /// A budget of `total`. A `total` of zero means that nothing is retried; slow answers then have the idle timeout.
+    /// Creates a budget of `total`. If `total` is zero, nothing is retried, and the budget for slow answers is the idle
+    /// timeout.
     pub fn new(total: Duration, timeouts: &Timeouts) -> Self {
         Self {
             total,
@@ -110,8 +111,8 @@ impl Budget {
         }
     }
 
-    /// Spends the time `lost` until now and a pause from now on. Fails, and spends nothing, if that exceeds the
-    /// budget.
+    /// Subtracts the time `lost` that ends now, and a pause that begins now. Fails, and subtracts nothing, if both
+    /// exceed the budget.
     pub(super) fn spend(&self, lost: Duration, pause: Duration) -> Result<(), GiveUp> {
         let mut spent = self.spent.lock();
         let now = Instant::now();
@@ -123,7 +124,7 @@ impl Budget {
         Ok(())
     }
 
-    /// Spends the time `lost` until now, whether or not that exceeds the budget. Fails if it does.
+    /// Subtracts the time `lost` that ends now, even if it exceeds the budget. Fails if it does.
     pub(super) fn charge(&self, lost: Duration) -> Result<(), GiveUp> {
         let mut spent = self.spent.lock();
         let now = Instant::now();
@@ -153,19 +154,19 @@ impl RetryAfter {
     }
 }
 
-/// What decides how long to wait before the next try.
+/// The values that decide how long to wait before the next try.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RetryDelay {
-    /// What the host asked for.
+    /// The pause that the host asked for.
     pub retry_after: Option<RetryAfter>,
-    /// Time that the failed try spent waiting in vain, which counts against the budget.
+    /// The time that the failed try spent waiting. It counts against the budget.
     pub lost: Duration,
-    /// Upper bound of the pause.
+    /// The upper bound of the pause.
     pub longest: Option<Duration>,
 }
 
 impl RetryDelay {
-    /// A delay after a response with these headers.
+    /// Creates a delay after a response with these headers.
     pub fn after_response(headers: &HeaderMap) -> Self {
         Self {
             retry_after: RetryAfter::of(headers),
@@ -190,18 +191,18 @@ impl Retries {
         }
     }
 
-    /// The number of failures since the last progress.
+    /// Returns the number of failures since the last progress.
     pub fn failures(&self) -> u32 {
         self.failures
     }
 
-    /// Notes progress: pauses start small again.
+    /// Records progress. The next pause is short again.
     pub fn reset(&mut self) {
         self.failures = 0;
     }
 
-    /// Waits before the next try: exponential backoff with full jitter, or what the host asked for. An error means
-    /// that there is no next try.
+    /// Waits before the next try: with exponential backoff and full jitter, or for the time that the host asked for.
+    /// Fails if there is no next try.
     pub async fn pause(
         &mut self,
         operation: &str,
@@ -232,7 +233,8 @@ impl Retries {
         Ok(())
     }
 
-    /// Full jitter between a tenth and the whole of the step: <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>.
+    /// Returns a random pause between a tenth of the step and the whole step (full jitter):
+    /// <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>.
     fn backoff(&self) -> Duration {
         let step = (self.budget.first_pause)
             .saturating_mul(1 << self.failures.min(10).saturating_sub(1))
@@ -298,7 +300,7 @@ mod tests {
     async fn time_lost_in_a_try_counts() {
         let budget = budget(10);
         tokio::time::sleep(Duration::from_secs(6)).await;
-        // Two requests that waited at the same time.
+        // Two requests waited at the same time.
         assert!(spend(&budget, 6, 1));
         assert!(spend(&budget, 6, 1));
         tokio::time::sleep(Duration::from_secs(3)).await;
@@ -310,7 +312,7 @@ mod tests {
     async fn lost_time_before_and_after_a_pause_counts() {
         let budget = budget(10);
         tokio::time::sleep(Duration::from_secs(4)).await;
-        // A pause of another request, while this one waits for its answer.
+        // Another request pauses while this one waits for its answer.
         assert!(spend(&budget, 0, 1));
         tokio::time::sleep(Duration::from_secs(4)).await;
         budget.charge(Duration::from_secs(8)).unwrap();

@@ -10,19 +10,19 @@ use crate::environment::Environment;
 /// Limits, trust and proxies of one run.
 #[derive(Clone, Debug)]
 pub struct TransportSettings {
-    /// The most requests under way to one host. Requests with a streamed body are not counted, since the source of
-    /// that body may be a request to the same host.
+    /// The maximum number of concurrent requests to one host. Requests with a streamed body are not counted, since the
+    /// source of the body may be a request to the same host.
     pub jobs: usize,
     /// The total time that the run may wait for retries.
     pub retry_for: Duration,
-    /// Trust for hosts without a profile of their own that no other host referred to.
+    /// The trust settings for hosts that have no separate settings and that no other host referred to.
     pub tls: TlsProfile,
     pub proxies: Proxies,
     pub timeouts: Timeouts,
 }
 
 impl TransportSettings {
-    /// The defaults, with trust and proxies from the environment.
+    /// Creates the default settings, with trust and proxies from the environment.
     pub fn of_environment(environment: &Environment) -> Self {
         Self {
             jobs: 128,

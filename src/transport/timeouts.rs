@@ -5,11 +5,11 @@ use std::time::Duration;
 /// The durations that the client waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// Until a connection is open, TLS included.
+    /// The maximum time until a connection is open, including TLS.
     pub connect: Duration,
-    /// Until the next bytes of a request or response.
+    /// The maximum time until the next bytes of a request or response are transferred.
     pub idle: Duration,
-    /// Upper bound of the pause before the second try of a request; it doubles with each further failure.
+    /// The upper bound of the pause before the second try of a request. It doubles with each further failure.
     pub first_pause: Duration,
 }
 

@@ -41,7 +41,7 @@ pub struct TlsProfile {
 }
 
 impl TlsProfile {
-    /// The settings of the environment, with the certificate directories of Docker and containers.
+    /// Creates the settings from the environment, with the certificate directories of Docker and containers.
     pub fn of_environment(environment: &Environment) -> Self {
         let path = |name| environment.var(name).map(PathBuf::from);
         let mut certs_d = vec![
@@ -60,7 +60,7 @@ impl TlsProfile {
         }
     }
 
-    /// Returns whether the settings only make sense with TLS. Then TLS is tried first even on loopback.
+    /// Returns whether the settings are useful only with TLS. If so, TLS is tried first even on loopback.
     pub fn expects_tls(&self, host: &str) -> bool {
         self.insecure
             || self.ca_cert.is_some()
@@ -137,7 +137,7 @@ pub(super) struct TlsSetup {
     pub(super) warnings: Vec<String>,
 }
 
-/// Checks that a path of trusted certificates is a regular file or a directory: reading a device or pipe may never end.
+/// Checks that a path of trusted certificates is a regular file or a directory. Reading a device or pipe may never end.
 fn check_readable(path: &Path) -> Result<(), String> {
     let metadata = std::fs::metadata(path).map_err(|error| error.to_string())?;
     if metadata.is_file() || metadata.is_dir() {
@@ -147,8 +147,8 @@ fn check_readable(path: &Path) -> Result<(), String> {
     }
 }
 
-/// Trusts the bundled roots and the certificates from the user. The system's store is read only for an authority that
-/// these do not include, since reading it takes longer than the rest of the start.
+/// Trusts the bundled roots and the certificates from the user. The system's store is read only if a certificate's
+/// authority is not among them, since reading the store takes longer than the rest of the start.
 #[derive(Debug)]
 struct TrustRoots {
     first: Arc<WebPkiServerVerifier>,
@@ -218,7 +218,7 @@ impl TrustRoots {
     }
 }
 
-/// Returns whether a server's certificate was refused because it is that of an authority.
+/// Returns whether a server's certificate was refused because it is a certificate of an authority.
 pub(super) fn is_ca_certificate(error: &CertificateError) -> bool {
     let CertificateError::Other(OtherError(cause)) = error else {
         return false;
@@ -253,8 +253,9 @@ impl ServerCertVerifier for TrustRoots {
                     .map_or(Err(unknown), |system| verify(&system.verifier))
             }
             // `openssl req -x509`, which Docker's documentation recommends for private registries, makes a certificate
-            // that is its own authority. Docker accepts it where it is itself trusted; webpki never does, and reports
-            // this error only for one that has not expired. So its usage and the name are left to check.
+            // that is its own authority. Docker accepts such a certificate if it is trusted; webpki never does. webpki
+            // reports this error only for a certificate that has not expired, so only its usage and the name remain to
+            // be checked.
             Err(rustls::Error::InvalidCertificate(error))
                 if is_ca_certificate(&error)
                     && self.trusts(end_entity)

@@ -1,5 +1,5 @@
-//! Counts slow answers and failed tries against the retry budget. The time of an answer is measured from the moment at
-//! which the request has been sent, or has been waiting for a connection, to the end of its body.
+//! Counts slow answers and failed tries against the retry budget. The time of an answer is measured until the end of
+//! its body. It begins when the request was sent, or when the request began to wait for a connection.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::sync::Mutex;
 const PART_OF_IDLE: u32 = 6;
 
 /// Measures the waits for one result: an answer with the redirects that lead to it, or all pages of a list. Each byte
-/// allows the time that it takes at the minimum rate. Clones share their measurements.
+/// increases the allowed time by the time that it takes at the minimum rate. Clones share their measurements.
 #[derive(Clone, Debug)]
 pub struct WaitMeter(Arc<Inner>);
 
@@ -47,12 +47,12 @@ impl WaitMeter {
         measured.bytes += bytes;
     }
 
-    /// Counts the time beyond what is allowed. Fails if that exceeds the budget.
+    /// Counts the time that exceeds the allowed time. Fails if this exceeds the budget.
     pub(super) fn count(&self) -> Result<(), GiveUp> {
         self.count_beyond(self.0.allowed)
     }
 
-    /// Counts the time of a failed try, of which nothing is allowed. The budget is compared before the next try.
+    /// Counts the whole time of a failed try. The budget is checked before the next try.
     pub(super) fn count_failure(&self) {
         let _ = self.count_beyond(Duration::ZERO);
     }

@@ -1,4 +1,4 @@
-//! A source whose only blob arrives in given pieces, the last of which may be an error.
+//! A source with one blob. The blob arrives in given pieces, and the last one may be an error.
 
 use std::sync::{Arc, Mutex};
 

@@ -8,7 +8,7 @@ use polyarch::plan::{Node, OnDuplicate, Options, Source, plan};
 use polyarch::spec::{Descriptor, Digest, ImageConfig, Manifest, MediaType, Platform, Repository};
 use serde::Deserialize;
 
-/// An image as the fixtures keep it.
+/// An image as it is stored in the fixtures.
 #[derive(Deserialize)]
 struct Image {
     digest: Digest,
@@ -38,7 +38,7 @@ impl Images {
         Self(serde_json::from_str(include_str!("../fixtures/buildx/images.json")).unwrap())
     }
 
-    /// A tag, `@tag` for its digest, or a descriptor.
+    /// Parses a source: a tag, `@tag` for the digest of a tag, or a descriptor.
     fn source(&self, text: &str) -> Source {
         let root = if text.starts_with('{') {
             let descriptor: Descriptor = serde_json::from_str(text).unwrap();
@@ -112,7 +112,7 @@ fn the_bytes_are_those_of_buildx() {
                 .map(|text| text.parse().unwrap())
                 .collect(),
             append: case.append.as_deref().map(|tag| images.source(tag)),
-            // buildx never looks.
+            // buildx does not check this.
             on_duplicate: OnDuplicate::Keep,
             ..Options::default()
         };

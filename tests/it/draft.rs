@@ -63,7 +63,7 @@ fn files(dir: &TempDir) -> Vec<PathBuf> {
     files
 }
 
-/// A directory with one draft, and its file.
+/// Returns a directory with one draft, and the file of the draft.
 fn one_draft() -> (TempDir, Drafts, PathBuf) {
     let (dir, drafts) = empty();
     drafts.replace(&draft(LIST, &["a"])).unwrap();
@@ -147,7 +147,7 @@ fn lists_with_like_names_are_kept_apart_and_listed() {
     }
     let (one, two) = (&files(&dir)[0].clone(), &files(&dir)[1].clone());
     fs::write(one, "{").unwrap();
-    // Another draft's content under this name.
+    // The file of this name contains another draft.
     fs::copy(&files(&dir)[2], two).unwrap();
     fs::write(dir.path().join("home/drafts/.polyarch-x.tmp"), "half").unwrap();
     fs::write(dir.path().join("home/drafts/y.lock"), "").unwrap();
@@ -273,7 +273,7 @@ fn a_place_that_cannot_be_written_to_is_named() {
     }
 }
 
-/// Runs `task` of [`child_process`] on `drafts` in a process of its own.
+/// Starts a separate process that runs `task` of [`child_process`] on `drafts`.
 fn start(dir: &TempDir, task: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
@@ -298,7 +298,7 @@ fn child_process() {
     }
 }
 
-/// Adds an entry to the draft, or replaces its entries by three.
+/// Adds an entry to the draft (`keep`), or replaces all its entries by three.
 fn add(drafts: &Drafts, name: &str, keep: bool) {
     let changed = drafts.update(&reference(LIST), |old| {
         let mut new = old.unwrap_or_else(|| draft(LIST, &[]));
@@ -339,13 +339,13 @@ fn killed_process_leaves_a_whole_draft_and_no_lock() {
         child.wait().unwrap();
         let left = drafts.load(&list).unwrap().unwrap();
         assert_eq!(left.entries.len(), 3);
-        // The lock went with the process: this does not wait for it.
+        // The lock was released with the end of the process, so this does not wait.
         add(&drafts, "after", false);
     }
     assert!(drafts.list().unwrap().broken.is_empty());
 }
 
-/// Whether the process of this round has written more than once, so that it is somewhere in the middle.
+/// Returns whether the process of this round has written more than once, so that it is killed during its work.
 fn is_under_way(drafts: &Drafts, round: u32) -> bool {
     let draft = drafts.load(&reference(LIST)).unwrap();
     draft.is_some_and(|draft| {
@@ -354,7 +354,7 @@ fn is_under_way(drafts: &Drafts, round: u32) -> bool {
     })
 }
 
-/// A limit on the size of files fails a write half way, as a full disk does.
+/// A limit on file sizes makes a write fail half way, like a full disk.
 #[test]
 fn a_full_disk_keeps_the_old_draft_and_is_reported() {
     let (dir, drafts, file) = one_draft();

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use targets::{TARGETS, Target, parts};
 
-/// Damaged copies of each seed.
+/// The number of damaged copies of each seed.
 const COPIES: u64 = 100;
 
 fn fuzz_directory(name: &str) -> PathBuf {
@@ -40,7 +40,8 @@ fn seeds(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
     files.into_iter().map(read).collect()
 }
 
-/// Returns a copy with bytes changed, removed, repeated or taken from another seed. Deterministic for each number.
+/// Returns a copy in which bytes are changed, removed, repeated or taken from another seed. The result depends only on
+/// the arguments.
 fn damaged(seed: &[u8], other: &[u8], number: u64) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(number);
     let mut copy = seed.to_vec();
@@ -77,7 +78,7 @@ fn replay(name: &str, target: Target) {
     let seeds = seeds(name);
     assert!(!seeds.is_empty(), "no seeds in fuzz/corpus/{name}");
     for (position, (path, content)) in seeds.iter().enumerate() {
-        // The test harness shows this if the target panics.
+        // The test harness prints this if the target panics.
         println!("{name}: {}", path.display());
         target(content);
         let (_, other) = &seeds[(position + 1) % seeds.len()];

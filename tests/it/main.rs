@@ -1,4 +1,4 @@
-//! The integration tests that need nothing but Rust.
+//! The integration tests that require only Rust.
 #![expect(
     clippy::too_many_lines,
     clippy::needless_pass_by_value,

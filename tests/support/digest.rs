@@ -1,22 +1,21 @@
-//! Digests as the registry of the tests computes them: independent of the
-//! library's own, so that one cannot confirm the other's mistake.
+//! Digests for the test registry. They are computed without the library, so that a mistake in the library is detected.
 
 use sha2::{Digest as _, Sha256, Sha512};
 use std::fmt::Write as _;
 
 use super::registry::Content;
 
-/// `sha256:<hex>` of `bytes`.
+/// Returns the digest `sha256:<hex>` of `bytes`.
 pub fn sha256(bytes: &[u8]) -> String {
     format!("sha256:{}", hex(&Sha256::digest(bytes)))
 }
 
-/// `sha512:<hex>` of `bytes`.
+/// Returns the digest `sha512:<hex>` of `bytes`.
 pub fn sha512(bytes: &[u8]) -> String {
     format!("sha512:{}", hex(&Sha512::digest(bytes)))
 }
 
-/// Whether `text` is a well-formed sha256 or sha512 digest.
+/// Returns whether `text` is a well-formed sha256 or sha512 digest.
 pub fn is_digest(text: &str) -> bool {
     let Some((algorithm, hex)) = text.split_once(':') else {
         return false;
@@ -29,8 +28,8 @@ pub fn is_digest(text: &str) -> bool {
     hex.len() == length && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// The digest of `content` in the algorithm that `wanted` names. `None` for
-/// content without an end, or whose bytes were not kept.
+/// Returns the digest of `content` in the algorithm that `wanted` names. Returns `None` for endless content, and for
+/// content whose bytes were not stored.
 pub fn of(content: &Content, wanted: &str) -> Option<String> {
     content.len()?;
     let mut hasher = Hasher::new(wanted);
@@ -42,7 +41,7 @@ pub fn of(content: &Content, wanted: &str) -> Option<String> {
     (Some(at) == content.len()).then(|| hasher.finish())
 }
 
-/// A running digest.
+/// Computes a digest incrementally.
 #[derive(Clone)]
 pub enum Hasher {
     /// SHA-256.
@@ -52,7 +51,8 @@ pub enum Hasher {
 }
 
 impl Hasher {
-    /// In the algorithm of `digest` (or algorithm name); SHA-256 unless it is sha512.
+    /// Creates a hasher for the algorithm of `digest`, which may also be the name of the algorithm. The default is
+    /// SHA-256.
     pub fn new(digest: &str) -> Self {
         if digest.starts_with("sha512") {
             Self::Sha512(Box::default())
@@ -69,7 +69,7 @@ impl Hasher {
         }
     }
 
-    /// `<algorithm>:<hex>` of what was hashed.
+    /// Returns the digest `<algorithm>:<hex>`.
     pub fn finish(self) -> String {
         match self {
             Self::Sha256(hasher) => format!("sha256:{}", hex(&hasher.finalize())),

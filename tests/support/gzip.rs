@@ -1,8 +1,7 @@
-//! A gzip writer that only stores (RFC 1951, 3.2.4; RFC 1952): enough for layers
-//! that other clients can unpack and for a body with a content encoding, with the
-//! same bytes on every machine and whatever the version of a compressor.
+//! A gzip writer that does not compress (RFC 1951, 3.2.4; RFC 1952). Other clients can unpack its output, and the bytes
+//! do not depend on the machine or on the version of a compressor.
 
-/// The gzip member that holds `data`, uncompressed.
+/// Returns a gzip member with `data`, uncompressed.
 pub fn store(data: &[u8]) -> Vec<u8> {
     // Magic, deflate, no flags, no time, no hint, unknown system.
     let mut out = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];

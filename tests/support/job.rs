@@ -1,5 +1,5 @@
-//! The merge job in its variants: how many requests and connections a program needs for it, and how its time grows
-//! with the latency of the registry.
+//! Variants of the merge job: the number of requests and connections that a program needs for it, and the effect of the
+//! registry's latency on its duration.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub const PLATFORMS: [&str; 4] = ["linux/amd64", "linux/arm64", "linux/386", "li
 pub const JOB: &str =
     "publish --no-verify -t HOST/a:t0,HOST/a:t1 HOST/a:s0 HOST/a:s1 HOST/a:s2 HOST/a:s3";
 
-/// The same job with the platforms given.
+/// Returns the merge job with given platforms.
 pub fn job_with_platforms() -> String {
     let settings = PLATFORMS
         .iter()
@@ -31,7 +31,7 @@ pub fn job_with_platforms() -> String {
     format!("{JOB}{}", settings.collect::<String>())
 }
 
-/// The same job, with complete descriptors.
+/// Returns the merge job with complete descriptors.
 pub fn job_with_descriptors(images: &[Loaded], targets: &str) -> String {
     let descriptors = images
         .iter()
@@ -43,29 +43,29 @@ pub fn job_with_descriptors(images: &[Loaded], targets: &str) -> String {
 /// How a registry authenticates clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Login {
-    /// Not at all.
+    /// Without credentials.
     None,
-    /// With a name and a password in each request.
+    /// With a user name and password in each request.
     Basic,
-    /// With a token of a token server on another host.
+    /// With a token from a token server on another host.
     Bearer,
 }
 
 /// The requests and connections of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
-    /// To all hosts of all registries.
+    /// The requests to all hosts of all registries.
     pub requests: usize,
-    /// Those that carried requests to the registries themselves.
+    /// The connections that carried requests to the registries themselves.
     pub connections: usize,
 }
 
-/// A scene with one registry.
+/// Returns a scene with one registry.
 pub fn scene(scheme: Scheme, login: Login) -> Scene {
     scene_of([builder(scheme, login)])
 }
 
-/// A scene with any registries, trusted, with credentials for each in the home.
+/// Returns a scene with these registries. The home trusts them and has credentials for each.
 pub fn scene_of(registries: impl IntoIterator<Item = Builder>) -> Scene {
     let mut scene = Scene::of(registries);
     scene.trust();
@@ -74,8 +74,8 @@ pub fn scene_of(registries: impl IntoIterator<Item = Builder>) -> Scene {
     scene
 }
 
-/// A scene whose registry requires tokens and is reached by the name of a public one, so that its token server is
-/// known in advance.
+/// Returns a scene whose registry requires tokens. It is reached by the name of a public registry, so that its token
+/// server is known in advance.
 pub fn well_known(scheme: Scheme) -> Scene {
     let bearer = Bearer::new(Accounts::new("ci", "pw")).service(tls::WELL_KNOWN);
     let registry = builder(scheme, Login::None).name(tls::WELL_KNOWN);
@@ -100,24 +100,24 @@ fn write_credentials(scene: &Scene, hosts: &[&str]) {
 }
 
 impl Scene {
-    /// Runs the binary, which must succeed. Secrets are not searched for, because the run is timed.
+    /// Runs the binary and expects success. The run is timed, so it is not searched for secrets.
     #[track_caller]
     pub fn job(&self, words: &[String]) -> Output {
         self.polyarch().args(words).unwatched().run().ok()
     }
 
-    /// The words of a line, with the values of names in it.
+    /// Splits a line into words and replaces names by their values.
     pub fn line(&self, text: &str) -> Vec<String> {
         let words = text.split_whitespace();
         words.map(|word| self.expand(word)).collect()
     }
 
-    /// The four images of the job in a repository of the first registry, under `s0` to `s3`.
+    /// Stores the four images of the job in a repository of the first registry, under `s0` to `s3`.
     pub fn load(&self, repository: &str) -> Vec<Loaded> {
         load(self.registry(), repository)
     }
 
-    /// All requests since [`Registry::clear`].
+    /// Counts the requests and connections since [`Registry::clear`].
     pub fn cost(&self) -> Cost {
         let mut cost = Cost::default();
         for registry in &self.registries {
@@ -132,7 +132,7 @@ impl Scene {
         cost
     }
 
-    /// The cost of one run of `work`.
+    /// Runs `work` once and returns its cost.
     pub fn cost_of<T>(&self, work: impl FnOnce(&Self) -> T) -> Cost {
         for registry in &self.registries {
             registry.clear();
@@ -148,8 +148,8 @@ impl Scene {
         }
     }
 
-    /// The number of serial round trips: the slope of the duration of `work` against the latency. `time` runs it at
-    /// one latency as often as it needs to, and returns the duration.
+    /// Returns the number of serial round trips: the slope of the duration of `work` against the latency. `time` runs
+    /// it at one latency as often as necessary and returns the duration.
     pub fn slope(
         &self,
         distances: [Duration; 2],
@@ -164,7 +164,7 @@ impl Scene {
     }
 }
 
-/// A registry behind a delay line, without latency at first.
+/// Returns a registry behind a delay line, without latency at first.
 pub fn builder(scheme: Scheme, login: Login) -> Builder {
     let builder = Registry::builder().scheme(scheme).latency(Duration::ZERO);
     let accounts = || Accounts::new("ci", "pw");
@@ -178,7 +178,7 @@ pub fn builder(scheme: Scheme, login: Login) -> Builder {
     }
 }
 
-/// The four images of the job, of a config and two layers each, under `s0` to `s3`.
+/// Stores the four images of the job, each with a config and two layers, under `s0` to `s3`.
 pub fn load(registry: &Registry, repo: &str) -> Vec<Loaded> {
     let images = PLATFORMS.iter().zip(0_u64..).map(|(platform, number)| {
         let image = Image::new(platform).layers(&[500, 1500]).seed(number);

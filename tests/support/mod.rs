@@ -1,10 +1,10 @@
-//! Shared by tests, end-to-end tests and benchmarks: a registry in process with scripted faults, builders of small
-//! images for it, and the harness that runs the binary.
+//! Code for tests, end-to-end tests and benchmarks: a registry in the test process with scripted faults, builders of
+//! small images, and the harness that runs the binary.
 //!
-//! It uses nothing of the library, so that an error there cannot hide here. `README.md` in this directory shows how
-//! to use it.
+//! It does not use the library, so that an error in the library cannot hide itself. `README.md` in this directory
+//! describes its use.
 
-// Each test binary and benchmark includes this module and uses a part of it.
+// Each test binary and benchmark includes this module but uses only a part of it.
 #![allow(dead_code, unreachable_pub, unused_imports)]
 
 pub mod digest;

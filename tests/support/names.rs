@@ -1,4 +1,4 @@
-//! Names for values that differ from run to run: the address of a registry, a directory, a digest.
+//! Names for values that differ between runs: the address of a registry, a directory, a digest.
 
 /// Pairs of a name in capitals and its value.
 #[derive(Clone, Debug, Default)]
@@ -20,7 +20,8 @@ impl Names {
         text
     }
 
-    /// Replaces values by their names, also where a file name contains them, and hashes that differ from run to run.
+    /// Replaces values by their names, including values inside file names. Also replaces hashes that differ between
+    /// runs.
     pub fn redact(&self, text: &str) -> String {
         let mut text = text.to_owned();
         // A later value may contain an earlier one.
@@ -28,7 +29,7 @@ impl Names {
             text = text.replace(value, name);
             text = text.replace(&value.replace(':', "_"), name);
         }
-        // The file of a list is named after the registry, with its port.
+        // The file name of a list contains the registry with its port.
         text = replace_hash(&text, "-", ".json", "HASH");
         // A delimiter in an output of GitHub Actions is random.
         replace_hash(&text, "polyarch_", "\n", "RANDOM")

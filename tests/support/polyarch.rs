@@ -1,4 +1,4 @@
-//! Runs the binary under test, or a program to compare it with, in an environment of its own.
+//! Runs the binary under test, or a program for comparison, in an isolated environment.
 
 use std::{
     fmt,
@@ -25,15 +25,15 @@ pub const BINARY: &str = env!("CARGO_BIN_EXE_polyarch");
 /// How long a run may take, unless the test sets another limit.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// How often the memory of a measured run is sampled. The kernel keeps the peak, so only an allocation in the last
-/// moment of a process can be missed.
+/// The interval at which the memory of a measured run is sampled. The kernel keeps the peak, so only an allocation in
+/// the last moment of a process can be missed.
 const SAMPLING: Duration = Duration::from_millis(3);
 
-/// The pages of the static binary that are resident during a run, in KiB, as measured: 4,124.
+/// The measured size of the static binary's pages that are resident during a run, in KiB: 4,124.
 const STATIC_BINARY: u64 = 4200;
 
-/// A command line of `polyarch` with nothing of the caller's environment. Unless [`Polyarch::unwatched`] is called,
-/// its output and the files it writes are searched for secrets.
+/// A command line of `polyarch` without the environment of the caller. Its output and the files that it writes are
+/// searched for secrets, unless [`Polyarch::unwatched`] is called.
 #[derive(Clone, Debug)]
 pub struct Polyarch {
     program: PathBuf,
@@ -49,7 +49,7 @@ pub struct Polyarch {
 }
 
 impl Polyarch {
-    /// With `home` as its home and working directory.
+    /// Creates a command line with `home` as its home and working directory.
     pub fn new(home: impl Into<PathBuf>) -> Self {
         Self {
             program: PathBuf::from(BINARY),
@@ -107,14 +107,14 @@ impl Polyarch {
         self
     }
 
-    /// Does not search the run for secrets, which needs all debug output.
+    /// Disables the search for secrets, which needs all debug output.
     pub fn unwatched(mut self) -> Self {
         self.is_watched = false;
         self
     }
 
-    /// Measures the peak memory of the run. It gets one heap, as in the static binary: glibc creates one for each
-    /// thread, more or fewer by chance.
+    /// Measures the peak memory of the run. The run uses one heap, like the static binary; by default glibc creates a
+    /// varying number of heaps for the threads.
     pub fn measured(mut self) -> Self {
         self.is_measured = true;
         self.env("MALLOC_ARENA_MAX", "1")
@@ -126,15 +126,15 @@ impl Polyarch {
         self
     }
 
-    /// Runs to the end.
+    /// Runs the command to its end.
     ///
-    /// Panics if the program cannot be started, exceeds the limit, panics or reveals a secret.
+    /// Panics if the program cannot be started, exceeds the time limit, panics or reveals a secret.
     #[track_caller]
     pub fn run(self) -> Output {
         self.start().wait()
     }
 
-    /// Runs to the end on a thread of its own, so that a registry on the caller's runtime can answer.
+    /// Runs the command to its end on a separate thread, so that a registry on the caller's runtime can answer.
     pub async fn run_async(self) -> Output {
         let run = tokio::task::spawn_blocking(move || self.run());
         run.await
@@ -168,7 +168,7 @@ impl Polyarch {
                 panic!("{} must be installed: {error}", self.program.display())
             });
         if let (Some(content), Some(mut stdin)) = (self.stdin.clone(), child.stdin.take()) {
-            // A program that does not read all of it is no failure of the test.
+            // A program may exit before it has read all of its input.
             thread::spawn(move || drop(stdin.write_all(&content)));
         }
         let (open, ended) = mpsc::channel();
@@ -193,7 +193,7 @@ impl fmt::Display for Polyarch {
     }
 }
 
-/// Reads a pipe to its end, which drops `open`.
+/// Reads a pipe to its end, and then drops `open`.
 fn read(mut pipe: impl Read + Send + 'static, open: mpsc::Sender<()>) -> JoinHandle<Vec<u8>> {
     thread::spawn(move || {
         let mut bytes = Vec::new();
@@ -210,7 +210,7 @@ pub struct Running {
     watch: Option<Watch>,
     stdout: Option<JoinHandle<Vec<u8>>>,
     stderr: Option<JoinHandle<Vec<u8>>>,
-    /// Disconnected when both pipes have ended.
+    /// The channel is disconnected when both pipes have ended.
     ended: mpsc::Receiver<()>,
     began: Instant,
 }
@@ -222,7 +222,7 @@ impl Running {
         kill(Pid::from_raw(id), signal).expect("a process of this test");
     }
 
-    /// Waits for the end; see [`Polyarch::run`].
+    /// Waits for the end of the program; see [`Polyarch::run`].
     #[track_caller]
     pub fn wait(mut self) -> Output {
         let (status, memory) = self.wait_for_exit();
@@ -254,7 +254,7 @@ impl Running {
         }
     }
 
-    /// The exit status, if it came within the limit, and the peak memory in KiB, if that was to be measured.
+    /// Returns the exit status, or `None` after the time limit, and the peak memory in KiB if it is measured.
     fn wait_for_exit(&mut self) -> (Option<ExitStatus>, u64) {
         let deadline = self.began + self.run.limit;
         let mut memory = 0;
@@ -286,20 +286,20 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Fails if it has ended already.
+        // The signal cannot be sent if the process has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// The exit code, or as shells count it 128 more than the signal that ended the process.
+/// Returns the exit code. After a signal it is 128 plus the number of the signal, as in shells.
 fn exit_code(status: ExitStatus) -> i32 {
     let by_signal = || 128 + status.signal().unwrap_or_default();
     status.code().unwrap_or_else(by_signal)
 }
 
-/// The most memory that a process has used at once, in KiB, without its program file: the kernel can drop these pages,
-/// and of a debug build they are 16 MiB. 0 while the process still is a copy of its parent.
+/// Returns the peak memory of a process in KiB, without the pages of its program file: the kernel can drop these pages,
+/// and in a debug build they take 16 MiB. Returns 0 while the process is still a copy of its parent.
 fn peak_memory(id: u32, program: &Path) -> u64 {
     let is_started = std::fs::read_link(format!("/proc/{id}/exe"))
         .is_ok_and(|file| file.file_name() == program.file_name());
@@ -315,42 +315,42 @@ fn peak_memory(id: u32, program: &Path) -> u64 {
     peak.saturating_sub(field("RssFile:").unwrap_or_default())
 }
 
-/// The result of a run. Its display form, for snapshots, leaves empty streams out.
+/// The result of a run. Its display form, which snapshots use, omits empty streams.
 #[derive(Clone, Debug)]
 pub struct Output {
-    /// The exit code, or 128 and the number of the signal.
+    /// The exit code, or 128 plus the number of the signal.
     pub code: i32,
     pub stdout: String,
     pub stderr: String,
-    /// From the start to the exit.
+    /// The time from the start to the exit.
     pub wall: Duration,
-    /// The peak memory in KiB of a run that was [`Polyarch::measured`], with the pages of the static binary.
+    /// The peak memory of a [`Polyarch::measured`] run in KiB, including the pages of the static binary.
     pub memory: u64,
-    /// The command line, for the messages of assertions.
+    /// The command line, for assertion messages.
     line: String,
 }
 
 impl Output {
-    /// Expects success.
+    /// Asserts success.
     #[track_caller]
     pub fn ok(self) -> Self {
         self.exits(0)
     }
 
-    /// Expects this exit code.
+    /// Asserts this exit code.
     #[track_caller]
     pub fn exits(self, code: i32) -> Self {
         assert_eq!(self.code, code, "{}\n{self}", self.line);
         self
     }
 
-    /// The digest on the last line of standard output.
+    /// Returns the digest on the last line of standard output.
     #[track_caller]
     pub fn digest(&self) -> String {
         self.stdout.lines().last().expect("a line").to_owned()
     }
 
-    /// Standard error from the error on, without the progress and the waits before it.
+    /// Returns standard error from the error message on, without the preceding messages about progress and waits.
     #[track_caller]
     pub fn error(&self) -> &str {
         let is_start = |at: &usize| *at == 0 || self.stderr[..*at].ends_with('\n');
@@ -361,7 +361,7 @@ impl Output {
         &self.stderr[start..]
     }
 
-    /// Standard output as JSON.
+    /// Parses standard output as JSON.
     #[track_caller]
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self}"))

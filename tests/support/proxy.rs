@@ -1,7 +1,6 @@
-//! A forward proxy (RFC 9110, 9.3.6 CONNECT; RFC 9112, 3.2.2 absolute-form) through
-//! which clients reach registries by names that no resolver knows: names under
-//! `.test` are on 127.0.0.1, loopback addresses are themselves, a test may map more
-//! names, and nothing else exists.
+//! A forward proxy (RFC 9110, 9.3.6 CONNECT; RFC 9112, 3.2.2 absolute-form). Through it, clients reach registries by
+//! names that DNS does not have. Names under `.test` resolve to 127.0.0.1, loopback addresses are used unchanged, a
+//! test may add further names, and all other names fail.
 
 use std::{
     net::SocketAddr,
@@ -15,7 +14,7 @@ use tokio::{
     task::{AbortHandle, JoinSet},
 };
 
-/// A target (`host:port`) and the address that it stands for.
+/// A target (`host:port`) and the address that it resolves to.
 type Mapped = (String, SocketAddr);
 
 /// A running proxy. It ends, with all its connections, when dropped.
@@ -32,36 +31,36 @@ pub struct Passed {
     pub method: String,
     /// `host:port`
     pub target: String,
-    /// The status that the proxy itself answered; 200 if it passed the request on.
+    /// The status of the proxy's own answer, or 200 if it forwarded the request.
     pub status: u16,
 }
 
-/// A request's head.
+/// The head of a request.
 struct Head {
     method: String,
     target: String,
     headers: Vec<String>,
-    /// The bytes that came after it.
+    /// The bytes after the head.
     rest: Vec<u8>,
 }
 
 impl Proxy {
-    /// A proxy without a password.
+    /// Creates a proxy without a password.
     pub async fn start() -> Self {
         Self::start_with(None, Vec::new()).await
     }
 
-    /// A proxy that connects requests for `target` (`host:port`) to `address`.
+    /// Creates a proxy that connects requests for `target` (`host:port`) to `address`.
     pub async fn mapping(target: &str, address: SocketAddr) -> Self {
         Self::mapping_all([(target.to_owned(), address)]).await
     }
 
-    /// A proxy that connects requests for each target to its address.
+    /// Creates a proxy that connects requests for each target to its address.
     pub async fn mapping_all(mapped: impl IntoIterator<Item = Mapped>) -> Self {
         Self::start_with(None, mapped.into_iter().collect()).await
     }
 
-    /// A proxy that requires a password.
+    /// Creates a proxy that requires a password.
     pub async fn with_password(user: &str, password: &str) -> Self {
         let pair = STANDARD.encode(format!("{user}:{password}"));
         Self::start_with(Some(format!("Basic {pair}")), Vec::new()).await
@@ -79,12 +78,12 @@ impl Proxy {
         }
     }
 
-    /// `http://127.0.0.1:3128`
+    /// Returns the URL of the proxy, such as `http://127.0.0.1:3128`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// All requests to the proxy.
+    /// Returns all requests to the proxy.
     pub fn passed(&self) -> Vec<Passed> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.clone()
@@ -169,7 +168,7 @@ async fn pass(
     Ok(())
 }
 
-/// Reads up to the empty line; `None` if it does not come.
+/// Reads up to the empty line. Returns `None` if the stream ends before it.
 async fn read_head(client: &mut TcpStream) -> std::io::Result<Option<Head>> {
     let mut bytes = Vec::new();
     let end = loop {
@@ -200,7 +199,7 @@ impl Head {
         values.next().map(|(_, value)| value.trim().to_owned())
     }
 
-    /// The head for the server: for one request, and without the headers for the proxy.
+    /// Returns the head for the server: for one request, without the headers that are meant for the proxy.
     fn onward(&self, path: &str) -> String {
         let kept = self.headers.iter().filter(|line| {
             let name = line.split(':').next().unwrap_or_default().to_lowercase();
@@ -214,7 +213,7 @@ impl Head {
     }
 }
 
-/// `host:port` and the path that the request is for.
+/// Returns the target as `host:port`, and the path of the request.
 fn destination(head: &Head) -> (String, String) {
     let Some(rest) = head.target.strip_prefix("http://") else {
         return (head.target.clone(), String::new());

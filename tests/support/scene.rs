@@ -14,9 +14,9 @@ use super::{
 /// Names of the registries in lines, files and outputs.
 const HOSTS: [&str; 4] = ["HOST", "OTHER", "THIRD", "FOURTH"];
 
-/// Registries and a home directory. In lines of arguments, variables and files that a test writes, HOST stands for
-/// the first registry, OTHER for the second, HOME for the home directory and CA_FILE for the authority that signs
-/// for registries over TLS; in outputs and files that a test reads, they stand for themselves again.
+/// Registries and a home directory. In the arguments, variables and files that a test writes, names are replaced by
+/// values: HOST by the first registry, OTHER by the second, HOME by the home directory, and CA_FILE by the authority of
+/// the registries over TLS. In the outputs and files that a test reads, the values are replaced by the names.
 pub struct Scene {
     pub registries: Vec<Registry>,
     directory: TempDir,
@@ -32,22 +32,22 @@ impl Default for Scene {
 }
 
 impl Scene {
-    /// One registry over plain HTTP that permits everything.
+    /// Creates a scene with one registry over plain HTTP that permits all requests.
     pub fn new() -> Self {
         Self::with(Registry::builder())
     }
 
-    /// One registry.
+    /// Creates a scene with one registry.
     pub fn with(registry: Builder) -> Self {
         Self::of([registry])
     }
 
-    /// Two registries over plain HTTP that permit everything.
+    /// Creates a scene with two registries over plain HTTP that permit all requests.
     pub fn two() -> Self {
         Self::of([Registry::builder(), Registry::builder()])
     }
 
-    /// These registries.
+    /// Creates a scene with these registries.
     pub fn of(registries: impl IntoIterator<Item = Builder>) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let mut scene = Self {
@@ -81,22 +81,22 @@ impl Scene {
         &self.registries[self.registries.len() - 1]
     }
 
-    /// The first registry.
+    /// Returns the first registry.
     pub fn registry(&self) -> &Registry {
         &self.registries[0]
     }
 
-    /// The second registry.
+    /// Returns the second registry.
     pub fn other(&self) -> &Registry {
         &self.registries[1]
     }
 
-    /// Keeps a value as long as the scene.
+    /// Keeps a value until the scene is dropped.
     pub fn keep(&mut self, value: impl Any + Send + Sync) {
         self.kept.push(Box::new(value));
     }
 
-    /// Gives a value a name in capitals, in lines and in outputs.
+    /// Adds a name in capitals for a value in lines and outputs.
     pub fn name(&mut self, name: &str, value: impl Into<String>) {
         let value = self.expand(&value.into());
         self.names.set(name, value);
@@ -136,22 +136,22 @@ impl Scene {
         self.set("POLYARCH_PASSWORD", password);
     }
 
-    /// Trusts the authority of the tests in later runs.
+    /// Trusts the certificate authority of the tests in later runs.
     pub fn trust(&mut self) {
         self.set("SSL_CERT_FILE", "CA_FILE");
     }
 
-    /// The home directory.
+    /// Returns the home directory.
     pub fn home(&self) -> PathBuf {
         self.directory.path().join("home")
     }
 
-    /// A path in the home directory.
+    /// Returns a path in the home directory.
     pub fn path(&self, relative: &str) -> PathBuf {
         self.home().join(relative)
     }
 
-    /// Writes a text file, and the directories above it.
+    /// Writes a text file, and creates its parent directories.
     pub fn write(&self, relative: &str, text: impl AsRef<str>) {
         let path = self.path(&self.expand(relative));
         std::fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
@@ -165,7 +165,7 @@ impl Scene {
         self.redact(&text.unwrap_or_else(|error| panic!("{relative}: {error}")))
     }
 
-    /// The files of the local lists, without locks.
+    /// Returns the files of the local lists, without locks.
     pub fn drafts(&self) -> Vec<PathBuf> {
         let Ok(entries) = std::fs::read_dir(self.path(".local/share/polyarch/drafts")) else {
             return Vec::new();
@@ -178,7 +178,7 @@ impl Scene {
         files
     }
 
-    /// The binary in this home, without arguments.
+    /// Returns a command line of the binary in this home, without arguments.
     pub fn polyarch(&self) -> Polyarch {
         let run = Polyarch::new(self.home()).names(self.names.clone());
         let variables = self.variables.iter();
@@ -203,13 +203,13 @@ impl Scene {
         self.polyarch().args(line.split_whitespace()).start()
     }
 
-    /// Runs the binary, which must succeed, and returns its standard output.
+    /// Runs the binary, expects success, and returns its standard output.
     #[track_caller]
     pub fn ok(&self, line: &str) -> String {
         self.run(line).ok().stdout
     }
 
-    /// Runs the binary, which must fail with `code` and nothing on standard output, and returns standard error.
+    /// Runs the binary, expects the exit code `code` and no standard output, and returns its standard error.
     #[track_caller]
     pub fn fails(&self, code: i32, line: &str) -> String {
         let output = self.run(line).exits(code);
@@ -228,14 +228,14 @@ impl Scene {
     }
 }
 
-/// The entries of an index.
+/// Returns the entries of an index.
 #[track_caller]
 pub fn entries(registry: &Registry, repository: &str, tag: &str) -> Vec<Value> {
     let document = registry.document(repository, tag).expect("an index");
     document["manifests"].as_array().expect("entries").clone()
 }
 
-/// The platforms of an index as `os/arch[/variant]`, in its order.
+/// Returns the platforms of an index as `os/arch[/variant]`, in its order.
 #[track_caller]
 pub fn platforms(registry: &Registry, repository: &str, tag: &str) -> Vec<String> {
     let entries = entries(registry, repository, tag);
@@ -251,7 +251,7 @@ fn platform(entry: &Value) -> String {
         .join("/")
 }
 
-/// The requests that put manifests.
+/// Returns the requests that put manifests.
 pub fn manifest_puts(registry: &Registry) -> Vec<Recorded> {
     let mut requests = registry.writes();
     requests.retain(|request| request.class == Class::ManifestPut);

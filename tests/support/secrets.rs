@@ -15,13 +15,13 @@ const PASSWORDS: [&str; 5] = ["hunter2", "s3cr3t", "pa55word", "mistaken", "swor
 /// The prefixes of all tokens that the registry in process issues.
 const TOKENS: [&str; 2] = ["tok-", "ref-"];
 
-/// Shorter secrets would be found in other words.
+/// The minimum length of a secret. Shorter ones would be found in other words.
 const SHORTEST: usize = 6;
 
-/// Files of more bytes are layers and archives.
+/// The maximum size of a file that is searched, in bytes. Larger files are layers and archives.
 const LARGEST: u64 = 1 << 20;
 
-/// The search of one run, from before its start.
+/// The search for secrets in one run. It begins before the run starts.
 pub struct Watch {
     home: PathBuf,
     secrets: Vec<String>,
@@ -30,7 +30,8 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// `variables` are those of the run; values of variables that are named like a secret are secrets.
+    /// Begins the search. `variables` are the variables of the run; the value of a variable with the name of a secret
+    /// is a secret.
     pub fn begin(home: &Path, variables: &[(String, String)], words: &[&str]) -> Self {
         let named = variables
             .iter()
@@ -52,12 +53,12 @@ impl Watch {
         }
     }
 
-    /// The variable that turns on all debug output, which `end` checks and removes again.
+    /// Returns the variable that turns on all debug output, which `end` checks and removes again.
     pub fn variable(&self) -> Option<(&'static str, &'static str)> {
         self.is_verbose.then_some(("POLYARCH_DEBUG", "true"))
     }
 
-    /// Searches the output and the files of the run. Returns standard error as it is without `variable`.
+    /// Searches the output and the files of the run. Returns standard error without the output that `variable` added.
     #[track_caller]
     pub fn end(self, stdout: &str, stderr: String) -> String {
         for text in [stdout, &stderr] {
@@ -91,9 +92,10 @@ fn is_debug(line: &str) -> bool {
     line.starts_with("debug: ") || line.starts_with("{\"event\":\"request\"")
 }
 
-/// A secret, and its base64 forms with any text before and after it: `user:secret`, JSON.
+/// Returns a secret and its base64 forms. In the forms, any text may precede and follow it, as in `user:secret` and
+/// JSON.
 pub fn forms(secret: &str) -> Vec<String> {
-    // A character of base64 is six bits: those that are not of the secret alone are left out.
+    // A base64 character encodes six bits. Characters that also depend on the surrounding text are omitted.
     let shifted = (0..3).map(|shift: usize| {
         let bytes = [&vec![0; shift], secret.as_bytes()].concat();
         let own = (shift * 8).div_ceil(6)..bytes.len() * 8 / 6;
@@ -107,7 +109,7 @@ fn secret_in<'a>(secrets: &'a [String], text: &str) -> Option<&'a String> {
     secrets.iter().find(|secret| text.contains(secret.as_str()))
 }
 
-/// The files below a directory in which a secret stands.
+/// Returns the files below a directory that contain a secret.
 fn files_with(secrets: &[String], directory: &Path) -> BTreeSet<PathBuf> {
     let mut found = BTreeSet::new();
     let mut directories = vec![directory.to_owned()];
@@ -173,7 +175,7 @@ mod tests {
             fs::write(home.path().join("new"), "hunter2").expect("a file");
             drop(watch.end("", String::new()));
         }));
-        // Files from before the run belong to the test.
+        // Files that existed before the run belong to the test.
         let stderr = begin().end("", "debug: GET x: 200 (1 ms)\nerror: no\n".into());
         assert_eq!(stderr, "error: no\n");
         let argument = || Watch::begin(home.path(), &[], &["--password=hunter2"]);

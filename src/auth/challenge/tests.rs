@@ -1,4 +1,4 @@
-//! Headers of real registries, and of registries that nobody has met yet.
+//! Headers of real registries, and invented headers.
 
 use proptest::prelude::*;
 
@@ -213,7 +213,7 @@ proptest! {
         parse_challenges([bytes]);
     }
 
-    /// The alphabet of the grammar goes deeper into the parser than random bytes do.
+    /// Text from the characters of the grammar reaches more code of the parser than random bytes do.
     #[test]
     fn any_mix_of_the_grammar_is_survived(text in r#"[a-c="\\, \tBé@]{0,60}"#) {
         parse_challenges([text]);

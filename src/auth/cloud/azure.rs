@@ -75,7 +75,7 @@ const CLOUDS: [AzureCloud; 3] = [
     },
 ];
 
-/// Whether a host is a registry of Azure.
+/// Returns whether a host is a registry of Azure.
 pub(super) fn is_azure(host: &RegistryHost) -> bool {
     cloud_of(host).is_some()
 }
@@ -106,7 +106,7 @@ pub(super) async fn find(
     }
 }
 
-/// A service principal logs in to the registry with its secret.
+/// Returns the credential of a service principal, which logs in to the registry with its secret.
 fn client_secret(client: &CloudClient) -> Result<Lookup<Credential>, CloudError> {
     match (client.var(CLIENT_ID), client.var(CLIENT_SECRET)) {
         (Some(id), Some(secret)) => Ok(Lookup::Found(Credential::Basic {

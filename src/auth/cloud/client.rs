@@ -26,7 +26,7 @@ const MAX_ANSWER: u64 = 256 << 10;
 const CALL_LIMIT: Duration = Duration::from_secs(30);
 /// The time limit of a metadata service.
 const METADATA_LIMIT: Duration = Duration::from_secs(1);
-/// The characters of an error message that are shown.
+/// The maximum number of characters of an error message that are shown.
 const MAX_SHOWN: usize = 300;
 
 /// Calls clouds with the environment of the run.
@@ -80,7 +80,7 @@ impl CloudRequest {
         request
     }
 
-    /// Adds a header. A value that no header can have is omitted.
+    /// Adds a header. A value that is not valid in a header is omitted.
     pub(super) fn header(mut self, name: &str, value: &str) -> Self {
         let name = HeaderName::from_bytes(name.as_bytes());
         if let (Ok(name), Ok(mut value)) = (name, HeaderValue::from_str(value)) {
@@ -262,12 +262,12 @@ fn transport_error(host: String, cause: TransportError) -> CloudError {
     }
 }
 
-/// Whether a host is this machine, as [`checked_url`] takes it.
+/// Returns whether a host is this machine. Used with [`checked_url`].
 pub(super) fn is_local(host: &Host<&str>) -> bool {
     is_loopback(host)
 }
 
-/// Whether a host is written as an internal address, as [`checked_url`] takes it.
+/// Returns whether a host is an internal address. Used with [`checked_url`].
 pub(super) fn is_inside(host: &Host<&str>) -> bool {
     is_internal(host)
 }
@@ -300,7 +300,7 @@ pub(super) fn checked_url(
     }
 }
 
-/// Whether a text can be sent in a header.
+/// Returns whether a text can be sent in a header.
 pub(super) fn is_header_text(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
 }

@@ -1,4 +1,4 @@
-//! Docker Hub with the ID token of GitHub Actions. The exchange is that of docker/login-action 4.5:
+//! Docker Hub with the ID token of GitHub Actions. The exchange is the same as in docker/login-action 4.5:
 //! <https://github.com/docker/login-action/blob/master/src/dockerhub.ts>
 
 use url::Url;

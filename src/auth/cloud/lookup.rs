@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-/// What a source has.
+/// The result of reading a source.
 #[derive(Debug, Clone)]
 pub(in crate::auth) enum Lookup<T> {
     Found(T),
-    /// Nothing, and why.
+    /// There is no credential, for this reason.
     Nothing(Cow<'static, str>),
 }
 

@@ -1,4 +1,5 @@
-//! In which cloud this machine runs, by what its firmware reports. Metadata services are used nowhere else.
+//! Detects the cloud that this machine runs in from its firmware tables. Metadata services are used only if a cloud was
+//! detected.
 
 use std::path::Path;
 

@@ -72,7 +72,7 @@ impl CloudSource {
         }
     }
 
-    /// Reads the source and makes the calls that a credential for the registry takes.
+    /// Reads the source and makes the calls that are necessary to get a credential for the registry.
     pub(super) async fn find(&self, client: &CloudClient) -> Result<Lookup<Candidate>, CloudError> {
         let found = match self {
             Self::Aws(source, ecr) => aws::find(*source, ecr, client).await?,

@@ -16,13 +16,13 @@ const REQUEST_TOKEN: &str = "ACTIONS_ID_TOKEN_REQUEST_TOKEN";
 
 /// A request for an ID token.
 pub(super) struct IdTokenRequest<'a> {
-    /// The end of a variable such as `POLYARCH_ID_TOKEN_AWS`.
+    /// The suffix of a variable such as `POLYARCH_ID_TOKEN_AWS`.
     pub(super) cloud: &'static str,
     /// The audience of a token of GitHub.
     pub(super) audience: &'a str,
     /// The variable of the cloud that names a file with a token.
     pub(super) file_variable: Option<&'static str>,
-    /// The variable that asks for the token, for messages.
+    /// The name of the variable that requests the token, for messages.
     pub(super) asked_by: &'static str,
 }
 
@@ -86,7 +86,7 @@ impl CloudClient {
         Ok(Secret::new(text))
     }
 
-    /// <https://docs.github.com/en/actions/reference/security/oidc>
+    /// Requests an ID token from GitHub: <https://docs.github.com/en/actions/reference/security/oidc>
     async fn github_token(
         &self,
         request: &IdTokenRequest<'_>,

@@ -8,7 +8,7 @@ use super::*;
 use crate::auth::fixture::Home;
 use crate::text::with_causes;
 
-/// `config.json` with one password entry for each key; the user is `user`.
+/// Returns a `config.json` with one password entry for each key. The user name is `user`.
 fn auths(entries: &[(&str, &str)]) -> String {
     let auths: serde_json::Map<String, serde_json::Value> = entries
         .iter()
@@ -20,7 +20,7 @@ fn auths(entries: &[(&str, &str)]) -> String {
     serde_json::json!({ "auths": auths }).to_string()
 }
 
-/// A script that answers with this password, and notes in `asked` what it was asked.
+/// Returns a script that answers with this password and appends each request to the file `asked`.
 fn answering(home: &Home, password: &str) -> String {
     let asked = home.path("asked");
     format!(
@@ -34,7 +34,7 @@ fn asked(home: &Home) -> Vec<String> {
     asked.lines().map(str::to_owned).collect()
 }
 
-/// Every candidate of a search as `secret`, errors as their text, to the end.
+/// Returns all candidates of a search as `secret`, and all errors as text.
 async fn all(keychain: &Keychain, host: &str, scope: &Scope) -> Vec<String> {
     let mut search = keychain.search(&host.parse().expect("a host"), scope);
     let mut found = Vec::new();
@@ -56,7 +56,7 @@ async fn first(keychain: &Keychain, host: &str, scope: &Scope) -> Candidate {
     candidate.expect("a candidate")
 }
 
-/// A home with a credential for ghcr.io in every place there is.
+/// Returns a home with a credential for ghcr.io in every source.
 fn everywhere() -> (Home, Environment) {
     let home = Home::new();
     let path = |name: &str| home.path(name).display().to_string();
@@ -244,7 +244,7 @@ async fn a_helper_that_cannot_be_used_is_named_with_its_file() {
             &serde_json::json!({ "credsStore": store }).to_string(),
         );
         let keychain = Keychain::new(&home.environment(&[("GITHUB_TOKEN", "token")]));
-        // The search goes on after the error.
+        // The search continues after the error.
         let expected = expected.replace("FILE", &path.display().to_string());
         assert_eq!(
             all(&keychain, "ghcr.io", &Scope::pull("a")).await,
@@ -356,7 +356,7 @@ async fn explanation_contains_everything_but_secrets() {
 }
 
 proptest! {
-    /// A password of one host must not be found for another, however the two are spelled.
+    /// A password of one host must not be used for another, however the two hosts are written.
     #[test]
     fn a_key_for_one_host_is_never_used_for_another(
         key in r"(https?://)?[a-c.]{1,4}(:[12])?(/[a-c]{1,2}){0,2}/?",

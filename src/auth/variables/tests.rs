@@ -1,4 +1,4 @@
-//! Which variables are found for which registry, and what is said about half a set.
+//! Tests which variables are found for which registry, and the errors for incomplete sets.
 
 use super::*;
 use crate::text::with_causes;

@@ -7,7 +7,7 @@ use super::*;
 use crate::environment::Environment;
 use crate::progress::Silent;
 
-/// A server on `localhost` that answers every request with 204.
+/// Returns a server on `localhost` that answers every request with 204.
 async fn server() -> Url {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!(

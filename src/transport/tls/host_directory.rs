@@ -64,8 +64,8 @@ impl HostDirectory {
     }
 }
 
-/// Reads a certificate and the key of the same name. The certificate is not parsed, since only the server has to accept
-/// it: rustls reads version 3 only, and `openssl x509 -req` makes version 1 by default.
+/// Reads a certificate and the key of the same name. The certificate is not parsed, since only the server must accept
+/// it. rustls parses only version 3, but `openssl x509 -req` makes version 1 by default.
 fn read_identity(path: &Path, keys: &dyn KeyProvider) -> Result<CertifiedKey, TlsError> {
     let chain = read_certificates(path)?;
     let key = read_key(&path.with_extension("key"), keys)?;

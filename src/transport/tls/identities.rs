@@ -22,15 +22,15 @@ impl Identities {
         }
     }
 
-    /// Returns whether the host has requested a client certificate, and so may refuse connections without one.
+    /// Returns whether the host has requested a client certificate. Such a host may refuse connections without one.
     pub(in crate::transport) fn were_requested(&self) -> bool {
         self.were_requested.load(Ordering::Relaxed)
     }
 }
 
 impl ResolvesClientCert for Identities {
-    /// Selects the first one that an authority of the server has signed. The server may name only some authorities or
-    /// none: then the first one with a key type that it supports.
+    /// Selects the first certificate that an authority of the server has signed. The server may name only some
+    /// authorities or none; in this case, selects the first certificate with a key type that the server supports.
     fn resolve(
         &self,
         root_hint_subjects: &[&[u8]],
@@ -57,8 +57,8 @@ impl ResolvesClientCert for Identities {
     }
 }
 
-/// Returns whether the DER name of `authority` occurs in a certificate of the chain, as issuer or subject. Searching is
-/// enough, since the server decides in the end.
+/// Returns whether the DER name of `authority` occurs in a certificate of the chain, as issuer or subject. A search in
+/// the bytes is sufficient, since the server checks the certificate.
 fn names(identity: &CertifiedKey, authority: &[u8]) -> bool {
     !authority.is_empty()
         && identity.cert.iter().any(|certificate| {
@@ -100,7 +100,7 @@ mod tests {
         ))
     }
 
-    /// The index of the certificate for a server that accepts the authorities `hints`.
+    /// Returns the index of the certificate for a server that accepts the authorities `hints`.
     fn chosen(
         identities: &[Arc<CertifiedKey>],
         hints: &[&Authority],

@@ -7,7 +7,7 @@ use rustls::pki_types::pem::PemObject as _;
 
 use crate::disk::{self, DiskError};
 
-/// The most bytes of a PEM file.
+/// The maximum size of a PEM file, in bytes.
 const MAX_PEM: u64 = 8 << 20;
 
 /// Why a file with certificates or keys cannot be used.

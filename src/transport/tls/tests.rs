@@ -1,4 +1,4 @@
-//! A registry whose certificate is its own authority, as `openssl req -x509` makes it.
+//! Tests with a certificate that is its own authority, as `openssl req -x509` makes it.
 
 use rcgen::{
     BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd,

@@ -9,15 +9,16 @@ const ANY: &[u8] = &[0x06, 0x04, 0x55, 0x1d, 0x25, 0x00];
 /// The flag "critical", which may precede the value.
 const CRITICAL: &[u8] = &[0x01, 0x01, 0xff];
 
-/// Returns whether a certificate may be used by a server: it has no usage, or this one. Searches for the extension
-/// without parsing the certificate, which is enough for one that the user trusts itself; unclear ones are refused.
+/// Returns whether a server may use a certificate: the certificate has no usage extension, or it allows this usage.
+/// Searches for the extension without parsing the certificate. This is sufficient for a certificate that the user
+/// trusts; unclear certificates are refused.
 pub(super) fn is_for_servers(certificate: &[u8]) -> bool {
     let Some(start) = position(certificate, EXTENDED_KEY_USAGE) else {
         return true;
     };
     let value = &certificate[start + EXTENDED_KEY_USAGE.len()..];
     let value = value.strip_prefix(CRITICAL).unwrap_or(value);
-    // An octet string; the usages take less than 128 bytes, so that the length is one.
+    // The value is an octet string. The usages are shorter than 128 bytes, so the length is one byte.
     let [0x04, length @ 0..0x80, rest @ ..] = value else {
         return false;
     };

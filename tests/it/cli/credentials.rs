@@ -29,8 +29,8 @@ fn scene(registry: Builder) -> Scene {
     scene
 }
 
-/// The outputs of a create without credentials, of one with a wrong password, and of a push by a user who may only
-/// pull.
+/// Returns the outputs of a create without credentials, of a create with a wrong password, and of a push by a user who
+/// may only pull.
 fn failures(scene: &mut Scene) -> String {
     let mut outputs = vec![scene.run(CREATE)];
     scene.log_in("ci", "mistaken");
@@ -297,7 +297,7 @@ fn debug_output_shows_requests_and_no_secret() {
     }
 }
 
-/// The search of `support::secrets` relies on it in every run.
+/// `support::secrets` uses this variable in every run.
 #[test]
 fn debug_output_can_be_requested_by_a_variable() {
     let mut scene = scene(basic());
@@ -310,7 +310,7 @@ fn debug_output_can_be_requested_by_a_variable() {
     );
 }
 
-/// All forms of output, with all debug output, of runs that succeed and of runs that fail.
+/// Checks every form of output, with all debug output, for runs that succeed and runs that fail.
 #[test]
 fn no_output_of_any_kind_shows_a_secret() {
     for registry in [basic(), bearer()] {

@@ -152,7 +152,7 @@ fn without_a_writable_home_only_lists_are_refused() {
     ");
 }
 
-/// For root, who can read and write every file, all of it succeeds.
+/// For root, all operations succeed, since root can read and write every file.
 #[test]
 fn wrong_permissions_are_reported_with_the_path() {
     let scene = scene();

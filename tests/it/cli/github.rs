@@ -2,7 +2,7 @@
 
 use crate::support::{Scene, image::Image};
 
-/// A value that a runner would obey if it were printed as it is.
+/// A value that would be a workflow command if it were printed unchanged.
 const COMMAND: &str = "--media-type=x\n::error::injected\u{1b}[2J";
 
 fn scene() -> Scene {
@@ -12,7 +12,7 @@ fn scene() -> Scene {
     scene
 }
 
-/// The lines that a runner obeys.
+/// Returns the number of lines that are workflow commands.
 fn commands(text: &str) -> usize {
     let lines = text.split(['\r', '\n']);
     lines

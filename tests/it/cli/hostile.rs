@@ -10,7 +10,7 @@ use crate::support::{
 
 const OLD: &str = "create HOST/app:1 HOST/app:a";
 
-/// A registry with a valid image, and a list of it.
+/// Returns a scene with a registry, a valid image in it, and a list of the image.
 fn scene() -> Scene {
     let scene = Scene::new();
     Image::new("linux/amd64").load(scene.registry(), "app", "a");
@@ -18,7 +18,7 @@ fn scene() -> Scene {
     scene
 }
 
-/// Runs a line that must fail with `code` and change neither a list nor the registry.
+/// Runs a line and expects exit code `code` and no change of any list or of the registry.
 fn changes_nothing(scene: &Scene, code: i32, line: &str) -> String {
     let (drafts, held) = (scene.ok("ls --format json"), scene.registry().snapshot());
     let error = scene.fails(code, line);

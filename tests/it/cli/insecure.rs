@@ -6,7 +6,7 @@ use crate::support::{
     registry::{Class, Registry},
 };
 
-/// A list at HOST whose image is stored at OTHER; neither certificate is trusted.
+/// Creates a list at HOST whose image is stored at OTHER. Neither certificate is trusted.
 fn list_of_an_image_elsewhere() -> Scene {
     let scene = Scene::of([Registry::builder().tls(), Registry::builder().tls()]);
     Image::new("linux/amd64").load(scene.other(), "app", "a");
@@ -19,7 +19,7 @@ fn list_of_an_image_elsewhere() -> Scene {
 fn insecure_excludes_registries_that_only_the_draft_names() {
     let scene = list_of_an_image_elsewhere();
     let output = scene.run("push --insecure HOST/list:1").to_string();
-    // The first blob to fail differs from run to run.
+    // Which blob fails first differs between runs.
     let blob = output
         .split_once("blob ")
         .and_then(|(_, rest)| rest.split_once(' '))

@@ -12,7 +12,7 @@ fn json_of(scene: &Scene, line: &str) -> Value {
     scene.run(line).ok().json()
 }
 
-/// `app:a` is an image for linux/amd64.
+/// Returns a scene in which `app:a` is an image for linux/amd64.
 fn scene() -> Scene {
     let scene = Scene::new();
     Image::new("linux/amd64").load(scene.registry(), "app", "a");

@@ -1,4 +1,4 @@
-//! Lists made of an index: its own fields are kept as long as it is the only source.
+//! Lists that are made from an index. The fields of the index are kept while it is the only source.
 
 use serde_json::{Value, json};
 
@@ -43,7 +43,7 @@ fn old() -> Old {
 }
 
 impl Old {
-    /// The list as it is shown, which is how it is pushed.
+    /// Returns the list as `inspect` shows it. It is pushed in this form.
     fn pushed(&self) -> Value {
         let shown: Value = self.scene.run("inspect HOST/app:1").ok().json();
         self.scene.ok("push HOST/app:1");

@@ -1,4 +1,4 @@
-//! What is written is what the OCI image specification allows.
+//! The output conforms to the OCI image specification.
 
 use jsonschema::{Retrieve, Uri};
 use serde_json::Value;
@@ -8,7 +8,7 @@ use crate::support::{
     image::{Image, Index},
 };
 
-/// The files of `tests/schema`, wherever they think they are.
+/// The files of `tests/schema`, by name, whatever URL they are referred to by.
 struct Schemas;
 
 impl Retrieve for Schemas {

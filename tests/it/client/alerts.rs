@@ -27,14 +27,14 @@ use crate::support::registry::{Scheme, tls};
 
 #[tokio::test]
 async fn refused_client_certificate_is_not_retried() {
-    let (ca, stranger) = (tls::ca_pem(), tls::stranger_identity());
+    let (ca, untrusted) = (tls::ca_pem(), tls::untrusted_identity());
     for scheme in [Scheme::TlsHttp1, Scheme::TlsHttp2] {
         let registry = guarded(scheme).await;
         let without = vec![("ca.crt", ca.as_str())];
         let mut wrong = without.clone();
         wrong.extend([
-            ("a.cert", stranger.certificate.as_str()),
-            ("a.key", stranger.key.as_str()),
+            ("a.cert", untrusted.certificate.as_str()),
+            ("a.key", untrusted.key.as_str()),
         ]);
         for (files, what) in [
             (
@@ -72,7 +72,7 @@ impl Alerting {
                 count.fetch_add(1, Ordering::Relaxed);
                 let mut greeting = vec![0; 64 << 10];
                 let _ = tcp.read(&mut greeting).await;
-                // An alert (21) of TLS 1.2, two bytes: fatal, and which.
+                // A TLS 1.2 alert (21) of two bytes: the level "fatal", and the description.
                 let _ = tcp.write_all(&[21, 3, 3, 0, 2, 2, alert]).await;
             }
         });

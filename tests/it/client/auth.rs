@@ -1,4 +1,4 @@
-//! Credentials: which are sent where, how often, and the messages for refused ones.
+//! Credentials: where they are sent and how often, and the messages if they are refused.
 
 use super::shown_hints;
 use std::time::Duration;
@@ -31,7 +31,7 @@ fn logged_in(registry: &Registry) -> Builder {
     Builder::of(registry).login(registry, "ci", "hunter2")
 }
 
-/// Only for requests with a token: the first one carries the password.
+/// Limits a rule to requests with a token. The first request has the password instead.
 fn with_token(rule: Rule) -> Rule {
     rule.and(|seen| {
         let shown = seen.headers.get("authorization");
@@ -334,7 +334,7 @@ async fn registry_that_always_denies_gets_few_requests() {
     // The challenge, the token, one fresh token.
     assert_eq!(registry.count(Class::ManifestGet), 3);
     assert_eq!(registry.count(Class::Token), 2);
-    // A new scope each time, none of which is enough.
+    // Each challenge has a new scope, and no token is sufficient.
     let registry = bearer(Bearer::new(accounts())).await;
     let refuse = |number: usize| {
         let challenge = format!(

@@ -8,7 +8,7 @@ use crate::support::{
     registry::{Registry, Scheme, tls},
 };
 
-/// A registry that requires a client certificate.
+/// Returns a registry that requires a client certificate.
 pub(super) async fn guarded(scheme: Scheme) -> Registry {
     let registry = Registry::builder().scheme(scheme).client_certificates();
     let registry = registry.start().await;
@@ -16,7 +16,7 @@ pub(super) async fn guarded(scheme: Scheme) -> Registry {
     registry
 }
 
-/// A client with these files for the registry.
+/// Returns a client that has these files for the registry.
 pub(super) fn client(registry: &Registry, files: &[(&str, &str)]) -> Client {
     let mut builder = Builder::new();
     let certs = builder.home().join("certs.d");
@@ -74,12 +74,12 @@ async fn unusable_files_are_reported_and_skipped() {
 #[tokio::test]
 async fn accepted_certificate_of_several_is_sent() {
     let registry = guarded(Scheme::TlsHttp2).await;
-    let (known, stranger) = (tls::client_identity(), tls::stranger_identity());
+    let (known, untrusted) = (tls::client_identity(), tls::untrusted_identity());
     let client = client(
         &registry,
         &[
-            ("a.cert", &stranger.certificate),
-            ("a.key", &stranger.key),
+            ("a.cert", &untrusted.certificate),
+            ("a.key", &untrusted.key),
             ("ca.crt", &tls::ca_pem()),
             ("client.cert", &known.certificate),
             ("client.key", &known.key),

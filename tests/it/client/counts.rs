@@ -1,4 +1,4 @@
-//! Exact numbers of requests, connections and round trips: a merge job consists of waiting.
+//! Exact numbers of requests, connections and round trips. They determine the duration of a merge job.
 
 use std::{
     collections::BTreeSet,
@@ -23,7 +23,7 @@ fn load(registry: &Registry) {
     }
 }
 
-/// The merge job: four images are read with their configs, and an index is put under two tags.
+/// Runs the merge job: reads four images with their configs, and pushes an index under two tags.
 async fn job(client: &Client, registry: &Registry) {
     let store = client.push(registry, "a").await;
     soon(work(&store, registry)).await;
@@ -37,7 +37,7 @@ async fn work(store: &Arc<RegistryRepository>, registry: &Registry) {
     for config in join_all(configs.map(|config| store.blob(config, 1 << 20))).await {
         config.unwrap();
     }
-    // The bytes of the index do not matter here, only that its children are there.
+    // The test does not depend on the bytes of the index; only its children must exist.
     let scratch = Registry::plain().await;
     let index = Index::oci().of(PLATFORMS).load(&scratch, "a", None);
     let tags: Vec<Tag> = ["t0", "t1"].map(|text| text.parse().unwrap()).into();
@@ -47,7 +47,7 @@ async fn work(store: &Arc<RegistryRepository>, registry: &Registry) {
     assert_eq!(registry.tags("a").len(), 6);
 }
 
-/// Connections that carried requests to the registry itself.
+/// Returns the number of connections that carried requests to the registry itself.
 fn connections(registry: &Registry) -> usize {
     let own = registry.requests().into_iter();
     let own: BTreeSet<u64> = own
@@ -113,7 +113,7 @@ async fn a_token_is_fetched_once() {
     }
 }
 
-/// The number of serial round trips of a job: the slope of its duration against the latency.
+/// Returns the number of serial round trips of a job: the slope of its duration against the latency.
 async fn round_trips(registry: &Registry, build: impl Fn() -> Client) -> f64 {
     let (near, far) = (Duration::from_millis(20), Duration::from_millis(220));
     let mut best = [f64::MAX; 2];

@@ -1,6 +1,6 @@
-//! Published vulnerabilities of comparable clients, one test each; `docs/security.md` has the table.
+//! Published vulnerabilities of comparable clients, with one test for each; `docs/security.md` has the table.
 //!
-//! A "trap" is another registry that requires credentials; it must never receive those of another host.
+//! A "trap" is another registry that requires credentials. It must never receive the credentials of the first registry.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ async fn registries() -> Vec<Registry> {
     registries
 }
 
-/// Traps for a registry with this scheme: another port of the same host, and another host.
+/// Starts traps for a registry with this scheme: on another port of the same host, and on another host.
 async fn traps(of: &Registry) -> Vec<Registry> {
     let scheme = if of.url().starts_with("https") {
         Scheme::TlsHttp2
@@ -67,7 +67,7 @@ fn logged_in(registry: &Registry) -> Client {
         .build()
 }
 
-/// Checks that the trap got requests, without the password, a token or a header for them.
+/// Checks that the trap received requests, but neither the password nor a token nor an `Authorization` header.
 #[track_caller]
 fn got_no_credentials(trap: &Registry, registry: &Registry) {
     assert!(!trap.requests().is_empty(), "the trap was not reached");
@@ -104,7 +104,7 @@ async fn read(client: &Client, registry: &Registry) -> Result<(), StoreError> {
 }
 
 /// CVE-2020-15157 (containerd), GHSA-qvqc-4c52-x6qp (regclient): the `urls` of a layer named a server that required
-/// credentials, and got those of the registry.
+/// credentials, and the client sent it the credentials of the registry.
 #[tokio::test]
 async fn cve_2020_15157_layer_urls_are_never_requested() {
     let registry = Registry::builder().basic(accounts()).start().await;
@@ -136,7 +136,7 @@ async fn cve_2020_15157_layer_urls_are_never_requested() {
         to.copy_blob(blob, from.clone(), &|_| ()).await.unwrap();
     }
     to.put_manifest(&read).await.unwrap();
-    // Requested by its digest, it is requested from the registry, which does not have it.
+    // If the layer is requested by its digest, the request is sent to the registry, which does not have it.
     let foreign = &read.image().unwrap().layers[0];
     let error = read_all(&*from, foreign, 0).await.unwrap_err();
     assert_eq!(error.kind, FailureKind::NotFound, "{error}");
@@ -168,7 +168,7 @@ async fn cve_2021_41190_ambiguous_document_is_refused() {
             refused(read(&Client::of(&registry), &registry).await, word);
         }
     }
-    // One kind of document under the type of the other.
+    // The document is of one kind, and its media type of the other.
     registry.put_manifest("a", Some("t"), MediaType::OCI_INDEX, image.bytes.clone());
     refused(read(&Client::of(&registry), &registry).await, "served as");
 }
@@ -270,8 +270,8 @@ async fn ghsa_vh4v_2xq2_g5cg_redirect_carries_no_credentials() {
     }
 }
 
-/// GHSA-jxpm-75mh-9fp7 (oras-go): the `Location` of an upload named another host, which got the `Authorization`
-/// of the request before.
+/// GHSA-jxpm-75mh-9fp7 (oras-go): the `Location` of an upload named another host, and the client sent it the
+/// `Authorization` header of the previous request.
 #[tokio::test]
 async fn ghsa_jxpm_75mh_9fp7_upload_host_gets_no_credentials() {
     for registry in registries().await {
@@ -317,7 +317,8 @@ const INSIDE: [&str; 18] = [
 ];
 
 /// GHSA-xf85-363p-868w (oras-go, CVE-2026-48978), CVE-2026-33990 (docker/model-runner), golang/vulndb #6092
-/// (go-containerregistry): the realm of a challenge was the metadata service of the cloud, or plain HTTP after TLS.
+/// (go-containerregistry): the realm of a challenge was the metadata service of the cloud, or used plain HTTP although
+/// the registry used TLS.
 #[tokio::test]
 async fn ghsa_xf85_363p_868w_unsafe_realm_is_refused() {
     let userinfo = "https://registry.example@evil.example/token";
@@ -354,7 +355,7 @@ async fn go_containerregistry_2292_unsafe_token_redirect_is_refused() {
     }
 }
 
-/// The same for redirects of content and for the `Location` of an upload.
+/// The same attack with redirects of content and with the `Location` of an upload.
 #[tokio::test]
 async fn unsafe_redirects_and_upload_locations_are_refused() {
     let registry = Registry::builder().tls().start().await;
@@ -402,7 +403,7 @@ async fn ghsa_28r5_37g7_p6mp_basic_needs_the_registry_or_https() {
     assert!(trap.requests().is_empty());
 }
 
-/// The realm in the challenge of another host: only the registry itself may name a token server.
+/// Only the registry itself may name a token server. A realm in the challenge of another host is ignored.
 #[tokio::test]
 async fn challenge_of_another_host_is_ignored() {
     for registry in registries().await {
@@ -432,7 +433,7 @@ async fn challenge_of_another_host_is_ignored() {
     }
 }
 
-/// CVE-2021-41092 (Docker CLI): with a helper that cannot be run, credentials went to Docker Hub.
+/// CVE-2021-41092 (Docker CLI): if a helper could not be run, the credentials were sent to Docker Hub.
 #[tokio::test]
 async fn cve_2021_41092_failing_helper_is_an_error() {
     let registry = Registry::builder().basic(accounts()).start().await;
@@ -455,8 +456,8 @@ async fn cve_2021_41092_failing_helper_is_an_error() {
     }
 }
 
-/// CVE-2021-32690 (Helm): a list of the repository named another host, which got the credentials of the repository.
-/// Here it is the next page of a list of referrers.
+/// CVE-2021-32690 (Helm): the index of a repository named another host, and the client sent it the credentials of the
+/// repository. The equivalent here is the next page of a list of referrers.
 #[tokio::test]
 async fn cve_2021_32690_next_page_stays_on_the_registry() {
     for registry in registries().await {
@@ -485,8 +486,8 @@ async fn cve_2021_32690_next_page_stays_on_the_registry() {
     }
 }
 
-/// The `from` of a mount is a repository of the same registry; the name of another registry is not sent, and each
-/// registry gets its own credentials only.
+/// The `from` parameter of a mount is a repository of the same registry. The name of another registry is not sent, and
+/// each registry receives only its own credentials.
 #[tokio::test]
 async fn copy_sends_each_registry_its_own_credentials() {
     let source = Registry::builder()

@@ -44,7 +44,7 @@ impl Scene {
         }
     }
 
-    /// The operation to which requests of this class belong.
+    /// Performs the operation that sends requests of this class.
     async fn perform(&self, client: &Client, class: Class) -> Result<(), StoreError> {
         let registry = &self.registry;
         let store = client.push(registry, "a").await;

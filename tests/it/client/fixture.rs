@@ -1,5 +1,5 @@
-//! A client in an environment of its own: an empty home, only the variables that a test sets, short pauses, and a
-//! record of all events.
+//! A client in an isolated environment: an empty home, only the variables that a test sets, short pauses, and a record
+//! of all events.
 
 use std::{
     path::{Path, PathBuf},
@@ -21,7 +21,7 @@ use tempfile::TempDir;
 
 use crate::support::registry::{Registry, tls};
 
-/// Short timeouts, so that failures show soon.
+/// Short timeouts, so that failures are detected soon.
 pub(super) const TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_secs(3),
     idle: Duration::from_secs(3),
@@ -59,7 +59,7 @@ impl Events {
         self.0.lock().unwrap().clone()
     }
 
-    /// The messages of a kind: `notice`, `warning`, `waiting`.
+    /// Returns the messages of a kind: `notice`, `warning`, `waiting`.
     pub(super) fn of(&self, kind: &str) -> Vec<String> {
         let mut all = self.all();
         all.retain(|line| line.starts_with(kind));
@@ -105,7 +105,7 @@ impl Builder {
         }
     }
 
-    /// With trust in this registry.
+    /// Creates settings that trust this registry.
     pub(super) fn of(registry: &Registry) -> Self {
         let mut builder = Self::new();
         builder.trusts_tests = registry.url().starts_with("https");
@@ -143,7 +143,7 @@ impl Builder {
         self
     }
 
-    /// With the credentials of `docker login`.
+    /// Adds the credentials of `docker login`.
     pub(super) fn login(self, registry: &Registry, user: &str, password: &str) -> Self {
         let auth = STANDARD.encode(format!("{user}:{password}"));
         self.docker_config(&format!(
@@ -152,7 +152,7 @@ impl Builder {
         ))
     }
 
-    /// With an identity token.
+    /// Adds an identity token.
     pub(super) fn identity_token(self, registry: &Registry, token: &str) -> Self {
         let auth = STANDARD.encode("<token>:");
         self.docker_config(&format!(
@@ -217,7 +217,7 @@ impl Builder {
 }
 
 impl Client {
-    /// A client that trusts this registry, without credentials.
+    /// Creates a client that trusts this registry, without credentials.
     pub(super) fn of(registry: &Registry) -> Self {
         Builder::of(registry).build()
     }
@@ -252,7 +252,7 @@ pub(super) fn digest(text: &str) -> ManifestName {
     ManifestName::Digest(text.parse().unwrap())
 }
 
-/// The manifest of an image in a test registry, as if it had been read.
+/// Returns the manifest of an image in a test registry as if the client had read it.
 pub(super) fn manifest(loaded: &crate::support::image::Loaded) -> Manifest {
     let media_type = MediaType::new(&loaded.media_type);
     Manifest::parse(loaded.bytes.clone(), &media_type).unwrap()
@@ -278,7 +278,7 @@ pub(super) async fn read_all(
     Ok(bytes)
 }
 
-/// Ends work that hangs.
+/// Panics if the work does not end in time.
 pub(super) async fn soon<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(20), work)
         .await

@@ -58,7 +58,7 @@ async fn head_without_digest_becomes_a_get_if_needed() {
         assert_eq!(described.digest.to_string(), image.digest);
         assert_eq!(described.size, image.bytes.len() as u64);
         assert_eq!(registry.count(Class::ManifestGet), gets, "{header:?}");
-        // A request by digest knows it.
+        // A request by digest needs no digest in the answer.
         store.describe(&digest(&image.digest)).await.unwrap();
         assert_eq!(registry.count(Class::ManifestGet), gets, "{header:?}");
     }
@@ -272,7 +272,7 @@ async fn missing_manifest_is_retried_after_its_push() {
         registry.rule(rule());
         let stored = store.put_tags(&manifest, &["t".parse().unwrap()]).await;
         assert!(stored[0].is_ok());
-        // Another handle of the same repository knows it too.
+        // Another handle of the same repository shares this state.
         let store = client.pull(&registry, "a").await;
         assert_eq!(store.manifest(&tag("t")).await.unwrap().bytes, image.bytes);
         assert_eq!(
@@ -362,7 +362,8 @@ async fn registry_that_changes_content_is_detected() {
     assert_eq!(error.kind, FailureKind::Refused, "{error}");
 }
 
-/// The error is temporary if another client writes the same manifest; a lasting one is retried for one manifest only.
+/// The error is temporary if another client writes the same manifest. If it is permanent, only the first manifest is
+/// retried.
 #[tokio::test]
 async fn repeated_digest_error_is_not_retried_again() {
     let registry = Registry::plain().await;

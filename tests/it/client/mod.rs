@@ -20,7 +20,7 @@ mod waits;
 use polyarch::report::Wording;
 use polyarch::store::StoreError;
 
-/// The hints of an error as a command line shows them.
+/// Returns the hints of an error as a command line shows them.
 fn shown_hints(error: &StoreError) -> String {
     Wording::CommandLine.render_all(&error.hints).join("\n")
 }

@@ -1,5 +1,5 @@
-//! Registries that deviate from the specification: uploads that are not stored, mounts that do not hold, credentials that
-//! are refused without a challenge. Also details of errors, and warnings.
+//! Registries that deviate from the specification: uploads that are not stored, mounts after which the blob is missing,
+//! credentials that are refused without a challenge. Also details of errors, and warnings.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use polyarch::store::{FailureKind, Store as _, StoreError};
@@ -38,7 +38,7 @@ fn with_basic(rule: Rule) -> Rule {
     })
 }
 
-/// Copies a blob to a registry that answers the `PUT` of an upload with this status and stores nothing, so many times.
+/// Copies a blob to a registry that stores nothing and answers the `PUT` of an upload with this status, `times` times.
 async fn upload(status: u16, times: Option<usize>) -> (Result<(), StoreError>, bool) {
     let registry = Registry::plain().await;
     let bytes = random_bytes(3, 5_000);
@@ -100,7 +100,8 @@ async fn a_blob_whose_mount_did_not_hold_is_uploaded() {
     assert_eq!(registry.count(Class::ManifestPut), 2);
 }
 
-/// zot with bearer authorization: 401 without a challenge to a password, a challenge to nothing.
+/// zot with bearer authorization answers a request with a password with a 401 without a challenge. It sends a challenge
+/// only to requests without credentials.
 #[tokio::test]
 async fn a_password_refused_without_a_challenge_is_left_out() {
     let registry = loaded(Registry::builder().bearer(Bearer::new(accounts()))).await;
@@ -111,7 +112,7 @@ async fn a_password_refused_without_a_challenge_is_left_out() {
         .unwrap();
     let requests = registry.requests();
     let sent: Vec<bool> = requests.iter().map(Recorded::authorised).collect();
-    // The password, nothing, the token server, the token.
+    // The requests: with the password, without credentials, to the token server, with the token.
     assert_eq!(sent, [true, false, true, true]);
 }
 

@@ -68,7 +68,7 @@ async fn relay(mut client: TcpStream, target: SocketAddr, heads: Arc<Mutex<Vec<S
     if head.starts_with("CONNECT ") {
         client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
     } else {
-        // Plain HTTP: the request line names the whole address, which a server need not take.
+        // Over plain HTTP the request line contains the whole URL, which servers are not required to accept.
         let (method, rest) = head.split_once(' ').unwrap();
         let (url, rest) = rest.split_once(' ').unwrap();
         let path = url.splitn(4, '/').nth(3).unwrap_or_default();

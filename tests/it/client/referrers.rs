@@ -1,4 +1,4 @@
-//! Referrers of a manifest: by the API, or by the fallback tag without one.
+//! Referrers of a manifest: from the referrers API, or from the fallback tag if there is no API.
 
 use polyarch::store::{FailureKind, Store as _};
 
@@ -64,7 +64,7 @@ async fn pages_are_followed_within_the_repository() {
     );
 }
 
-/// A page of a list with these links.
+/// Returns a page of a list with these `Link` headers.
 fn page(entries: &[String], links: &[&str]) -> Fault {
     let body = format!(
         r#"{{"schemaVersion":2,"manifests":[{}]}}"#,
@@ -244,7 +244,7 @@ async fn with_referrers_api_no_fallback_tag_is_made() {
     let store = Client::of(&registry).push(&registry, "a").await;
     store.put_manifest(&one).await.unwrap();
     assert_eq!(registry.writes().len(), 1);
-    // A lost answer is not treated as one without `OCI-Subject`.
+    // A lost answer is not treated as an answer without `OCI-Subject`.
     registry.rule(Rule::on(Class::ManifestPut).applied().then(Fault::Reset));
     store.put_manifest(&one).await.unwrap();
     assert_eq!(registry.tags("a").len(), 1);

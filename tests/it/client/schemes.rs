@@ -1,4 +1,4 @@
-//! http or https, and trusted authorities: on loopback both schemes are tried; plain HTTP to other hosts needs a flag.
+//! HTTP or HTTPS, and trusted authorities. On loopback both schemes are tried; plain HTTP to other hosts needs a flag.
 
 use super::shown_hints;
 use polyarch::registry::Access;
@@ -16,14 +16,14 @@ async fn registry(scheme: Scheme) -> Registry {
     registry
 }
 
-/// The result of a read.
+/// Reads a manifest and returns the result.
 async fn read(registry: &Registry, builder: Builder) -> Result<(), polyarch::store::StoreError> {
     let client = builder.build();
     let store = client.pull(registry, "a").await;
     soon(store.manifest(&tag("t"))).await.map(drop)
 }
 
-/// Without TLS settings.
+/// Returns settings without TLS options.
 fn plain() -> Builder {
     Builder::new()
 }
@@ -71,7 +71,7 @@ async fn parallel_requests_share_the_scheme_probe() {
 
 #[tokio::test]
 async fn the_answers_of_tls_servers_to_plain_http_are_known() {
-    // The answers of Go and nginx; a registry behind them has its own.
+    // These are the answers of Go and nginx. A registry behind them may answer differently.
     for (answer, switches) in [
         (
             "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n",
@@ -93,7 +93,7 @@ async fn the_answers_of_tls_servers_to_plain_http_are_known() {
                 .then(Fault::Raw(answer.into())),
         );
         let error = read(&registry, plain()).await.unwrap_err();
-        // It does not speak TLS, so its own answer is reported.
+        // The server does not use TLS, so its own answer is reported.
         assert!(
             error.cause().contains("answered 400 Bad Request"),
             "{error}"

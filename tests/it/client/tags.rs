@@ -15,7 +15,7 @@ fn tags(count: usize) -> Vec<Tag> {
         .collect()
 }
 
-/// Puts an image under this many tags, all of which succeed.
+/// Pushes an image under this number of tags, and expects success for all.
 async fn put_tags(store: &dyn Store, image: &Loaded, count: usize) {
     let results = store.put_tags(&manifest(image), &tags(count)).await;
     assert!(results.iter().all(Result::is_ok));
@@ -51,7 +51,7 @@ async fn many_tags_are_one_request_if_supported() {
     put_tags(store.as_ref(), &image, 100).await;
     assert_eq!(registry.requests().len(), 1);
     assert_eq!(registry.tags("a").len(), 100);
-    // Known for later requests.
+    // The support is known for later requests.
     put_tags(store.as_ref(), &image, 2).await;
     assert_eq!(registry.requests().len(), 2);
 }

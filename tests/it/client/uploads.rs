@@ -1,4 +1,4 @@
-//! Uploads: every byte arrives once and is hashed, whatever fails, and no wrong content becomes visible.
+//! Uploads: every byte is sent once and hashed, whatever fails, and wrong content never becomes visible.
 
 use std::{
     sync::{Arc, Mutex},
@@ -23,7 +23,7 @@ use crate::support::{
 
 const SCHEMES: [Scheme; 3] = [Scheme::Http, Scheme::TlsHttp1, Scheme::TlsHttp2];
 
-/// A registry with one blob in `src`, from which it is copied to `dst` of the one under test.
+/// A registry with one blob in `src`. The blob is copied to `dst` of the registry under test.
 struct Copying {
     source: Registry,
     blob: Descriptor,
@@ -48,12 +48,12 @@ impl Copying {
         soon(to.copy_blob(&self.blob, from, &|_| ())).await
     }
 
-    /// Copies, which must fail.
+    /// Copies the blob and expects a failure.
     async fn fails(&self, registry: &Registry) -> StoreError {
         self.to(&Client::of(registry), registry).await.unwrap_err()
     }
 
-    /// Copies, which must succeed.
+    /// Copies the blob and expects success.
     async fn arrives(&self, client: &Client, registry: &Registry) {
         self.to(client, registry).await.unwrap();
         let there = registry.blob("dst", &self.blob.digest.to_string());
@@ -177,7 +177,7 @@ async fn large_upload_is_sent_in_chunks() {
         }
         copying.arrives(&Client::of(&registry), &registry).await;
         assert_eq!(registry.count(Class::UploadPatch), 3);
-        // Each part begins where the one before it ended: nothing is read twice.
+        // Each part begins where the previous one ended: nothing is read twice.
         let reads = copying.source.requests();
         let last = reads.last().expect("a read");
         assert_eq!(last.header("range"), "bytes=2097152-");
@@ -296,7 +296,7 @@ async fn a_damaged_source_is_never_completed() {
     }
 }
 
-/// Distribution requires the permission to delete for a cancellation; without it, the credentials are still valid.
+/// Distribution requires the delete permission for a cancellation. Without it, the credentials are still valid.
 #[tokio::test]
 async fn refused_cancellation_keeps_the_credentials() {
     for denies in [false, true] {
@@ -424,7 +424,7 @@ async fn progress_ends_at_the_size() {
 
 #[tokio::test]
 async fn copies_within_one_host_do_not_deadlock() {
-    // Each copy is two requests at once to the same host; with a limit of one they would deadlock.
+    // Each copy needs two concurrent requests to the same host. With a limit of one, they would deadlock.
     for jobs in [1, 2] {
         let registry = Registry::plain().await;
         let mut builder = Builder::of(&registry);
@@ -464,7 +464,7 @@ async fn large_blob_resumes_near_the_break() {
     let from = client.pull(&source, "src").await;
     let to = client.push(&registry, "dst").await;
     let blob = descriptor(&name, 64 << 20);
-    // Broken far behind the first point from which hashing can resume.
+    // The connection breaks far after the first position from which hashing can resume.
     registry.rule(Rule::on(Class::UploadPut).then(Fault::ResetUpload(40 << 20)));
     soon(to.copy_blob(&blob, from, &|_| ())).await.unwrap();
     assert!(to.has_blob(&blob).await.unwrap());

@@ -1,4 +1,4 @@
-//! Slow answers count against the retry budget, whatever they answer.
+//! Slow answers count against the retry budget, whatever their status.
 
 use std::time::{Duration, Instant};
 
@@ -28,7 +28,7 @@ fn client(registry: &Registry) -> Client {
     builder.retry_for(BUDGET).build()
 }
 
-/// Expects the end of the budget, soon after it was used up.
+/// Expects that the run ends soon after the budget was used up.
 #[track_caller]
 fn expect_budget(error: &StoreError, began: Instant, registry: &Registry) {
     let host = registry.host();
@@ -57,7 +57,7 @@ async fn slow_answers_end_the_run() {
         }
     };
     expect_budget(&error, began, &registry);
-    // Each counts 0.2 s.
+    // Each answer counts 0.2 s.
     assert!((3..=5).contains(&reads), "{reads}");
 }
 
@@ -101,7 +101,7 @@ async fn silence_before_a_break_counts() {
     let registry = Registry::plain().await;
     let bytes = random_bytes(1, 100_000);
     let blob = descriptor(&registry.put_blob("a", bytes), 100_000);
-    // Progress with each try, so that the number of tries is not limited.
+    // Each try makes progress, so the number of tries is not limited.
     registry.rule(
         Rule::on(Class::BlobGet)
             .forever()

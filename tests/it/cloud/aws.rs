@@ -16,8 +16,8 @@ use crate::support::{
 pub(super) const HOST: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
 pub(super) const ROLE: &str = "arn:aws:iam::123456789012:role/ci";
 
-/// Plays ECR, STS, GitHub, the container service and EC2. The password names the key that signed the call, and STS
-/// accepts only ID tokens of the tests.
+/// Implements the used API calls of ECR, STS, GitHub, the container service and EC2. The password contains the key that
+/// signed the call. STS accepts only the ID tokens of the tests.
 pub(super) fn aws(path: &str, request: &Seen) -> Reply {
     let key = key_of(request);
     let is_temporary = key.starts_with("ASIA");
@@ -65,7 +65,7 @@ pub(super) fn aws(path: &str, request: &Seen) -> Reply {
     }
 }
 
-/// The key that signed a request; empty if none did.
+/// Returns the key that signed a request, or an empty text.
 fn key_of(request: &Seen) -> &str {
     let authorization = request.header("authorization");
     let rest = authorization.strip_prefix("AWS4-HMAC-SHA256 Credential=");
@@ -80,7 +80,7 @@ fn scene() -> (Scene, CloudServer) {
     (scene, server)
 }
 
-/// The call to ECR, and the key that signed it.
+/// Returns the call to ECR. Checks that it is signed with this key for this service.
 #[track_caller]
 fn ecr_call(server: &CloudServer, key: &str, service: &str) -> Seen {
     let call = server
@@ -281,7 +281,7 @@ fn containers_and_instances_have_keys() {
     );
 }
 
-/// A registry behind the name of ECR, which accepts the password of the server above.
+/// Returns a registry with the name of ECR. It accepts the password of the server above.
 fn registry() -> (Scene, CloudServer) {
     let accounts = Accounts::new("AWS", "swordfish-AKIDENV").grant("AWS", "*", "pull,push");
     let (mut scene, _) = behind(HOST, Registry::builder().basic(accounts));

@@ -10,7 +10,8 @@ use super::{
 
 pub(super) const HOST: &str = "team.azurecr.io";
 
-/// Plays GitHub, Entra ID, the managed identity, the registry and Docker Hub. They accept only tokens of the tests.
+/// Implements the used API calls of GitHub, Entra ID, the managed identity, the registry and Docker Hub. They accept
+/// only the tokens of the tests.
 pub(super) fn azure(path: &str, request: &Seen) -> Reply {
     let tokens = ["tok-file", "tok-github", "tok-entra"];
     let names = ["client_assertion", "subject_token", "access_token"];

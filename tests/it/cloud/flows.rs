@@ -1,5 +1,5 @@
-//! `publish` to a registry that accepts only the credential of one flow: every source of credentials of every cloud,
-//! from the environment to the pushed tag.
+//! `publish` to a registry that accepts only the credential of one flow. Tests every source of credentials of every
+//! cloud, from the environment to the pushed tag.
 
 use serde_json::{Value, json};
 
@@ -17,10 +17,10 @@ use crate::support::{
     scene::Scene,
 };
 
-/// One flow: its name, what the environment has, and the credential at its end.
+/// A flow: its name, its environment, and the resulting credential.
 type Flow<T> = (&'static str, fn(&mut Scene, &CloudServer), T);
 
-/// A registry that gives tokens only to one user, like public registries.
+/// Returns a registry that gives tokens only to one user, like public registries.
 fn token_registry(host: &str, realm: &str, user: &str, password: &str) -> Bearer {
     Bearer::new(Accounts::new(user, password))
         .realm(realm)
@@ -57,7 +57,7 @@ fn profile(scene: &mut Scene, name: &str) {
     scene.set("AWS_PROFILE", name);
 }
 
-/// The key at the end of each flow of AWS.
+/// The flows of AWS, with the resulting key.
 const AWS: [Flow<&str>; 10] = [
     ("keys", |scene, _| aws::set_keys(scene), "AKIDENV"),
     (
@@ -160,7 +160,7 @@ fn impersonating(server: &CloudServer, source: Value) -> Value {
     file
 }
 
-/// The user and password at the end of each flow of Google.
+/// The flows of Google, with the resulting user and password.
 const GOOGLE: [Flow<(&str, &str)>; 9] = [
     (
         "external account",
@@ -286,7 +286,7 @@ fn the_provider_is_the_audience_of_google() {
     assert_eq!(audience, format!("//iam.googleapis.com/{PROVIDER}"));
 }
 
-/// Whether each flow of Azure ends with an access token, which the registry exchanges.
+/// The flows of Azure, and whether they end with an access token, which the registry exchanges.
 const AZURE: [Flow<bool>; 5] = [
     (
         "client secret",

@@ -14,7 +14,8 @@ pub(super) const ACT: &str = "/sa@p.iam.gserviceaccount.com:generateAccessToken"
 const POOL: &str =
     "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/g";
 
-/// Plays GitHub, STS, IAM and the metadata server. STS and IAM accept only tokens of the tests.
+/// Implements the used API calls of GitHub, STS, IAM and the metadata server. STS and IAM accept only the tokens of the
+/// tests.
 pub(super) fn google(path: &str, request: &Seen) -> Reply {
     let subject = request.field("subject_token");
     let is_federated = request.header("authorization") == "Bearer tok-federated";
@@ -56,7 +57,7 @@ pub(super) fn external(server: &CloudServer, source: Value) -> Value {
     })
 }
 
-/// The file that google-github-actions/auth writes.
+/// Returns the content of the file that google-github-actions/auth writes.
 pub(super) fn github_source(server: &CloudServer) -> Value {
     json!({
         "url": format!("{}/oidc?audience=a", server.url()),
@@ -157,7 +158,7 @@ fn the_metadata_server_is_asked_without_a_proxy() {
     let (mut scene, server) = (home(), CloudServer::start(google));
     let proxy = CloudServer::start(|_, _| Reply::status(502, "proxy"));
     scene.set("HTTP_PROXY", &proxy.url());
-    // Not a loopback address, which no proxy gets anyway.
+    // The address is not on loopback, since a proxy is never used for loopback.
     scene.set(
         "GCE_METADATA_HOST",
         &format!("0.0.0.0:{}", server.address.port()),

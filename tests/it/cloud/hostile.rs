@@ -1,4 +1,4 @@
-//! Endpoints that redirect, lie, never end or drip, and hosts that only resemble those of a cloud.
+//! Endpoints that redirect, send false, endless or very slow answers, and hosts with names similar to a cloud's.
 
 use std::time::Duration;
 

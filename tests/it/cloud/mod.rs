@@ -1,4 +1,4 @@
-//! Registries of clouds without a login step: every source of credentials, against servers that play the cloud.
+//! Cloud registries without a login step: every source of credentials, with test servers in place of the cloud.
 
 mod aws;
 mod azure;
@@ -19,12 +19,12 @@ use crate::support::{
     scene::Scene,
 };
 
-/// A home without a registry.
+/// Returns a scene without a registry.
 fn home() -> Scene {
     Scene::of([])
 }
 
-/// Runs `polyarch auth`, and returns what it used and the whole output.
+/// Runs `polyarch auth`, and returns the source that it used and the whole output.
 fn auth(scene: &Scene, arguments: &str) -> (String, Output) {
     let output = scene.run(&format!("auth {arguments}")).ok();
     let used = output
@@ -34,7 +34,7 @@ fn auth(scene: &Scene, arguments: &str) -> (String, Output) {
     (used.unwrap_or_default().to_owned(), output)
 }
 
-/// The line below a source.
+/// Returns the output line after the line of a source.
 #[track_caller]
 fn result_of(output: &Output, source: &str) -> String {
     let mut lines = output.stdout.lines();
@@ -44,12 +44,12 @@ fn result_of(output: &Output, source: &str) -> String {
     lines.next().unwrap_or_default().trim().to_owned()
 }
 
-/// A proxy through which `host` is this server.
+/// Starts a proxy that connects requests for `host` to this server.
 fn stand_in(scene: &mut Scene, host: &str, server: &CloudServer) {
     route(scene, [(host, server.address)]);
 }
 
-/// A proxy through which each host is the server at its address.
+/// Starts a proxy that connects requests for each host to its address.
 fn route<'a>(
     scene: &mut Scene,
     hosts: impl IntoIterator<Item = (&'a str, SocketAddr)>,
@@ -64,7 +64,8 @@ fn route<'a>(
     proxy
 }
 
-/// A scene whose first registry is behind the name `host` of a cloud, with an image `app:a`. HOST is the name.
+/// Returns a scene whose first registry is reached by the cloud host name `host` and has an image `app:a`. HOST is this
+/// name.
 fn behind(host: &str, registry: Builder) -> (Scene, Arc<Proxy>) {
     let mut scene = Scene::of([registry.tls().name(host)]);
     Image::new("linux/amd64").load(scene.registry(), "app", "a");
@@ -74,14 +75,14 @@ fn behind(host: &str, registry: Builder) -> (Scene, Arc<Proxy>) {
     (scene, proxy)
 }
 
-/// Publishes from and to the first registry, which must accept the credentials.
+/// Publishes an image of the first registry in the same registry, which must accept the credentials.
 #[track_caller]
 fn publishes(scene: &Scene) {
     scene.ok("publish -t HOST/app:1 HOST/app:a");
     assert_authorised(scene.registry());
 }
 
-/// The registry has the new tag, and every request of the registry API that succeeded had credentials.
+/// Checks that the registry has the new tag, and that every successful request to the registry API had credentials.
 #[track_caller]
 fn assert_authorised(registry: &Registry) {
     assert!(registry.tag("app", "1").is_some());

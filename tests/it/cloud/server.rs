@@ -18,7 +18,7 @@ use url::{Url, form_urlencoded};
 use crate::support::registry::tls;
 
 /// How long a reply waits for its condition, and how often it is checked.
-const PATIENCE: Duration = Duration::from_secs(10);
+const CONDITION_TIMEOUT: Duration = Duration::from_secs(10);
 const POLLING: Duration = Duration::from_millis(2);
 
 /// A request.
@@ -38,7 +38,7 @@ impl Seen {
             .map_or("", |(_, value)| value)
     }
 
-    /// A field of the form, or of the query.
+    /// Returns a field of the form or of the query.
     pub(super) fn field(&self, name: &str) -> String {
         let url = Url::parse(&format!("http://x{}", self.target)).expect("a target");
         let query = url.query_pairs().into_owned();
@@ -54,16 +54,16 @@ impl Seen {
     }
 }
 
-/// What the server does with a request.
+/// The reaction of the server to a request.
 #[derive(Clone, Debug)]
 pub(super) enum Reply {
-    /// Status, further header lines, body.
+    /// The status, additional header lines, and the body.
     Full(u16, String, String),
-    /// This many bytes.
+    /// A body of this many bytes.
     Endless(u64),
-    /// One byte every 100 ms.
+    /// A body that is sent slowly: one byte every 100 ms.
     Drip,
-    /// The reply, once a condition holds; see [`Reply::when`].
+    /// The reply is sent when a condition holds; see [`Reply::when`].
     When(Condition, Box<Reply>),
 }
 
@@ -86,7 +86,7 @@ impl Reply {
         Self::Full(status, String::new(), body.to_string())
     }
 
-    /// The reply, once a condition holds; after ten seconds, an error.
+    /// Delays the reply until a condition holds. After ten seconds, an error is sent.
     pub(super) fn when(self, condition: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         Self::When(Condition(Arc::new(condition)), Box::new(self))
     }
@@ -99,12 +99,13 @@ pub(super) struct CloudServer {
 }
 
 impl CloudServer {
-    /// A server over plain HTTP. `replies` maps the method and path of a request, and its `Action` or target.
+    /// Starts a server over plain HTTP. `reply` returns the reply for the method and path of a request, and its
+    /// `Action` or target.
     pub(super) fn start(reply: impl Fn(&str, &Seen) -> Reply + Send + Sync + 'static) -> Self {
         Self::of(reply, None)
     }
 
-    /// The same over TLS.
+    /// Starts a server over TLS.
     pub(super) fn with_tls(reply: impl Fn(&str, &Seen) -> Reply + Send + Sync + 'static) -> Self {
         Self::of(reply, Some(tls::acceptor(&["http/1.1"], false)))
     }
@@ -145,7 +146,7 @@ impl CloudServer {
         format!("http://{}", self.address)
     }
 
-    /// All requests so far.
+    /// Returns all requests so far.
     pub(super) fn seen(&self) -> Vec<Seen> {
         self.seen
             .lock()
@@ -153,7 +154,7 @@ impl CloudServer {
             .clone()
     }
 
-    /// The only request to a path.
+    /// Returns the only request to a path. Panics if there is not exactly one.
     #[track_caller]
     pub(super) fn only(&self, path: &str) -> Seen {
         let mut seen = self.seen();
@@ -207,7 +208,7 @@ async fn serve(
 }
 
 async fn wait(condition: &Condition, then: Reply) -> Reply {
-    for _ in 0..PATIENCE.as_millis() / POLLING.as_millis() {
+    for _ in 0..CONDITION_TIMEOUT.as_millis() / POLLING.as_millis() {
         if (condition.0)() {
             return then;
         }

@@ -1,4 +1,4 @@
-//! Wrong and incomplete bodies: nothing of them is published, and neither is an entry without a platform.
+//! Wrong and incomplete bodies. They are never published, and neither is an entry without a platform.
 
 use bytes::Bytes;
 
@@ -6,14 +6,14 @@ use super::case::{Act, BOTH, Case, Protocol};
 use crate::support::registry::{Class, Content, DigestHeader, Fault, Rule};
 
 pub(super) fn bodies() -> Vec<Case> {
-    let mut cases = spoilt();
+    let mut cases = wrong_bodies();
     cases.extend(cut_short());
     cases.extend(stored());
     cases
 }
 
-/// A fault of bodies, and the exit code if it always happens to a manifest, a config, a blob.
-struct Spoiling {
+/// A fault of a body, and the exit code if it happens to every manifest, config or blob.
+struct BodyFault {
     name: &'static str,
     fault: Fault,
     manifest: i32,
@@ -21,8 +21,8 @@ struct Spoiling {
     blob: Option<i32>,
 }
 
-fn spoilings() -> Vec<Spoiling> {
-    let of = |name, fault, manifest, config, blob| Spoiling {
+fn body_faults() -> Vec<BodyFault> {
+    let of = |name, fault, manifest, config, blob| BodyFault {
         name,
         fault,
         manifest,
@@ -63,16 +63,16 @@ fn spoilings() -> Vec<Spoiling> {
     ]
 }
 
-fn spoilt() -> Vec<Case> {
+fn wrong_bodies() -> Vec<Case> {
     let mut cases = Vec::new();
-    for spoiling in spoilings() {
-        let Spoiling {
+    for body_fault in body_faults() {
+        let BodyFault {
             name,
             fault,
             manifest,
             config,
             blob,
-        } = spoiling;
+        } = body_fault;
         let mut places = vec![
             (Class::ManifestGet, Act::Publish, "GET manifest", manifest),
             (Class::ManifestGet, Act::CopyFrom, "GET manifest", manifest),
@@ -87,7 +87,7 @@ fn spoilt() -> Vec<Case> {
             let rule = Rule::on(class).forever().then(fault.clone());
             let lasting = case.when("always").rule(rule).retry_for(1);
             for protocol in BOTH {
-                // HTTP/2 compares the length of its frames with the announced one.
+                // HTTP/2 compares the total length of the frames with `Content-Length`.
                 let breaks = name.ends_with("too small") && protocol == Protocol::Http2;
                 let code = if breaks { 6 } else { code };
                 let case = lasting.clone().refused(code);
@@ -98,7 +98,7 @@ fn spoilt() -> Vec<Case> {
     cases
 }
 
-/// Without a digest from the registry, a truncated manifest can only be recognised as invalid JSON.
+/// Cases without a digest from the registry, where a truncated manifest can only be recognised as invalid JSON.
 fn cut_short() -> Vec<Case> {
     let mut cases = Vec::new();
     for length in [0, 1, 2, 100, 300, 500] {
@@ -129,7 +129,7 @@ fn cut_short() -> Vec<Case> {
     cases
 }
 
-/// Stored content with the right digest that cannot be used.
+/// Cases of stored content that has the right digest but cannot be used.
 fn stored() -> Vec<Case> {
     let mut cases = Vec::new();
     for (name, config) in [

@@ -84,7 +84,7 @@ fn in_the_middle() -> Vec<Case> {
     cases
 }
 
-/// The request took effect, its answer was lost: the result is looked up before the request is repeated.
+/// Cases where a request was applied and its answer was lost. The result is looked up before the request is repeated.
 fn after_it_was_applied() -> Vec<Case> {
     let mut cases = Vec::new();
     for (class, act, request) in [

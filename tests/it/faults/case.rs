@@ -13,9 +13,9 @@ use crate::support::{
 pub(super) enum Act {
     /// `publish` of two images in the same registry.
     Publish,
-    /// The same with given platforms, so that only HEAD is needed.
+    /// `publish` with given platforms, so that only HEAD requests are needed.
     PublishKnown,
-    /// `publish` of the one image, under three tags.
+    /// `publish` of one image under three tags.
     PublishThree,
     /// `copy` from the faulty registry to a good one.
     CopyFrom,
@@ -55,7 +55,7 @@ pub(super) enum Protocol {
 
 /// Plain HTTP/1.1, and HTTP/2.
 pub(super) const BOTH: [Protocol; 2] = [Protocol::Http1, Protocol::Http2];
-/// All three.
+/// All three protocols.
 pub(super) const ALL: [Protocol; 3] = [Protocol::Http1, Protocol::Tls1, Protocol::Http2];
 
 impl Protocol {
@@ -68,12 +68,12 @@ impl Protocol {
     }
 }
 
-/// How a run ends, and what the registries contain afterwards.
+/// The expected end of a run, and the expected content of the registries.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum End {
     /// Exit code 0; the tag points to exactly what a run without faults publishes.
     Done,
-    /// Exit code 0; the tag points to the digest that the run prints, and did not before.
+    /// Exit code 0; the tag points to the digest that the run prints, and did not point to it before.
     DoneAnew,
     /// This exit code; no tag of any registry has changed.
     Refused(i32),
@@ -90,7 +90,7 @@ type Look = Arc<dyn Fn(&Trial, &Output) + Send + Sync>;
 pub(super) struct Case {
     /// The kind of fault.
     pub(super) fault: String,
-    /// How often, or another difference between lines of the table.
+    /// The number of repetitions, or another difference between lines of the table.
     pub(super) when: String,
     /// The affected request.
     pub(super) request: &'static str,
@@ -102,10 +102,10 @@ pub(super) struct Case {
     /// How long the run may take beyond the budget, on a machine that runs many cases at once.
     pub(super) allowance: Duration,
     pub(super) words: Vec<String>,
-    /// With a token server, and a user with all permissions.
+    /// Whether the registries have a token server and a user with all permissions.
     pub(super) has_tokens: bool,
-    /// Rules need not all have been applied.
-    pub(super) may_be_spared: bool,
+    /// Whether the case is valid even if some rules were not applied.
+    pub(super) allows_unused_rules: bool,
     pub(super) builder: Vec<Change>,
     pub(super) arrange: Vec<Arrange>,
     pub(super) look: Vec<Look>,
@@ -124,7 +124,7 @@ impl Case {
             allowance: Duration::from_secs(20),
             words: Vec::new(),
             has_tokens: false,
-            may_be_spared: false,
+            allows_unused_rules: false,
             builder: Vec::new(),
             arrange: Vec::new(),
             look: Vec::new(),
@@ -136,7 +136,7 @@ impl Case {
         self
     }
 
-    /// A rule of the faulty registry.
+    /// Adds a rule to the faulty registry.
     pub(super) fn rule(self, rule: Rule) -> Self {
         self.arrange(move |trial| trial.faulty().rule(rule.clone()))
     }
@@ -150,13 +150,13 @@ impl Case {
         self
     }
 
-    /// Prepares the run further.
+    /// Adds a preparation of the run.
     pub(super) fn arrange(mut self, arrange: impl Fn(&mut Trial) + Send + Sync + 'static) -> Self {
         self.arrange.push(Arc::new(arrange));
         self
     }
 
-    /// Checks more after the run.
+    /// Adds a check after the run.
     pub(super) fn look(mut self, look: impl Fn(&Trial, &Output) + Send + Sync + 'static) -> Self {
         self.look.push(Arc::new(look));
         self
@@ -177,15 +177,15 @@ impl Case {
         self
     }
 
-    /// It parses tens of MiB of JSON, which a debug build does slowly.
+    /// Allows more time. For cases that parse tens of MiB of JSON, which is slow in a debug build.
     pub(super) fn slow(mut self) -> Self {
         self.allowance = Duration::from_secs(120);
         self
     }
 
-    /// Not all rules need to be applied.
-    pub(super) fn spared(mut self) -> Self {
-        self.may_be_spared = true;
+    /// Allows that some rules are not applied.
+    pub(super) fn allow_unused_rules(mut self) -> Self {
+        self.allows_unused_rules = true;
         self
     }
 
@@ -194,17 +194,17 @@ impl Case {
         self
     }
 
-    /// It fails with this exit code, and nothing is published.
+    /// Expects this exit code and that nothing is published.
     pub(super) fn refused(self, code: i32) -> Self {
         self.end(End::Refused(code))
     }
 
-    /// It fails with this exit code; the case checks what is published.
+    /// Expects this exit code. The case itself checks what is published.
     pub(super) fn mixed(self, code: i32) -> Self {
         self.end(End::Mixed(code))
     }
 
-    /// The same over each of these.
+    /// Returns a copy of the case for each of these protocols.
     pub(super) fn over<const N: usize>(self, protocols: [Protocol; N]) -> Vec<Self> {
         protocols
             .into_iter()

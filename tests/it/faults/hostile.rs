@@ -1,5 +1,5 @@
-//! Memory: endless bodies, and bodies within the limits that are made to need much more than their size when they
-//! are parsed.
+//! Memory limits: endless bodies, and bodies within the size limits that need much more memory than their size when
+//! they are parsed.
 
 use std::fmt::Write as _;
 
@@ -116,7 +116,7 @@ fn errors_without_end(name: &str, body: &Fault) -> Vec<Case> {
 
 type Dense = (&'static str, fn() -> String);
 
-/// Documents of 4 MiB that consist of as many values as fit.
+/// Cases with documents of 4 MiB that contain as many values as possible.
 fn dense() -> Vec<Case> {
     let mut cases = Vec::new();
     let manifests: [Dense; 7] = [
@@ -193,7 +193,7 @@ fn dense() -> Vec<Case> {
     cases
 }
 
-/// An index that has the same manifest many times, without a platform.
+/// Stores an index that contains the same manifest many times, without a platform.
 fn hold_large_manifests(trial: &Trial) {
     let mut bytes = trial.image.bytes.to_vec();
     bytes.resize(SIZE, b' ');
@@ -215,7 +215,7 @@ fn hold_large_manifests(trial: &Trial) {
 
 const SIZE: usize = 4 << 20;
 
-/// A document of 4 MiB that begins with `text`, ends with `end`, and repeats `again` in between.
+/// Returns a document of 4 MiB that begins with `text`, ends with `end`, and repeats `again` between them.
 fn fill(mut text: String, again: &str, end: &str) -> String {
     let count = (SIZE - text.len() - end.len()) / again.len();
     text.push_str(&again.repeat(count));
@@ -223,7 +223,7 @@ fn fill(mut text: String, again: &str, end: &str) -> String {
     text
 }
 
-/// A manifest that is otherwise valid.
+/// Returns such a document that is otherwise a valid manifest.
 fn filled(start: &str, again: &str, end: &str) -> String {
     fill(format!("{}{start}", manifest()), again, &format!("{end}}}"))
 }
@@ -235,7 +235,7 @@ fn keyed(start: &str) -> String {
     text
 }
 
-/// As many different keys as fit.
+/// Appends as many different keys as possible.
 fn keys(text: &mut String) {
     let mut number = 0_u32;
     while text.len() < SIZE - 20 {
@@ -252,7 +252,7 @@ fn manifest() -> String {
     )
 }
 
-/// The registry sends this document instead of the manifest, without a digest.
+/// Makes the registry send this document instead of the manifest, without a digest.
 fn serve(case: Case, document: String) -> Case {
     case.registry(|builder| builder.digest_header(DigestHeader::Never))
         .rule(

@@ -1,4 +1,4 @@
-//! Runs cases, many at once, and compares each with its expected end.
+//! Runs many cases at once, and compares each result with the expected one.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -16,11 +16,11 @@ use super::{
 };
 use crate::support::polyarch::Output;
 
-/// Cases that run at once, over all tests: most of their time is waiting.
+/// The number of cases that run at once, over all tests. Most of their time is waiting.
 const AT_ONCE: usize = 32;
-/// The most resident memory of a run, in KiB, whatever the registry sends.
+/// The maximum resident memory of a run, in KiB, whatever the registry sends.
 const MEMORY_LIMIT: u64 = 32 << 10;
-/// Limits in bytes, which messages name.
+/// The limits in bytes that messages contain.
 const LIMITS: [u64; 2] = [64 << 10, 4 << 20];
 
 /// A case and its result.
@@ -33,7 +33,7 @@ pub(super) struct Outcome {
     pub(super) request: &'static str,
     /// `done`, or the exit code and the cause in the error message.
     pub(super) result: String,
-    /// How it differs from what the case expects.
+    /// The differences from the expected result.
     pub(super) wrong: Option<String>,
 }
 
@@ -43,7 +43,7 @@ pub(super) static MEMORY: AtomicU64 = AtomicU64::new(0);
 /// The longest time that a run took beyond its budget, in milliseconds.
 pub(super) static OVERTIME: AtomicU64 = AtomicU64::new(0);
 
-/// Runs all of them.
+/// Runs all cases.
 pub(super) fn run_all(cases: &[Case]) -> Vec<Outcome> {
     let next = AtomicUsize::new(0);
     let outcomes = Mutex::new(vec![None; cases.len()]);
@@ -102,7 +102,7 @@ fn run_one(case: &Case) -> Outcome {
     }
 }
 
-/// The observed result, without what differs from run to run.
+/// Returns the observed result, without the parts that differ between runs.
 fn observed(case: &Case, output: &Output) -> String {
     if output.code == 0 {
         return "done".to_owned();
@@ -112,18 +112,18 @@ fn observed(case: &Case, output: &Output) -> String {
         .lines()
         .filter_map(|line| line.strip_prefix("error: "));
     let error = errors.next().unwrap_or("no error message");
-    // The operation and its object are columns of their own.
+    // The operation and its object are in separate columns.
     let reason = error.split_once(": ").map_or(error, |(_, reason)| reason);
     let status = format!("answered {}", case.fault);
     let reason = match reason.split_once(&status) {
         Some((before, after)) => format!("{before}answered this status{}", after_reason(after)),
         None => reason.to_owned(),
     };
-    let reason = without_sizes(&without_reason(&without_accidents(&reason)));
+    let reason = without_sizes(&without_reason(&without_varying_details(&reason)));
     format!("exit {}: {reason}", output.code)
 }
 
-/// What follows the reason phrase of a status.
+/// Returns the text after the reason phrase of a status.
 fn after_reason(text: &str) -> String {
     match text.find(['(', ':', ',', ';']) {
         Some(at) if text[at..].starts_with('(') => format!(" {}", &text[at..]),
@@ -144,7 +144,7 @@ fn without_reason(text: &str) -> String {
     format!("{before} broke{after}")
 }
 
-/// Replaces numbers of bytes that are no limit: they depend on which of several requests at once failed first.
+/// Replaces numbers of bytes that are not limits: they depend on which of several concurrent requests failed first.
 fn without_sizes(text: &str) -> String {
     let words: Vec<&str> = text.split(' ').collect();
     let is_size = |at: usize| {
@@ -159,8 +159,8 @@ fn without_sizes(text: &str) -> String {
     shown.collect::<Vec<_>>().join(" ")
 }
 
-/// Removes addresses, digests, and which of several requests at once failed first.
-fn without_accidents(text: &str) -> String {
+/// Removes addresses, digests, and other details that depend on which of several concurrent requests failed first.
+fn without_varying_details(text: &str) -> String {
     let mut words: Vec<String> = Vec::new();
     for word in text.split(' ') {
         let word = shorten(word, "127.0.0.", "HOST", |c| c.is_ascii_digit() || c == ':');
@@ -191,7 +191,7 @@ fn shorten(word: &str, start: &str, by: &str, is_part: impl Fn(char) -> bool) ->
     )
 }
 
-/// The longest wait that was reported.
+/// Returns the longest wait that was reported.
 pub(super) fn longest_wait(output: &Output) -> Duration {
     let waits = output.stderr.lines().filter_map(|line| {
         let seconds = line.strip_prefix("waiting ")?.split_once(" s ")?.0;
@@ -220,7 +220,7 @@ fn judge(case: &Case, trial: &Trial, before: &State, output: &Output) {
         End::Refused(code) | End::Mixed(code) => code,
     };
     assert_eq!(output.code, code, "{shown}");
-    if !case.may_be_spared {
+    if !case.allows_unused_rules {
         let pending = trial.faulty().pending_rules();
         assert_eq!(pending, 0, "it did not happen: {shown}");
     }

@@ -1,4 +1,4 @@
-//! Every limit: exactly at it, and one byte or one level over it.
+//! Every limit is tested exactly at the limit, and one byte or one level over it.
 
 use serde_json::{Value, json};
 
@@ -26,7 +26,7 @@ pub(super) fn limits() -> Vec<Case> {
     cases
 }
 
-/// At the limit it is published; over it, it is refused.
+/// Returns two cases: content at the limit is published; content over the limit is refused.
 fn at_and_over(
     name: &str,
     act: Act,
@@ -45,7 +45,7 @@ fn at_and_over(
     cases
 }
 
-/// `4,194,304`.
+/// Formats a number as `4,194,304`.
 fn thousands(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -58,7 +58,7 @@ fn thousands(number: usize) -> String {
     text
 }
 
-/// The image under `amd64` with space behind its manifest, so that this many bytes come.
+/// Stores the image under `amd64`, and appends space to its manifest so that it has this size in bytes.
 fn hold_manifest(trial: &mut Trial, size: usize) {
     let mut bytes = trial.image.bytes.to_vec();
     bytes.resize(size, b' ');
@@ -136,7 +136,7 @@ fn tokens() -> Vec<Case> {
     )
 }
 
-/// The beginning of a long error body is enough.
+/// Only the beginning of a long error body is read.
 fn errors() -> Vec<Case> {
     let mut cases = Vec::new();
     for size in [8 << 10, (8 << 10) + 1] {
@@ -159,7 +159,7 @@ fn headers() -> Vec<Case> {
     let flood = |trial: &mut Trial, size: usize| {
         let digest = digest::sha256(&trial.image.bytes);
         let length = trial.image.bytes.len().to_string();
-        // The other headers, with four bytes for each line.
+        // The size of the other headers, with four additional bytes for each line.
         let own: usize = [
             ("content-type", trial.image.media_type.as_str()),
             ("content-length", &length),

@@ -21,7 +21,7 @@ pub(super) fn partly() -> Vec<Case> {
     cases
 }
 
-/// The digest that each tag points to before the run.
+/// Returns the digest that each tag points to before the run.
 fn before(registry: &Registry) -> String {
     Image::new("windows/amd64")
         .load(registry, "scratch", None)
@@ -70,7 +70,7 @@ fn two_of_three() -> Vec<Case> {
     cases
 }
 
-/// The exit code of a run in which every request fails in this way.
+/// Returns the exit code of a run in which every request fails in this way.
 fn code(fault: &str) -> i32 {
     match fault {
         "401" | "403" => 3,
@@ -99,7 +99,7 @@ fn one_of_two_registries() -> Vec<Case> {
                 .words(["-t", "OTHER/mirror/app:1"])
                 .rule(Rule::on(class).forever().then(fault.clone()))
                 .rule(Rule::on(Class::ManifestPut).forever().then(fault.clone()))
-                .spared()
+                .allow_unused_rules()
                 .retry_for(1)
                 .mixed(7)
                 .look(|trial, output| {
@@ -116,7 +116,7 @@ fn one_of_two_registries() -> Vec<Case> {
     cases
 }
 
-/// A copy that fails at its first, second, … request of a kind.
+/// Cases of a copy that fails at its first, second, … request of a kind.
 fn half_way() -> Vec<Case> {
     let mut cases = Vec::new();
     for (class, request, most) in [
@@ -149,7 +149,7 @@ fn half_way() -> Vec<Case> {
     cases
 }
 
-/// The verification of what was published.
+/// Cases of faults during the verification after the push.
 fn read_back() -> Vec<Case> {
     let mut cases = Vec::new();
     let of_tag = || Rule::on(Class::ManifestGet).path("*/manifests/1").forever();

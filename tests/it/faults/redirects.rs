@@ -37,7 +37,7 @@ fn double(trial: &mut Trial, scheme: Scheme, ip: &str) -> String {
     url
 }
 
-/// Redirects every request of the class to the same path there.
+/// Redirects every request of the class to the same path at `url`.
 fn redirect_all(trial: &Trial, class: Class, status: u16, url: &str) {
     let tags = ["amd64", "arm64", "index"].map(|tag| format!("/v2/{SOURCE}/manifests/{tag}"));
     let blobs = trial
@@ -53,7 +53,7 @@ fn redirect_all(trial: &Trial, class: Class, status: u16, url: &str) {
     }
 }
 
-/// Requests were sent there, without secrets.
+/// Checks that the other registry received requests, but no secrets.
 fn nothing_leaked(trial: &Trial) {
     let there = &trial.others()[0];
     assert!(!there.requests().is_empty(), "no redirect was followed");
@@ -81,7 +81,7 @@ fn followed() -> Vec<Case> {
                 let case = Case::new(&status.to_string(), act, request)
                     .when(&format!("{name}, without credentials"))
                     .tokens()
-                    .spared()
+                    .allow_unused_rules()
                     .arrange(move |trial| {
                         let scheme = trial.scheme();
                         let url = double(trial, scheme, ip);
@@ -94,7 +94,7 @@ fn followed() -> Vec<Case> {
         let case = Case::new("307", act, request)
             .when("from http to https, without credentials")
             .tokens()
-            .spared()
+            .allow_unused_rules()
             .arrange(move |trial| {
                 let url = double(trial, Scheme::TlsHttp2, "127.0.0.1");
                 redirect_all(trial, class, 307, &url);
@@ -106,7 +106,7 @@ fn followed() -> Vec<Case> {
     cases
 }
 
-/// A registry whose blobs are stored on another host, which refuses credentials, like storage services.
+/// Cases of a registry that stores its blobs on another host, which refuses credentials, like storage services.
 fn blob_hosts() -> Vec<Case> {
     let mut cases = Vec::new();
     for protocol in ALL {
@@ -171,7 +171,7 @@ fn not_followed() -> Vec<Case> {
             .tokens()
             .arrange(move |trial| {
                 let rule = Rule::on(class).forever();
-                // A relative location, which is the same request.
+                // The relative location leads to the same request.
                 trial
                     .faulty()
                     .rule(rule.then(Fault::Redirect(307, "?again".to_owned())));

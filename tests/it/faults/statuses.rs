@@ -25,7 +25,8 @@ pub(super) const REQUESTS: [(Class, Act, &str); 13] = [
     (Class::Token, Act::Publish, "token"),
 ];
 
-/// A case in which this happens to a request of the class, with what makes the run send such a request.
+/// Creates a case with this fault for a request of the class. Also adds the conditions under which the run sends such a
+/// request.
 pub(super) fn at(class: Class, act: Act, request: &'static str, fault: &str) -> Case {
     let case = Case::new(fault, act, request);
     match class {
@@ -120,7 +121,7 @@ pub(super) fn retry_after() -> Vec<Case> {
     cases
 }
 
-/// Once, with a `Retry-After` that is computed when the case runs.
+/// Returns a rule for one request, with a `Retry-After` that is computed when the case runs.
 fn busy(class: Class, status: u16, value: &str) -> Rule {
     let ahead = |seconds: i64| {
         let now = SystemTime::now();

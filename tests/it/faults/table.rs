@@ -1,4 +1,4 @@
-//! The outcomes as the tables of `docs/faults.md`, between two markers; the text around them is written by hand.
+//! The tables of outcomes in `docs/faults.md`. They are between two markers; the text around them is written by hand.
 //! `POLYARCH_BLESS=1` writes the tables instead of comparing them.
 
 use std::{
@@ -76,7 +76,7 @@ struct Line {
 }
 
 impl Line {
-    /// `copy`: GET manifest, PUT upload; `push`: PUT manifest.
+    /// Formats the operations, such as `copy`: GET manifest, PUT upload; `push`: PUT manifest.
     fn operations(&self) -> String {
         let mut commands: Vec<String> = Vec::new();
         for (command, requests) in &self.requests {
@@ -86,7 +86,7 @@ impl Line {
     }
 }
 
-/// One line for cases with the same condition and result: the faults are combined first, then the operations.
+/// Returns one line for all cases with the same condition and result. Combines the faults first, then the operations.
 fn lines(outcomes: &[Outcome]) -> Vec<Line> {
     let mut same: Vec<(&Outcome, Vec<&str>, usize)> = Vec::new();
     for it in outcomes {

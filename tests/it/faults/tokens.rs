@@ -18,7 +18,7 @@ pub(super) fn tokens() -> Vec<Case> {
     cases
 }
 
-/// All tokens expire just before a request.
+/// Cases where all tokens expire just before a request.
 fn expired() -> Vec<Case> {
     let mut cases = Vec::new();
     for (class, act, request) in [

@@ -1,4 +1,4 @@
-//! One run of a case: the faulty registry, a good one, a home, and the content of both.
+//! The run of a case: the faulty registry, a good one, a home, and the content of both registries.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -19,7 +19,7 @@ pub(super) const PASSWORD: &str = "hunter2-of-the-faults";
 /// The repository of the sources.
 pub(super) const SOURCE: &str = "team/app";
 
-/// No run takes longer, whatever happens.
+/// The maximum duration of any run.
 const LIMIT: Duration = Duration::from_secs(180);
 
 /// A scene with the faulty registry (HOST) and a good one with the same protocol (OTHER).
@@ -66,29 +66,29 @@ impl Trial {
             act: case.act,
             protocol: case.protocol,
         };
-        // The earlier images of the tags that the run moves.
+        // The previous images of the tags that the run moves.
         for (repository, tag) in trial.targets() {
             Image::new("windows/amd64").load(trial.target(), &repository, tag.as_str());
         }
         trial
     }
 
-    /// The registry with the fault.
+    /// Returns the registry with the fault.
     pub(super) fn faulty(&self) -> &Registry {
         self.scene.registry()
     }
 
-    /// The good registry.
+    /// Returns the good registry.
     pub(super) fn good(&self) -> &Registry {
         self.scene.other()
     }
 
-    /// Further registries, which the case has added.
+    /// Returns further registries that the case has added.
     pub(super) fn others(&self) -> &[Registry] {
         &self.scene.registries[2..]
     }
 
-    /// Keeps a further registry as long as the trial.
+    /// Keeps a further registry until the trial is dropped.
     pub(super) fn keep(&mut self, other: Registry) {
         self.scene.add_started(other);
     }
@@ -98,12 +98,12 @@ impl Trial {
         self.trusts = true;
     }
 
-    /// The protocol of both registries.
+    /// Returns the protocol of both registries.
     pub(super) fn scheme(&self) -> Scheme {
         self.protocol.scheme()
     }
 
-    /// The registry that is written to.
+    /// Returns the registry that is written to.
     pub(super) fn target(&self) -> &Registry {
         match self.act {
             Act::CopyFrom | Act::CopyReferrers => self.good(),
@@ -111,7 +111,7 @@ impl Trial {
         }
     }
 
-    /// The tags that the run moves.
+    /// Returns the tags that the run moves.
     pub(super) fn targets(&self) -> Vec<(String, String)> {
         let (repository, tags): (_, &[&str]) = match self.act {
             Act::Inspect => return Vec::new(),
@@ -126,7 +126,7 @@ impl Trial {
             .collect()
     }
 
-    /// Runs the lines of the operation, with these further words, up to the first that fails.
+    /// Runs the command lines of the operation, with these additional words, until one fails.
     pub(super) fn run(&self, words: &[String]) -> Output {
         let mut all: Option<Output> = None;
         for line in lines(self.act) {
@@ -153,7 +153,7 @@ impl Trial {
         all.expect("a command at least")
     }
 
-    /// All tags of all registries, and whatever is wrong with their content.
+    /// Returns all tags of all registries, and the errors in their content.
     pub(super) fn state(&self) -> State {
         let of = |registry: &Registry| {
             let repositories = [SOURCE, "mirror/app"];
@@ -164,7 +164,7 @@ impl Trial {
     }
 }
 
-/// The command lines of an operation.
+/// Returns the command lines of an operation.
 fn lines(act: Act) -> &'static [&'static str] {
     match act {
         Act::Publish => &["publish -t HOST/team/app:1 HOST/team/app:amd64 HOST/team/app:arm64"],
@@ -197,13 +197,13 @@ type Visible = (
 pub(super) struct State([Visible; 2]);
 
 impl State {
-    /// Dangling references and wrong digests.
+    /// Returns dangling references and wrong digests.
     pub(super) fn problems(&self) -> [&Vec<String>; 2] {
         [&self.0[0].1, &self.0[1].1]
     }
 }
 
-/// The digest that a run without any fault publishes.
+/// Returns the digest that a run without any fault publishes.
 pub(super) fn right_digest(act: Act) -> String {
     static KNOWN: Mutex<Option<HashMap<Act, String>>> = Mutex::new(None);
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);

@@ -12,7 +12,7 @@ use crate::support::{
 
 pub(super) fn uploads() -> Vec<Case> {
     let mut cases = locations();
-    cases.extend(habits());
+    cases.extend(differences());
     cases.extend(mounts());
     cases.extend(parts());
     cases
@@ -77,12 +77,12 @@ fn locations() -> Vec<Case> {
     cases
 }
 
-type Habit = (&'static str, fn(Builder) -> Builder);
+type Difference = (&'static str, fn(Builder) -> Builder);
 
-/// Differences between registries, with an upload that succeeds and with one that breaks.
-fn habits() -> Vec<Case> {
+/// Cases of differences between registries, each with an upload that succeeds and one that breaks.
+fn differences() -> Vec<Case> {
     let mut cases = Vec::new();
-    let habits: [Habit; 9] = [
+    let differences: [Difference; 9] = [
         (
             "`Location` with scheme and host",
             Builder::absolute_locations,
@@ -101,8 +101,8 @@ fn habits() -> Vec<Case> {
         ("no PATCH, 405", |it| it.chunks(Chunks::Refused)),
         ("no ranges for blobs", Builder::without_ranges),
     ];
-    for (name, habit) in habits {
-        let whole = Case::new(name, Act::CopyTo, "upload").registry(habit);
+    for (name, difference) in differences {
+        let whole = Case::new(name, Act::CopyTo, "upload").registry(difference);
         cases.extend(whole.clone().over(BOTH));
         cases.extend(whole.when("after a break").rule(broken_upload()).over(BOTH));
     }
@@ -151,7 +151,7 @@ fn parts() -> Vec<Case> {
                         .times(times)
                         .then(Fault::status(status)),
                 )
-                .spared();
+                .allow_unused_rules();
             cases.extend(case.over(BOTH));
         }
     }

@@ -1,4 +1,4 @@
-//! Archives: packed at the end, read wherever they come from.
+//! Archives: written at the end of a run, and read from any tool.
 
 use super::*;
 
@@ -59,8 +59,8 @@ async fn an_archive_that_is_not_finished_leaves_the_old_one() {
     assert_eq!(files_below(dir.path()).len(), 1);
 }
 
-/// As `docker save` of Docker 25 and later writes it: an entry for each name, Docker's own
-/// `manifest.json` beside `index.json`, directories, links of the old format.
+/// Writes an archive like `docker save` of Docker 25 and later: an entry for each name, Docker's own `manifest.json`
+/// beside `index.json`, directories, and links of the old format.
 fn docker_save(path: &Path, image: &Manifest, layer: &[u8]) {
     let entry = |name: &str, tag: &str| {
         let mut entry = image.descriptor();
@@ -117,7 +117,7 @@ async fn an_archive_of_docker_save_is_read() {
         FailureKind::NotFound,
         "failed to read oci-archive:",
     );
-    // The same file, cut and compressed.
+    // The same file is truncated and compressed.
     let whole = fs::read(&path).unwrap();
     fs::write(&path, &whole[..1000]).unwrap();
     let cut = Layout::open(&reference("oci-archive", &path)).await;

@@ -16,7 +16,7 @@ async fn written_layout_is_read_back() {
     assert_eq!(layout.blob(&layer, 10).await.unwrap(), "1");
     assert!(layout.has_blob(&layer).await.unwrap());
     assert!(!layout.has_blob(&config_of_another_image()).await.unwrap());
-    // Nothing but the layout is left: no lock, no temporary file.
+    // The directory contains only the layout: no lock, no temporary file.
     let files = files_below(dir.path());
     assert_eq!(files.len(), 5, "{files:?}");
     let version = fs::read_to_string(dir.path().join("oci-layout")).unwrap();
@@ -111,7 +111,7 @@ async fn damage_is_found_whoever_reads() {
         FailureKind::Refused,
         "6 bytes instead of",
     );
-    // A copy puts a damaged blob right.
+    // A copy repairs a damaged blob.
     put_blob(&layout, LAYER, b"1").await;
     assert!(layout.has_blob(&layer).await.unwrap());
 
@@ -139,7 +139,7 @@ async fn damage_is_found_whoever_reads() {
         FailureKind::NotFound,
         "is not in the layout",
     );
-    // A pipe in the place of a blob is refused, not waited for.
+    // A pipe in place of a blob is refused at once.
     fs::remove_file(blob_path(dir.path(), &layer.digest)).unwrap();
     fs::create_dir(blob_path(dir.path(), &layer.digest)).unwrap();
     failed(

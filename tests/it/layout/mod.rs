@@ -63,7 +63,7 @@ fn layer(content: &[u8]) -> Descriptor {
     Descriptor::of(MediaType::new(LAYER), content)
 }
 
-/// A source that holds one blob.
+/// Returns a source with one blob.
 fn holding(content: impl Into<Bytes>) -> Arc<BrokenSource> {
     Arc::new(BrokenSource::pieces(vec![Ok(content.into())]))
 }
@@ -75,7 +75,7 @@ async fn put_blob(target: &Layout, media_type: &str, content: &[u8]) -> Descript
     blob
 }
 
-/// A layout with one image of one layer, tagged.
+/// Creates a layout with one tagged image of one layer.
 async fn example(path: &Path, name: &str) -> (Layout, Manifest, Descriptor) {
     let layout = Layout::create(&directory(path)).await.unwrap();
     let layer = put_blob(&layout, LAYER, name.as_bytes()).await;

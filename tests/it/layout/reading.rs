@@ -47,7 +47,7 @@ async fn referrers_are_found_and_are_no_images_of_their_own() {
     assert_eq!(layout.default_manifest().await.unwrap(), image.descriptor());
     assert_eq!(layout.referrers(&sbom.digest).await.unwrap(), []);
 
-    // The same through a fallback list, as regctl and older ORAS write it.
+    // The referrers are in a fallback list, as regctl and older ORAS versions write it.
     let list = format!(
         r#"{{"schemaVersion":2,"manifests":[{}]}}"#,
         serde_json::to_string(&found[0]).unwrap()
@@ -80,7 +80,7 @@ async fn content_in_a_descriptor_needs_no_file() {
     );
 }
 
-/// GHSA-f36w-mj3v-6jqv (oras-go): the size in a descriptor was allocated, which ended the process.
+/// GHSA-f36w-mj3v-6jqv (oras-go): memory was allocated for the size in a descriptor, which ended the process.
 #[tokio::test]
 async fn hostile_sizes_are_no_allocations() {
     let dir = TempDir::new().unwrap();

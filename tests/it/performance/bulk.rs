@@ -1,5 +1,5 @@
-//! Which connections carry blobs: large ones have HTTP/1.1 connections of their own, and everything else shares one
-//! HTTP/2 connection to each registry. Registries that limit connections, and targets that read slowly.
+//! The connections that carry blobs. Large blobs use separate HTTP/1.1 connections, and all other requests share one
+//! HTTP/2 connection to each registry. Also tests registries that limit connections, and targets that read slowly.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -32,7 +32,7 @@ fn connections(requests: &[Recorded]) -> BTreeSet<u64> {
     requests.iter().map(|request| request.connection).collect()
 }
 
-/// The requests over HTTP/2 and those over HTTP/1.1.
+/// Returns the requests over HTTP/2 and the requests over HTTP/1.1.
 fn by_version(registry: &Registry) -> (Vec<Recorded>, Vec<Recorded>) {
     let requests = registry.requests().into_iter();
     requests.partition(|request| request.version == Version::HTTP_2)
@@ -87,7 +87,7 @@ fn storage_hosts_carry_large_downloads_over_http1() {
     );
 }
 
-/// Connections for large bodies are refused there, after which everything shares one connection.
+/// The registry refuses connections for large bodies, so all requests then share one connection.
 #[test]
 fn registries_of_http2_alone_carry_large_bodies_over_it() {
     let http2 = || Registry::builder().scheme(Scheme::TlsOnlyHttp2);
@@ -127,7 +127,7 @@ fn copy_layers(scene: &Scene, options: &str) -> Output {
         .ok()
 }
 
-/// Holds each request of `class` for one of `layers` until one for each of them has arrived.
+/// Holds each request of `class` for one of `layers` until there is a request for each of them.
 fn hold_until_all_arrive(class: Class, layers: &[String]) -> Rule {
     let count = layers.len();
     let is_bulk = move |it: &&Recorded| it.class == class && it.version == Version::HTTP_11;

@@ -1,5 +1,5 @@
-//! How the cost grows with the size of the job: linearly in requests, hardly in tokens, never beyond `--jobs` at
-//! once.
+//! The growth of costs with the size of the job: linear in requests, almost none in tokens, and never more than
+//! `--jobs` at once.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -11,7 +11,7 @@ use crate::support::{
     scene::Scene,
 };
 
-/// A spec file for `images` images of two platforms and two tags each, all of them loaded.
+/// Writes a spec file for `images` images of two platforms and two tags each, and loads all of them.
 fn spec(scene: &Scene, images: usize) {
     let host = scene.registry().host();
     let mut text = String::new();
@@ -45,7 +45,7 @@ fn two_hundred_images_need_few_and_small_tokens() {
         let header = request.header("authorization").len();
         assert!(header < 8 << 10, "{header} bytes of authorization");
     }
-    // Manifests, configs, tags, and the first requests before there was a token.
+    // Manifests, configs, tags, and the first requests, which had no token.
     let refused = registry.count_where(|it| it.status.is_some_and(|status| status == 401));
     assert!(refused <= 2 * 32, "{refused} refused");
     assert_eq!(
@@ -67,16 +67,17 @@ fn requests_grow_with_the_number_of_images() {
     }
 }
 
-/// The most round trips of two thousand requests: each of three kinds waits for the one before.
+/// The maximum number of round trips of two thousand requests. There are three kinds of requests, and each kind waits
+/// for the previous one.
 const MOST_TRIPS: f64 = 30.0;
 
-/// A scene whose registry takes 128 requests at once over one connection.
+/// Creates a scene whose registry accepts 128 concurrent requests over one connection.
 fn scene_with_128_streams() -> Scene {
     let registry = job::builder(Scheme::TlsHttp2, Login::None).http2_streams(128);
     job::scene_of([registry])
 }
 
-/// Returns the number of round trips of a line, which makes `requests` requests.
+/// Returns the number of round trips of a line that sends `requests` requests.
 fn round_trips(scene: &Scene, line: &str, requests: usize) -> f64 {
     let words = scene.line(line);
     let run = |scene: &Scene| scene.job(&words).wall;

@@ -10,8 +10,8 @@ use crate::support::{
     scene::Scene,
 };
 
-/// The most connections of a job whose first four requests leave at once, before it is known whether the registry
-/// speaks HTTP/2.
+/// The maximum number of connections of a job. Its first four requests are sent at once, before the client knows
+/// whether the registry speaks HTTP/2.
 const MOST_CONNECTIONS: usize = 4;
 
 fn job(scheme: Scheme, login: Login, text: &str) -> Costs {
@@ -109,7 +109,7 @@ fn check_of_blobs_is_one_round_trip_more() {
         Login::None,
         &format!("{JOB} --check blobs"),
     );
-    // A look at the config and two layers of each image.
+    // The client looks up the config and two layers of each image.
     assert_eq!(costs.cost.requests, 10 + 12);
     assert_trips(costs.trips, 6.0);
 }
@@ -118,7 +118,7 @@ fn check_of_blobs_is_one_round_trip_more() {
 fn reading_back_is_one_round_trip_more() {
     let scene = scene(Scheme::TlsHttp2, Login::None);
     scene.load("a");
-    // Without its own index there, so that each run has something to push.
+    // Each run sets another annotation, so that it has something to push.
     let text = JOB.replace("--no-verify", "--annotation at=NOW");
     let counter = std::cell::Cell::new(0);
     let run = |scene: &Scene| {
@@ -126,7 +126,7 @@ fn reading_back_is_one_round_trip_more() {
         let words = scene.line(&text.replace("NOW", &counter.get().to_string()));
         scene.job(&words).wall
     };
-    // The job, a look at each tag before (beside the sources), and each read back.
+    // The job, a lookup of each tag before it (parallel to the sources), and a read of each tag after it.
     assert_eq!(scene.cost_of(run).requests, 14);
     assert_trips(scene.slope(super::DISTANCES, undisturbed, run), 6.0);
 }
@@ -140,7 +140,7 @@ fn create_and_push_are_two_processes() {
         scene.line("push --purge --tag t1 HOST/a:t0"),
     ];
     let costs = measure(&scene, &lines);
-    // Four manifests, four configs; four looks at the images, two tags.
+    // Four manifests, four configs; four lookups of the images, two tags.
     assert_eq!(costs.cost.requests, 8 + 4 + 2);
     assert_trips(costs.trips, 4.0 + 4.0);
 }
@@ -167,9 +167,9 @@ fn two_registries_are_used_in_parallel() {
     let targets = format!("{},{}", tags("HOST"), tags("OTHER"));
     let text = job_with_descriptors(&images, &targets);
     let costs = measure(&scene, &[scene.line(&text)]);
-    // Each registry gets a request for each digest, three tags, and an upload that is begun and cancelled.
+    // Each registry receives a request for each digest, three tags, and an upload that is started and cancelled.
     assert_eq!(costs.cost.requests, 2 * (4 + 3 + 2));
-    // TCP, TLS, the looks and the trial, the tags: of both at once.
+    // TCP, TLS, the lookups and the started upload, the tags. Both registries are used in parallel.
     assert_trips(costs.trips, 4.0);
 }
 
@@ -193,7 +193,7 @@ fn many_tags_are_put_in_parallel_otherwise() {
     let tags: Vec<String> = (0..10).map(|number| format!("HOST/a:t{number}")).collect();
     let text = JOB.replace("HOST/a:t0,HOST/a:t1", &tags.join(","));
     let cost = scene.cost_of(|scene| scene.job(&scene.line(&text)));
-    // The one that found out put it under its digest.
+    // The request that detected the missing support stored the index under its digest.
     assert_eq!(scene.registry().count(Class::ManifestPut), 11);
     assert_eq!(cost.requests, 4 + 4 + 11);
 }

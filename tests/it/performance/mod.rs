@@ -1,5 +1,5 @@
-//! What the job costs, at the level of the real binary: exact numbers of requests and connections, and the number
-//! of serial round trips. A regression here is a bug; times themselves are never looked at.
+//! The costs of the job with the real binary: exact numbers of requests and connections, and the number of serial round
+//! trips. A regression in these numbers is a bug. Durations are not compared.
 
 mod bulk;
 mod growth;
@@ -9,24 +9,26 @@ use std::time::Duration;
 
 use crate::support::{Scene, job::Cost};
 
-/// Between them the time grows by the round trips of the job times 200 ms: far more than a busy machine adds.
+/// The two latencies differ by 200 ms. The resulting difference in time is much larger than the delays of a busy
+/// machine.
 const DISTANCES: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(220)];
-/// How far a measured number of round trips may be from the true one.
+/// The maximum error of a measured number of round trips.
 const TOLERANCE: f64 = 0.45;
 
-/// What lines of arguments cost.
+/// The costs of command lines.
 struct Costs {
     cost: Cost,
     trips: f64,
 }
 
-/// Runs the lines, one after another, near and far.
+/// Runs the lines one after another, with low and with high latency.
 fn measure(scene: &Scene, lines: &[Vec<String>]) -> Costs {
     let run = |scene: &Scene| {
         let ran = lines.iter().map(|words| scene.job(words).wall);
         ran.sum()
     };
-    // Near enough not to matter, and far enough that no connection is opened sooner than one becomes free.
+    // This latency is too low to affect the costs, but so high that opening a connection is never faster than waiting
+    // for a free one.
     scene.set_latency(DISTANCES[0]);
     Costs {
         cost: scene.cost_of(run),
@@ -34,8 +36,8 @@ fn measure(scene: &Scene, lines: &[Vec<String>]) -> Costs {
     }
 }
 
-/// The time of a run that nothing held up: the machine may be busy, and what counts is what is possible. So it runs
-/// until the two fastest agree.
+/// Returns the duration of a run without disturbances. The machine may be busy, so the run is repeated until the two
+/// shortest durations agree.
 fn undisturbed(run: &mut dyn FnMut() -> Duration) -> Duration {
     const AGREEMENT: Duration = Duration::from_millis(20);
     const MOST_RUNS: usize = 10;

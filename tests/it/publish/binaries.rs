@@ -1,4 +1,4 @@
-//! `--check binaries`: the programs of an image must be for its platform before any tag moves.
+//! `--check binaries`: the programs of an image must match its platform before any tag moves.
 
 use serde_json::json;
 
@@ -18,7 +18,7 @@ fn scene() -> Scene {
     scene
 }
 
-/// An image for `linux/architecture` whose entrypoint is a program for `machine`.
+/// Returns an image for `linux/architecture` whose entrypoint is a program for `machine`.
 fn image(architecture: &str, machine: &str) -> Image {
     let layer = store(&LayerBuilder::new().program("app", &elf(machine)).build());
     Image::new(&format!("linux/{architecture}"))
@@ -26,7 +26,7 @@ fn image(architecture: &str, machine: &str) -> Image {
         .execution(json!({ "Entrypoint": ["/app"] }))
 }
 
-/// Puts images for amd64 and arm64 into `team/app`, with programs for these machines.
+/// Stores images for amd64 and arm64 in `team/app`, with programs for these machines.
 fn load(scene: &mut Scene, amd64: &str, arm64: &str) {
     for (architecture, machine) in [("amd64", amd64), ("arm64", arm64)] {
         let loaded = image(architecture, machine).load(scene.registry(), "team/app", architecture);
@@ -34,7 +34,7 @@ fn load(scene: &mut Scene, amd64: &str, arm64: &str) {
     }
 }
 
-/// An image with one layer, and `/app` as its entrypoint.
+/// Returns an image with one layer and the entrypoint `/app`.
 fn image_of(layer: (&'static str, Content)) -> Image {
     Image::new("linux/amd64")
         .given_layers([layer])
@@ -340,7 +340,7 @@ fn push_checks_binaries() {
     assert_eq!(scene.registry().tag("team/app", "1"), None);
 }
 
-/// Many images at once: all are read, a few at a time.
+/// All of many images are read, but only a few at once.
 #[test]
 fn many_images_are_read() {
     let scene = scene();

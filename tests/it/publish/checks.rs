@@ -19,7 +19,7 @@ use crate::support::{
 
 const PUBLISH: &str = "publish -t HOST/team/app:latest HOST/team/app:app";
 
-/// An index of two images in `team/app:app`, the second of which is ARM.
+/// Returns a scene with an index of two images in `team/app:app`, and the index. ARM is the digest of the second image.
 fn scene() -> (Scene, Loaded) {
     let mut scene = Scene::new();
     scene.set("POLYARCH_PROGRESS", "none");
@@ -171,7 +171,7 @@ fn push_checks_images_of_the_list() {
 
 const APPEND: &str = "publish -t HOST/team/app:app --append HOST/team/app:s390x";
 
-/// Appends to the index while another client moves the tag, as soon as `reached`; `then` is called afterwards.
+/// Appends to the index. Another client moves the tag as soon as `reached` is true; then `then` is called.
 fn append(scene: &Scene, reached: impl Fn(&Registry) -> bool, then: impl Fn()) {
     Image::new("linux/s390x").load(scene.registry(), "team/app", "s390x");
     thread::scope(|threads| {

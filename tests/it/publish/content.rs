@@ -1,4 +1,4 @@
-//! Indexes whose entries are more than images: referrers with children, caches of BuildKit.
+//! Indexes whose entries are not only images: referrers with children, BuildKit caches.
 
 use serde_json::{Value, json};
 
@@ -15,7 +15,8 @@ fn put(registry: &Registry, repo: &str, tag: Option<&str>, index: &Value) -> Str
     registry.put_manifest(repo, tag, media::OCI_INDEX, index.to_string())
 }
 
-/// An index of one artifact that refers to `subject`. Returns its digest, and those of the artifact and its blob.
+/// Stores an index of one artifact that refers to `subject`. Returns the digests of the index, the artifact and its
+/// blob.
 fn referring_index(registry: &Registry, subject: &Loaded) -> [String; 3] {
     let child = Image::new("linux/amd64").seed(99).load(registry, "a", None);
     let index = json!({
@@ -33,7 +34,7 @@ fn referring_index(registry: &Registry, subject: &Loaded) -> [String; 3] {
     [digest, child.digest.clone(), child.blobs[0].clone()]
 }
 
-/// HOST, OTHER and THIRD, without output of progress.
+/// Returns a scene with HOST, OTHER and THIRD. Progress is not shown.
 fn three() -> Scene {
     let mut scene = Scene::of([
         Registry::builder(),

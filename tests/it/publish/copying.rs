@@ -106,7 +106,7 @@ fn several_destinations_are_filled_in_one_run() {
     assert_eq!(there(scene.registry(), "team/app", "2"), digest);
     assert_eq!(there(scene.registry(), "other/app", "1"), digest);
     assert_eq!(there(scene.other(), "team/app", "1"), digest);
-    // And from the layouts to an empty registry.
+    // The images are copied from the layouts to an empty registry.
     for (layout, name) in [("oci:out:1", "THIRD"), ("oci-archive:out.tar", "FOURTH")] {
         scene.add(Registry::builder());
         let output = scene.run(&format!("copy {layout} {name}/team/app:1"));
@@ -163,7 +163,7 @@ fn second_source_is_refused() {
     ");
 }
 
-/// The tag was pushed, but not what refers to the image.
+/// The tag was pushed, but the referrers of the image were not.
 #[test]
 fn failure_to_copy_referrers_is_a_partial_success() {
     let scene = two();
@@ -221,7 +221,7 @@ fn referrers_at_every_level_are_copied() {
             assert!(to.manifest("other/app", &referrer.digest).is_some());
         }
         assert_eq!(to.problems(), Vec::<String>::new());
-        // Then on to a third registry, whether the second one has the referrers API or uses tags.
+        // The second registry, with or without the referrers API, is the source of a copy to a third one.
         scene.ok("copy --referrers OTHER/other/app:1 THIRD/last/app:1");
         for referrer in [&of_index, &of_child, &of_referrer] {
             assert!(third.manifest("last/app", &referrer.digest).is_some());

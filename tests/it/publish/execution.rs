@@ -1,5 +1,5 @@
-//! The order of writes, what is left alone, what is reported when some of it fails, dry runs, and the memory for a
-//! large layer.
+//! The order of writes, the content that is not changed, the report after a partial failure, dry runs, and the memory
+//! for a large layer.
 
 use std::time::Duration;
 
@@ -188,7 +188,7 @@ fn failure_before_any_tag_is_not_partial() {
 fn failure_is_reported_although_a_file_cannot_be_written() {
     let mut scene = scene(&["amd64"]);
     protect(&scene, &["2"]);
-    // Only the attempt shows that a name is too long.
+    // Only writing the file shows that its name is too long.
     scene.name("LONG", "x".repeat(300));
     let line = format!("{PUBLISH} -t HOST/team/app:2 --digest-file LONG");
     insta::assert_snapshot!(scene.run(&line), @"
@@ -319,7 +319,7 @@ fn large_layer_needs_little_memory_and_shows_progress() {
     let image = Image::new("linux/amd64").virtual_layers(&[LAYER]);
     let layer = image.load(from, "team/big", "1").blobs[1].clone();
     let read = || Rule::on(Class::BlobGet).path(&format!("*/blobs/{layer}"));
-    // The connection breaks, and the rest comes later than the next line of progress.
+    // The connection breaks, and the rest is sent after the next progress line.
     from.rule(read().then(Fault::ResetBody(LAYER / 4)));
     from.rule(read().then(Fault::Delay(Duration::from_millis(5500))));
     let words = [

@@ -1,4 +1,4 @@
-//! Runs that fail: exit codes, messages, and what is stored afterwards.
+//! Runs that fail: exit codes, messages, and the stored content afterwards.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::support::{
 
 const PUBLISH: &str = "publish -t HOST/team/app:1 HOST/team/app:amd64";
 
-/// A scene with one image, and the image, whose digest is DIGEST.
+/// Adds an image to a scene. Returns the scene and the image, whose digest is DIGEST.
 fn one_image(mut scene: Scene) -> (Scene, Loaded) {
     scene.set("POLYARCH_PROGRESS", "none");
     let image = Image::new("linux/amd64").load(scene.registry(), "team/app", "amd64");
@@ -22,7 +22,7 @@ fn one_image(mut scene: Scene) -> (Scene, Loaded) {
     (scene, image)
 }
 
-/// A rule for the manifest that is put under the tag 1.
+/// Returns a rule for the PUT of a manifest under the tag 1.
 fn put_of_tag() -> Rule {
     Rule::on(Class::ManifestPut).path("*/manifests/1")
 }
@@ -46,7 +46,7 @@ fn failed_copy_leaves_no_upload_open() {
     scene.run("copy HOST/team/app:amd64 OTHER/a/one:1").exits(3);
     assert_eq!(to.uploads(), 0);
     scene.ok("create HOST/team/app:list HOST/team/app:amd64");
-    // Of the copy and of the push, which also tries its credentials.
+    // The uploads of the copy and of the push, which also checks its credentials with an upload.
     refuse(2 * image.blobs.len() + 1);
     scene
         .run("push HOST/team/app:list --tag OTHER/a/one:1")
@@ -224,7 +224,7 @@ fn immutable_tag_that_is_correct_is_no_failure() {
     ");
 }
 
-/// The answer of a gateway to a write does not show whether the registry carried it out.
+/// If a gateway answers a write, the answer does not show whether the registry applied it.
 #[test]
 fn write_that_was_carried_out_is_found_despite_its_answer() {
     let bad_gateway = || put_of_tag().forever().applied().then(Fault::status(502));
@@ -355,7 +355,7 @@ fn variables_of_a_dotenv_report_do_not_affect_the_next_run() {
     assert!(scene.registry().tag("team/app", "2").is_some());
 }
 
-/// A tag that was written is not reported as unchanged, whatever the registry stored.
+/// A tag that was written is not reported as unchanged, even if the registry stored other content.
 #[test]
 fn registry_that_stores_something_else_has_written_the_tag() {
     let (scene, _) = one_image(Scene::new());
@@ -378,7 +378,7 @@ fn registry_that_stores_something_else_has_written_the_tag() {
     ");
 }
 
-/// A wait that the budget does not allow is not begun, not even beside others.
+/// A wait that would exceed the budget is not started, even if it would overlap other waits.
 #[test]
 fn no_run_waits_longer_than_its_budget() {
     let (scene, _) = one_image(Scene::new());
@@ -397,7 +397,7 @@ fn no_run_waits_longer_than_its_budget() {
     }
 }
 
-/// A body that arrives byte by byte is given up like one that does not arrive at all.
+/// A body that arrives byte by byte ends the run in the same way as a body that does not arrive.
 #[test]
 fn slow_manifest_is_given_up() {
     let (scene, _) = one_image(Scene::new());

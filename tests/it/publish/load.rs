@@ -9,8 +9,9 @@ use crate::support::{
     registry::Registry,
 };
 
-/// The repository and the tag of a run. Half of the runs publish in the repository of the sources, half in another
-/// one, which all of them fill at once. Every fifth shares its tag with others.
+/// Returns the repository and the tag of a run. Half of the runs publish in the repository of the sources, the others
+/// in a second repository, to which they copy the same content at the same time. Every fifth run shares its tag with
+/// others.
 fn target(number: usize) -> (&'static str, String) {
     let tag = match number % 10 {
         0 | 1 => "shared".to_owned(),

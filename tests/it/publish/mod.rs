@@ -1,4 +1,4 @@
-//! `publish` and `copy`: the binary in a home of its own, against registries in process.
+//! `publish` and `copy`: the binary in an isolated home, with registries in the test process.
 
 mod binaries;
 mod checks;
@@ -20,8 +20,8 @@ mod two_registries;
 
 use crate::support::{Scene, image::Image};
 
-/// A scene with an image for each of these architectures in `team/app`, tagged with the architecture. Progress is
-/// not shown, since its lines come in any order.
+/// Returns a scene with an image for each of these architectures in `team/app`, tagged with the architecture. Progress
+/// is not shown, since the order of its lines varies.
 fn scene(architectures: &[&str]) -> Scene {
     let mut scene = Scene::new();
     load(&scene, architectures);
@@ -29,7 +29,7 @@ fn scene(architectures: &[&str]) -> Scene {
     scene
 }
 
-/// Puts an image for each of these architectures into `team/app` of the first registry.
+/// Stores an image for each of these architectures in `team/app` of the first registry.
 fn load(scene: &Scene, architectures: &[&str]) {
     for architecture in architectures {
         let image = Image::new(&format!("linux/{architecture}"));

@@ -115,7 +115,7 @@ fn tags_and_annotations_default_to_metadata_action() {
     // Options have precedence.
     scene.ok("publish -t HOST/team/app:own --annotation own=1 HOST/team/app:amd64");
     assert_eq!(annotations(&scene, "own"), json!({"own": "1"}));
-    // The annotations belong to the tags of metadata-action.
+    // The annotations apply to the tags of metadata-action.
     scene.ok("publish -t HOST/team/app:own HOST/team/app:amd64");
     assert_eq!(annotations(&scene, "own"), json!(null));
     // The JSON has precedence over the other variables.
@@ -170,14 +170,14 @@ fn target_without_a_registry_is_on_docker_hub_with_a_notice() {
     let result = output.json();
     check_schema(&result);
     assert_eq!(result["targets"][0]["name"], "docker.io/library/app");
-    // Docker Hub cannot be reached from every machine, which is a second notice.
+    // Some machines cannot reach Docker Hub, which causes a second notice.
     let notice = result["notices"][0]["text"].as_str().unwrap();
     assert!(notice.contains("on Docker Hub"), "{notice}");
     assert!(output.ok().stderr.contains(notice));
     assert!(scene.registry().writes().is_empty());
 }
 
-/// Notices of a run are part of every report, once.
+/// Every report contains the notices of a run once.
 #[test]
 fn notices_are_part_of_every_report() {
     let mut scene = scene(&[]);
@@ -204,7 +204,7 @@ fn notices_are_part_of_every_report() {
     ");
 }
 
-/// Pull credentials that are refused for a push, and the next ones that are found.
+/// The first credentials are refused for a push, and the next ones are used.
 #[test]
 fn change_of_credentials_is_part_of_the_reports() {
     let mut scene = Scene::with(Registry::builder().basic(Accounts::new("ci", "hunter2")));

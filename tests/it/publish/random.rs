@@ -19,7 +19,7 @@ struct Case {
     sources: Vec<&'static str>,
     by_digest: bool,
     options: Vec<String>,
-    /// Repositories: that of the sources, others, or both.
+    /// The target repositories: the repository of the sources, other repositories, or both.
     targets: Vec<&'static str>,
 }
 

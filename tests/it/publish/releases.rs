@@ -1,4 +1,4 @@
-//! Sources that do not exist yet, tags that must not move, and changes.
+//! Sources that do not exist yet, tags that must not move, and reports of changes.
 
 use std::thread;
 
@@ -9,7 +9,7 @@ use crate::support::{
     registry::{Accounts, Class, Fault, Recorded, Registry, Rule},
 };
 
-/// A scene with an old image under the tag 1, and a new one under `arm64`.
+/// Returns a scene with an old image under the tag 1, and a new one under `arm64`.
 fn old_and_new() -> Scene {
     let scene = scene(&["arm64"]);
     Image::new("linux/amd64").load(scene.registry(), "team/app", "1");
@@ -41,7 +41,7 @@ fn existing_tag_is_refused_on_request() {
     let scene = old_and_new();
     let line = "publish -t HOST/team/app:2 --if-exists refuse HOST/team/app:arm64";
     scene.ok(line);
-    // The same digest is no conflict.
+    // The same digest is not a conflict.
     scene.ok(line);
     scene.registry().clear();
     let output = scene.run(&format!("{line} -t HOST/team/app:1")).exits(5);
@@ -114,7 +114,7 @@ fn all_missing_sources_are_listed() {
         hint.contains("failed to read HOST/team/app:s390x"),
         "{output}"
     );
-    // What exists is read once.
+    // Existing content is read once.
     let is_read = |request: &Recorded| request.path.ends_with("/manifests/amd64");
     assert_eq!(scene.registry().count_where(is_read), 1);
 }
@@ -134,7 +134,7 @@ fn refusal_of_artifactory_is_waited_for() {
     }
     refuse(&[("server", "Artifactory/7.111")]);
     scene.ok(publish);
-    // Another registry means what it answers.
+    // For other registries, the refusal is final.
     refuse(&[]);
     scene.run(publish).exits(3);
     refuse(&[("x-jfrog-version", "Artifactory/7")]);

@@ -11,8 +11,8 @@ use crate::support::{
     scene::{entries, platforms},
 };
 
-/// HOST/team/app has an image for each of three platforms, tagged with the architecture; `amd64-again` is another
-/// image for the platform of the first.
+/// Returns a scene in which HOST/team/app has an image for each of three platforms, tagged with the architecture.
+/// `amd64-again` is another image for the platform of the first one.
 fn scene() -> Scene {
     let scene = super::scene(&["amd64", "arm64", "s390x"]);
     let again = Image::new("linux/amd64").seed(2);
@@ -134,7 +134,7 @@ fn same_digest_twice_is_no_conflict() {
     assert_eq!(published_platforms(&scene), ["linux/amd64", "linux/arm64"]);
 }
 
-/// An index of one image for linux/arm/v6 by its config, whose descriptor has this platform.
+/// Stores an index of one image whose config is for linux/arm/v6. The descriptor of the image has this platform.
 fn index_with_platform(scene: &Scene, platform: &serde_json::Value) -> String {
     let image = Image::new("linux/arm/v6").load(scene.registry(), "team/app", None);
     let mut entry = image.descriptor();
@@ -163,7 +163,7 @@ fn partial_platform_is_completed_from_the_config() {
         );
         publish(&scene, &["half"], &["--platform", "linux/arm/v6"]).ok();
         assert_eq!(published_platforms(&scene), ["linux/arm/v6"], "{half}");
-        // As the only source, the index stays as it is.
+        // If the index is the only source, it is not changed.
         publish(&scene, &["half"], &[]).ok();
         assert_eq!(digest(&scene, "1"), index);
     }
@@ -246,12 +246,12 @@ fn control_characters_in_a_platform_are_escaped() {
         assert!(!all.contains("\n::error"), "{all}");
         all
     };
-    // As the only source, the index stays as it is.
+    // If the index is the only source, it is not changed.
     let mut outputs = quiet(publish(&scene, &["half"], &[]));
     let entries = published_entries(&scene);
     assert_eq!(entries[0]["platform"], evil);
     outputs += &quiet(scene.run("inspect --tree HOST/team/app:1"));
-    // In a new index, it is no platform.
+    // In a new index, such a platform is not valid.
     outputs += &quiet(publish(&scene, &["half", "s390x"], &[]));
     assert_eq!(published_platforms(&scene)[1], "linux/s390x");
     let registry = scene.registry();
@@ -508,7 +508,7 @@ fn annotations_of_metadata_action_make_an_oci_index() {
     insta::assert_snapshot!(output.stderr, @"notice: an OCI index instead of a Docker manifest list, which could not carry the annotations from the environment");
 }
 
-/// The result of a matrix build: an index with provenance for each platform.
+/// Stores the results of a matrix build: an index with provenance for each platform.
 fn attested(registry: &Registry) {
     for architecture in ["amd64", "arm64"] {
         let tag = format!("built-{architecture}");

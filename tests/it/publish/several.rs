@@ -61,7 +61,7 @@ fn one_of_three_images_fails_and_the_others_are_published() {
     insta::assert_snapshot!(results[1]["targets"][0]["error"]["message"], @r#""publish HOST/a/two:1: failed to read HOST/team/app:missing: HOST answered 404 Not Found (MANIFEST_UNKNOWN: manifest unknown)""#);
 }
 
-/// Programs read the form of several images, however many of them became an index.
+/// Programs read the result of several images, so its form does not depend on how many of them were published.
 #[test]
 fn one_of_two_images_fails_and_the_result_keeps_its_form() {
     let scene = scene(&["amd64"]);
@@ -102,7 +102,8 @@ fn dry_run_of_several_images_is_never_partial() {
     ");
 }
 
-/// Uploads of the image that failed are cancelled at the end of the run, and those of the other image never.
+/// The uploads of the failed image are cancelled at the end of the run; the uploads of the other image are not
+/// cancelled.
 #[test]
 fn failed_image_does_not_cancel_the_uploads_of_another() {
     let scene = Scene::two();

@@ -1,5 +1,5 @@
-//! SIGINT and SIGTERM at every step: the run ends soon, reports what was pushed, leaves no upload open, and its
-//! reports have the form of those of any other run that failed.
+//! SIGINT and SIGTERM at every step. The run ends soon, reports what was pushed, and leaves no upload open. Its reports
+//! have the same form as for any other failed run.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -15,14 +15,14 @@ use crate::support::{
     registry::{Class, Fault, Recorded, Registry, Rule},
 };
 
-/// Two seconds for cancelling uploads and looking up tags, and some for a busy machine.
+/// Two seconds for cancelling uploads and looking up tags, plus a margin for a busy machine.
 const SOON: Duration = Duration::from_secs(8);
 
 const PUBLISH: &str = "publish --output json --dotenv out.env -t OTHER/team/app:1 -t OTHER/team/app:2 \
                        HOST/team/app:amd64";
 
-/// An image in the first registry, to be published in the second. One request at a time would change the order of
-/// steps, so messages about blobs are not part of any snapshot.
+/// Returns a scene with an image in the first registry, which is published in the second one. The order of concurrent
+/// requests varies, so no snapshot contains messages about blobs.
 fn scene() -> Scene {
     let mut scene = Scene::two();
     scene.set("POLYARCH_PROGRESS", "none");
@@ -40,7 +40,8 @@ fn interrupt(
     interrupt_line(scene, PUBLISH, reached, &[signal])
 }
 
-/// The same for any line; each further signal is sent when the run has begun to cancel uploads.
+/// Runs a line and sends the first signal when `reached`. Each further signal is sent when the run has begun to cancel
+/// uploads.
 fn interrupt_line(
     scene: &Scene,
     line: &str,
@@ -60,7 +61,7 @@ fn interrupt_line(
     (running.wait(), began.elapsed())
 }
 
-/// The status of each tag in the result.
+/// Returns the status of each tag in the result.
 fn statuses(output: &Output) -> Vec<String> {
     let result = output.json();
     check_schema(&result);
@@ -69,7 +70,7 @@ fn statuses(output: &Output) -> Vec<String> {
     tags.iter().map(text).collect()
 }
 
-/// A rule for the manifests that are put under tags.
+/// Returns a rule for PUT requests of manifests under tags.
 fn put_of_tags() -> Rule {
     Rule::on(Class::ManifestPut).and(|seen| !seen.path.contains("sha256"))
 }
@@ -145,7 +146,7 @@ fn signal_while_the_second_of_two_tags_is_written() {
         |it: &Scene| it.other().tag("team/app", "1").is_some() && it.other().pending_rules() == 0;
     let (output, took) = interrupt(&scene, reached, Signal::SIGTERM);
     let output = output.exits(143);
-    // The registry may still carry out the request that it did not answer.
+    // The registry may still apply the request that it did not answer.
     insta::assert_snapshot!(output.stderr, @"
     error: terminated
      hint: run the same command again to complete it
@@ -159,7 +160,7 @@ fn signal_while_the_second_of_two_tags_is_written() {
     assert!(scene.read("out.env").contains("team/app"));
 }
 
-/// The registry has written both tags, and not answered.
+/// The registry has written both tags but has not answered.
 #[test]
 fn signal_while_the_answer_to_a_write_is_awaited() {
     let scene = scene();
@@ -177,7 +178,7 @@ fn signal_while_the_answer_to_a_write_is_awaited() {
     assert_eq!(statuses(&output), ["published", "published"]);
 }
 
-/// It cannot be found out whether the tags were written.
+/// The run cannot find out whether the tags were written.
 #[test]
 fn signal_while_the_registry_does_not_answer_at_all() {
     let scene = scene();
@@ -219,7 +220,7 @@ fn signal_while_tags_are_verified() {
     assert!(took < SOON, "{took:?}");
 }
 
-/// The registry wrote the tags, but they cannot be read, not even when the run ends.
+/// The registry wrote the tags, but they cannot be read, not even at the end of the run.
 #[test]
 fn signal_while_tags_cannot_be_verified() {
     let scene = scene();
@@ -253,7 +254,8 @@ fn signal_during_the_wait_between_two_attempts() {
     assert!(took < SOON, "{took:?}");
 }
 
-/// The first signal waits for the cancellation of uploads, which is never answered; the second one does not.
+/// After the first signal, the run waits for the cancellation of uploads, which is never answered. After the second
+/// signal, it does not wait.
 #[test]
 fn second_signal_ends_the_run_at_once() {
     let silent = || {
@@ -279,7 +281,7 @@ fn second_signal_ends_the_run_at_once() {
     assert!(twice < Duration::from_secs(2), "{twice:?}");
 }
 
-/// The wait for a list that another process has locked blocks the whole program, and ends all the same.
+/// Waiting for a list that another process has locked blocks the whole program. The signal must end it nevertheless.
 #[test]
 fn signal_while_another_process_locks_the_list() {
     let scene = scene();

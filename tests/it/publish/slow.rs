@@ -1,4 +1,4 @@
-//! Registries that are slow, silent or not there: the run ends soon after its budget.
+//! Slow, silent and unreachable registries: the run ends soon after its budget.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn took(output: &Output, range: std::ops::Range<u64>) {
     assert!((least..most).contains(&output.wall), "{:?}", output.wall);
 }
 
-/// An image with one large layer at HOST, and the digest of that layer.
+/// Returns a scene with an image with one large layer at HOST, and the digest of this layer.
 fn scene() -> (Scene, String) {
     let mut scene = Scene::two();
     scene.set("POLYARCH_PROGRESS", "none");

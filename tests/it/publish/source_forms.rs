@@ -1,4 +1,4 @@
-//! Every form of sources, and invalid sources.
+//! All forms of sources, and invalid sources.
 
 use std::fmt::Write as _;
 
@@ -15,8 +15,8 @@ use crate::support::{
 
 const PAIR: [&str; 2] = ["linux/amd64", "linux/arm64"];
 
-/// A scene with images for both platforms in `team/app`. AMD and ARM are their digests; the same with `_HEX` and
-/// `_DESCRIPTOR` are the hexadecimal part and the whole descriptor.
+/// Returns a scene with images for both platforms in `team/app`. AMD and ARM are their digests, the names with `_HEX`
+/// are the hexadecimal parts, and the names with `_DESCRIPTOR` are the whole descriptors.
 fn pair() -> Scene {
     let mut scene = scene(&[]);
     for (name, architecture) in [("AMD", "amd64"), ("ARM", "arm64")] {
@@ -95,7 +95,7 @@ fn every_form_gives_the_same_index() {
     assert_eq!(scene.registry().problems(), Vec::<String>::new());
 }
 
-/// Their names do not contain the platform, so the entries of the index are in the order of the names.
+/// The file names do not contain the platform, so the entries of the index are in the order of the names.
 #[test]
 fn digest_files_are_read_in_the_order_of_their_names() {
     let scene = pair();
@@ -147,7 +147,7 @@ fn images_of_layouts_are_copied_byte_for_byte() {
 fn complete_descriptors_are_not_read() {
     let scene = pair();
     scene.ok("publish -t HOST/team/app:1 --no-verify AMD_DESCRIPTOR ARM_DESCRIPTOR");
-    // Each is looked up once, and not read.
+    // Each descriptor is looked up once, and its manifest is not read.
     let registry = scene.registry();
     assert_eq!(registry.count(Class::ManifestGet), 0);
     let digests = [scene.expand("AMD"), scene.expand("ARM")];
@@ -223,7 +223,7 @@ manifests:
 
 #[test]
 fn target_may_be_the_repository_of_an_earlier_source() {
-    // A token with too few permissions is denied here, without a challenge that names the missing ones.
+    // The registry denies a token with too few permissions, without a challenge that names the missing ones.
     let server = Bearer::new(Accounts::new("ci", "hunter2")).deny();
     let mut scene = Scene::with(Registry::builder().bearer(server));
     load(&scene, &["amd64", "arm64"]);

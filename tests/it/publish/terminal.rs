@@ -1,4 +1,4 @@
-//! Runs on a pseudo-terminal of 80 columns: colours, and progress bars that leave nothing behind.
+//! Runs on a pseudo-terminal of 80 columns: colours, and progress bars that are removed at the end.
 
 use std::{
     fs::File,
@@ -154,7 +154,7 @@ fn has_bar(line: &str) -> bool {
     line.contains("] ") && line.contains(" / ")
 }
 
-/// An image with four layers, to be copied to another registry.
+/// Returns two registries, an image with four layers in the first one, and a copy target in the second one.
 fn scene() -> (Registry, Registry, String, String) {
     let (from, to) = (
         Registry::builder().start_in_background(),

@@ -9,7 +9,7 @@ use crate::support::{
     scene::platforms,
 };
 
-/// HOST is open and has the images; OTHER requires a password.
+/// Returns a scene in which HOST has the images and requires no credentials, and OTHER requires a password.
 fn scene() -> (Scene, [Loaded; 2]) {
     let closed = Registry::builder().basic(Accounts::new("ci", "hunter2"));
     let mut scene = Scene::of([Registry::builder(), closed]);
@@ -104,7 +104,7 @@ fn rejected_credentials_end_the_run_before_any_tag_moves() {
     assert!(scene.other().tags("mirror/app").is_empty());
 }
 
-/// Images in HOST, for a user who may push there but not to OTHER.
+/// Returns a scene with images in HOST, for a user who may push to HOST but not to OTHER.
 fn readers(build: fn(Accounts) -> Builder) -> Scene {
     let reader = || Accounts::new("ci", "hunter2").grant("ci", "*", "pull");
     let mut scene = Scene::of([Registry::builder(), build(reader())]);
@@ -186,7 +186,7 @@ fn trial_of_the_credentials_leaves_no_upload_open() {
         let trials = registry.count(Class::UploadDelete);
         assert_eq!(trials, repositories);
     }
-    // Neither a dry run nor a run with one target tries.
+    // A dry run, or a run with one target, does not check the credentials with an upload.
     for line in [
         PUBLISH.replace("publish", "publish --dry-run --annotation a=b"),
         "publish --annotation a=b -t HOST/team/app:2 HOST/team/app:amd64".to_owned(),
@@ -227,7 +227,8 @@ fn bare_digests_are_found_in_the_target_that_has_them() {
     assert_eq!(scene.other().problems(), Vec::<String>::new());
 }
 
-/// Content of HOST in another repository there and in two of OTHER; one tag is new, one moves, one stays.
+/// Publishes content of HOST in another repository of HOST and in two of OTHER. One tag is new, one moves, and one
+/// stays.
 #[test]
 fn dry_run_lists_every_operation() {
     let (scene, _) = scene();

@@ -22,7 +22,7 @@ fn basic(user: &str, password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
 }
 
-/// Asks the token server for scopes with these credentials.
+/// Requests a token for scopes from the token server with these credentials.
 async fn ask(registry: &Registry, credentials: Option<&str>, scopes: &[&str]) -> Answer {
     let mut client = Client::of_role(registry, Role::Token);
     if let Some(credentials) = credentials {
@@ -41,7 +41,7 @@ async fn token(registry: &Registry, credentials: Option<&str>, scopes: &[&str]) 
     format!("Bearer {token}")
 }
 
-/// The status of a pull with this `Authorization`.
+/// Returns the status of a pull with this `Authorization` header.
 async fn pull(registry: &Registry, repo: &str, authorization: &str) -> u16 {
     let mut client = Client::of(registry).authorized(authorization);
     let answer = client.get(&format!("/v2/{repo}/manifests/t")).await;

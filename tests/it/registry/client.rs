@@ -1,5 +1,5 @@
-//! A client that does nothing by itself: no redirects, no retries, no credentials.
-//! One connection, opened anew when the server has closed it.
+//! A minimal client: no redirects, no retries, no credentials. It uses one connection, and opens a new one when the
+//! server has closed it.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -14,29 +14,29 @@ use tokio_rustls::TlsConnector;
 
 use crate::support::registry::{Registry, Role, tls};
 
-/// What came back.
+/// The answer to a request.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
-    /// The body broke off after what is in `body`.
+    /// Whether the body was interrupted after the bytes in `body`.
     pub(super) broken: bool,
 }
 
 impl Answer {
-    /// A header as text; empty if there is none.
+    /// Returns a header as text; empty if there is none.
     pub(super) fn header(&self, name: &str) -> &str {
         let value = self.headers.get(name);
         value.and_then(|value| value.to_str().ok()).unwrap_or("")
     }
 
-    /// The body as JSON.
+    /// Returns the body as JSON.
     pub(super) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).expect("JSON")
     }
 
-    /// The code of the first error in the body.
+    /// Returns the code of the first error in the body.
     pub(super) fn code(&self) -> String {
         self.json()["errors"][0]["code"]
             .as_str()
@@ -58,17 +58,17 @@ enum Connection {
 }
 
 impl Client {
-    /// Of the registry itself.
+    /// Creates a client of the registry itself.
     pub(super) fn of(registry: &Registry) -> Self {
         Self::at(&registry.url())
     }
 
-    /// Of one of the registry's hosts.
+    /// Creates a client of one of the registry's hosts.
     pub(super) fn of_role(registry: &Registry, role: Role) -> Self {
         Self::at(&registry.url_of(role))
     }
 
-    /// Of the host of `url`.
+    /// Creates a client of the host of `url`.
     pub(super) fn at(url: &str) -> Self {
         Self {
             base: url.parse().expect("a URL"),
@@ -77,7 +77,7 @@ impl Client {
         }
     }
 
-    /// Sends this `Authorization` from now on.
+    /// Sends this `Authorization` header from now on.
     pub(super) fn authorized(mut self, value: &str) -> Self {
         self.authorization = Some(value.into());
         self
@@ -101,7 +101,7 @@ impl Client {
             .await
     }
 
-    /// Sends a request that must be answered.
+    /// Sends a request and expects an answer.
     pub(super) async fn send(
         &mut self,
         method: Method,
@@ -113,7 +113,7 @@ impl Client {
         answer.expect("an answer")
     }
 
-    /// Sends a request that may fail. `path` may be a whole URL of the same host.
+    /// Sends a request that may fail. `path` may be an absolute URL of the same host.
     pub(super) async fn attempt(
         &mut self,
         method: Method,
@@ -213,7 +213,7 @@ async fn connect(base: &Uri) -> Connection {
     Connection::Http1(sender)
 }
 
-/// TLS that trusts the tests' authority and offers HTTP/2.
+/// Returns a TLS connector that trusts the authority of the tests and offers HTTP/2.
 pub(super) fn connector() -> TlsConnector {
     let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()

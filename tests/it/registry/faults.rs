@@ -1,4 +1,4 @@
-//! Every fault, seen by a client that neither retries nor repairs.
+//! Every fault, tested with a client that does not retry.
 
 use std::time::Duration;
 
@@ -19,17 +19,17 @@ use crate::support::{
 const SCHEMES: [Scheme; 3] = [Scheme::Http, Scheme::TlsHttp1, Scheme::TlsHttp2];
 const PATH: &str = "/v2/a/manifests/t";
 
-/// Long enough to be sure that nothing comes.
+/// A time after which no more data is expected.
 const SILENCE: Duration = Duration::from_millis(200);
 
-/// A registry with an image under `a:t`, and the bytes of its manifest.
+/// Returns a registry with an image under `a:t`, and the bytes of its manifest.
 async fn registry(scheme: Scheme) -> (Registry, Vec<u8>) {
     let registry = Registry::builder().scheme(scheme).start().await;
     let image = Image::new("linux/amd64").load(&registry, "a", "t");
     (registry, image.bytes.to_vec())
 }
 
-/// What a GET under this fault brings, and that the next one is well.
+/// Returns the result of a GET with this fault, and checks that the next GET succeeds.
 async fn get_under(scheme: Scheme, fault: Fault) -> (Result<Answer, hyper::Error>, Vec<u8>) {
     let (registry, bytes) = registry(scheme).await;
     registry.rule(Rule::on(Class::ManifestGet).then(fault));

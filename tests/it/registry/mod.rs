@@ -1,5 +1,4 @@
-//! The test registry itself, driven by a plain client: what the other tests rely on
-//! is shown here.
+//! Tests of the test registry with a minimal client. They check the behaviour that the other tests depend on.
 
 mod auth;
 mod client;

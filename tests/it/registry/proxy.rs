@@ -11,7 +11,7 @@ use crate::support::{
     registry::Registry,
 };
 
-/// What comes back for these bytes, up to the end.
+/// Sends these bytes and returns everything that the proxy answers.
 async fn talk(proxy: &Proxy, bytes: &str) -> String {
     let address = proxy.url();
     let address = address.strip_prefix("http://").expect("a plain proxy");

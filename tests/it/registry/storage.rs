@@ -1,4 +1,4 @@
-//! Manifests: what is put can be got, and nothing else.
+//! Manifests: stored manifests can be read, and nothing else.
 
 use http::{Method, StatusCode};
 use serde_json::json;

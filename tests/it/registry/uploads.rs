@@ -1,4 +1,4 @@
-//! Uploads in every form that the specification and the field know.
+//! Uploads in every form that the specification defines or that registries use.
 
 use http::{Method, StatusCode};
 

@@ -24,7 +24,7 @@ enum Entry {
 }
 
 impl Index {
-    /// An OCI image index without entries.
+    /// Creates an OCI image index without entries.
     pub fn oci() -> Self {
         Self {
             flavour: Flavour::Oci,
@@ -34,7 +34,7 @@ impl Index {
         }
     }
 
-    /// A Docker manifest list without entries.
+    /// Creates a Docker manifest list without entries.
     pub fn docker() -> Self {
         Self {
             flavour: Flavour::Docker,
@@ -42,7 +42,7 @@ impl Index {
         }
     }
 
-    /// One entry for each platform, with images of the index's own flavour.
+    /// Adds an image for each platform, of the same flavour as the index.
     pub fn of<const N: usize>(self, platforms: [&str; N]) -> Self {
         platforms.iter().fold(self, |index, platform| {
             let flavour = index.flavour;
@@ -62,7 +62,7 @@ impl Index {
         self
     }
 
-    /// Adds an entry as it is, for something that may not exist.
+    /// Adds an entry without a check whether its content exists.
     pub fn descriptor(mut self, descriptor: Value) -> Self {
         self.entries.push(Entry::Descriptor(descriptor));
         self
@@ -74,13 +74,13 @@ impl Index {
         self
     }
 
-    /// Annotations of the index.
+    /// Sets the annotations of the index.
     pub fn annotations(mut self, annotations: Value) -> Self {
         self.annotations = annotations;
         self
     }
 
-    /// Puts all images and itself into `repo`, under `tag` if given.
+    /// Stores all images and the index in `repo`, under `tag` if given.
     pub fn load<'a>(
         &self,
         registry: &Registry,
@@ -127,7 +127,7 @@ impl Index {
     }
 }
 
-/// Puts a provenance attestation for `image`. Returns its entry
+/// Stores a provenance attestation for `image`. Returns its entry
 /// (<https://docs.docker.com/build/metadata/attestations/attestation-storage/>).
 fn attestation(registry: &Registry, repo: &str, image: &Loaded) -> Value {
     let predicate = "https://slsa.dev/provenance/v0.2";

@@ -1,4 +1,4 @@
-//! Layers with programs that only have a header.
+//! Layers with programs that consist only of a header.
 
 use bytes::Bytes;
 use tar::{EntryType, Header};
@@ -13,12 +13,12 @@ impl Default for LayerBuilder {
 }
 
 impl LayerBuilder {
-    /// No members.
+    /// Creates a layer without members.
     pub fn new() -> Self {
         Self(tar::Builder::new(Vec::new()))
     }
 
-    /// A regular file.
+    /// Adds a regular file.
     pub fn file(mut self, path: &str, mode: u32, content: &[u8]) -> Self {
         let mut header = Header::new_gnu();
         header.set_mode(mode);
@@ -29,12 +29,12 @@ impl LayerBuilder {
         self
     }
 
-    /// An executable file.
+    /// Adds an executable file.
     pub fn program(self, path: &str, content: &[u8]) -> Self {
         self.file(path, 0o755, content)
     }
 
-    /// A symbolic link.
+    /// Adds a symbolic link.
     pub fn symlink(mut self, path: &str, target: &str) -> Self {
         let mut header = Header::new_gnu();
         header.set_entry_type(EntryType::Symlink);
@@ -46,13 +46,13 @@ impl LayerBuilder {
         self
     }
 
-    /// The archive.
+    /// Returns the archive.
     pub fn build(self) -> Bytes {
         self.0.into_inner().expect("writing to memory").into()
     }
 }
 
-/// The header of an ELF file for an architecture of an image index.
+/// Returns the header of an ELF file for an architecture of an image index.
 pub fn elf(architecture: &str) -> Vec<u8> {
     let (machine, class, order): (u16, u8, u8) = match architecture {
         "386" => (3, 1, 1),

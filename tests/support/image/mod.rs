@@ -1,5 +1,4 @@
-//! Builders of small, valid images and indexes, with the same bytes for the same
-//! description on every machine.
+//! Builders of small, valid images and indexes. The same description gives the same bytes on every machine.
 
 mod index;
 mod layer;
@@ -55,7 +54,7 @@ pub struct Image {
     layers: Vec<Layer>,
     seed: u64,
     annotations: Value,
-    /// `config` in its config.
+    /// The field `config` of its config.
     execution: Option<Value>,
 }
 
@@ -67,7 +66,7 @@ enum Layer {
     Given(&'static str, Content),
 }
 
-/// A manifest or index that a registry holds.
+/// A manifest or index that is stored in a registry.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Loaded {
     /// Its media type.
@@ -76,14 +75,14 @@ pub struct Loaded {
     pub digest: String,
     /// Its bytes.
     pub bytes: Bytes,
-    /// Its platform, as it would stand in an index; null for an index.
+    /// Its platform, in the form for an index entry; null for an index.
     pub platform: Value,
     /// The digests of its config and layers, in this order; empty for an index.
     pub blobs: Vec<String>,
 }
 
 impl Loaded {
-    /// The descriptor of an entry in an index.
+    /// Returns the descriptor of an entry in an index.
     pub fn descriptor(&self) -> Value {
         let mut descriptor = json!({
             "mediaType": self.media_type,
@@ -98,8 +97,8 @@ impl Loaded {
 }
 
 impl Image {
-    /// An OCI image for `os/architecture[/variant]` with one layer of 100 bytes. Its
-    /// content follows from the platform; [`Self::seed`] makes another one.
+    /// Creates an OCI image for `os/architecture[/variant]` with one layer of 100 bytes. Its content depends only on
+    /// the platform and on [`Self::seed`].
     pub fn new(platform: &str) -> Self {
         let mut parts = platform.split('/').map(str::to_owned);
         Self {
@@ -116,44 +115,43 @@ impl Image {
         }
     }
 
-    /// With Docker's media types.
+    /// Uses Docker's media types.
     pub fn docker(mut self) -> Self {
         self.flavour = Flavour::Docker;
         self
     }
 
-    /// With the media types of `flavour`.
+    /// Uses the media types of `flavour`.
     pub fn flavour(mut self, flavour: Flavour) -> Self {
         self.flavour = flavour;
         self
     }
 
-    /// `os.version` in the config.
+    /// Sets `os.version` in the config.
     pub fn os_version(mut self, version: &str) -> Self {
         self.os_version = Some(version.into());
         self
     }
 
-    /// `os.features` in the config.
+    /// Sets `os.features` in the config.
     pub fn os_features<F: Into<String>>(mut self, features: impl IntoIterator<Item = F>) -> Self {
         self.os_features = features.into_iter().map(Into::into).collect();
         self
     }
 
-    /// One layer for each size: a gzipped tar with one file of so many bytes.
+    /// Sets one layer for each size: a gzipped tar with one file of this size in bytes.
     pub fn layers(mut self, sizes: &[usize]) -> Self {
         self.layers = sizes.iter().copied().map(Layer::File).collect();
         self
     }
 
-    /// One layer for each size that takes no memory: so many bytes that only look like
-    /// a layer.
+    /// Sets one layer for each size in bytes. The bytes are generated and use no memory; they are not a valid tar.
     pub fn virtual_layers(mut self, sizes: &[u64]) -> Self {
         self.layers = sizes.iter().copied().map(Layer::Virtual).collect();
         self
     }
 
-    /// These layers, lowest first, each a tar with any compression.
+    /// Sets these layers, lowest first. Each is a tar with any compression.
     pub fn given_layers(
         mut self,
         layers: impl IntoIterator<Item = (&'static str, Content)>,
@@ -165,25 +163,25 @@ impl Image {
         self
     }
 
-    /// Entrypoint, command and variables, as in `config` of a config.
+    /// Sets entrypoint, command and variables in the field `config` of the config.
     pub fn execution(mut self, execution: Value) -> Self {
         self.execution = Some(execution);
         self
     }
 
-    /// Other content than that of an image of the same platform with another seed.
+    /// Changes the content: images of one platform with different seeds have different content.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// Annotations in the manifest (OCI only).
+    /// Sets annotations in the manifest (OCI only).
     pub fn annotations(mut self, annotations: Value) -> Self {
         self.annotations = annotations;
         self
     }
 
-    /// Puts its blobs and manifest into `repo`, under `tag` if given.
+    /// Stores the blobs and the manifest in `repo`, under `tag` if given.
     pub fn load<'a>(
         &self,
         registry: &Registry,
@@ -226,7 +224,7 @@ impl Image {
         )
     }
 
-    /// Its platform as it stands in an index.
+    /// Returns the platform in the form for an index entry.
     pub fn platform(&self) -> Value {
         let mut platform = json!({"architecture": self.architecture, "os": self.os});
         if let Some(version) = &self.os_version {
@@ -254,7 +252,7 @@ impl Image {
         config
     }
 
-    /// Media type and content of a layer, and the digest of its tar if that is another.
+    /// Returns the media type and content of a layer, and the digest of its tar if it is different.
     fn layer(&self, number: usize) -> (&'static str, Content, Option<String>) {
         let seed = self.content_seed(number);
         match &self.layers[number] {
@@ -278,14 +276,14 @@ impl Image {
 
     fn content_seed(&self, number: usize) -> u64 {
         let text = format!("{} {} {number}", self.platform(), self.seed);
-        // FNV-1a: any stable hash will do.
+        // FNV-1a. Any stable hash is sufficient.
         text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
         })
     }
 }
 
-/// Puts a document as a manifest of the media type that it states.
+/// Stores a document as a manifest of the media type in its field `mediaType`.
 fn put(
     registry: &Registry,
     repo: &str,
@@ -309,7 +307,7 @@ fn put(
     }
 }
 
-/// A tar archive with one file.
+/// Returns a tar archive with one file.
 fn tar_of(name: &str, content: &[u8]) -> Vec<u8> {
     let mut header = tar::Header::new_ustar();
     header.set_size(content.len() as u64);

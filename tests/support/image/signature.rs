@@ -9,8 +9,8 @@ use crate::support::registry::Registry;
 /// The empty config of an artifact (image-spec 1.1, "Guidance for an Empty Descriptor").
 const EMPTY: &str = "application/vnd.oci.empty.v1+json";
 
-/// Puts a signature of `digest` under the tag `sha256-<hex>.sig`, as cosign does.
-/// Returns the tag and the signature's manifest.
+/// Stores a signature of `digest` under the tag `sha256-<hex>.sig`, as cosign does. Returns the tag and the manifest of
+/// the signature.
 pub fn sign(registry: &Registry, repo: &str, digest: &str) -> (String, Loaded) {
     let payload = json!({"critical": {
         "identity": {"docker-reference": repo},
@@ -41,7 +41,7 @@ pub fn sign(registry: &Registry, repo: &str, digest: &str) -> (String, Loaded) {
     (tag, loaded)
 }
 
-/// Puts an artifact of `kind` with this subject.
+/// Stores an artifact of `kind` with this subject.
 pub fn referrer(registry: &Registry, repo: &str, subject: &Loaded, kind: &str) -> Loaded {
     let empty = registry.put_blob(repo, Bytes::from_static(b"{}"));
     let content = Bytes::from(format!("{kind} of {}", subject.digest));

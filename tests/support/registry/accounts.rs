@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::options::Site;
 
-/// Users, and which repositories they may pull from, push to and delete from.
+/// Users, and the repositories that they may pull from, push to and delete from.
 #[derive(Clone, Debug, Default)]
 pub struct Accounts {
     users: Vec<(String, String)>,
@@ -19,27 +19,26 @@ struct Grant {
 }
 
 impl Accounts {
-    /// One user, with all permissions until the first grant; others have none
-    /// do anything.
+    /// Creates accounts with one user, who has all permissions until the first grant. Other users have no permissions.
     pub fn new(user: &str, password: &str) -> Self {
         Self::default().user(user, password)
     }
 
-    /// One more user.
+    /// Adds a user.
     #[must_use]
     pub fn user(mut self, user: &str, password: &str) -> Self {
         self.users.push((user.into(), password.into()));
         self
     }
 
-    /// Lets `user` do `actions` (`pull,push,delete`) in `repositories` (`team/*`).
-    /// From the first grant on, everything that is not granted is denied.
+    /// Permits `user` the `actions` (`pull,push,delete`) in `repositories` (`team/*`). After the first grant, every
+    /// action without a grant is denied.
     #[must_use]
     pub fn grant(self, user: &str, repositories: &str, actions: &str) -> Self {
         self.add(Some(user), repositories, actions)
     }
 
-    /// Permits `actions` in `repositories` with or without a password.
+    /// Permits `actions` in `repositories`, with or without credentials.
     #[must_use]
     pub fn anonymous(self, repositories: &str, actions: &str) -> Self {
         self.add(None, repositories, actions)
@@ -54,12 +53,12 @@ impl Accounts {
         self
     }
 
-    /// Whether the password is that of the user.
+    /// Returns whether the user name and password are valid.
     pub fn knows(&self, user: &str, password: &str) -> bool {
         self.users.iter().any(|(u, p)| u == user && p == password)
     }
 
-    /// Whether `user` (`None`: without credentials) may do `action` in `repository`.
+    /// Returns whether `user` (`None`: without credentials) may do `action` in `repository`.
     pub fn allows(&self, user: Option<&str>, repository: &str, action: &str) -> bool {
         if user.is_some() && self.grants.iter().all(|grant| grant.user.is_none()) {
             return true;
@@ -72,7 +71,7 @@ impl Accounts {
     }
 }
 
-/// Whether `text` fits `pattern`, in which one `*` stands for anything.
+/// Returns whether `text` matches `pattern`, in which one `*` matches any text.
 pub fn glob(pattern: &str, text: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == text,
@@ -82,14 +81,14 @@ pub fn glob(pattern: &str, text: &str) -> bool {
     }
 }
 
-/// The field of a token answer that holds the token.
+/// The field of a token response that contains the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenField {
     /// `token`
     Token,
     /// `access_token`
     AccessToken,
-    /// Both.
+    /// Both fields.
     Both,
 }
 
@@ -112,7 +111,7 @@ pub struct Bearer {
 }
 
 impl Bearer {
-    /// Hands tokens to `accounts` on the registry's own host.
+    /// Creates a token server for `accounts` on the registry's own host.
     pub fn new(accounts: Accounts) -> Self {
         Self {
             accounts,
@@ -131,50 +130,50 @@ impl Bearer {
         }
     }
 
-    /// Hands them out on a host of its own.
+    /// Puts the token server on another host.
     #[must_use]
     pub fn at(mut self, site: Site) -> Self {
         self.site = Some(site);
         self
     }
 
-    /// The realm that challenges name, wherever it points.
+    /// Sets the realm in challenges, which may be any URL.
     #[must_use]
     pub fn realm(mut self, url: &str) -> Self {
         self.realm = Some(url.into());
         self
     }
 
-    /// The service in challenges; a token for another one is refused.
+    /// Sets the service in challenges. A token request for another service is refused.
     #[must_use]
     pub fn service(mut self, service: &str) -> Self {
         self.service = service.into();
         self
     }
 
-    /// The field of the answer to GET; POST always answers `access_token`.
+    /// Sets the token field of the answer to GET. POST always answers `access_token`.
     #[must_use]
     pub fn field(mut self, field: TokenField) -> Self {
         self.field = field;
         self
     }
 
-    /// `expires_in` in seconds; `None` leaves it out. Tokens live that long, or 60 seconds
-    /// for 0 and without it.
+    /// Sets `expires_in` in seconds; `None` omits it. Tokens are valid for this time, or for 60 seconds if it is 0 or
+    /// omitted.
     #[must_use]
     pub fn expires_in(mut self, seconds: Option<u64>) -> Self {
         self.expires_in = seconds;
         self
     }
 
-    /// How long tokens really live.
+    /// Sets the actual lifetime of tokens.
     #[must_use]
     pub fn lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = Some(lifetime);
         self
     }
 
-    /// A token is good for so many requests.
+    /// Limits the number of requests for which a token is valid.
     #[must_use]
     pub fn uses(mut self, requests: u64) -> Self {
         self.uses = Some(requests);
@@ -188,29 +187,28 @@ impl Bearer {
         self
     }
 
-    /// An identity (refresh) token by which POST knows `user`.
+    /// Adds an identity (refresh) token of `user`, which POST accepts.
     #[must_use]
     pub fn identity_token(mut self, user: &str, token: &str) -> Self {
         self.identity_tokens.push((token.into(), user.into()));
         self
     }
 
-    /// An access token of Azure that POST exchanges for an identity token of `user`.
+    /// Adds an Azure access token that POST exchanges for an identity token of `user`.
     #[must_use]
     pub fn access_token(mut self, user: &str, token: &str) -> Self {
         self.access_tokens.push((token.into(), user.into()));
         self
     }
 
-    /// Issues no token without credentials (401).
+    /// Refuses token requests without credentials (401).
     #[must_use]
     pub fn without_anonymous(mut self) -> Self {
         self.anonymous = false;
         self
     }
 
-    /// Answers 403 DENIED to a token of too little scope, in place of a 401 challenge
-    /// with `insufficient_scope`.
+    /// Answers 403 DENIED to a token with too few permissions, instead of a 401 challenge with `insufficient_scope`.
     #[must_use]
     pub fn deny(mut self) -> Self {
         self.deny = true;

@@ -1,5 +1,5 @@
-//! Authorisation: the permissions that a request needs, whether its credentials give them, and
-//! the challenge if not.
+//! Authorization: the permissions that a request needs, whether its credentials have them, and the challenge if they do
+//! not.
 
 use std::fmt::Write as _;
 
@@ -16,14 +16,14 @@ use super::{
     token::Verdict,
 };
 
-/// Something that a request does to a repository.
+/// An action of a request in a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Need {
     repo: String,
     actions: Vec<&'static str>,
 }
 
-/// The answer that refuses the request; `None` permits it.
+/// Returns the answer that refuses the request, or `None` if it is permitted.
 pub fn refuse(shared: &Shared, parts: &Parts, endpoint: &Endpoint, class: Class) -> Option<Reply> {
     let needs = needs(parts, endpoint, class);
     match &shared.options.auth {
@@ -33,7 +33,7 @@ pub fn refuse(shared: &Shared, parts: &Parts, endpoint: &Endpoint, class: Class)
     }
 }
 
-/// User and password of a Basic header; `Err` if it is not one.
+/// Returns the user and password of a Basic header, or `Err` for another header.
 pub fn basic(headers: &HeaderMap) -> Option<Result<(String, String), ()>> {
     let value = headers.get(header::AUTHORIZATION)?;
     let pair = || {
@@ -48,7 +48,7 @@ pub fn basic(headers: &HeaderMap) -> Option<Result<(String, String), ()>> {
     Some(pair().ok_or(()))
 }
 
-/// What the request needs (the token documents of the distribution project, "scope").
+/// Returns the permissions that the request needs (the token documents of the distribution project, "scope").
 fn needs(parts: &Parts, endpoint: &Endpoint, class: Class) -> Vec<Need> {
     let Some(repo) = endpoint.repo() else {
         return Vec::new();
@@ -135,7 +135,7 @@ fn denied() -> Reply {
     reply::error("DENIED", "requested access to the resource is denied")
 }
 
-/// 401 with the usual challenge, or with those that the test prescribed.
+/// Returns a 401 with the default challenge, or with the challenges that the test has set.
 fn challenge(shared: &Shared, needs: &[Need], error: Option<&str>) -> Reply {
     let scope: Vec<String> = needs
         .iter()

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::support::digest as digests;
 
-/// GET and HEAD on the host of role `role`.
+/// Handles GET and HEAD on the host with `role`.
 pub fn get(
     shared: &Shared,
     role: Role,
@@ -31,7 +31,7 @@ pub fn get(
         return reply::error("BLOB_UNKNOWN", "the blob was discarded after its upload");
     }
     if role == Role::Cdn && headers.contains_key(header::AUTHORIZATION) {
-        // As S3 does with a signed URL: "Only one auth mechanism allowed".
+        // S3 does the same for a signed URL: "Only one auth mechanism allowed".
         return reply::error_with(
             StatusCode::BAD_REQUEST,
             "InvalidArgument",
@@ -54,7 +54,7 @@ pub fn get(
     answer
 }
 
-/// DELETE.
+/// Handles DELETE.
 pub fn delete(shared: &Shared, repo: &str, digest: &str) -> Reply {
     match shared.store().repo(repo).blobs.remove(digest) {
         Some(_) => reply::status(StatusCode::ACCEPTED),
@@ -62,7 +62,7 @@ pub fn delete(shared: &Shared, repo: &str, digest: &str) -> Reply {
     }
 }
 
-/// All of `content`, or the requested range (RFC 9110, 14).
+/// Returns the whole `content`, or the requested range (RFC 9110, 14).
 fn ranged(shared: &Shared, headers: &HeaderMap, content: Content) -> Reply {
     let mut body = Body::new(content);
     let range = headers.get(header::RANGE).filter(|_| shared.options.ranges);
@@ -95,7 +95,7 @@ fn ranged(shared: &Shared, headers: &HeaderMap, content: Content) -> Reply {
     answer
 }
 
-/// First and last byte of a single range within `len` bytes.
+/// Returns the first and last byte of a single range within `len` bytes.
 fn parse_range(text: &str, len: u64) -> Option<(u64, u64)> {
     let (first, last) = text.strip_prefix("bytes=")?.split_once('-')?;
     let (first, last) = if first.is_empty() {

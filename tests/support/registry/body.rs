@@ -1,5 +1,5 @@
-//! Bodies: those that are sent (some content, perhaps corrupted or truncated) and
-//! what arrives (counted, perhaps cut off on purpose).
+//! Response bodies (some content, perhaps corrupted or truncated) and request bodies (counted, perhaps interrupted by a
+//! rule).
 
 use std::{
     pin::Pin,
@@ -20,8 +20,8 @@ use super::{
     link::{Link, Parting},
 };
 
-/// A response or a body that ends early, on purpose. Over HTTP/2 the stream is reset,
-/// with the code of the inner error if there is one.
+/// A response or request body that a rule has interrupted. Over HTTP/2 the stream is reset, with the code of the inner
+/// error if there is one.
 #[derive(Debug, thiserror::Error)]
 #[error("broken off by the script")]
 pub struct Broken(#[source] pub Option<h2::Error>);
@@ -29,31 +29,30 @@ pub struct Broken(#[source] pub Option<h2::Error>);
 /// How a response body ends.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Ending {
-    /// As HTTP requires.
+    /// The body ends as HTTP requires.
     #[default]
     Complete,
-    /// The connection is closed (HTTP/1.1) or the stream ended (HTTP/2), whatever
-    /// length was promised.
+    /// The connection is closed (HTTP/1.1) or the stream is ended (HTTP/2), even if the header has another length.
     Cut,
-    /// TCP reset (HTTP/1.1), `RST_STREAM` (HTTP/2).
+    /// The connection is reset (HTTP/1.1), or the stream with `RST_STREAM` (HTTP/2).
     Reset,
-    /// Nothing more comes, and nothing ends.
+    /// No more bytes are sent, and the connection stays open.
     Stall,
 }
 
 /// A response body.
 pub struct Body {
-    /// Where its bytes come from.
+    /// The source of its bytes.
     pub content: Content,
-    /// The next byte to send.
+    /// The offset of the next byte to send.
     pub at: u64,
-    /// One past the last byte to send; `None` if there is no end.
+    /// The offset after the last byte to send; `None` if the body is endless.
     pub end: Option<u64>,
-    /// Whether the first byte that is sent is made wrong.
+    /// Whether the first byte that is sent is changed.
     pub corrupt: bool,
     /// How it ends.
     pub ending: Ending,
-    /// How long each byte lets itself be waited for.
+    /// The pause before each byte.
     pub drip: Option<Duration>,
     link: Option<Arc<Link>>,
     pause: Option<Pin<Box<tokio::time::Sleep>>>,
@@ -61,7 +60,7 @@ pub struct Body {
 }
 
 impl Body {
-    /// All of `content`.
+    /// Creates a body with all of `content`.
     pub fn new(content: impl Into<Content>) -> Self {
         let content = content.into();
         Self {
@@ -77,24 +76,23 @@ impl Body {
         }
     }
 
-    /// Nothing.
+    /// Creates an empty body.
     pub fn empty() -> Self {
         Self::new(Bytes::new())
     }
 
-    /// How many bytes will be sent; `None` if there is no end.
+    /// Returns the number of bytes that will be sent, or `None` if the body is endless.
     pub fn len(&self) -> Option<u64> {
         self.end.map(|end| end.saturating_sub(self.at))
     }
 
-    /// Sends at most `length` bytes.
+    /// Limits the body to at most `length` bytes.
     pub fn shorten(&mut self, length: u64) {
         let end = self.at.saturating_add(length);
         self.end = Some(self.end.map_or(end, |old| old.min(end)));
     }
 
-    /// Gives the body what it needs while hyper sends it: the connection to end it
-    /// badly, and the mark that a request is under way.
+    /// Attaches the connection, which is needed to interrupt the body, and the counter of running requests.
     pub fn bind(&mut self, link: Arc<Link>, under_way: UnderWay) {
         self.link = Some(link);
         self.under_way = Some(under_way);
@@ -104,8 +102,8 @@ impl Body {
         if self.ending == Ending::Complete {
             return Poll::Ready(None);
         }
-        // hyper flushes what it has while a body keeps it waiting; without the
-        // pause a bad ending would take the bytes before it along.
+        // hyper flushes its buffer while it waits for the body. Without the pause, the interruption could discard bytes
+        // that were sent before it.
         let pause = self
             .pause
             .get_or_insert_with(|| Box::pin(tokio::time::sleep(Duration::from_millis(5))));
@@ -176,7 +174,7 @@ impl HttpBody for Body {
     }
 }
 
-/// Counts requests that are not yet answered to the last byte.
+/// Counts the requests that are not completely answered.
 #[derive(Default)]
 pub struct Gauge {
     now: AtomicUsize,
@@ -184,19 +182,19 @@ pub struct Gauge {
 }
 
 impl Gauge {
-    /// One more, until the answer is dropped.
+    /// Counts one more request, until the returned value is dropped.
     pub fn enter(self: &Arc<Self>) -> UnderWay {
         let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
         self.most.fetch_max(now, Ordering::SeqCst);
         UnderWay(Arc::clone(self))
     }
 
-    /// The most there ever were at once.
+    /// Returns the maximum number of concurrent requests so far.
     pub fn most(&self) -> usize {
         self.most.load(Ordering::SeqCst)
     }
 
-    /// Forgets the most.
+    /// Resets the maximum.
     pub fn reset(&self) {
         self.most
             .store(self.now.load(Ordering::SeqCst), Ordering::SeqCst);
@@ -219,12 +217,12 @@ pub struct Inbox {
     limit: Option<u64>,
 }
 
-/// The request body broke off, by the client or by the script.
+/// The request body was interrupted by the client or by a rule.
 #[derive(Debug)]
 pub struct Interrupted;
 
 impl Inbox {
-    /// Reads `body` and counts into `received`.
+    /// Creates a reader of `body` that adds the number of its bytes to `received`.
     pub fn new(body: Incoming, received: Arc<AtomicU64>) -> Self {
         Self {
             body,
@@ -233,12 +231,12 @@ impl Inbox {
         }
     }
 
-    /// Breaks off after `limit` bytes.
+    /// Interrupts the body after `limit` bytes.
     pub fn break_after(&mut self, limit: u64) {
         self.limit = Some(limit);
     }
 
-    /// The next bytes; `None` at the end.
+    /// Returns the next bytes, or `None` at the end.
     pub async fn next(&mut self) -> Option<Result<Bytes, Interrupted>> {
         loop {
             if self.limit == Some(0) {
@@ -260,7 +258,7 @@ impl Inbox {
         }
     }
 
-    /// All of it, unless it has more than `most` bytes (`Ok(None)`).
+    /// Reads the whole body. Returns `Ok(None)` if it has more than `most` bytes.
     pub async fn collect(&mut self, most: usize) -> Result<Option<Bytes>, Interrupted> {
         let mut all = BytesMut::new();
         while let Some(data) = self.next().await {
@@ -272,8 +270,8 @@ impl Inbox {
         Ok(Some(all.freeze()))
     }
 
-    /// Reads on a little after an early answer, as Go's servers do: closing at once
-    /// would reset the connection before the client has seen the answer.
+    /// Reads a limited number of further bytes after an early answer, as Go's servers do. Closing at once would reset
+    /// the connection before the client has read the answer.
     pub async fn drain(&mut self) {
         let mut left = 256 * 1024;
         while let Some(Ok(data)) = self.next().await {

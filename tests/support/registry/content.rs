@@ -1,9 +1,9 @@
-//! What a blob or manifest consists of: bytes in memory, or a pattern that is
-//! repeated up to any length, or endlessly, without taking memory.
+//! The content of a blob or manifest: bytes in memory, or a pattern that is repeated up to any length, or endlessly,
+//! without using memory for it.
 
 use bytes::Bytes;
 
-/// How many bytes a pattern yields at a time.
+/// The size of a piece of a pattern, in bytes.
 const BLOCK: usize = 64 * 1024;
 
 /// The bytes of a blob or manifest.
@@ -11,23 +11,23 @@ const BLOCK: usize = 64 * 1024;
 pub enum Content {
     /// Kept in memory.
     Bytes(Bytes),
-    /// A block repeated until `len` bytes have been sent; endlessly without `len`.
+    /// A block that is repeated until `len` bytes were sent, or endlessly if `len` is `None`.
     Repeat {
         /// The block; never empty.
         block: Bytes,
-        /// How many bytes there are in all.
+        /// The total number of bytes.
         len: Option<u64>,
     },
-    /// An upload that was hashed, counted and thrown away: it exists for HEAD and
-    /// for manifests that refer to it, but cannot be read.
+    /// An upload that was hashed and counted but not stored. HEAD and manifests that refer to it find it, but it cannot
+    /// be read.
     Discarded {
-        /// How many bytes were uploaded.
+        /// The number of uploaded bytes.
         len: u64,
     },
 }
 
 impl Content {
-    /// `len` bytes that look random and follow from `seed`, without keeping them.
+    /// Creates `len` pseudo-random bytes that depend on `seed`, without storing them.
     pub fn virtual_bytes(seed: u64, len: u64) -> Self {
         Self::Repeat {
             block: random_bytes(seed, BLOCK),
@@ -35,7 +35,7 @@ impl Content {
         }
     }
 
-    /// Never ends.
+    /// Creates endless content.
     pub fn endless() -> Self {
         Self::Repeat {
             block: Bytes::from(vec![b' '; BLOCK]),
@@ -43,7 +43,7 @@ impl Content {
         }
     }
 
-    /// How many bytes there are; `None` if there is no end.
+    /// Returns the number of bytes, or `None` for endless content.
     pub fn len(&self) -> Option<u64> {
         match self {
             Self::Bytes(bytes) => Some(bytes.len() as u64),
@@ -52,7 +52,7 @@ impl Content {
         }
     }
 
-    /// Some bytes from offset `at` on; `None` at the end.
+    /// Returns some bytes from offset `at` on, or `None` at the end.
     pub fn chunk(&self, at: u64) -> Option<Bytes> {
         match self {
             Self::Bytes(bytes) => {
@@ -72,7 +72,7 @@ impl Content {
         }
     }
 
-    /// All bytes, where they are in memory.
+    /// Returns all bytes if they are in memory.
     pub fn bytes(&self) -> Option<Bytes> {
         match self {
             Self::Bytes(bytes) => Some(bytes.clone()),
@@ -87,8 +87,8 @@ impl<T: Into<Bytes>> From<T> for Content {
     }
 }
 
-/// `len` bytes that look random (`SplitMix64`), the same for the same `seed` on every
-/// machine, and must not change, since digests in snapshots depend on them.
+/// Returns `len` pseudo-random bytes (`SplitMix64`), which are the same for the same `seed` on every machine. The
+/// algorithm must not change, since digests in snapshots depend on it.
 pub fn random_bytes(seed: u64, len: usize) -> Bytes {
     let mut state = seed;
     let mut out = Vec::with_capacity(len + 8);

@@ -1,7 +1,6 @@
-//! A delay line: a TCP proxy behind which a server seems to be far away. Every chunk
-//! of bytes arrives exactly half a round trip later, in order. Connecting costs the
-//! round trip that the handshake of a far server would: the client's first bytes wait
-//! for it. Bandwidth is unlimited, or limited for all connections together.
+//! A TCP proxy that adds latency to a server. Each chunk of bytes arrives exactly half a round trip later, in order.
+//! Connecting takes one round trip, like the handshake with a distant server: the first bytes of the client are delayed
+//! by it. Bandwidth is unlimited, or limited for all connections together.
 
 use std::{
     cmp::Reverse,
@@ -25,18 +24,18 @@ use tokio::{
     task::{AbortHandle, JoinSet},
 };
 
-/// A proxy in front of one server. Ends, with all its connections, when dropped.
+/// A proxy in front of one server. When it is dropped, it and all its connections end.
 pub struct DelayLine {
-    /// Where clients connect to.
+    /// The address for clients.
     pub address: SocketAddr,
     round_trip: Arc<AtomicU64>,
     task: AbortHandle,
 }
 
 impl DelayLine {
-    /// Puts one on `ip` in front of `target`.
+    /// Starts a proxy on `ip` in front of `target`.
     ///
-    /// With `bandwidth`, each direction carries so many bytes per second.
+    /// `bandwidth` limits each direction, in bytes per second.
     pub async fn start(
         ip: IpAddr,
         target: SocketAddr,
@@ -59,7 +58,7 @@ impl DelayLine {
         }
     }
 
-    /// Moves the server nearer or farther, for connections from now on.
+    /// Changes the latency of new connections.
     pub fn set(&self, round_trip: Duration) {
         self.round_trip
             .store(nanoseconds(round_trip), Ordering::SeqCst);
@@ -76,21 +75,21 @@ fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// What all connections to one server share.
+/// The link to one server, which all its connections share.
 struct Cable {
     target: SocketAddr,
     up: Direction,
     down: Direction,
 }
 
-/// One direction of the link, which sends one byte after another.
+/// One direction of the link, which sends the bytes in order.
 struct Direction {
     bandwidth: Option<u64>,
     free: Mutex<Instant>,
 }
 
 impl Direction {
-    /// How much is accepted before it can be sent; the sender then has to wait.
+    /// The maximum delay of accepted bytes by the limited bandwidth. Above it, the sender has to wait.
     const QUEUE: Duration = Duration::from_millis(10);
 
     fn new(bandwidth: Option<u64>) -> Self {
@@ -126,7 +125,7 @@ async fn serve(listener: TcpListener, link: Arc<Cable>, round_trip: Arc<AtomicU6
 }
 
 async fn relay(mut client: TcpStream, link: Arc<Cable>, round_trip: Duration) {
-    // A far server could hear nothing of the client before its handshake is done.
+    // A distant server receives no data of the client before the handshake is complete.
     let established = Instant::now() + round_trip;
     let one_way = round_trip / 2;
     let Ok(mut server) = TcpStream::connect(link.target).await else {
@@ -141,12 +140,12 @@ async fn relay(mut client: TcpStream, link: Arc<Cable>, round_trip: Duration) {
         carry(from_server, to_client, &link.down, established, one_way),
     );
     if both.is_err() {
-        // One side was reset: so is the other.
+        // If one side was reset, the other side is reset too.
         let _ = (client.set_zero_linger(), server.set_zero_linger());
     }
 }
 
-/// Carries bytes one way until the end, or until either side is reset (`Err`).
+/// Forwards bytes in one direction until the end. Returns `Err` if either side is reset.
 async fn carry(
     mut from: ReadHalf<'_>,
     mut to: WriteHalf<'_>,
@@ -199,8 +198,8 @@ enum Freight {
     Reset,
 }
 
-/// Hands each parcel on when it is due. A thread of its own: the timers of tokio are
-/// whole milliseconds, which would be seen in a slope.
+/// Forwards each chunk at the time when it is due. This needs a separate thread: tokio's timers have a resolution of a
+/// millisecond, which would change the measured slope.
 struct Pacer {
     parcels: Mutex<BinaryHeap<Reverse<Parcel>>>,
     posted: Condvar,

@@ -1,4 +1,4 @@
-//! What a registry holds, as tests see and set it, past HTTP and its checks.
+//! Direct access of tests to the content of a registry, without HTTP and without checks.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use super::{
 use crate::support::digest;
 
 impl Registry {
-    /// The tags of `repo` and their digests.
+    /// Returns the tags of `repo` and their digests.
     pub fn tags(&self, repo: &str) -> BTreeMap<String, String> {
         let store = self.shared.store();
         store
@@ -22,34 +22,34 @@ impl Registry {
             .unwrap_or_default()
     }
 
-    /// The digest that `tag` points to.
+    /// Returns the digest that `tag` points to.
     pub fn tag(&self, repo: &str, tag: &str) -> Option<String> {
         self.tags(repo).get(tag).cloned()
     }
 
-    /// Media type and bytes of what a tag or digest stands for.
+    /// Returns the media type and bytes of the manifest that a tag or digest refers to.
     pub fn manifest(&self, repo: &str, reference: &str) -> Option<(String, Bytes)> {
         let store = self.shared.store();
         let (_, manifest) = store.manifest(repo, reference)?;
         Some((manifest.media_type.clone(), manifest.content.bytes()?))
     }
 
-    /// The document that a tag or digest stands for.
+    /// Returns the JSON document that a tag or digest refers to.
     pub fn document(&self, repo: &str, reference: &str) -> Option<serde_json::Value> {
         self.shared.store().manifest(repo, reference)?.1.document()
     }
 
-    /// Whether `repo` has the blob.
+    /// Returns whether `repo` has the blob.
     pub fn has_blob(&self, repo: &str, digest: &str) -> bool {
         self.shared.store().blob(repo, digest).is_some()
     }
 
-    /// The bytes of a blob that is in memory.
+    /// Returns the bytes of a blob that is in memory.
     pub fn blob(&self, repo: &str, digest: &str) -> Option<Bytes> {
         self.shared.store().blob(repo, digest)?.bytes()
     }
 
-    /// Puts a blob. Returns its digest.
+    /// Stores a blob. Returns its digest.
     pub fn put_blob(&self, repo: &str, content: impl Into<Content>) -> String {
         let content = content.into();
         let digest = digest::of(&content, "sha256").expect("content with an end");
@@ -57,13 +57,13 @@ impl Registry {
         digest
     }
 
-    /// Puts a blob under a digest that it need not have.
+    /// Stores a blob under a digest that may be wrong.
     pub fn put_blob_as(&self, repo: &str, digest: &str, content: impl Into<Content>) {
         let mut store = self.shared.store();
         store.repo(repo).blobs.insert(digest.into(), content.into());
     }
 
-    /// Puts a manifest, unchecked, under its digest and a tag. Returns the digest.
+    /// Stores a manifest without checks under its digest and a tag. Returns the digest.
     pub fn put_manifest(
         &self,
         repo: &str,
@@ -77,7 +77,7 @@ impl Registry {
         digest
     }
 
-    /// Puts a manifest under a digest that it need not have.
+    /// Stores a manifest under a digest that may be wrong.
     pub fn put_manifest_as(
         &self,
         repo: &str,
@@ -98,7 +98,7 @@ impl Registry {
         }
     }
 
-    /// Takes something away: a tag, a manifest, or a blob.
+    /// Removes a tag, a manifest, or a blob.
     pub fn remove(&self, repo: &str, reference: &str) {
         let mut store = self.shared.store();
         let held = store.repo(repo);
@@ -107,18 +107,18 @@ impl Registry {
         held.blobs.remove(reference);
     }
 
-    /// How many uploads are under way or were left behind.
+    /// Returns the number of uploads that were neither completed nor cancelled.
     pub fn uploads(&self) -> usize {
         self.shared.store().uploads.len()
     }
 
-    /// What can be seen from outside, to be compared before and after.
+    /// Returns the visible content, for comparisons before and after a run.
     pub fn snapshot(&self) -> Snapshot {
         self.shared.store().snapshot()
     }
 
-    /// Errors in the visible content: tags and manifests that point to missing content,
-    /// bytes that do not have their digest. Empty when all is well.
+    /// Returns errors in the visible content: tags and manifests that refer to missing content, and bytes with a wrong
+    /// digest. The list is empty if there are none.
     pub fn problems(&self) -> Vec<String> {
         self.shared.store().problems()
     }

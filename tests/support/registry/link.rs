@@ -1,5 +1,5 @@
-//! One accepted connection: the byte stream under hyper, shared with whoever has
-//! to end it in a way that hyper does not offer (a TCP reset, raw bytes and FIN).
+//! One accepted connection: the byte stream under hyper. It is shared with code that ends the connection in a way that
+//! hyper does not support (a TCP reset, raw bytes and FIN).
 
 use std::{
     io,
@@ -17,7 +17,7 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-/// A connection, plain or in TLS.
+/// A connection with or without TLS.
 pub enum Wire {
     /// TCP.
     Plain(TcpStream),
@@ -25,21 +25,20 @@ pub enum Wire {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// How the server leaves a connection.
+/// How the server ends a connection.
 #[derive(Debug)]
 pub enum Parting {
-    /// A TCP reset, at once; what was not yet delivered is lost.
+    /// An immediate TCP reset. Data that was not yet delivered is lost.
     Reset,
-    /// These bytes as they are, then the end of the stream.
+    /// These bytes unchanged, then the end of the stream.
     Raw(Bytes),
-    /// Open requests are answered; over HTTP/2 a GOAWAY is sent, over
-    /// HTTP/1.1 `connection: close`.
+    /// Running requests are answered. Over HTTP/2 a GOAWAY is sent, over HTTP/1.1 `connection: close`.
     Graceful,
 }
 
-/// What a handler knows of the connection that its request came on.
+/// The connection of a request, for its handler.
 pub struct Link {
-    /// Counts from 1 in the order of accepting.
+    /// The number of the connection, from 1 in the order of accepting.
     pub id: u64,
     /// Whether it speaks HTTP/2.
     pub http2: bool,
@@ -48,7 +47,7 @@ pub struct Link {
 }
 
 impl Link {
-    /// An open connection.
+    /// Creates an open connection.
     pub fn new(id: u64, http2: bool) -> Arc<Self> {
         Arc::new(Self {
             id,
@@ -64,7 +63,7 @@ impl Link {
         self.ends.notify_one();
     }
 
-    /// Waits until the connection is to end.
+    /// Waits until a handler requests the end of the connection.
     pub async fn parted(&self) -> Parting {
         loop {
             self.ends.notified().await;
@@ -80,7 +79,7 @@ impl Link {
     }
 }
 
-/// The stream as hyper sees it; the server keeps a second hold of it.
+/// The stream that hyper uses; the server has a second reference to it.
 pub struct Tap(pub Arc<Mutex<Wire>>);
 
 /// Ends the connection, which hyper no longer uses, in this way.
@@ -103,8 +102,8 @@ pub async fn leave(wire: Arc<Mutex<Wire>>, parting: Parting) {
     }
 }
 
-/// Closes, and reads until the peer has closed too, as nginx and Go's servers do: unread
-/// input would turn our FIN into a reset, and the peer could lose what was just sent.
+/// Closes the connection, and reads until the peer has closed it too, as nginx and Go's servers do. With unread input,
+/// the FIN would become a reset, and the peer could lose the last bytes.
 async fn drain(wire: &mut Wire) {
     let _ = wire.shutdown().await;
     let mut sink = [0; 4096];

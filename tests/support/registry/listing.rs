@@ -12,7 +12,7 @@ use super::{
 };
 use crate::support::digest as digests;
 
-/// `GET tags/list`, in pages.
+/// Handles `GET tags/list`, in pages.
 pub fn tags(shared: &Shared, uri: &Uri, repo: &str) -> Reply {
     let store = shared.store();
     let Some(held) = store.repos.get(repo) else {
@@ -35,7 +35,7 @@ pub fn tags(shared: &Shared, uri: &Uri, repo: &str) -> Reply {
     answer
 }
 
-/// `GET referrers/<digest>`, filtered by `artifactType` if given.
+/// Handles `GET referrers/<digest>`, filtered by `artifactType` if given.
 pub fn referrers(shared: &Shared, uri: &Uri, repo: &str, digest: &str) -> Reply {
     if !shared.options.referrers {
         return reply::status(StatusCode::NOT_FOUND);
@@ -63,7 +63,7 @@ pub fn referrers(shared: &Shared, uri: &Uri, repo: &str, digest: &str) -> Reply 
     answer
 }
 
-/// The descriptor of `manifest`, if `subject` is its subject.
+/// Returns the descriptor of `manifest`, if `subject` is its subject.
 fn referrer(digest: &str, manifest: &Manifest, subject: &str) -> Option<Value> {
     let document = manifest.document()?;
     if document["subject"]["digest"] != subject {

@@ -1,5 +1,4 @@
-//! The request log: everything that arrived, as it arrived. Secrets are kept as
-//! they came, since tests look for them where they must not be.
+//! The request log: all requests as they were received. Secrets are stored too, since tests check where they were sent.
 
 use std::{
     sync::{
@@ -15,18 +14,18 @@ use http::{HeaderMap, Method, StatusCode, Version, request::Parts};
 
 use super::{Role, route::Class};
 
-/// One request and the status it was answered with.
+/// A request and the status of its answer.
 #[derive(Clone, Debug)]
 pub struct Recorded {
-    /// Counts from 1 in the order of arrival.
+    /// The number of the request, from 1 in the order of arrival.
     pub number: u64,
-    /// Since the registry started.
+    /// The time since the registry started.
     pub at: Duration,
-    /// The connection it came on; see [`super::link::Link`].
+    /// The connection of the request; see [`super::link::Link`].
     pub connection: u64,
-    /// Which of the registry's hosts it came to.
+    /// The host of the registry that received it.
     pub role: Role,
-    /// The protocol it came in.
+    /// Its HTTP version.
     pub version: Version,
     /// Its method.
     pub method: Method,
@@ -40,26 +39,26 @@ pub struct Recorded {
     pub headers: HeaderMap,
     /// The form that was posted to the token endpoint.
     pub form: Option<Bytes>,
-    /// How many bytes of its body were read.
+    /// The number of bytes of its body that were read.
     pub body: u64,
     /// The status; `None` before the answer, and after a reset or stall.
     pub status: Option<StatusCode>,
 }
 
 impl Recorded {
-    /// The header `name` as text; empty if it was not sent.
+    /// Returns the header `name` as text. The text is empty if the header was not sent.
     pub fn header(&self, name: &str) -> &str {
         let value = self.headers.get(name);
         value.and_then(|value| value.to_str().ok()).unwrap_or("")
     }
 
-    /// Whether the client showed any credentials.
+    /// Returns whether the request has credentials.
     pub fn authorised(&self) -> bool {
         self.headers.contains_key(http::header::AUTHORIZATION)
     }
 
-    /// Whether `secret` stands anywhere in it: path, query, headers, form, and what
-    /// Basic credentials decode to.
+    /// Returns whether the request contains `secret`: in the path, query, headers, form, or in decoded Basic
+    /// credentials.
     pub fn carries(&self, secret: &str) -> bool {
         let form = self.form.as_deref().unwrap_or_default();
         let basic = self.header("authorization").split_once(' ');
@@ -71,7 +70,7 @@ impl Recorded {
             .any(|text| contains(text, secret.as_bytes()))
     }
 
-    /// Whether it tries to change something.
+    /// Returns whether the request is a write.
     pub fn writes(&self) -> bool {
         self.class != Class::Token && self.method != Method::GET && self.method != Method::HEAD
     }
@@ -99,7 +98,7 @@ struct Line {
 }
 
 impl Log {
-    /// An empty log.
+    /// Creates an empty log.
     pub fn new() -> Self {
         Self {
             start: Instant::now(),
@@ -107,7 +106,7 @@ impl Log {
         }
     }
 
-    /// Writes a request down. Returns its number, and where to count its body.
+    /// Records a request. Returns its number and the counter for the bytes of its body.
     pub fn open(
         &self,
         connection: u64,
@@ -140,17 +139,17 @@ impl Log {
         (number, body)
     }
 
-    /// Writes down how request `number` was answered.
+    /// Records the status of the answer to request `number`.
     pub fn close(&self, number: u64, status: StatusCode) {
         self.amend(number, |line| line.status = Some(status));
     }
 
-    /// Writes down the form of request `number`.
+    /// Records the form of request `number`.
     pub fn form(&self, number: u64, form: Bytes) {
         self.amend(number, |line| line.form = Some(form));
     }
 
-    /// Everything so far.
+    /// Returns all requests so far.
     pub fn requests(&self) -> Vec<Recorded> {
         let lines = self.lines();
         let recorded = lines.lines.iter().map(|line| Recorded {
@@ -160,7 +159,7 @@ impl Log {
         recorded.collect()
     }
 
-    /// Forgets everything; numbers go on.
+    /// Removes all requests. The numbers continue.
     pub fn clear(&self) {
         self.lines().lines.clear();
     }

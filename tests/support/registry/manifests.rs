@@ -14,10 +14,10 @@ use super::{
 };
 use crate::support::digest;
 
-/// What registries take at most (distribution-spec 1.1: at least 4 MiB).
+/// The maximum size of a manifest (distribution-spec 1.1: at least 4 MiB).
 const LIMIT: usize = 4 * 1024 * 1024;
 
-/// GET and HEAD.
+/// Handles GET and HEAD.
 pub fn get(shared: &Shared, method: &Method, repo: &str, reference: &str) -> Reply {
     let store = shared.store();
     let Some((digest, manifest)) = store.manifest(repo, reference) else {
@@ -34,7 +34,7 @@ pub fn get(shared: &Shared, method: &Method, repo: &str, reference: &str) -> Rep
     answer
 }
 
-/// PUT.
+/// Handles PUT.
 pub async fn put(
     shared: &Shared,
     parts: &Parts,
@@ -85,7 +85,7 @@ pub async fn put(
     }
     let taken = tags.iter().find(|tag| held.tags.contains_key(*tag));
     if let (true, Some(tag)) = (shared.options.immutable_tags, taken) {
-        // In ECR's words, and its status.
+        // The message and status of ECR.
         let message = format!(
             "The image tag '{tag}' already exists in the '{repo}' repository and cannot be \
              overwritten because the tag is immutable."
@@ -116,7 +116,7 @@ pub async fn put(
     Ok(answer)
 }
 
-/// DELETE: a tag, or a manifest with all its tags.
+/// Handles DELETE: removes a tag, or a manifest with all its tags.
 pub fn delete(shared: &Shared, repo: &str, reference: &str) -> Reply {
     let mut store = shared.store();
     let held = store.repo(repo);
@@ -133,7 +133,7 @@ pub fn delete(shared: &Shared, repo: &str, reference: &str) -> Reply {
     }
 }
 
-/// The tags in the query of a PUT by digest, if the registry supports that.
+/// Returns the tags in the query of a PUT by digest, if the registry supports that.
 fn new_tags(shared: &Shared, uri: &Uri, reference: &str) -> Vec<String> {
     if !shared.options.tag_parameters || !digest::is_digest(reference) {
         return Vec::new();
@@ -145,7 +145,7 @@ fn new_tags(shared: &Shared, uri: &Uri, reference: &str) -> Vec<String> {
         .collect()
 }
 
-/// Errors in the document itself.
+/// Returns the errors in the document itself.
 fn refuse(shared: &Shared, media_type: &str, document: &Value) -> Option<Reply> {
     let accepted = shared.options.media_types.as_ref();
     if accepted.is_some_and(|types| types.iter().all(|accepted| accepted != media_type)) {
@@ -164,7 +164,7 @@ fn refuse(shared: &Shared, media_type: &str, document: &Value) -> Option<Reply> 
             "MANIFEST_INVALID",
             "no mediaType in the manifest",
         )),
-        // Either would let two readers see two things (CVE-2021-41190).
+        // With either error, two readers could understand the document differently (CVE-2021-41190).
         _ if document.get("manifests").is_some()
             && (document.get("layers").is_some() || document.get("config").is_some()) =>
         {
@@ -180,7 +180,7 @@ fn refuse(shared: &Shared, media_type: &str, document: &Value) -> Option<Reply> 
     }
 }
 
-/// What the document refers to and is not there.
+/// Returns errors for content that the document refers to and that is missing.
 fn refuse_dangling(shared: &Shared, repo: &Repository, document: &Value) -> Option<Reply> {
     let missing = store::missing(repo, document);
     if shared.options.lax || missing.is_empty() {

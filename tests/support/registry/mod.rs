@@ -1,5 +1,5 @@
-//! An OCI registry in process, for tests: whole by the distribution specification
-//! 1.1, with faults where a test scripts them.
+//! An OCI registry in the test process. It implements the distribution specification 1.1 completely; tests can add
+//! faults.
 //!
 //! | file | contains |
 //! | --- | --- |
@@ -61,16 +61,16 @@ pub use self::{
     store::Snapshot,
 };
 
-/// What a host of a registry is for.
+/// The purpose of a host of a registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
     /// The registry itself.
     Registry,
-    /// Hands out tokens.
+    /// Issues tokens.
     Token,
-    /// Serves blobs that requests are redirected to.
+    /// Serves blobs after a redirect.
     Cdn,
-    /// Takes uploads.
+    /// Accepts uploads.
     Upload,
 }
 
@@ -84,12 +84,12 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Describes a registry, to be started.
+    /// Returns the builder of a registry.
     pub fn builder() -> Builder {
         Builder::default()
     }
 
-    /// A registry over plain HTTP that permits everything.
+    /// Creates the builder of a registry over plain HTTP that permits all requests.
     pub async fn plain() -> Self {
         Self::builder().start().await
     }
@@ -153,7 +153,7 @@ impl Registry {
             let runtime = builder.worker_threads(2).enable_all().build();
             runtime.expect("a runtime with two threads")
         });
-        // Not block_on: the caller may be on a runtime's thread itself.
+        // `block_on` cannot be used, since the caller may be on a thread of a runtime.
         let (send, receive) = std::sync::mpsc::channel();
         runtime.spawn(async move {
             let _ = send.send(Self::start(options).await);
@@ -161,27 +161,27 @@ impl Registry {
         receive.recv().expect("the registry starts")
     }
 
-    /// `127.0.0.1:5000`: what references to it begin with.
+    /// Returns the host and port for references, such as `127.0.0.1:5000`.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// `http://127.0.0.1:5000`
+    /// Returns the base URL, such as `http://127.0.0.1:5000`.
     pub fn url(&self) -> String {
         self.shared.url(Role::Registry)
     }
 
-    /// The base URL of its host for `role`; its own if it has none.
+    /// Returns the base URL of the host with `role`, or of the registry itself if there is no such host.
     pub fn url_of(&self, role: Role) -> String {
         self.shared.url(role)
     }
 
-    /// Where it listens (the delay line, if there is one).
+    /// Returns the address for clients (of the proxy that adds latency, if there is one).
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// `host/repo:tag`, or `host/repo@digest` where `reference` is a digest.
+    /// Returns the reference `host/repo:tag`, or `host/repo@digest` if `reference` is a digest.
     pub fn reference(&self, repo: &str, reference: &str) -> String {
         let separator = if digest::is_digest(reference) {
             '@'
@@ -198,23 +198,23 @@ impl Registry {
         self.shared.script.add(rule);
     }
 
-    /// Forgets all rules.
+    /// Removes all rules.
     pub fn clear_rules(&self) {
         self.shared.script.clear();
     }
 
-    /// How often each rule was applied, in the order of adding.
+    /// Returns how often each rule was applied, in the order in which the rules were added.
     pub fn fired(&self) -> Vec<usize> {
         self.shared.script.fired()
     }
 
-    /// How many rules have not yet been applied as often as they should (at least once,
-    /// if without a limit).
+    /// Returns the number of rules that were not applied as often as required (at least once for a rule without a
+    /// limit).
     pub fn pending_rules(&self) -> usize {
         self.shared.script.pending()
     }
 
-    /// Sets what happens to the next `count` connections, on any of its hosts.
+    /// Sets the treatment of the next `count` connections, on any host of the registry.
     pub fn greet(&self, count: usize, greeting: Greeting) {
         let mut greetings = self
             .shared
@@ -234,7 +234,7 @@ impl Registry {
         self.shared.clock.advance(by);
     }
 
-    /// Every access token that was ever issued, to search for.
+    /// Returns all access tokens that were issued, so that tests can search for them.
     pub fn issued_tokens(&self) -> Vec<String> {
         self.shared.tokens().all()
     }
@@ -250,17 +250,17 @@ impl Registry {
 
     // Requests.
 
-    /// Every request so far, in the order of arrival, on all of its hosts.
+    /// Returns all requests so far to all hosts of the registry, in the order of arrival.
     pub fn requests(&self) -> Vec<Recorded> {
         self.shared.log.requests()
     }
 
-    /// How many requests of `class` there were.
+    /// Returns the number of requests of `class`.
     pub fn count(&self, class: Class) -> usize {
         self.count_where(|request| request.class == class)
     }
 
-    /// How many requests `pick` picks.
+    /// Returns the number of requests that match `pick`.
     pub fn count_where(&self, pick: impl Fn(&Recorded) -> bool) -> usize {
         self.requests()
             .iter()
@@ -282,24 +282,24 @@ impl Registry {
         }
     }
 
-    /// How many connections were refused: see [`Builder::most_connections`].
+    /// Returns the number of refused connections: see [`Builder::most_connections`].
     pub fn refused_connections(&self) -> usize {
         self.shared.refused.load(Ordering::SeqCst)
     }
 
-    /// How many requests of `method` there were.
+    /// Returns the number of requests with `method`.
     pub fn count_method(&self, method: &Method) -> usize {
         self.count_where(|request| request.method == method)
     }
 
-    /// The requests that try to change something.
+    /// Returns the requests that are writes.
     pub fn writes(&self) -> Vec<Recorded> {
         let mut requests = self.requests();
         requests.retain(Recorded::writes);
         requests
     }
 
-    /// The connections that carried requests.
+    /// Returns the connections that carried requests.
     pub fn connections(&self) -> BTreeSet<u64> {
         self.requests()
             .iter()
@@ -307,12 +307,12 @@ impl Registry {
             .collect()
     }
 
-    /// The most requests that were under way at once.
+    /// Returns the maximum number of concurrent requests.
     pub fn most_at_once(&self) -> usize {
         self.shared.gauge.most()
     }
 
-    /// Forgets the requests and the most at once.
+    /// Removes all recorded requests, and resets the maximum of concurrent requests.
     pub fn clear(&self) {
         self.shared.log.clear();
         self.shared.gauge.reset();
@@ -334,7 +334,7 @@ fn token_site(options: &Options) -> Option<Site> {
     }
 }
 
-/// An address where nothing listens, and nothing will: it is held for as long as the tests run.
+/// Returns an address with a closed port. The port is reserved for as long as the tests run.
 pub fn closed_address() -> SocketAddr {
     let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
     let any = SocketAddr::from(([127, 0, 0, 1], 0));

@@ -11,7 +11,7 @@ use super::{
     script::Rule,
 };
 
-/// How a host is spoken to.
+/// The protocol of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
     /// HTTP/1.1 in plain text.
@@ -24,7 +24,7 @@ pub enum Scheme {
     TlsOnlyHttp2,
 }
 
-/// One host of a registry: its own, or that of its tokens, blobs or uploads.
+/// One host of a registry: its own host, or a separate one for tokens, blobs or uploads.
 #[derive(Clone, Debug)]
 pub struct Site {
     pub(super) scheme: Scheme,
@@ -33,7 +33,7 @@ pub struct Site {
 }
 
 impl Site {
-    /// On 127.0.0.1, with this scheme.
+    /// Creates a host on 127.0.0.1 with this scheme.
     pub fn new(scheme: Scheme) -> Self {
         Self {
             scheme,
@@ -42,14 +42,14 @@ impl Site {
         }
     }
 
-    /// On another address of the loopback network, such as 127.0.0.2.
+    /// Uses another address of the loopback network, such as 127.0.0.2.
     #[must_use]
     pub fn ip(mut self, ip: &str) -> Self {
         self.ip = ip.parse().expect("an IP address");
         self
     }
 
-    /// Calls itself by a name (`localhost`, `auth.test`) in place of its address.
+    /// Uses a name (`localhost`, `auth.test`) instead of its address in URLs.
     #[must_use]
     pub fn name(mut self, name: &str) -> Self {
         self.name = Some(name.into());
@@ -60,7 +60,7 @@ impl Site {
 /// The authentication of clients.
 #[derive(Clone, Debug)]
 pub enum Auth {
-    /// None: everything is permitted.
+    /// No authentication: all requests are permitted.
     None,
     /// A password with each request.
     Basic(Accounts),
@@ -68,29 +68,29 @@ pub enum Auth {
     Bearer(Box<Bearer>),
 }
 
-/// Which manifest answers carry `Docker-Content-Digest`.
+/// The answers about manifests that have the header `Docker-Content-Digest`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DigestHeader {
-    /// All.
+    /// All answers.
     Always,
-    /// All but those to HEAD.
+    /// All answers except to HEAD.
     NotOnHead,
-    /// None.
+    /// No answer.
     Never,
 }
 
-/// How uploads in several requests are taken.
+/// How uploads in several requests are handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Chunks {
-    /// In order, as the specification requires.
+    /// Chunks must be in order, as the specification requires.
     Accepted,
-    /// One PATCH with everything is taken, chunks are answered with 416 (Google).
+    /// One PATCH with the whole content is accepted; chunks are answered with 416 (Google).
     WholeOnly,
     /// Every PATCH is answered with 405: only monolithic uploads.
     Refused,
 }
 
-/// How a registry behaves.
+/// The options of a registry.
 #[allow(clippy::struct_excessive_bools, reason = "each is a toggle of its own")]
 pub struct Options {
     pub(super) site: Site,
@@ -125,7 +125,7 @@ pub struct Options {
     pub(super) rules: Vec<Rule>,
 }
 
-/// Describes a registry, and starts it.
+/// Configures a registry and starts it.
 #[must_use]
 pub struct Builder {
     options: Options,
@@ -171,22 +171,22 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// Starts it as tasks of the current runtime.
+    /// Starts the registry as tasks of the current runtime.
     pub async fn start(self) -> Registry {
         Registry::start(self.options).await
     }
 
-    /// Starts it on threads of its own, for tests that are not async.
+    /// Starts the registry on separate threads, for tests that are not async.
     pub fn start_in_background(self) -> Registry {
         Registry::start_in_background(self.options)
     }
 
-    /// TLS with HTTP/2. Without this or [`Self::tls_http1`]: plain HTTP/1.1.
+    /// Uses TLS with HTTP/2. The default is plain HTTP/1.1.
     pub fn tls(self) -> Self {
         self.with(|options| options.site.scheme = Scheme::TlsHttp2)
     }
 
-    /// TLS with HTTP/1.1 only.
+    /// Uses TLS with HTTP/1.1 only.
     pub fn tls_http1(self) -> Self {
         self.with(|options| options.site.scheme = Scheme::TlsHttp1)
     }
@@ -201,27 +201,27 @@ impl Builder {
         self.with(|options| options.site = options.site.clone().ip(ip))
     }
 
-    /// Calls itself by `name`, such as `localhost`.
+    /// Uses `name`, such as `localhost`, instead of its address in URLs.
     pub fn name(self, name: &str) -> Self {
         self.with(|options| options.site = options.site.clone().name(name))
     }
 
-    /// Lets only clients in that show a certificate of [`super::tls::client_identity`].
+    /// Requires a client certificate of [`super::tls::client_identity`].
     pub fn client_certificates(self) -> Self {
         self.with(|options| options.client_certificates = true)
     }
 
-    /// Puts a delay line in front of each of its hosts; see [`super::delay`].
+    /// Adds latency to each host; see [`super::delay`].
     pub fn latency(self, round_trip: Duration) -> Self {
         self.with(|options| options.latency = Some(round_trip))
     }
 
-    /// Limits each direction of the delay line of each host to so many bytes per second.
+    /// Limits the bandwidth of each host in each direction, in bytes per second.
     pub fn bandwidth(self, bytes_per_second: u64) -> Self {
         self.with(|options| options.bandwidth = Some(bytes_per_second))
     }
 
-    /// Resets each connection to one of its hosts while that host has so many open.
+    /// Limits the number of connections to each host; further connections are reset.
     pub fn most_connections(self, count: usize) -> Self {
         self.with(|options| options.most_connections = Some(count))
     }
@@ -231,7 +231,7 @@ impl Builder {
         self.with(|options| options.http2_window = Some(bytes))
     }
 
-    /// Takes so many requests at once over each HTTP/2 connection.
+    /// Limits the number of concurrent requests over each HTTP/2 connection.
     pub fn http2_streams(self, count: u32) -> Self {
         self.with(|options| options.http2_streams = Some(count))
     }
@@ -246,8 +246,7 @@ impl Builder {
         self.with(|options| options.auth = Auth::Bearer(Box::new(bearer)))
     }
 
-    /// The `WWW-Authenticate` headers of a 401 in place of the usual one; `{realm}`,
-    /// `{service}` and `{scope}` are filled in.
+    /// Sets the `WWW-Authenticate` headers of a 401. `{realm}`, `{service}` and `{scope}` are replaced.
     pub fn challenges<const N: usize>(self, headers: [&str; N]) -> Self {
         let headers = headers.map(str::to_owned).to_vec();
         self.with(|options| options.challenges = Some(headers))
@@ -258,88 +257,87 @@ impl Builder {
         self.with(|options| options.lax = true)
     }
 
-    /// Answers each mount with 202, as if it did not know the parameter.
+    /// Answers each mount with 202, as if the parameter were not supported.
     pub fn without_mounts(self) -> Self {
         self.with(|options| options.mounts = false)
     }
 
-    /// How uploads in several requests are taken.
+    /// Sets how uploads in several requests are handled.
     pub fn chunks(self, chunks: Chunks) -> Self {
         self.with(|options| options.chunks = chunks)
     }
 
-    /// Announces and enforces `OCI-Chunk-Min-Length`.
+    /// Sends and enforces `OCI-Chunk-Min-Length`.
     pub fn chunk_minimum(self, bytes: u64) -> Self {
         self.with(|options| options.chunk_minimum = Some(bytes))
     }
 
-    /// Answers PATCH with this status in place of 202 (ECR: 201).
+    /// Answers PATCH with this status instead of 202 (ECR: 201).
     pub fn patch_status(self, status: u16) -> Self {
         self.with(|options| options.patch_status = status)
     }
 
-    /// Hashes uploads (SHA-256) without keeping them: HEAD finds them, GET does not.
+    /// Hashes uploads (SHA-256) without storing them: HEAD finds them, GET does not.
     pub fn discard_uploads(self) -> Self {
         self.with(|options| options.discard_uploads = true)
     }
 
-    /// Ignores `Range` on blobs: always 200 with everything.
+    /// Ignores `Range` in requests for blobs: always answers 200 with the whole blob.
     pub fn without_ranges(self) -> Self {
         self.with(|options| options.ranges = false)
     }
 
-    /// Lists at most this many tags at once, whatever `n` is.
+    /// Lists at most this many tags in one page, even if `n` is larger.
     pub fn page(self, tags: usize) -> Self {
         self.with(|options| options.page = Some(tags))
     }
 
-    /// Has no referrers API: 404, and no `OCI-Subject`.
+    /// Disables the referrers API: answers 404, and sends no `OCI-Subject`.
     pub fn without_referrers(self) -> Self {
         self.with(|options| options.referrers = false)
     }
 
-    /// Knows `PUT manifests/<digest>?tag=a&tag=b` and answers `OCI-Tag`.
+    /// Supports `PUT manifests/<digest>?tag=a&tag=b` and answers it with `OCI-Tag`.
     pub fn tag_parameters(self) -> Self {
         self.with(|options| options.tag_parameters = true)
     }
 
-    /// `Location` is a whole URL in place of a path.
+    /// Sends an absolute URL in `Location` instead of a path.
     pub fn absolute_locations(self) -> Self {
         self.with(|options| options.absolute_locations = true)
     }
 
-    /// The `Location` of an upload has a query that changes with each answer and must
-    /// come back unharmed.
+    /// Adds a query to the `Location` of an upload. It changes with each answer, and clients must return it unchanged.
     pub fn location_query(self) -> Self {
         self.with(|options| options.location_query = true)
     }
 
-    /// No `Location` after a manifest PUT (ECR).
+    /// Sends no `Location` after a PUT of a manifest (ECR).
     pub fn without_manifest_location(self) -> Self {
         self.with(|options| options.manifest_location = false)
     }
 
-    /// Uploads continue at another host, without credentials.
+    /// Continues uploads on another host, which requires no credentials.
     pub fn uploads_at(self, site: Site) -> Self {
         self.with(|options| options.uploads_site = Some(site))
     }
 
-    /// GET of a blob is redirected (307) to another host, which refuses credentials.
+    /// Redirects GET of a blob (307) to another host, which refuses credentials.
     pub fn blobs_at(self, site: Site) -> Self {
         self.with(|options| options.blobs_site = Some(site))
     }
 
-    /// Which manifest answers carry `Docker-Content-Digest`.
+    /// Sets which answers about manifests have the header `Docker-Content-Digest`.
     pub fn digest_header(self, when: DigestHeader) -> Self {
         self.with(|options| options.digest_header = when)
     }
 
-    /// A tag that exists is refused, even for the digest it has (ECR).
+    /// Refuses any write to an existing tag, even of the manifest that the tag points to (ECR).
     pub fn immutable_tags(self) -> Self {
         self.with(|options| options.immutable_tags = true)
     }
 
-    /// Takes manifests of these media types only.
+    /// Accepts only manifests of these media types.
     pub fn media_types<const N: usize>(self, types: [&str; N]) -> Self {
         let types = types.map(str::to_owned).to_vec();
         self.with(|options| options.media_types = Some(types))
@@ -350,7 +348,7 @@ impl Builder {
         self.with(|options| options.media_type_required = true)
     }
 
-    /// Answers 429 to what exceeds so many requests within a second.
+    /// Limits the number of requests per second; further requests are answered with 429.
     pub fn rate_limit(self, per_second: usize) -> Self {
         self.with(|options| options.rate_limit = Some(per_second))
     }

@@ -18,21 +18,21 @@ use crate::support::gzip;
 /// How often a condition on the requests is checked.
 pub(super) const POLLING: Duration = Duration::from_millis(2);
 
-/// HTTP/2 GOAWAY (RFC 9113, 6.8): length 8, type 7, stream 0; last stream 0,
-/// `NO_ERROR`: no stream was processed.
+/// The bytes of an HTTP/2 GOAWAY (RFC 9113, 6.8): length 8, type 7, stream 0, last stream 0, `NO_ERROR`. No stream was
+/// processed.
 const GOAWAY: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
-/// What comes of the faults that act before there is an answer.
+/// The result of the faults that are applied before the answer.
 pub enum Before {
     /// The request is handled.
     Handle,
-    /// This is the answer.
+    /// This answer is sent without handling the request.
     Answer(Reply),
-    /// There is no answer: the request ends by one of the faults of [`end`].
+    /// There is no answer. [`end`] ends the request with this fault.
     End(Fault),
 }
 
-/// Applies what acts before the answer, and finds whether there will be a real one.
+/// Applies the faults before the answer. Returns whether the request is to be handled.
 pub async fn before(shared: &Shared, faults: &[Fault], body: &mut Inbox) -> Before {
     let mut outcome = Before::Handle;
     for fault in faults {
@@ -82,8 +82,8 @@ pub async fn end(link: &Link, fault: &Fault) -> Broken {
     std::future::pending().await
 }
 
-/// Applies what acts on the answer. `Some`: it cannot be sent through hyper, and the
-/// request ends by this.
+/// Applies the faults of the answer. Returns `Some` if the answer cannot be sent through hyper; the request then ends
+/// with this fault.
 pub fn after(link: &Link, method: &Method, faults: &[Fault], answer: &mut Reply) -> Option<Fault> {
     for fault in faults {
         match fault {
@@ -100,10 +100,10 @@ pub fn after(link: &Link, method: &Method, faults: &[Fault], answer: &mut Reply)
             Fault::ContentLength(length) => {
                 reply::set(answer, "content-length", &length.to_string());
                 if !link.http2 {
-                    // hyper keeps to the length: it goes out by hand.
+                    // hyper enforces the length, so the answer is written without hyper.
                     return Some(Fault::Raw(by_hand(answer)));
                 }
-                // An ending that is not complete keeps hyper from the true length.
+                // If the body is interrupted, hyper does not set the length.
                 answer.body_mut().ending = Ending::Cut;
             }
             Fault::Gzip => {
@@ -145,7 +145,7 @@ fn answer(status: u16, headers: &[(String, String)], body: &Bytes) -> Reply {
     answer
 }
 
-/// States the whole length, whatever will be sent.
+/// Sets the header with the full length, even if fewer bytes will be sent.
 fn promise(answer: &mut Reply) {
     if let Some(length) = answer.body().len()
         && !answer.headers().contains_key(header::CONTENT_LENGTH)
@@ -166,7 +166,7 @@ fn lengthen(answer: &mut Reply, bytes: u64) {
     *answer.body_mut() = Body::new(longer.freeze());
 }
 
-/// The answer as HTTP/1.1 writes it.
+/// Serialises the answer as HTTP/1.1.
 fn by_hand(answer: &Reply) -> Bytes {
     let mut text = format!("HTTP/1.1 {}\r\n", answer.status());
     for (name, value) in answer.headers() {
@@ -185,7 +185,7 @@ fn flood(answer: &mut Reply, count: usize, size: usize) {
     }
 }
 
-/// The body in memory. Faults that rewrite bodies are for small ones.
+/// Returns the body as bytes. Faults that change bodies are only for small bodies.
 fn bytes_of(answer: &Reply) -> Bytes {
     let body = answer.body();
     let all = body.content.bytes().expect("a body in memory");

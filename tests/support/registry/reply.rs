@@ -1,45 +1,45 @@
-//! Answers in the words of the distribution specification.
+//! Answers as the distribution specification defines them.
 
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::body::Body;
 
-/// What a handler answers.
+/// The answer of a handler.
 pub type Reply = Response<Body>;
 
-/// `status` without a body.
+/// Returns an answer with `status` and no body.
 pub fn status(status: StatusCode) -> Reply {
     let mut reply = Response::new(Body::empty());
     *reply.status_mut() = status;
     reply
 }
 
-/// 200 with a JSON document.
+/// Returns a 200 with a JSON document.
 pub fn json(media_type: &str, document: &Value) -> Reply {
     let mut reply = Response::new(Body::new(document.to_string()));
     set(&mut reply, header::CONTENT_TYPE.as_str(), media_type);
     reply
 }
 
-/// An error of the specification, whose code determines the status.
+/// Returns an error of the specification, whose code determines the status.
 pub fn error(code: &str, message: &str) -> Reply {
     error_with(status_of(code), code, message)
 }
 
-/// An error with a status of its own.
+/// Returns an error with the given status.
 pub fn error_with(status: StatusCode, code: &str, message: &str) -> Reply {
     errors(status, &[json!({"code": code, "message": message})])
 }
 
-/// Several errors in one answer.
+/// Returns an answer with several errors.
 pub fn errors(status: StatusCode, errors: &[Value]) -> Reply {
     let mut reply = json("application/json", &json!({"errors": errors}));
     *reply.status_mut() = status;
     reply
 }
 
-/// Sets a header, in place of what was there.
+/// Sets a header, and replaces an existing one.
 pub fn set(reply: &mut Reply, name: &str, value: &str) {
     let name = name.parse::<header::HeaderName>();
     let value = HeaderValue::from_bytes(value.as_bytes());
@@ -57,8 +57,7 @@ pub fn add(reply: &mut Reply, name: &str, value: &str) {
     }
 }
 
-/// The status that belongs to an error code
-/// (distribution-spec 1.1, "Error Codes", and the "Endpoints" table).
+/// Returns the status of an error code (distribution-spec 1.1, "Error Codes", and the "Endpoints" table).
 fn status_of(code: &str) -> StatusCode {
     match code {
         "BLOB_UNKNOWN" | "MANIFEST_UNKNOWN" | "NAME_UNKNOWN" | "BLOB_UPLOAD_UNKNOWN" => {

@@ -1,4 +1,4 @@
-//! Which endpoint a request is for (distribution-spec 1.1, "Endpoints").
+//! Maps requests to endpoints (distribution-spec 1.1, "Endpoints").
 
 use http::{Method, Uri};
 
@@ -99,7 +99,7 @@ impl Endpoint {
         }
     }
 
-    /// The class of a request with `method` on a host of this role.
+    /// Returns the class of a request with `method` on a host of this role.
     pub fn class(&self, role: Role, method: &Method) -> Class {
         match (self, method.as_str()) {
             (Self::Blob { .. }, "GET") if role == Role::Cdn => Class::Redirected,
@@ -123,7 +123,7 @@ impl Endpoint {
         }
     }
 
-    /// The repository it is about.
+    /// Returns the repository of the endpoint.
     pub fn repo(&self) -> Option<&str> {
         match self {
             Self::Manifest { repo, .. }
@@ -137,25 +137,25 @@ impl Endpoint {
     }
 }
 
-/// The parameters of a query, in order, decoded.
+/// Returns the parameters of a query, in order, decoded.
 pub fn query(uri: &Uri) -> Vec<(String, String)> {
     url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())
         .into_owned()
         .collect()
 }
 
-/// The first parameter `name`.
+/// Returns the first parameter with this name.
 pub fn parameter(uri: &Uri, name: &str) -> Option<String> {
     let found = query(uri).into_iter().find(|(key, _)| key == name);
     found.map(|(_, value)| value)
 }
 
-/// Whether `name` is a repository name of the specification.
+/// Returns whether `name` is a valid repository name.
 pub fn is_repository(name: &str) -> bool {
     name.len() <= 255 && name.split('/').all(is_component)
 }
 
-/// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`
+/// Returns whether a text matches `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`.
 fn is_component(text: &str) -> bool {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     let ends = text.starts_with(plain) && text.ends_with(plain);
@@ -164,7 +164,7 @@ fn is_component(text: &str) -> bool {
         .all(|text| matches!(text, "." | "_" | "__") || text.bytes().all(|byte| byte == b'-'))
 }
 
-/// Whether `text` is a tag of the specification.
+/// Returns whether `text` is a valid tag.
 pub fn is_tag(text: &str) -> bool {
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     (1..=128).contains(&text.len())

@@ -1,4 +1,4 @@
-//! The script of faults: rules for requests.
+//! Faults for requests, as a list of rules.
 
 use std::{
     fmt,
@@ -14,7 +14,7 @@ use super::{Role, accounts::glob, content::Content, log::Recorded, route::Class}
 /// The effect of a rule.
 #[derive(Clone, Debug)]
 pub enum Fault {
-    /// This answer in place of the real one.
+    /// This answer is sent instead of the real one.
     Reply {
         /// Its status.
         status: u16,
@@ -23,75 +23,74 @@ pub enum Fault {
         /// Its body.
         body: Bytes,
     },
-    /// The answer comes this much later.
+    /// The answer is delayed by this time.
     Delay(Duration),
-    /// The answer comes when the requests so far satisfy a condition; see [`Fault::until`].
+    /// The answer is delayed until the requests so far satisfy a condition; see [`Fault::until`].
     Until(Condition),
-    /// No answer ever comes.
+    /// The request is never answered.
     Stall,
-    /// Before any answer: TCP reset (HTTP/1.1), `RST_STREAM` (HTTP/2).
+    /// The connection is reset before the answer (HTTP/1.1), or the stream with `RST_STREAM` (HTTP/2).
     Reset,
-    /// Before any answer: TCP reset of the connection, whatever else it carries.
+    /// The connection is reset before the answer, with all other requests on it.
     ResetConnection,
-    /// `RST_STREAM` with `REFUSED_STREAM` (HTTP/2); the connection is closed without
-    /// an answer over HTTP/1.1.
+    /// The stream is reset with `REFUSED_STREAM` (HTTP/2). Over HTTP/1.1, the connection is closed without an answer.
     RefuseStream,
-    /// A GOAWAY for every stream, then the end (HTTP/2); the connection is
-    /// closed without an answer over HTTP/1.1.
+    /// A GOAWAY for every stream is sent and the connection is closed (HTTP/2). Over HTTP/1.1, it is closed without an
+    /// answer.
     GoAway,
-    /// The answer comes, and the connection takes no further request: a graceful
-    /// GOAWAY (HTTP/2), `connection: close` (HTTP/1.1).
+    /// The request is answered, and the connection accepts no further requests: a graceful GOAWAY (HTTP/2),
+    /// `connection: close` (HTTP/1.1).
     LastOnConnection,
-    /// Reset after so many bytes of the request body were taken.
+    /// The request is reset after this number of bytes of its body.
     ResetUpload(u64),
-    /// Reset after so many bytes of the answer's body.
+    /// The answer is reset after this number of bytes of its body.
     ResetBody(u64),
-    /// So many bytes of the body, then silence.
+    /// This number of bytes of the body is sent; then the connection stays open without data.
     StallBody(u64),
-    /// The body comes a byte at a time, with such a pause before each.
+    /// The body is sent byte by byte, with this pause before each byte.
     Drip(Duration),
-    /// So many bytes of the body, then the end, while the length promises all.
+    /// The body ends after this number of bytes, but the header has the full length.
     Truncate(u64),
-    /// So many bytes of the body, with a length that agrees.
+    /// The body ends after this number of bytes, and the header has this length.
     TruncateCleanly(u64),
     /// The first byte of the body is wrong.
     Corrupt,
-    /// So many bytes too many, with a length that agrees.
+    /// This number of bytes is appended to the body, and the header has the longer length.
     Overlong(u64),
-    /// All bytes of the body, with a length that does not agree.
+    /// The whole body is sent, but the header has this length.
     ContentLength(u64),
     /// The body is compressed, with `content-encoding`.
     Gzip,
-    /// The body is something else.
+    /// This body is sent instead.
     Body(Content),
-    /// The body starts right and never ends.
+    /// The body begins correctly and never ends.
     Endless,
-    /// So many more headers of so many bytes each.
+    /// Headers are added to the answer.
     HeaderFlood {
-        /// How many.
+        /// The number of headers.
         count: usize,
-        /// The length of each value.
+        /// The length of each value, in bytes.
         size: usize,
     },
-    /// A header is set to this.
+    /// A header is set to this value.
     Header(String, String),
-    /// A header is left out.
+    /// A header is removed.
     RemoveHeader(String),
     /// A redirect to this URL.
     Redirect(u16, String),
     /// Every token issued so far is invalid from now on.
     ExpireTokens,
-    /// These bytes as they are, in place of the answer, then the end of the connection.
+    /// These bytes are sent unchanged instead of the answer; then the connection is closed.
     Raw(Bytes),
 }
 
 impl Fault {
-    /// An answer with this status and nothing else.
+    /// Creates an answer with this status and no body.
     pub fn status(status: u16) -> Self {
         Self::reply(status, &[], "")
     }
 
-    /// An answer with this status, these headers and this body.
+    /// Creates an answer with this status, these headers and this body.
     pub fn reply(status: u16, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Self {
         let headers = headers.iter();
         Self::Reply {
@@ -103,12 +102,12 @@ impl Fault {
         }
     }
 
-    /// The answer comes when the requests so far satisfy `condition`.
+    /// Delays the answer until the requests so far satisfy `condition`.
     pub fn until(condition: impl Fn(&[Recorded]) -> bool + Send + Sync + 'static) -> Self {
         Self::Until(Condition(Arc::new(condition)))
     }
 
-    /// A header is set to this.
+    /// Sets a header to this value.
     pub fn header(name: &str, value: &str) -> Self {
         Self::Header(name.into(), value.into())
     }
@@ -121,7 +120,7 @@ pub struct Condition(Arc<Check>);
 type Check = dyn Fn(&[Recorded]) -> bool + Send + Sync;
 
 impl Condition {
-    /// Whether the requests satisfy it.
+    /// Returns whether the requests satisfy the condition.
     pub fn holds(&self, requests: &[Recorded]) -> bool {
         (self.0)(requests)
     }
@@ -133,9 +132,9 @@ impl fmt::Debug for Condition {
     }
 }
 
-/// A request, as rules see it.
+/// A request, as input of the conditions of rules.
 pub struct Seen<'a> {
-    /// Which of the registry's hosts the request came to.
+    /// The host of the registry that received the request.
     pub role: Role,
     /// Its class.
     pub class: Class,
@@ -151,10 +150,10 @@ pub struct Seen<'a> {
 
 type Pick = Arc<dyn Fn(&Seen<'_>) -> bool + Send + Sync>;
 
-/// Which requests, how many of them, and their faults.
+/// A condition for requests, the number of requests to which the rule applies, and their faults.
 ///
-/// The first rule that matches a request and is not used up is applied, alone. So
-/// rules in a row play one after another: "a 500, then a reset, then all is well".
+/// For each request, only the first rule is applied that matches and is not used up. So consecutive rules apply to
+/// consecutive requests: a 500 to the first, a reset to the second, no fault to the third.
 #[derive(Clone)]
 #[must_use]
 pub struct Rule {
@@ -167,12 +166,12 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// For requests of `class`, once.
+    /// Creates a rule for one request of `class`.
     pub fn on(class: Class) -> Self {
         Self::when(move |seen| seen.class == class)
     }
 
-    /// For requests that `condition` picks, once.
+    /// Creates a rule for one request that satisfies `condition`.
     pub fn when(condition: impl Fn(&Seen<'_>) -> bool + Send + Sync + 'static) -> Self {
         Self {
             conditions: vec![Arc::new(condition)],
@@ -184,79 +183,78 @@ impl Rule {
         }
     }
 
-    /// Only if this holds too.
+    /// Adds a condition.
     pub fn and(mut self, condition: impl Fn(&Seen<'_>) -> bool + Send + Sync + 'static) -> Self {
         self.conditions.push(Arc::new(condition));
         self
     }
 
-    /// Only for paths like `pattern`, in which one `*` stands for anything.
+    /// Limits the rule to paths that match `pattern`, in which one `*` matches any text.
     pub fn path(self, pattern: &str) -> Self {
         let pattern = pattern.to_owned();
         self.and(move |seen| glob(&pattern, seen.path))
     }
 
-    /// Only for requests with credentials, so that those that draw the challenge do
-    /// not count.
+    /// Limits the rule to requests with credentials. Requests that receive the challenge are then not counted.
     pub fn authorised(self) -> Self {
         self.and(|seen| seen.headers.contains_key(http::header::AUTHORIZATION))
     }
 
-    /// From the `n`th match on, counted from 1.
+    /// Skips all matching requests before the `n`th, counted from 1.
     pub fn nth(mut self, n: usize) -> Self {
         self.skip = n.saturating_sub(1);
         self
     }
 
-    /// So many times.
+    /// Applies the rule to this number of requests.
     pub fn times(mut self, times: usize) -> Self {
         self.times = Some(times);
         self
     }
 
-    /// Every time.
+    /// Applies the rule to every matching request.
     pub fn forever(mut self) -> Self {
         self.times = None;
         self
     }
 
-    /// The request takes effect before its answer is lost: with [`Fault::Reply`],
-    /// [`Fault::Reset`], [`Fault::Stall`] and the like.
+    /// Handles the request before its answer is lost: for [`Fault::Reply`], [`Fault::Reset`], [`Fault::Stall`] and
+    /// similar faults.
     pub fn applied(mut self) -> Self {
         self.applied = true;
         self
     }
 
-    /// What happens; several are applied in order.
+    /// Adds a fault. Several faults are applied in order.
     pub fn then(mut self, fault: Fault) -> Self {
         self.faults.push(fault);
         self
     }
 }
 
-/// What to do with one request.
+/// The faults for one request.
 #[derive(Default)]
 pub struct Act {
-    /// Whether the request takes effect although its answer is replaced.
+    /// Whether the request is handled although its answer is replaced.
     pub applied: bool,
-    /// What happens.
+    /// The faults, in order.
     pub faults: Vec<Fault>,
 }
 
-/// The rules in force.
+/// The active rules.
 pub struct Script {
     rules: Mutex<Vec<Rule>>,
 }
 
 impl Script {
-    /// A script of `rules`.
+    /// Creates a list of rules.
     pub fn new(rules: Vec<Rule>) -> Self {
         Self {
             rules: Mutex::new(rules),
         }
     }
 
-    /// What happens to this request.
+    /// Returns the faults for this request, and counts the rule that matched.
     pub fn take(&self, seen: &Seen<'_>) -> Act {
         for rule in self.rules().iter_mut() {
             if !rule.conditions.iter().all(|condition| condition(seen)) {
@@ -283,17 +281,17 @@ impl Script {
         self.rules().push(rule);
     }
 
-    /// Forgets all rules.
+    /// Removes all rules.
     pub fn clear(&self) {
         self.rules().clear();
     }
 
-    /// How often each rule was applied, in the order of adding.
+    /// Returns how often each rule was applied, in the order in which the rules were added.
     pub fn fired(&self) -> Vec<usize> {
         self.rules().iter().map(|rule| rule.fired).collect()
     }
 
-    /// How many rules still wait for a match that they must have.
+    /// Returns the number of rules that were not applied as often as required.
     pub fn pending(&self) -> usize {
         let rules = self.rules();
         let due = rules.iter().filter(|rule| match rule.times {

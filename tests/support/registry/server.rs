@@ -1,4 +1,4 @@
-//! Listening, accepting and leaving, and what all hosts of a registry share.
+//! Accepts and closes connections. Also contains the state that all hosts of a registry share.
 
 use std::{
     collections::VecDeque,
@@ -33,23 +33,23 @@ use super::{
     visit,
 };
 
-/// What all hosts of one registry have in common.
+/// The state that all hosts of one registry share.
 pub struct Shared {
     /// Its options.
     pub options: Options,
-    /// What arrived.
+    /// The recorded requests.
     pub log: Log,
     /// The script of faults.
     pub script: Script,
-    /// The time that tokens live by.
+    /// The clock for the lifetime of tokens.
     pub clock: Clock,
-    /// How many requests there are at once.
+    /// The number of concurrent requests.
     pub gauge: Arc<Gauge>,
-    /// The base URL of each host, once all listen.
+    /// The base URL of each host. Set when all hosts are listening.
     pub urls: OnceLock<Vec<(Role, String)>>,
-    /// What happens to the next connections.
+    /// The treatment of the next connections.
     pub greetings: Mutex<VecDeque<Greeting>>,
-    /// Connections beyond the limit.
+    /// The number of connections that were refused because of the limit.
     pub refused: AtomicUsize,
     connections: AtomicU64,
     store: Mutex<Store>,
@@ -57,19 +57,19 @@ pub struct Shared {
     recent: Mutex<VecDeque<Instant>>,
 }
 
-/// What happens to a connection in place of being served.
+/// A connection that is not served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Greeting {
-    /// TCP reset as soon as it is accepted.
+    /// The connection is reset as soon as it is accepted.
     Reset,
-    /// Closed as soon as it is accepted.
+    /// The connection is closed as soon as it is accepted.
     Close,
-    /// Held open without a word: no TLS handshake, no answer.
+    /// The connection stays open without data: no TLS handshake, no answer.
     Silence,
 }
 
 impl Shared {
-    /// A registry that holds nothing yet.
+    /// Creates an empty registry.
     pub fn new(mut options: Options) -> Self {
         Self {
             script: Script::new(std::mem::take(&mut options.rules)),
@@ -87,22 +87,22 @@ impl Shared {
         }
     }
 
-    /// What it holds.
+    /// Returns the stored content.
     pub fn store(&self) -> MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The tokens it trusts.
+    /// Returns the valid tokens.
     pub fn tokens(&self) -> MutexGuard<'_, Tokens> {
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does something with an upload, if there is such.
+    /// Calls a function with an upload, if the upload exists.
     pub fn with_upload<T>(&self, id: &str, act: impl FnOnce(&mut Upload) -> T) -> Option<T> {
         self.store().uploads.get_mut(id).map(act)
     }
 
-    /// The base URL of the host with this role; the registry's own if it has none.
+    /// Returns the base URL of the host with this role, or of the registry itself if there is no such host.
     pub fn url(&self, role: Role) -> String {
         let urls = self.urls.get().map_or(&[][..], Vec::as_slice);
         let of = |role| urls.iter().find(|(own, _)| *own == role);
@@ -110,7 +110,7 @@ impl Shared {
         found.map(|(_, url)| url.clone()).unwrap_or_default()
     }
 
-    /// The `Location` of `path` on the host with this role.
+    /// Returns the `Location` of `path` on the host with this role.
     pub fn location(&self, role: Role, path: &str) -> String {
         let is_other_host = self.url(role) != self.url(Role::Registry);
         if is_other_host || self.options.absolute_locations {
@@ -120,7 +120,7 @@ impl Shared {
         }
     }
 
-    /// Whether one more request now is within the rate limit.
+    /// Counts a request, and returns whether it is within the rate limit.
     pub fn within_limit(&self) -> bool {
         let Some(limit) = self.options.rate_limit else {
             return true;
@@ -140,11 +140,11 @@ impl Shared {
     }
 }
 
-/// One host of a registry, listening.
+/// A host of a registry that is listening.
 pub struct Host {
-    /// What it is for.
+    /// The purpose of the host.
     pub role: Role,
-    /// Where it listens.
+    /// The address on which it listens.
     pub address: SocketAddr,
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
@@ -162,7 +162,7 @@ impl Host {
         }
     }
 
-    /// Serves until dropped; every connection ends with it.
+    /// Serves requests until dropped; then every connection is closed.
     pub async fn serve(self, shared: Arc<Shared>) {
         let mut connections = JoinSet::new();
         loop {
@@ -254,7 +254,7 @@ async fn converse(wire: Wire, shared: Arc<Shared>, role: Role, link: Arc<Link>) 
     link::leave(wire, parting).await;
 }
 
-/// Polls a connection of hyper until it ends, or a request ends it. Returns how to end it.
+/// Polls a connection of hyper until it ends or a request ends it. Returns how the connection must be ended.
 async fn drive<C: Future>(
     connection: C,
     graceful: impl Fn(std::pin::Pin<&mut C>),

@@ -1,5 +1,4 @@
-//! What a registry holds: repositories with manifests, tags and blobs, and the
-//! uploads under way. No HTTP.
+//! The content of a registry: repositories with manifests, tags and blobs, and running uploads. No HTTP.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -9,17 +8,17 @@ use serde_json::Value;
 use super::content::Content;
 use crate::support::digest::{self, Hasher};
 
-/// A manifest or index as it was put.
+/// A manifest or index as it was pushed.
 #[derive(Clone, Debug)]
 pub struct Manifest {
-    /// The content type it was put with.
+    /// The content type of the push.
     pub media_type: String,
     /// Its bytes.
     pub content: Content,
 }
 
 impl Manifest {
-    /// The document, if it is one.
+    /// Parses the manifest. Returns `None` if it is not JSON.
     pub fn document(&self) -> Option<Value> {
         serde_json::from_slice(&self.content.bytes()?).ok()
     }
@@ -37,7 +36,7 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// The digest that a tag or digest stands for, and its manifest.
+    /// Returns the digest that a tag or digest refers to, and its manifest.
     pub fn resolve(&self, reference: &str) -> Option<(&str, &Manifest)> {
         let digest = self.tags.get(reference).map_or(reference, String::as_str);
         let (digest, manifest) = self.manifests.get_key_value(digest)?;
@@ -45,15 +44,15 @@ impl Repository {
     }
 }
 
-/// An upload under way.
+/// A running upload.
 pub struct Upload {
-    /// Where to.
+    /// The repository of the upload.
     pub repo: String,
-    /// How many bytes have arrived.
+    /// The number of bytes that were received.
     pub received: u64,
-    /// Whether the last chunk was under the announced minimum: none may follow it.
+    /// Whether the last chunk was smaller than the minimum. No chunk may follow it.
     pub short: bool,
-    /// How many PATCH requests there were.
+    /// The number of PATCH requests.
     pub patches: u64,
     kept: Kept,
 }
@@ -64,7 +63,7 @@ enum Kept {
 }
 
 impl Upload {
-    /// An empty upload; `discard` keeps the hash alone.
+    /// Creates an empty upload. With `discard`, only the hash is stored.
     pub fn new(repo: &str, discard: bool) -> Self {
         Self {
             repo: repo.into(),
@@ -79,7 +78,7 @@ impl Upload {
         }
     }
 
-    /// Takes further bytes.
+    /// Appends bytes.
     pub fn append(&mut self, data: &[u8]) {
         self.received += data.len() as u64;
         match &mut self.kept {
@@ -88,7 +87,7 @@ impl Upload {
         }
     }
 
-    /// The content, if its digest is `digest`.
+    /// Returns the content if its digest is `digest`.
     pub fn finish(self, digest: &str) -> Option<Content> {
         let (actual, content) = match self.kept {
             Kept::All(bytes) => {
@@ -101,7 +100,7 @@ impl Upload {
     }
 }
 
-/// Everything a registry holds.
+/// The content of a registry.
 #[derive(Default)]
 pub struct Store {
     /// Repositories by name.
@@ -110,34 +109,34 @@ pub struct Store {
     pub uploads: HashMap<String, Upload>,
 }
 
-/// What can be seen from outside, to be compared before and after.
+/// The visible content, for comparisons before and after a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
-    /// `repo:tag` to digest.
+    /// The digest of each `repo:tag`.
     pub tags: BTreeMap<String, String>,
-    /// `repo@digest` of each manifest.
+    /// All manifests as `repo@digest`.
     pub manifests: BTreeSet<String>,
-    /// `repo@digest` of each blob.
+    /// All blobs as `repo@digest`.
     pub blobs: BTreeSet<String>,
 }
 
 impl Store {
-    /// The repository, made if it is new.
+    /// Returns the repository, which is created if it does not exist.
     pub fn repo(&mut self, name: &str) -> &mut Repository {
         self.repos.entry(name.into()).or_default()
     }
 
-    /// What `reference` stands for in `repo`.
+    /// Returns the manifest that `reference` refers to in `repo`.
     pub fn manifest(&self, repo: &str, reference: &str) -> Option<(&str, &Manifest)> {
         self.repos.get(repo)?.resolve(reference)
     }
 
-    /// A blob of `repo`.
+    /// Returns a blob of `repo`.
     pub fn blob(&self, repo: &str, digest: &str) -> Option<&Content> {
         self.repos.get(repo)?.blobs.get(digest)
     }
 
-    /// What can be seen from outside.
+    /// Returns the visible content.
     pub fn snapshot(&self) -> Snapshot {
         let mut all = Snapshot::default();
         for (name, repo) in &self.repos {
@@ -151,8 +150,8 @@ impl Store {
         all
     }
 
-    /// Errors in the visible content: bytes that do not have their digest, tags
-    /// and manifests that point to nothing.
+    /// Returns errors in the visible content: bytes with a wrong digest, and tags and manifests that refer to missing
+    /// content.
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         for (name, repo) in &self.repos {
@@ -186,16 +185,16 @@ impl Store {
     }
 }
 
-/// A reference to something the repository does not have.
+/// A reference to content that the repository does not have.
 pub struct Missing {
     /// The missing digests.
     pub digest: String,
-    /// Whether it would be a manifest.
+    /// Whether the missing content is a manifest.
     pub manifest: bool,
 }
 
-/// What `document` refers to and `repo` does not have. Layers with `urls`, and those
-/// that may not be distributed, need not be there (image-spec, layer.md).
+/// Returns the content that `document` refers to and that `repo` does not have. Layers with `urls` and
+/// non-distributable layers may be missing (image-spec, layer.md).
 pub fn missing(repo: &Repository, document: &Value) -> Vec<Missing> {
     let list = |name: &str| document[name].as_array().cloned().unwrap_or_default();
     let text = |descriptor: &Value, name: &str| descriptor[name].as_str().unwrap_or("").to_owned();

@@ -1,4 +1,4 @@
-//! The certificate authority of this test process, and what it signed.
+//! The certificate authority of this test process, and its certificates.
 
 use std::sync::{Arc, OnceLock};
 
@@ -14,7 +14,7 @@ use rustls::{
 };
 use tokio_rustls::TlsAcceptor;
 
-/// The names that every certificate here is valid for, beside 127.0.0.1 to 127.0.0.9.
+/// The names that every certificate is valid for, in addition to 127.0.0.1 to 127.0.0.9.
 pub const NAMES: [&str; 17] = [
     "localhost",
     "registry.test",
@@ -35,7 +35,7 @@ pub const NAMES: [&str; 17] = [
     "identity.docker.com",
 ];
 
-/// A public registry whose token server every client can know; tests reach it through a proxy.
+/// The name of a public registry whose token server clients may know in advance. Tests reach this name through a proxy.
 pub const WELL_KNOWN: &str = "ghcr.io";
 
 /// A certificate and its key, in PEM.
@@ -46,12 +46,12 @@ pub struct Identity {
     pub key: String,
 }
 
-/// The authority's certificate in PEM, for a client's trust store.
+/// Returns the authority's certificate in PEM, for a client's trust store.
 pub fn ca_pem() -> String {
     authority().pem()
 }
 
-/// The authority as a trust store.
+/// Returns a trust store with the authority.
 pub fn roots() -> RootCertStore {
     let mut roots = RootCertStore::empty();
     roots
@@ -60,13 +60,13 @@ pub fn roots() -> RootCertStore {
     roots
 }
 
-/// A client certificate that a server with `client_certificates` lets in.
+/// Returns a client certificate that a server with `client_certificates` accepts.
 pub fn client_identity() -> Identity {
     identity_signed_by(authority())
 }
 
-/// A client certificate of an authority that no server here knows.
-pub fn stranger_identity() -> Identity {
+/// Returns a client certificate of an authority that the servers do not trust.
+pub fn untrusted_identity() -> Identity {
     identity_signed_by(&new_authority("an authority of strangers"))
 }
 
@@ -84,7 +84,7 @@ fn identity_signed_by(authority: &CertifiedIssuer<'static, KeyPair>) -> Identity
     }
 }
 
-/// A TLS server with a fresh certificate that speaks these protocols, preferred ones first.
+/// Returns a TLS server with a new certificate that supports these protocols, preferred ones first.
 pub fn acceptor(protocols: &[&str], client_certificates: bool) -> TlsAcceptor {
     let key = KeyPair::generate().expect("the system has random numbers");
     let names: Vec<String> = NAMES

@@ -1,5 +1,5 @@
-//! The token server: opaque tokens in a table, each with what it allows and until
-//! when (the token documents of the distribution project: `token.md`, `oauth.md`).
+//! The token server. Tokens are opaque; a table contains the permissions and the expiry of each token (see the token
+//! documents of the distribution project: `token.md`, `oauth.md`).
 
 use std::{
     collections::HashMap,
@@ -20,17 +20,17 @@ use super::{
     server::Shared,
 };
 
-/// What POST forms may have.
+/// The maximum size of a POST form, in bytes.
 const FORM_LIMIT: usize = 64 * 1024;
 
-/// A clock that tests can turn forward.
+/// A clock that tests can advance.
 pub struct Clock {
     start: Instant,
     ahead: Mutex<Duration>,
 }
 
 impl Clock {
-    /// Starts at zero.
+    /// Creates a clock that starts at zero.
     pub fn new() -> Self {
         Self {
             start: Instant::now(),
@@ -38,27 +38,27 @@ impl Clock {
         }
     }
 
-    /// The time since the start.
+    /// Returns the time since the start.
     pub fn now(&self) -> Duration {
         self.start.elapsed() + *self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Turns it forward.
+    /// Advances the clock.
     pub fn advance(&self, by: Duration) {
         *self.ahead.lock().unwrap_or_else(PoisonError::into_inner) += by;
     }
 }
 
-/// What a token is worth for a request.
+/// The result of checking a token for a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Enough.
+    /// The token is sufficient.
     Good,
-    /// This server never issued it.
+    /// The token was not issued by this server.
     Unknown,
-    /// Too old, or used too often.
+    /// The token has expired, or was used too often.
     Expired,
-    /// Good, but not for this.
+    /// The token is valid but lacks a permission.
     TooNarrow,
 }
 
@@ -66,7 +66,7 @@ pub enum Verdict {
 #[derive(Default)]
 pub struct Tokens {
     issued: HashMap<String, Token>,
-    /// Refresh tokens that were handed out, and their users.
+    /// Refresh tokens that were issued, and their users.
     refresh: HashMap<String, String>,
 }
 
@@ -77,7 +77,7 @@ struct Token {
 }
 
 impl Tokens {
-    /// What `token` is worth for `wanted` (repository, action).
+    /// Checks `token` for the permissions `wanted` (repository, action), and counts its use.
     pub fn verdict(&mut self, now: Duration, token: &str, wanted: &[(&str, &str)]) -> Verdict {
         let Some(token) = self.issued.get_mut(token) else {
             return Verdict::Unknown;
@@ -99,14 +99,14 @@ impl Tokens {
         }
     }
 
-    /// Makes every token that was issued so far useless.
+    /// Invalidates every token that was issued so far.
     pub fn expire(&mut self) {
         for token in self.issued.values_mut() {
             token.expires = Duration::ZERO;
         }
     }
 
-    /// All access tokens that were ever issued.
+    /// Returns all access tokens that were issued.
     pub fn all(&self) -> Vec<String> {
         self.issued.keys().cloned().collect()
     }
@@ -135,7 +135,7 @@ pub async fn serve(
     }
 }
 
-/// GET with Basic credentials or none.
+/// Handles a GET with Basic credentials or without credentials.
 fn by_password(shared: &Shared, bearer: &Bearer, parts: &Parts) -> Reply {
     let user = match auth::basic(&parts.headers) {
         Some(Ok((user, password))) if bearer.accounts.knows(&user, &password) => Some(user),
@@ -161,7 +161,7 @@ fn by_password(shared: &Shared, bearer: &Bearer, parts: &Parts) -> Reply {
     done(bearer, answer, &scope)
 }
 
-/// POST with a refresh (identity) token or a password.
+/// Handles a POST with a refresh (identity) token or a password.
 fn by_form(shared: &Shared, bearer: &Bearer, form: &[u8]) -> Reply {
     if let Some(status) = bearer.post_status {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::NOT_FOUND);
@@ -206,7 +206,7 @@ fn by_form(shared: &Shared, bearer: &Bearer, form: &[u8]) -> Reply {
     done(bearer, answer, &scope)
 }
 
-/// A token for the permissions that are both requested and granted, and its scope.
+/// Issues a token for the permissions that are both requested and granted. Returns the token and its scope.
 fn issue(
     shared: &Shared,
     bearer: &Bearer,
@@ -237,7 +237,7 @@ fn issue(
     (token, scope.join(" "))
 }
 
-/// `repository:<name>:<action>,<action>`; the name may hold a colon (a host's port).
+/// Parses `repository:<name>:<action>,<action>`. The name may contain a colon (the port of a host).
 fn parse_scope(text: &str) -> Option<(String, Vec<String>)> {
     let (name, actions) = text.strip_prefix("repository:")?.rsplit_once(':')?;
     Some((name.into(), actions.split(',').map(str::to_owned).collect()))

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::support::digest as digests;
 
-/// POST: a mount, a blob in one request, or the begin of an upload.
+/// Handles POST: a mount, a blob in one request, or the start of an upload.
 pub async fn post(
     shared: &Shared,
     uri: &Uri,
@@ -42,7 +42,7 @@ pub async fn post(
     Ok(answer)
 }
 
-/// PATCH: a chunk, or a stream of everything.
+/// Handles PATCH: a chunk, or the whole content.
 pub async fn patch(
     shared: &Shared,
     parts: &Parts,
@@ -76,7 +76,7 @@ pub async fn patch(
     Ok(answer.unwrap_or_else(unknown))
 }
 
-/// PUT: the rest of the content, if any, and its digest.
+/// Handles PUT: the rest of the content, which may be empty, and the digest.
 pub async fn put(
     shared: &Shared,
     parts: &Parts,
@@ -96,7 +96,7 @@ pub async fn put(
     Ok(upload.map_or_else(unknown, |upload| finish(shared, upload, &digest)))
 }
 
-/// GET: how much has arrived.
+/// Handles GET: returns the number of received bytes.
 pub fn get(shared: &Shared, repo: &str, id: &str) -> Reply {
     match shared.store().uploads.get(id) {
         Some(upload) if upload.repo == repo => progress(shared, StatusCode::NO_CONTENT, id, upload),
@@ -104,7 +104,7 @@ pub fn get(shared: &Shared, repo: &str, id: &str) -> Reply {
     }
 }
 
-/// DELETE: forgets the upload.
+/// Handles DELETE: removes the upload.
 pub fn delete(shared: &Shared, id: &str) -> Reply {
     match shared.store().uploads.remove(id) {
         Some(_) => reply::status(StatusCode::NO_CONTENT),
@@ -112,7 +112,7 @@ pub fn delete(shared: &Shared, id: &str) -> Reply {
     }
 }
 
-/// Takes the bytes as they come, so that a broken request leaves what it brought.
+/// Stores the bytes as they arrive, so that the bytes of a broken request are kept.
 async fn receive(shared: &Shared, id: &str, body: &mut Inbox) -> Result<(), Interrupted> {
     while let Some(data) = body.next().await {
         let data = data?;
@@ -121,7 +121,7 @@ async fn receive(shared: &Shared, id: &str, body: &mut Inbox) -> Result<(), Inte
     Ok(())
 }
 
-/// What keeps the request from going on with the upload; `chunk` if it brings a part.
+/// Returns the error if the request cannot continue the upload. `chunk` is true if the request contains a chunk.
 fn refuse(shared: &Shared, parts: &Parts, repo: &str, id: &str, chunk: bool) -> Option<Reply> {
     let store = shared.store();
     let Some(upload) = store.uploads.get(id).filter(|upload| upload.repo == repo) else {
@@ -141,7 +141,7 @@ fn refuse(shared: &Shared, parts: &Parts, repo: &str, id: &str, chunk: bool) -> 
     (!taken).then(refusal)
 }
 
-/// Whether a chunk comes in order, and may be a chunk at all.
+/// Returns whether chunks are allowed and this chunk is in order.
 fn chunk_fits(shared: &Shared, headers: &HeaderMap, upload: &Upload) -> bool {
     let range = headers.get(header::CONTENT_RANGE);
     if shared.options.chunks == Chunks::WholeOnly {
@@ -156,8 +156,7 @@ fn chunk_fits(shared: &Shared, headers: &HeaderMap, upload: &Upload) -> bool {
     in_order && !upload.short
 }
 
-/// `first-last`, both inclusive, without a unit (distribution-spec 1.1, "Pushing a
-/// blob in chunks").
+/// Parses `first-last`, both inclusive, without a unit (distribution-spec 1.1, "Pushing a blob in chunks").
 fn parse_range(text: &str) -> Option<(u64, u64)> {
     let (first, last) = text.split_once('-')?;
     let (first, last) = (first.parse::<u64>().ok()?, last.parse::<u64>().ok()?);
@@ -210,7 +209,7 @@ fn created(shared: &Shared, repo: &str, digest: &str) -> Reply {
     answer
 }
 
-/// Where the upload stands: `Location`, `Range`, and the upload's name.
+/// Returns the state of the upload: `Location`, `Range`, and the name of the upload.
 fn progress(shared: &Shared, status: StatusCode, id: &str, upload: &Upload) -> Reply {
     let mut answer = reply::status(status);
     let mut path = format!("/v2/{}/blobs/uploads/{id}", upload.repo);
@@ -224,14 +223,15 @@ fn progress(shared: &Shared, status: StatusCode, id: &str, upload: &Upload) -> R
         "location",
         &shared.location(Role::Upload, &path),
     );
-    // "0-0" for nothing as for one byte, as distribution has it.
+    // "0-0" means no byte as well as one byte, as in distribution.
     let range = format!("0-{}", upload.received.saturating_sub(1));
     reply::set(&mut answer, "range", &range);
     reply::set(&mut answer, "docker-upload-uuid", id);
     answer
 }
 
-/// Changes with each answer, and has what a careless client would mangle.
+/// Returns the state in the query of a location. It changes with each answer, and contains characters that a wrong
+/// implementation would change.
 fn state(id: &str, upload: &Upload) -> String {
     format!("{id}/{}+a=b&c%20d", upload.received)
 }

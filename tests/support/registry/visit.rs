@@ -1,4 +1,4 @@
-//! The handling of a request: log, faults, rate limit, authorisation, endpoint.
+//! Handles a request: log, faults, rate limit, authorization, endpoint.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use super::{
     token, uploads,
 };
 
-/// The way of one request.
+/// Handles one request from its arrival to its answer.
 pub async fn answer(
     shared: &Shared,
     role: Role,
@@ -66,7 +66,7 @@ pub async fn answer(
     Err(perform::end(link, &ended).await)
 }
 
-/// A request on its way.
+/// A request that is being handled.
 struct Visit<'a> {
     shared: &'a Shared,
     role: Role,
@@ -77,7 +77,7 @@ struct Visit<'a> {
 }
 
 impl Visit<'_> {
-    /// The answer, or the fault that takes its place.
+    /// Returns the answer, or the fault that replaces it.
     async fn act_out(&self, act: &Act, body: &mut Inbox) -> Result<Reply, Fault> {
         let before = perform::before(self.shared, &act.faults, body).await;
         let handled = match before {
@@ -92,7 +92,7 @@ impl Visit<'_> {
         }
     }
 
-    /// What a registry in good health answers.
+    /// Returns the answer of a registry without faults.
     async fn handle(&self, body: &mut Inbox) -> Result<Reply, Interrupted> {
         let mut reply = self.dispatch(body).await?;
         reply::set(
@@ -120,7 +120,7 @@ impl Visit<'_> {
         }
         match self.role {
             Role::Token => return Ok(reply::status(StatusCode::NOT_FOUND)),
-            // Signed URLs and upload locations are credentials themselves.
+            // Signed URLs and upload locations need no further credentials.
             Role::Cdn | Role::Upload => {}
             Role::Registry => {
                 if let Some(refusal) = auth::refuse(shared, parts, self.endpoint, self.class) {

@@ -50,7 +50,7 @@ fn relative_url(path: &str) -> Result<Url, CloudError> {
     )
 }
 
-/// The hosts that SDKs accept over plain HTTP: this machine, ECS and EKS.
+/// Returns whether SDKs accept a host over plain HTTP: this machine, ECS and EKS.
 fn is_container_host(host: &Host<&str>) -> bool {
     is_loopback(host)
         || ["169.254.170.2", "169.254.170.23", "[fd00:ec2::23]"]

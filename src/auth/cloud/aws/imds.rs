@@ -26,7 +26,7 @@ pub(super) async fn find(client: &CloudClient) -> Result<Lookup<AwsKeys>, CloudE
         None if Machine::current() == Machine::Aws => default_url()?,
         None => return Ok(Lookup::nothing("this machine is not in EC2")),
     };
-    // A network may block the service: then there are no keys here.
+    // A network may block the service. This source then has no keys.
     let Ok(token) = session(&base, client).await else {
         return Ok(Lookup::nothing("the metadata service did not answer"));
     };

@@ -21,7 +21,8 @@ pub(super) struct AwsKeys {
 }
 
 impl AwsKeys {
-    /// Takes keys over, and masks them in logs. Returns `None` if a part is empty or cannot be sent in a header.
+    /// Creates keys and adds them to the secrets that are masked in logs. Returns `None` if a part is empty or cannot
+    /// be sent in a header.
     pub(super) fn new(
         client: &CloudClient,
         id: &str,

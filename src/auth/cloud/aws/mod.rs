@@ -33,7 +33,7 @@ const PARTITIONS: [&str; 7] = [
     "csp.hci.ic.gov",
 ];
 
-/// The domains of registries with IPv6, and those of their API.
+/// The domains of registries with IPv6, and the domains of their API.
 const DUAL_STACK: [(&str, &str); 3] = [
     ("on.aws", "api.aws"),
     (
@@ -74,7 +74,7 @@ impl Source {
     }
 }
 
-/// A registry of ECR, as far as its password depends on it: one password is valid for all registries of a region.
+/// The parts of an ECR registry that its password depends on. One password is valid for all registries of a region.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(in crate::auth) enum Ecr {
     Private { region: String, api: String },

@@ -16,7 +16,7 @@ use crate::auth::process;
 
 /// The maximum size of a file in bytes.
 const MAX_FILE: u64 = 1 << 20;
-/// How many profiles may follow each other by `source_profile`.
+/// The maximum number of profiles in a chain of `source_profile`.
 const MAX_DEPTH: usize = 5;
 
 /// The two files.
@@ -85,7 +85,7 @@ impl Profile<'_> {
             .filter(|value| !value.is_empty())
     }
 
-    /// Returns a value of either file; that of the credentials file wins.
+    /// Returns a value from either file. The credentials file takes precedence.
     fn value(&self, key: &str) -> Option<String> {
         let credentials = self.profiles.credentials.get(self.name, key);
         credentials

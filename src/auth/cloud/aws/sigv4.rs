@@ -182,7 +182,7 @@ mod tests {
         signature.to_owned()
     }
 
-    /// The vectors of AWS's `aws-sig-v4-test-suite`, by their names there.
+    /// The vectors are from AWS's `aws-sig-v4-test-suite` and have the same names.
     #[test]
     fn signatures_match_the_test_suite_of_aws() {
         for (name, method, target, headers, body, expected) in [

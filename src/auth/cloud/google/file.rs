@@ -82,7 +82,7 @@ fn default_token_uri() -> String {
     "https://oauth2.googleapis.com/token".to_owned()
 }
 
-/// Reads a credential file and makes the calls that it takes.
+/// Reads a credential file and makes the calls that are necessary to get a token.
 pub(super) async fn find(path: &Path, client: &CloudClient) -> Result<Credential, CloudError> {
     let text = client.text_file(path).await?;
     let bad = |problem| CloudError::BadFile {

@@ -51,7 +51,7 @@ impl Source {
     }
 }
 
-/// Whether a host is a registry of Google.
+/// Returns whether a host is a registry of Google.
 pub(super) fn is_google(host: &RegistryHost) -> bool {
     let host = host.as_str();
     let is_label = |name: &str| {
@@ -85,6 +85,7 @@ pub(super) async fn find(
     }
 }
 
+/// Returns the path of the default credential file:
 /// <https://cloud.google.com/docs/authentication/application-default-credentials#personal>
 fn well_known_file(client: &CloudClient) -> Option<PathBuf> {
     let directory = client.var("CLOUDSDK_CONFIG").map(PathBuf::from);
@@ -109,7 +110,7 @@ async fn provider(client: &CloudClient) -> Result<Lookup<Credential>, CloudError
             expected: "projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/NAME",
         });
     }
-    // GitHub's token is for the URL of the provider, the exchange for its name.
+    // The audience of GitHub's token is the URL of the provider; the audience of the exchange is its name.
     let request = IdTokenRequest {
         cloud: "GOOGLE",
         audience: &format!("https://iam.googleapis.com/{provider}"),
