@@ -318,14 +318,16 @@ fn missing_repository(error: StoreError, call: &Call) -> StoreError {
     let Some(region) = ecr_region(repository.registry()) else {
         return error;
     };
-    let service = if repository.registry().as_str() == "public.ecr.aws" {
-        "ecr-public"
-    } else {
-        "ecr"
+    let path = repository.path();
+    // The first part of a path in ECR Public is the alias of the registry. It has no creation templates.
+    let (service, name, otherwise) = match path.split_once('/') {
+        Some((_, name)) if repository.registry().as_str() == "public.ecr.aws" => {
+            ("ecr-public", name, "")
+        }
+        _ => ("ecr", path, ", or add a repository creation template"),
     };
     error.hint(format!(
-        "ECR creates no repository on a push: run `aws {service} create-repository --region {region} --repository-name {}`, or add a repository creation template",
-        repository.path()
+        "ECR creates no repository on a push: run `aws {service} create-repository --region {region} --repository-name {name}`{otherwise}"
     ))
 }
 

@@ -333,3 +333,49 @@ fn error_message(text: &str) -> Option<String> {
     let parts: Vec<&str> = [code, message].into_iter().flatten().collect();
     (!parts.is_empty()).then(|| parts.join(": "))
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::TcpListener;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::progress::Silent;
+    use crate::transport::{Timeouts, TransportSettings};
+
+    #[tokio::test]
+    async fn a_call_without_an_answer_ends_after_its_limit() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        // With a paused clock, the limit passes at once. The clock runs while a connection opens.
+        tokio::spawn(async move {
+            let mut open = Vec::new();
+            while let Ok((mut stream, _)) = listener.accept().await {
+                stream.read_u8().await.expect("a request");
+                open.push(stream);
+                tokio::time::pause();
+            }
+        });
+        let environment = Environment::default();
+        let mut settings = TransportSettings::of_environment(&environment);
+        settings.timeouts = Timeouts::with_idle(CALL_LIMIT * 2);
+        let transport = Transport::new(settings, Arc::new(Silent));
+        let client = CloudClient::new(&environment, transport, Arc::default());
+        let url = Url::parse(&format!("http://{address}/")).expect("a URL");
+        let request = CloudRequest::get(url);
+        for (is_metadata, limit) in [(false, CALL_LIMIT), (true, METADATA_LIMIT)] {
+            let start = Instant::now();
+            let outcome = if is_metadata {
+                client.ask_metadata(&request).await
+            } else {
+                client.send(&request).await
+            };
+            let error = outcome.expect_err("no answer");
+            assert!(matches!(error, CloudError::TimedOut { .. }), "{error}");
+            let elapsed = start.elapsed();
+            assert!(elapsed >= limit && elapsed < limit * 2, "{elapsed:?}");
+            tokio::time::resume();
+        }
+    }
+}

@@ -336,6 +336,27 @@ fn a_missing_repository_is_explained() {
 }
 
 #[test]
+fn a_missing_public_repository_is_named_without_its_alias() {
+    let accounts = Accounts::new("AWS", "swordfish-AKIDENV");
+    let registry = Registry::builder().basic(accounts);
+    let (mut scene, _) = behind("public.ecr.aws", registry);
+    let server = CloudServer::start(aws);
+    scene.set("AWS_ENDPOINT_URL", &server.url());
+    set_keys(&mut scene);
+    let body = json!({ "errors": [{ "code": "NAME_UNKNOWN", "message": "The repository does not exist" }] });
+    let fault = Fault::reply(404, &[], body.to_string());
+    for class in [Class::UploadPost, Class::ManifestPut] {
+        let rule = Rule::on(class).forever();
+        scene.registry().rule(rule.then(fault.clone()));
+    }
+    let output = scene.run("publish -t HOST/alias/team/new:1 HOST/app:a");
+    let error = output.exits(4).stderr;
+    let command =
+        "`aws ecr-public create-repository --region us-east-1 --repository-name team/new`\n";
+    assert!(error.contains(command), "{error}");
+}
+
+#[test]
 fn other_registries_cost_no_call() {
     let mut scene = Scene::new();
     let server = CloudServer::start(aws);

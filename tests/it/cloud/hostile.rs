@@ -6,12 +6,19 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::json;
 
 use super::{
-    auth, home, result_of,
+    auth,
+    aws::{HOST, ROLE, aws, set_keys},
+    behind, home, result_of,
     server::{CloudServer, Reply},
 };
-use crate::support::scene::Scene;
+use crate::support::{
+    proxy::Passed,
+    registry::{Fault, Registry, Rule},
+    scene::Scene,
+};
 
-const HOST: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
+const TOKEN: (&str, &str) = ("POLYARCH_ID_TOKEN", "tok-general");
+const REQUEST_TOKEN: (&str, &str) = ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "tok-request");
 const KEYS: &str = "AWS_ACCESS_KEY_ID,";
 
 fn with_keys(server: &CloudServer) -> Scene {
@@ -85,6 +92,107 @@ fn redirects_are_not_followed() {
         assert!(result.contains(&format!("answered {status}")), "{output}");
     }
     assert!(other.seen().is_empty());
+}
+
+#[test]
+fn no_source_follows_a_redirect() {
+    let other = CloudServer::start(|_, _| Reply::status(200, ""));
+    let location = format!("location: {}/\r\n", other.url());
+    let server = CloudServer::start(move |_, _| Reply::Full(307, location.clone(), String::new()));
+    let url = server.url();
+    let external = json!({
+        "type": "external_account", "audience": "a", "subject_token_type": "t",
+        "token_url": url, "credential_source": { "file": "HOME/token" },
+    });
+    let sources: [(&str, &[(&str, &str)], &str); 8] = [
+        (HOST, &[("AWS_ROLE_ARN", ROLE), TOKEN], "AWS_ROLE_ARN"),
+        (
+            HOST,
+            &[
+                ("AWS_ROLE_ARN", ROLE),
+                ("ACTIONS_ID_TOKEN_REQUEST_URL", &url),
+                REQUEST_TOKEN,
+            ],
+            "AWS_ROLE_ARN",
+        ),
+        (
+            HOST,
+            &[("AWS_CONTAINER_CREDENTIALS_FULL_URI", &url)],
+            "AWS_CONTAINER_CREDENTIALS",
+        ),
+        (
+            HOST,
+            &[("AWS_EC2_METADATA_SERVICE_ENDPOINT", &url)],
+            "the metadata service of EC2",
+        ),
+        (
+            "gcr.io",
+            &[("GOOGLE_APPLICATION_CREDENTIALS", "HOME/google.json")],
+            "GOOGLE_APPLICATION_CREDENTIALS",
+        ),
+        (
+            "gcr.io",
+            &[("GCE_METADATA_HOST", url.trim_start_matches("http://"))],
+            "the metadata server",
+        ),
+        (
+            "team.azurecr.io",
+            &[
+                ("AZURE_CLIENT_ID", "app-1"),
+                ("AZURE_TENANT_ID", "tenant-1"),
+                ("AZURE_AUTHORITY_HOST", &url),
+                TOKEN,
+            ],
+            "AZURE_CLIENT_ID, AZURE_TENANT_ID",
+        ),
+        (
+            "team.azurecr.io",
+            &[("AZURE_POD_IDENTITY_AUTHORITY_HOST", &url)],
+            "the managed identity",
+        ),
+    ];
+    for (host, variables, source) in sources {
+        let mut scene = home();
+        scene.set("AWS_ENDPOINT_URL", &url);
+        scene.write("token", "tok-file");
+        scene.write("google.json", external.to_string());
+        for (name, value) in variables {
+            scene.set(name, value);
+        }
+        let before = server.seen().len();
+        let (used, output) = auth(&scene, host);
+        assert_eq!(used, "anonymous access", "{output}");
+        assert_ne!(result_of(&output, source), "- not set", "{output}");
+        assert_eq!(server.seen().len(), before + 1, "{output}");
+    }
+    assert!(other.seen().is_empty());
+}
+
+/// A registry of a cloud sends no client to the metadata service, neither with its challenge nor with a redirect.
+#[test]
+fn a_registry_that_names_a_metadata_service_is_refused() {
+    let metadata = "http://169.254.169.254/latest/api/token";
+    let challenge = format!("Bearer realm=\"{metadata}\",service=\"ecr\"");
+    for fault in [
+        Fault::reply(401, &[("www-authenticate", &challenge)], ""),
+        Fault::Redirect(307, metadata.to_owned()),
+    ] {
+        let rule = Rule::when(|_| true).forever().then(fault);
+        let (mut scene, proxy) = behind(HOST, Registry::builder().rule(rule));
+        let server = CloudServer::start(aws);
+        scene.set("AWS_ENDPOINT_URL", &server.url());
+        set_keys(&mut scene);
+        let output = scene.run("publish -t HOST/app:1 HOST/app:a");
+        assert!(output.code != 0, "{output}");
+        let passed = proxy.passed();
+        let is_registry = |it: &Passed| it.target == format!("{HOST}:443");
+        assert!(passed.iter().all(is_registry), "{passed:?}");
+        let error = &output.stderr;
+        assert!(
+            error.contains("must not receive credentials") || error.contains("refused redirect"),
+            "{error}"
+        );
+    }
 }
 
 #[test]
