@@ -46,7 +46,7 @@ pub(crate) struct Served {
 }
 
 /// A program that is a registry.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Software {
     /// Debian's distribution 2.8.
     Debian,
@@ -56,6 +56,18 @@ pub(crate) enum Software {
     Crane,
     /// olareg, of the author of regclient.
     Olareg,
+    /// olareg without the referrers API.
+    OlaregWithoutReferrers,
+    /// olareg with a password for each request.
+    OlaregBasic,
+    /// olareg with its own token server.
+    OlaregToken,
+    /// olareg with a limit of 20 requests a second.
+    OlaregLimited,
+    /// olareg with a `Warning` in each answer.
+    OlaregWarning,
+    /// The registry in the modules of CUE, which requires that children and blobs exist.
+    Cue,
 }
 
 impl Software {
@@ -64,8 +76,18 @@ impl Software {
             Self::Debian => "docker-registry",
             Self::Distribution3 => "registry",
             Self::Crane => "crane",
-            Self::Olareg => "olareg",
+            Self::Cue => "cue-registry",
+            _ => "olareg",
         }
+    }
+
+    /// User and password, for those that require them.
+    pub(crate) fn account(self) -> Option<(&'static str, &'static str)> {
+        matches!(self, Self::OlaregBasic | Self::OlaregToken).then_some(("ci", "pw"))
+    }
+
+    fn is_olareg(self) -> bool {
+        self.program() == "olareg"
     }
 
     /// `port` is for those that do not log the port that they have chosen.
@@ -73,18 +95,36 @@ impl Software {
         let words: &[&str] = match self {
             Self::Debian | Self::Distribution3 => return vec!["serve".into(), config.into()],
             Self::Crane => &["registry", "serve", "--address", "127.0.0.1:0"],
-            Self::Olareg => &[
-                "serve",
-                "--store-type",
-                "mem",
-                "--addr",
-                "127.0.0.1",
-                "--port",
-            ],
+            Self::Cue => &[],
+            _ => return self.arguments_of_olareg(config, port),
         };
+        words.iter().map(Into::into).collect()
+    }
+
+    fn arguments_of_olareg(self, config: &Path, port: u16) -> Vec<OsString> {
+        let port = port.to_string();
+        let words: &[&str] = &[
+            "serve",
+            "--store-type",
+            "mem",
+            "--addr",
+            "127.0.0.1",
+            "--port",
+            &port,
+        ];
         let mut arguments: Vec<OsString> = words.iter().map(Into::into).collect();
-        if matches!(self, Self::Olareg) {
-            arguments.push(port.to_string().into());
+        match self {
+            Self::OlaregWithoutReferrers => arguments.push("--api-referrer=false".into()),
+            Self::OlaregBasic => arguments.extend(["--auth-basic".into(), config.into()]),
+            Self::OlaregToken => arguments.extend([
+                "--external-url".into(),
+                format!("http://127.0.0.1:{port}").into(),
+                "--auth-token-opaque".into(),
+                config.into(),
+            ]),
+            Self::OlaregLimited => arguments.extend(["--rate-limit".into(), "20".into()]),
+            Self::OlaregWarning => arguments.extend(["--warning".into(), "end of life".into()]),
+            _ => {}
         }
         arguments
     }
@@ -103,20 +143,25 @@ impl Distribution {
 
     /// Starts a registry of another maker over plain HTTP.
     pub(crate) async fn start_of(software: Software) -> Self {
-        Self::start_program(software, None).await
+        Self::start_program(software, software.account()).await
     }
 
     async fn start_program(software: Software, account: Option<(&str, &str)>) -> Self {
         let store = tempfile::tempdir().expect("a temporary directory");
+        let users = store.path().join("htpasswd");
+        let mut hash = String::new();
+        if let Some((user, password)) = account {
+            let line = htpasswd(user, password).await;
+            std::fs::write(&users, &line).expect("a file");
+            let line = String::from_utf8(line).expect("text");
+            let (_, after_user) = line.trim().split_once(':').expect("a hash");
+            hash.push_str(after_user);
+        }
         let auth = match account {
-            Some((user, password)) => {
-                let users = store.path().join("htpasswd");
-                std::fs::write(&users, htpasswd(user, password).await).expect("a file");
-                format!(
-                    "auth: {{htpasswd: {{realm: tests, path: '{}'}}}}\n",
-                    users.display()
-                )
-            }
+            Some(_) => format!(
+                "auth: {{htpasswd: {{realm: tests, path: '{}'}}}}\n",
+                users.display()
+            ),
             None => String::new(),
         };
         let config = store.path().join("config.yml");
@@ -128,6 +173,13 @@ impl Distribution {
             store.path().join("data").display()
         )
         .expect("a file");
+        if let Some((user, _)) = account.filter(|_| software.is_olareg()) {
+            let users = format!(
+                "users: {{{user}: {{cred: '{hash}'}}}}\n\
+                 acls: [{{repo: '*', access: ['*'], members: [{user}]}}]\n"
+            );
+            std::fs::write(&config, users).expect("a file");
+        }
         let program = software.program();
         let port = free_port();
         let mut process = Command::new(program)
@@ -143,7 +195,7 @@ impl Distribution {
         let log = process.stderr.take().expect("a pipe");
         let started = async {
             match software {
-                Software::Olareg => connectable(port, log).await,
+                _ if software.is_olareg() => connectable(port, log).await,
                 _ => listening(log).await,
             }
         };

@@ -5,6 +5,7 @@
 mod support;
 
 mod binaries;
+mod capabilities;
 mod chaos;
 mod differential;
 mod distribution;

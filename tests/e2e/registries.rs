@@ -13,11 +13,15 @@ use crate::{
     },
 };
 
-const SOFTWARE: [Software; 4] = [
+const SOFTWARE: [Software; 8] = [
     Software::Debian,
     Software::Distribution3,
     Software::Crane,
     Software::Olareg,
+    Software::OlaregWithoutReferrers,
+    Software::OlaregLimited,
+    Software::OlaregWarning,
+    Software::Cue,
 ];
 
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
