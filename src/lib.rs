@@ -12,7 +12,7 @@
 //! | [`ops`] | the operations: publish, copy, check, drafts |
 //! | [`report`] | text, JSON, GitHub and GitLab reports of a result |
 //! | [`execute`] | plan → stores: blobs, manifests, tags, verification |
-//! | [`check`] | whether everything that an index names exists and matches |
+//! | [`check`] | verification that everything that an index names exists and matches |
 //! | [`resolve`] | sources → manifests and platforms |
 //! | [`sources`] | references, digests, spec files and annotations as the user writes them |
 //! | [`stores`] | the open repositories and layouts of one run |
@@ -24,7 +24,7 @@
 //! | [`auth`] | credentials from files, programs, variables and clouds; challenges, tokens |
 //! | [`transport`] | the HTTP client: TLS, connections, redirects, limits, retry |
 //! | [`store`] | the interface of a registry or layout, and its error |
-//! | [`hint`] | what to try after an error, as data |
+//! | [`hint`] | suggestions after an error, as data |
 //! | [`interrupt`] | early end of a run by a signal |
 //! | [`progress`] | events of a run |
 //! | [`disk`] | atomic writes, locks, bounded reads |

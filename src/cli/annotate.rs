@@ -67,7 +67,7 @@ fn edit(arguments: &AnnotateArgs) -> Result<Edit, Failure> {
     })
 }
 
-/// Refuses one annotation with two values, of which only the last would be set.
+/// Refuses two values of one annotation: only the last would be set.
 fn refuse_duplicates(annotations: &[(String, String)]) -> Result<(), Failure> {
     for (position, (key, value)) in annotations.iter().enumerate() {
         let mut earlier = annotations[..position].iter();
@@ -80,7 +80,7 @@ fn refuse_duplicates(annotations: &[(String, String)]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Docker names list and image as they were written.
+/// Converts an error into Docker's words, which name the list and the image as the user wrote them.
 fn in_docker_words(error: OpsError, arguments: &AnnotateArgs) -> Failure {
     let hint = match &error {
         OpsError::NoDraft { .. } => "`polyarch ls` shows the local lists".to_owned(),

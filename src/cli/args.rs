@@ -1,4 +1,4 @@
-//! The arguments of the command line. The help texts are the reference.
+//! The arguments of the command line. Their doc comments are the help texts.
 
 use clap::{Arg, Args, Command as ClapCommand, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
@@ -15,7 +15,7 @@ use crate::registry::Access;
     name = "polyarch",
     bin_name = "polyarch",
     disable_version_flag = true,
-    // The last one counts, as with Docker.
+    // The last value of a repeated option counts, as with Docker.
     args_override_self = true,
     max_term_width = 100,
     after_help = "Every option can be set as POLYARCH_<OPTION> in the environment.\n\
@@ -257,7 +257,7 @@ pub(super) enum Format {
     Json,
 }
 
-/// Returns the command line with the variable of each option in its help.
+/// Returns the command line. The help of each option names its variable.
 pub(super) fn command() -> ClapCommand {
     Cli::command().mut_subcommands(|command| command.mut_args(with_variable))
 }

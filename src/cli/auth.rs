@@ -33,7 +33,7 @@ pub(super) async fn run(arguments: &AuthArgs, context: &Context<'_>) -> Result<E
     })
 }
 
-/// Parses `REF|HOST`. Without a slash, a text with a dot or colon, or `localhost`, is a host.
+/// Parses `REF|HOST`. A text without a slash is a host if it contains a dot or a colon, or if it is `localhost`.
 fn target(text: &str) -> Result<(RegistryHost, String), Failure> {
     let may_be_host = !text.contains('/') && (text.contains(['.', ':']) || text == "localhost");
     if may_be_host && let Ok(registry) = text.parse() {

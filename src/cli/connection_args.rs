@@ -1,4 +1,4 @@
-//! The options of every command that talks to registries.
+//! The options of every command that uses registries.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub(super) struct ConnectionArgs {
     #[arg(long, hide_short_help = true, value_name = "DURATION", default_value = "2m", value_parser = parse_duration)]
     pub(super) retry_for: Duration,
     /// Time without data after which a request is retried
-    #[arg(long, hide_short_help = true, value_name = "DURATION", default_value = "30s", value_parser = parse_patience)]
+    #[arg(long, hide_short_help = true, value_name = "DURATION", default_value = "30s", value_parser = parse_positive_duration)]
     pub(super) idle_timeout: Duration,
     /// Maximum size of a manifest in bytes
     #[arg(long, hide_short_help = true, value_name = "BYTES", default_value_t = MAX_MANIFEST)]
@@ -52,10 +52,10 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
 }
 
 /// Parses a duration greater than zero.
-fn parse_patience(text: &str) -> Result<Duration, String> {
+fn parse_positive_duration(text: &str) -> Result<Duration, String> {
     match parse_duration(text)? {
         Duration::ZERO => Err("the duration must be greater than zero".to_owned()),
-        patience => Ok(patience),
+        duration => Ok(duration),
     }
 }
 
@@ -72,7 +72,7 @@ mod tests {
         for wrong in ["", "m", "-1", "1d", "1.5m", "100h"] {
             assert!(parse_duration(wrong).is_err(), "{wrong}");
         }
-        assert_eq!(parse_patience("1"), Ok(Duration::from_secs(1)));
-        assert!(parse_patience("0").is_err());
+        assert_eq!(parse_positive_duration("1"), Ok(Duration::from_secs(1)));
+        assert!(parse_positive_duration("0").is_err());
     }
 }

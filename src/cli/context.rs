@@ -1,4 +1,4 @@
-//! What the commands that talk to registries share: environment, progress and stores.
+//! The context of the commands that use registries: environment, progress and stores.
 
 use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
@@ -24,22 +24,22 @@ use crate::transport::{Timeouts, TlsProfile, Transport, TransportSettings};
 pub(super) enum Progress {
     /// Bars on a terminal, otherwise only notices and warnings: scripts expect the output of `docker manifest`.
     DropIn,
-    /// As set by an option.
-    Asked(ProgressArg),
+    /// The mode that an option sets.
+    FromOption(ProgressArg),
 }
 
 impl Progress {
-    /// Returns `None` for JSON.
+    /// Returns the mode of the console, or `None` for JSON events.
     fn mode(self) -> Option<ConsoleMode> {
         let is_terminal = std::io::stderr().is_terminal();
         match self {
-            Self::DropIn | Self::Asked(ProgressArg::Auto) if is_terminal => {
+            Self::DropIn | Self::FromOption(ProgressArg::Auto) if is_terminal => {
                 Some(ConsoleMode::Terminal)
             }
-            Self::DropIn | Self::Asked(ProgressArg::None) => Some(ConsoleMode::Quiet),
-            Self::Asked(ProgressArg::Auto | ProgressArg::Plain) => Some(ConsoleMode::Lines),
-            Self::Asked(ProgressArg::Tty) => Some(ConsoleMode::Terminal),
-            Self::Asked(ProgressArg::Json) => None,
+            Self::DropIn | Self::FromOption(ProgressArg::None) => Some(ConsoleMode::Quiet),
+            Self::FromOption(ProgressArg::Auto | ProgressArg::Plain) => Some(ConsoleMode::Lines),
+            Self::FromOption(ProgressArg::Tty) => Some(ConsoleMode::Terminal),
+            Self::FromOption(ProgressArg::Json) => None,
         }
     }
 }
@@ -47,7 +47,7 @@ impl Progress {
 pub(super) struct Context<'a> {
     pub(super) environment: &'a Environment,
     pub(super) observed: Observed,
-    /// How options are named where the run happens.
+    /// How messages name options: as flags, or as inputs of the action.
     pub(super) wording: Wording,
     /// The notices and warnings so far.
     pub(super) recorder: Arc<Recorder>,
@@ -82,7 +82,7 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Runs `work`, which leaves nothing behind, until it is done or interrupted.
+    /// Runs `work`, which needs no cleanup, until it is done or interrupted.
     pub(super) async fn unless_interrupted<T>(
         &self,
         work: impl Future<Output = Result<T, Failure>>,
@@ -98,19 +98,20 @@ impl<'a> Context<'a> {
         self.stores_of(options, None)
     }
 
-    /// Creates the stores of a command that names `places`, and may use other registries.
-    pub(super) fn stores_beyond<'p>(
+    /// Creates the stores of a command that may also use registries that it does not name. `--insecure` applies only
+    /// to the registries in `named`.
+    pub(super) fn stores_naming<'p>(
         &self,
         options: &ConnectionArgs,
-        places: impl IntoIterator<Item = &'p Location>,
+        named: impl IntoIterator<Item = &'p Location>,
     ) -> Stores {
-        let named = places.into_iter().filter_map(Location::repository);
+        let named = named.into_iter().filter_map(Location::repository);
         let named = named.map(|repository| repository.registry().clone());
         self.stores_of(options, Some(named.collect()))
     }
 
     fn stores_of(&self, options: &ConnectionArgs, named: Option<BTreeSet<RegistryHost>>) -> Stores {
-        // The authority is trusted for token servers and redirects, too.
+        // The certificate authority is also trusted for token servers and redirects.
         let tls = TlsProfile {
             ca_cert: options.ca_cert.clone(),
             ..TlsProfile::of_environment(self.environment)

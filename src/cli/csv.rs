@@ -1,7 +1,7 @@
-//! Lists in one argument, as Docker's flags read them: fields of CSV.
+//! Parses lists in one argument as Docker's flags do: as fields of CSV.
 
-/// The fields of the first line of `text`, by the rules of Go's `encoding/csv`; none if there is no such line.
-/// <https://pkg.go.dev/encoding/csv>.
+/// Returns the fields of the first line of `text` that is not empty, by the rules of Go's `encoding/csv`:
+/// <https://pkg.go.dev/encoding/csv>. Without such a line there are no fields.
 pub(super) fn fields(text: &str) -> Result<Vec<String>, &'static str> {
     let mut rest = text.trim_start_matches(['\r', '\n']);
     let mut fields = Vec::new();
@@ -28,7 +28,7 @@ pub(super) fn fields(text: &str) -> Result<Vec<String>, &'static str> {
     }
 }
 
-/// A field up to the quote that ends it, where two stand for one; and what is behind it.
+/// Returns the field before its closing quote, and the text after that quote. Two quotes stand for one.
 fn unquote(quoted: &str) -> Result<(String, &str), &'static str> {
     let mut field = String::new();
     let mut rest = quoted;

@@ -26,7 +26,7 @@ pub(super) fn run_next(arguments: &[OsString], environment: &Environment) -> Exi
     ExitCode::from(NOT_FOUND)
 }
 
-/// Finds the first `docker` on `PATH` that is another file than this program.
+/// Finds the first `docker` on `PATH` that is not this program.
 fn next_docker(environment: &Environment) -> Option<PathBuf> {
     let identity = |path: &Path| {
         let file = path.metadata().ok()?;

@@ -28,7 +28,7 @@ pub mod exit {
     pub const NOT_FOUND: u8 = 4;
     /// Refused: conflict, missing platform, verification mismatch.
     pub const REFUSED: u8 = 5;
-    /// The registry or the network kept failing after all retries.
+    /// The registry or the network still failed after all retries.
     pub const UNAVAILABLE: u8 = 6;
     /// Partly done: some tags were pushed, some were not.
     pub const PARTIAL: u8 = 7;
@@ -41,7 +41,7 @@ pub(super) struct Failure {
     code: u8,
     error: anyhow::Error,
     hints: Vec<Hint>,
-    /// The CI system has received it.
+    /// The report for the CI system contains it.
     is_reported: bool,
 }
 
@@ -72,13 +72,13 @@ impl Failure {
         Self::message(exit::SIGNAL + signal, name).hint("run the same command again to complete it")
     }
 
-    /// Whether a signal ended the run.
+    /// Returns whether a signal ended the run.
     pub(super) fn is_interruption(&self) -> bool {
         self.code > exit::SIGNAL
     }
 
-    /// Returns the failure of an execution: a signal, a partial failure if something was pushed, or the first failure. The
-    /// hints list further failures and pushed tags.
+    /// Returns the failure of an execution: the signal that ended it, or its first failure. The exit code is
+    /// [`exit::PARTIAL`] if something was pushed. The hints list further failures and pushed tags.
     pub(super) fn of_execution(execution: &Execution) -> Option<Self> {
         let failures = execution.failures();
         let mut failure = match (execution.interrupted, &failures[..]) {
@@ -130,7 +130,7 @@ impl Failure {
         self.hint(Hint::AlsoFailed(other.text()))
     }
 
-    /// Lists the published tags of all results.
+    /// Adds a hint with the published tags of all results.
     pub(super) fn after(mut self, results: &[IndexResult]) -> Self {
         let tags = results.iter().flat_map(IndexResult::published_tags);
         let pushed: Vec<String> = tags.map(str::to_owned).collect();
@@ -147,7 +147,7 @@ impl Failure {
         self
     }
 
-    /// Keeps Docker's words as the error; the hints are more specific.
+    /// Creates the failure for an invalid reference. The message has Docker's words; the hints are more specific.
     pub(super) fn reference(text: &str, error: ReferenceError) -> Self {
         let explanation = match &error {
             ReferenceError::Format(reason) => Some(Hint::Text(reason.to_string())),
@@ -160,7 +160,7 @@ impl Failure {
         }
     }
 
-    /// For the reports.
+    /// Returns message and hints for the reports.
     pub(super) fn result(&self, wording: Wording) -> ErrorResult {
         ErrorResult {
             message: self.text(),
@@ -173,7 +173,7 @@ impl Failure {
         with_causes(&*self.error)
     }
 
-    /// Marks that another part of the run was published.
+    /// Sets the exit code of a partial failure, unless a signal ended the run.
     pub(super) fn partial(mut self) -> Self {
         if !self.is_interruption() {
             self.code = exit::PARTIAL;
@@ -181,7 +181,7 @@ impl Failure {
         self
     }
 
-    /// Puts a sentence before the error.
+    /// Puts `text` before the message.
     pub(super) fn context(mut self, text: impl fmt::Display + Send + Sync + 'static) -> Self {
         self.error = self.error.context(text);
         self
@@ -191,7 +191,7 @@ impl Failure {
         self.code
     }
 
-    /// Marks that a report contains the failure.
+    /// Marks that the report for the CI system contains the failure.
     pub(super) fn reported(mut self) -> Self {
         self.is_reported = true;
         self
@@ -239,10 +239,8 @@ impl From<StoreError> for Failure {
     fn from(mut error: StoreError) -> Self {
         let hints = std::mem::take(&mut error.hints);
         Self {
-            code: code_of(error.kind),
-            error: error.into(),
             hints,
-            is_reported: false,
+            ..Self::new(code_of(error.kind), error)
         }
     }
 }
@@ -275,7 +273,7 @@ impl From<OpsError> for Failure {
     }
 }
 
-/// Parses a reference of a command that `docker manifest` has too.
+/// Parses a reference as `docker manifest` does: the default tag is `latest`.
 pub(super) fn parse_reference(text: &str) -> Result<Reference, Failure> {
     Reference::parse_or_latest(text).map_err(|error| Failure::reference(text, error))
 }
@@ -295,10 +293,8 @@ impl From<PlanError> for Failure {
     fn from(error: PlanError) -> Self {
         let hints = error.hints();
         Self {
-            code: exit::REFUSED,
-            error: error.into(),
             hints,
-            is_reported: false,
+            ..Self::new(exit::REFUSED, error)
         }
     }
 }
@@ -307,10 +303,8 @@ impl From<SourceError> for Failure {
     fn from(error: SourceError) -> Self {
         let hints = error.hints();
         Self {
-            code: exit::USAGE,
-            error: error.into(),
             hints,
-            is_reported: false,
+            ..Self::new(exit::USAGE, error)
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Options from the environment: `POLYARCH_<OPTION>`, and `PLUGIN_<OPTION>` as Woodpecker and Drone set it.
-//! They become arguments in front of the given ones, unless the option is given.
+//! Reads options from the environment: `POLYARCH_<OPTION>`, and `PLUGIN_<OPTION>` as Woodpecker and Drone set it.
+//! They are inserted before the given arguments, unless the option is among these.
 
 use std::ffi::OsString;
 
@@ -9,10 +9,10 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::environment::Environment;
 
-const PREFIXES: [&str; 2] = ["POLYARCH_", "PLUGIN_"];
+pub(super) const PREFIXES: [&str; 2] = ["POLYARCH_", "PLUGIN_"];
 
-/// Adds the options that the environment sets for the subcommand in `arguments`, except the switches that were
-/// `declined` on the command line.
+/// Adds the options that the environment sets for the subcommand in `arguments`, except the switches in `declined`,
+/// which the command line sets to false.
 pub(super) fn complete(
     command: &Command,
     arguments: &[OsString],
@@ -55,7 +55,7 @@ fn is_given(option: &Arg, given: &ArgMatches) -> bool {
     source == Some(ValueSource::CommandLine)
 }
 
-/// Whether positional sources replace those of `POLYARCH_SOURCE`.
+/// Returns whether positional sources replace `POLYARCH_SOURCE`.
 fn is_replaced(option: &Arg, given: &ArgMatches) -> bool {
     let has_sources = given.try_contains_id("sources").unwrap_or(false);
     option.get_id() == "source"
@@ -71,12 +71,7 @@ fn from_variable(
     let Some(long) = option.get_long() else {
         return Ok(None);
     };
-    let suffix = long.to_uppercase().replace('-', "_");
-    let mut names = vec![suffix.clone()];
-    // A variable holds a whole list, so the plural is a natural name: `POLYARCH_PLATFORMS`.
-    if matches!(option.get_action(), ArgAction::Append) && !suffix.ends_with('S') {
-        names.push(suffix + "S");
-    }
+    let names = names(long, option);
     let found = PREFIXES.iter().find_map(|prefix| {
         names.iter().find_map(|name| {
             let variable = format!("{prefix}{name}");
@@ -87,7 +82,7 @@ fn from_variable(
     let Some((variable, value)) = found else {
         return Ok(None);
     };
-    // `--dotenv` of an earlier job sets this name to an image by digest, which is not a repository.
+    // An earlier job with `--dotenv` sets this variable to an image with a digest, which is not a repository.
     if long == "image" && value.contains('@') {
         return Ok(None);
     }
@@ -102,6 +97,15 @@ fn from_variable(
             format!("{variable} must be true or false"),
         )),
     }
+}
+
+/// Returns the names of the option `--<long>` in variables, without a prefix. The variable of a list may have a plural
+/// name: `POLYARCH_PLATFORMS`.
+pub(super) fn names(long: &str, option: &Arg) -> Vec<String> {
+    let name = long.to_uppercase().replace('-', "_");
+    let is_list = matches!(option.get_action(), ArgAction::Append);
+    let plural = (is_list && !name.ends_with('S')).then(|| format!("{name}S"));
+    std::iter::once(name).chain(plural).collect()
 }
 
 #[cfg(test)]
@@ -126,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_completes_what_was_not_written() {
+    fn options_that_are_not_given_are_read_from_variables() {
         let variables = [
             ("POLYARCH_INSECURE", "true"),
             ("PLUGIN_JOBS", "7"),
@@ -142,7 +146,7 @@ mod tests {
             completed(&["polyarch", "push", "--jobs", "3", "a"], &variables),
             ["polyarch", "push", "--insecure", "--jobs", "3", "a"]
         );
-        // What all commands have, too.
+        // Also the options of all commands.
         assert_eq!(
             completed(&["polyarch", "ls"], &[("POLYARCH_DEBUG", "true")]),
             ["polyarch", "ls", "--debug"]
@@ -184,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_dotenv_report_left_is_no_repository() {
+    fn the_image_of_a_dotenv_report_is_ignored() {
         let image = format!("a.io/app@sha256:{}", "0".repeat(64));
         let left = [("POLYARCH_IMAGE", image.as_str()), ("POLYARCH_DIGEST", "x")];
         assert_eq!(

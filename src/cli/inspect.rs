@@ -20,16 +20,16 @@ pub(super) async fn run(
         children: arguments.verbose,
         platform: arguments.verbose || arguments.format.is_some(),
     };
-    // Without a directory for drafts there are none.
+    // If there is no directory for drafts, there are no drafts.
     let drafts = Drafts::locate(context.environment).ok();
     let stores = context.stores(&arguments.connection);
     let inspection = inspect(&options, drafts.as_ref(), context.run(&stores)).await?;
-    print(&shown(&inspection, arguments)?)
+    print(&render(&inspection, arguments)?)
 }
 
 fn subject(names: &[String]) -> Result<Subject, Failure> {
     Ok(match names {
-        // Scripts write "$LIST" where there may be none.
+        // A script may pass an empty "$LIST".
         [list, image] if !list.is_empty() => Subject::Entry {
             list: parse_reference(list)?,
             image: parse_reference(image)?,
@@ -43,7 +43,7 @@ fn subject(names: &[String]) -> Result<Subject, Failure> {
     })
 }
 
-fn shown(inspection: &Inspection, arguments: &InspectArgs) -> Result<Vec<u8>, Failure> {
+fn render(inspection: &Inspection, arguments: &InspectArgs) -> Result<Vec<u8>, Failure> {
     if arguments.raw {
         return Ok(inspection.manifest.bytes.to_vec());
     }

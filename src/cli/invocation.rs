@@ -1,6 +1,6 @@
-//! The names under which the program is called: `polyarch`, the plugin `docker-polyarch` of the Docker CLI
-//! (`docker polyarch …`), and `docker`, where `docker manifest …` is handled and everything else is left to
-//! the Docker CLI.
+//! The names under which the program is called: `polyarch`; `docker-polyarch`, a plugin of the Docker CLI
+//! (`docker polyarch …`); and `docker`, which handles `docker manifest …` and leaves everything else to the
+//! Docker CLI.
 //! Plugin protocol: <https://github.com/docker/cli/blob/master/cli-plugins/metadata/metadata.go>.
 
 use std::borrow::Cow;
@@ -10,9 +10,9 @@ use std::process::ExitCode;
 
 use crate::environment::Environment;
 
-/// The argument by which Docker asks a plugin for its metadata.
+/// The argument with which Docker requests the metadata of a plugin.
 const METADATA: &str = "docker-cli-plugin-metadata";
-/// The command name that Docker passes on in front of the arguments.
+/// The command name that Docker puts before the arguments of the plugin.
 const NAME: &str = "polyarch";
 /// The command of the Docker CLI that is replaced.
 const MANIFEST: &str = "manifest";
@@ -32,25 +32,25 @@ const DOCKER_VALUES: [&str; 11] = [
     "--mirror",
 ];
 
-/// What the process was called for.
+/// The purpose for which the process was started.
 pub(super) enum Invocation<'e> {
-    /// Docker asks what this plugin is.
+    /// Docker requests the metadata of the plugin.
     PluginMetadata,
     /// Another command of the Docker CLI, with its arguments.
     Docker(Vec<OsString>),
-    /// A command, with the arguments that `polyarch` itself would receive.
+    /// A command of polyarch, with the arguments in the form `polyarch COMMAND …`.
     Command {
         arguments: Vec<OsString>,
         environment: Cow<'e, Environment>,
     },
 }
 
-/// Reads the name of the program, and removes what Docker puts in front of the arguments.
+/// Reads the name of the program, and removes the arguments that Docker adds.
 pub(super) fn read(arguments: Vec<OsString>, environment: &Environment) -> Invocation<'_> {
     let program = arguments.first().map(Path::new).and_then(Path::file_stem);
     let is_named = |name: &str| program == Some(OsStr::new(name));
     if is_named("docker") {
-        return of_docker(arguments, environment);
+        return read_docker(arguments, environment);
     }
     let is_plugin = is_named("docker-polyarch");
     if is_plugin
@@ -97,8 +97,9 @@ fn without_manifest(mut arguments: Vec<OsString>) -> Vec<OsString> {
     arguments
 }
 
-/// Under the name `docker`: handles `docker [OPTIONS] manifest …`, whose `--config` and `--debug` apply here too.
-fn of_docker(arguments: Vec<OsString>, environment: &Environment) -> Invocation<'_> {
+/// Reads `docker [OPTIONS] manifest …` as a command of polyarch, to which `--config` and `--debug` apply. Any other
+/// command is left to the Docker CLI.
+fn read_docker(arguments: Vec<OsString>, environment: &Environment) -> Invocation<'_> {
     let mut own = vec![OsString::from(NAME)];
     let mut environment = Cow::Borrowed(environment);
     let mut rest = arguments.iter().skip(1);

@@ -1,4 +1,4 @@
-//! `polyarch ls`: the drafts, which Docker cannot list.
+//! `polyarch ls`: lists the drafts. Docker has no such command.
 
 use std::process::ExitCode;
 

@@ -1,5 +1,5 @@
-//! Parses arguments, renders results and returns exit codes, with one file for each command. May depend on
-//! every other module.
+//! Parses arguments, renders results and returns exit codes. Each command has a file. May depend on every other
+//! module.
 
 mod annotate;
 mod args;
@@ -46,7 +46,7 @@ pub use failure::exit;
 use invocation::Invocation;
 use switches::Switches;
 
-/// Runs one command to its exit code. `arguments` are those of the process, its name first.
+/// Runs one command and returns its exit code. The first of the `arguments` is the name of the program.
 pub fn main(arguments: Vec<OsString>, environment: &Environment) -> ExitCode {
     let (arguments, environment) = match invocation::read(arguments, environment) {
         Invocation::PluginMetadata => return invocation::print_metadata(),
@@ -57,11 +57,11 @@ pub fn main(arguments: Vec<OsString>, environment: &Environment) -> ExitCode {
         } => (arguments, environment),
     };
     let environment = &*environment;
-    // Before anything else is printed.
+    // GitHub masks secrets only in output that follows.
     github::mask(environment, &secrets_in_variables(environment));
     let cli = match parse(&arguments, environment) {
         Ok(cli) => cli,
-        Err(error) => return misused(&error, &arguments, environment),
+        Err(error) => return report_usage_error(&error, &arguments, environment),
     };
     let wording = Wording::of_environment(environment);
     let name = cli.command.as_ref().map_or("polyarch", Command::name);
@@ -78,9 +78,13 @@ pub fn main(arguments: Vec<OsString>, environment: &Environment) -> ExitCode {
 }
 
 /// Prints a usage error, or the requested help.
-fn misused(error: &clap::Error, arguments: &[OsString], environment: &Environment) -> ExitCode {
+fn report_usage_error(
+    error: &clap::Error,
+    arguments: &[OsString],
+    environment: &Environment,
+) -> ExitCode {
     if !error.use_stderr() {
-        // A closed pipe behind `--help` is no error.
+        // A reader of `--help` that ends early is no error.
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
@@ -158,13 +162,13 @@ fn run(cli: Cli, environment: &Environment) -> Result<ExitCode, Failure> {
 
 fn progress_of(command: &Command) -> Progress {
     match command {
-        Command::Publish(arguments) => Progress::Asked(arguments.run.output.progress()),
-        Command::Copy(arguments) => Progress::Asked(arguments.run.output.progress()),
+        Command::Publish(arguments) => Progress::FromOption(arguments.run.output.progress()),
+        Command::Copy(arguments) => Progress::FromOption(arguments.run.output.progress()),
         _ => Progress::DropIn,
     }
 }
 
-/// Runs a command that talks to registries.
+/// Runs commands that use registries.
 struct Online<'a> {
     environment: &'a Environment,
     progress: Progress,

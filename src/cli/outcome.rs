@@ -1,4 +1,4 @@
-//! What came of a command: the results for every report, and the failure if there is one.
+//! The outcome of a command: the results for every report, and the failure if there is one.
 
 use std::collections::HashMap;
 
@@ -10,15 +10,15 @@ use crate::report::{
 };
 use crate::spec::Digest;
 
-/// What came of one index.
+/// The outcome of one index.
 pub(super) struct Outcome {
     pub(super) result: IndexResult,
     pub(super) failure: Option<Failure>,
 }
 
-/// What came of all indexes of a run.
+/// The outcomes of all indexes of a run.
 pub(super) struct Outcomes {
-    /// The command names several indexes.
+    /// The reports list the indexes, even if there is only one.
     are_several: bool,
     images: Vec<Result<Outcome, (Vec<Target>, Failure)>>,
 }
@@ -61,8 +61,8 @@ impl Outcomes {
         }
     }
 
-    /// Returns the results, and the first failure with the others as hints. If something was pushed, the run
-    /// failed in part.
+    /// Returns the results, and the first failure with the others as hints. If one of several indexes was pushed, the
+    /// failure is partial.
     pub(super) fn split(self, wording: Wording) -> (Results, Option<Failure>) {
         let mut results = Results::new(self.are_several);
         let mut failures = Vec::new();
@@ -104,7 +104,7 @@ impl From<Outcome> for Outcomes {
     }
 }
 
-/// Records where the tags pointed before, and what changes.
+/// Records which digests the tags had before, and what changes.
 fn record_previous(result: &mut IndexResult, report: &Report) {
     let mut states = HashMap::new();
     for target in &report.targets {
@@ -129,7 +129,7 @@ fn record_previous(result: &mut IndexResult, report: &Report) {
     result.record_previous(previous, &indexes);
 }
 
-/// Names the index that failed: the error itself may name only a source.
+/// Adds the name of the index that failed: the error itself may name only a source.
 fn named(failure: Failure, targets: &[Target]) -> Failure {
     let Some(target) = targets.first() else {
         return failure;

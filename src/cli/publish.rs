@@ -1,4 +1,4 @@
-//! `polyarch publish`, for one index or for all of a spec file.
+//! `polyarch publish`, for one index or for all indexes of a spec file.
 
 use std::collections::HashSet;
 use std::process::ExitCode;
@@ -197,7 +197,7 @@ fn annotations(
         refuse_duplicates(&rules)?;
         rules
     } else if is_given(&arguments.tags) {
-        // The annotations of docker/metadata-action describe its own tags.
+        // The annotations of docker/metadata-action describe only its own tags.
         Vec::new()
     } else {
         let defaults = MetadataDefaults::from_environment(context.environment)?;
@@ -235,7 +235,7 @@ pub(super) fn platforms(texts: &[String]) -> Result<Vec<Platform>, Failure> {
         .collect()
 }
 
-/// Returns whether an option has a value: one from the environment may be empty.
+/// Returns whether an option has a value: its variable may be empty.
 fn is_given(texts: &[String]) -> bool {
     texts.iter().any(|text| !text.trim().is_empty())
 }

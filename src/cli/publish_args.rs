@@ -1,4 +1,4 @@
-//! The arguments of `publish` and `copy`. The help texts are the reference.
+//! The arguments of `publish` and `copy`. Their doc comments are the help texts.
 
 use std::path::PathBuf;
 use std::time::Duration;

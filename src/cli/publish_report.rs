@@ -25,7 +25,7 @@ pub(super) struct Reporter<'a> {
 }
 
 impl<'a> Reporter<'a> {
-    /// Starts the section of GitLab's log.
+    /// Creates the reporter, and starts the section of GitLab's log.
     pub(super) fn new(options: &'a OutputArgs, context: &'a Context<'a>) -> Self {
         let ci = match options.ci {
             CiArg::Auto => CiSystem::detect(context.environment),
@@ -44,7 +44,7 @@ impl<'a> Reporter<'a> {
         }
     }
 
-    /// Runs a command, unless a report could not be written afterwards, and writes its reports.
+    /// Runs `work` and writes its reports. Without running it, refuses report files that could not be written.
     pub(super) async fn report(
         &self,
         work: impl Future<Output = Result<Outcomes, Failure>>,
@@ -74,14 +74,14 @@ impl<'a> Reporter<'a> {
             let line = gitlab::section_end(SECTION, SystemTime::now());
             let _ = writeln!(stderr(), "{line}");
         }
-        // The outcome of the images takes precedence over that of a file.
+        // The failure of an image takes precedence over the failure to write a file.
         let failure = match (failure, self.write(&results)) {
             (failure, Ok(())) => failure,
             (None, Err(error)) => Some(error.after(&results)),
             (Some(failure), Err(error)) => Some(failure.and(&error)),
         };
-        let told = self.report_to_github(&results, failure.as_ref(), registries);
-        match (failure, told) {
+        let reported = self.report_to_github(&results, failure.as_ref(), registries);
+        match (failure, reported) {
             (None, Ok(())) => Ok(ExitCode::SUCCESS),
             (None, Err(error)) => Err(error.after(&results)),
             (Some(failure), Ok(())) => Err(failure.reported()),
@@ -147,7 +147,7 @@ impl<'a> Reporter<'a> {
     }
 }
 
-/// Annotations, outputs and, with `with_summary`, the job summary.
+/// Writes annotations, outputs and, if `with_summary` is set, the job summary.
 pub(super) fn report_to_github(
     context: &Context<'_>,
     results: &Results,

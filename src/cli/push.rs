@@ -1,5 +1,5 @@
-//! `polyarch push`. Standard output is that of Docker: a line for each pushed image, and the digest of the list
-//! on the last line.
+//! `polyarch push`. Standard output is the same as with Docker: a line for each pushed image, and the digest of the
+//! list on the last line.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -22,7 +22,7 @@ pub(super) async fn run(arguments: &PushArgs, context: &Context<'_>) -> Result<E
     let targets = targets(&list, &arguments.tags)?;
     let drafts = Drafts::locate(context.environment)?;
     let named = targets.iter().map(|target| &target.location);
-    let stores = context.stores_beyond(&arguments.connection, named);
+    let stores = context.stores_naming(&arguments.connection, named);
     let options = PushOptions {
         list,
         targets,
@@ -75,8 +75,8 @@ fn report(
     .map_err(|error| error.after(&results))
 }
 
-/// Returns the target of the list and those of `--tag`, where a bare tag belongs to the list's repository. As with
-/// Docker, the tag of the list counts even with a digest.
+/// Returns the target of the list and the targets of `--tag`. A bare tag belongs to the repository of the list. If the
+/// list has a tag and a digest, the tag counts, as with Docker.
 fn targets(list: &Reference, tags: &[String]) -> Result<Vec<Target>, Failure> {
     let repository = Location::from(list.repository().clone());
     let mut all = vec![(repository.clone(), list.tag().cloned())];
@@ -84,15 +84,15 @@ fn targets(list: &Reference, tags: &[String]) -> Result<Vec<Target>, Failure> {
     for text in tags.filter(|text| !text.is_empty()) {
         let (location, tag) = match text.parse() {
             Ok(tag) => (repository.clone(), tag),
-            Err(_) => elsewhere(text)?,
+            Err(_) => parse_target(text)?,
         };
         all.push((location, Some(tag)));
     }
     Ok(Target::grouped(all))
 }
 
-/// Parses a tag as a whole reference. A bare digest could be read as a tag of Docker Hub's `sha256`.
-fn elsewhere(text: &str) -> Result<(Location, Tag), Failure> {
+/// Parses a whole reference with a tag. A bare digest would be read as a tag of `docker.io/library/sha256`.
+fn parse_target(text: &str) -> Result<(Location, Tag), Failure> {
     let no_tag = || Failure::usage(format!("--tag {text}: a tag is needed, not a digest"));
     if ["sha256:", "sha512:"]
         .iter()

@@ -17,7 +17,7 @@ pub(super) fn run(arguments: &RmArgs, environment: &Environment) -> Result<ExitC
         let removed = parse_reference(text).and_then(|list| Ok(remove(&list, &drafts)?));
         if let Err(failure) = removed {
             let _ = failure.print(wording);
-            // Scripts check for the exit code of a missing list.
+            // The exit code of a missing list takes precedence: scripts check for it.
             if code != exit::FAILURE {
                 code = failure.code();
             }

@@ -32,7 +32,7 @@ pub(super) fn man() -> Result<ExitCode, Failure> {
         let words = format!("polyarch {}", subcommand.get_name());
         let _ = writeln!(page, ".SH \"{}\"", words.to_uppercase());
         let subcommand = subcommand.clone().name(words.clone()).bin_name(words);
-        // The page would have only the name of an option that `-h` omits.
+        // Of an option that `-h` omits, the page would contain only the name.
         let part = clap_mangen::Man::new(subcommand.mut_args(|it| it.hide_short_help(false)));
         let parts = [
             section(|out| part.render_description_section(out))?,
@@ -66,7 +66,7 @@ pub(super) fn print(bytes: &[u8]) -> Result<ExitCode, Failure> {
     }
 }
 
-/// Prints the result of a run. A reader that ends before the result is an error: the digest would be lost unnoticed.
+/// Prints the result of a run. A reader that ends early is an error: it would not receive the digest.
 pub(super) fn print_result(bytes: &[u8]) -> Result<(), Failure> {
     write_out(bytes)
         .map_err(|error| Failure::from(error).context("cannot write to standard output"))

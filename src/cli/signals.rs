@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM. The first one ends the run in order, the second one at once.
+//! Handles Ctrl-C and SIGTERM. The first signal lets the run clean up; the second one ends it immediately.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use crate::interrupt::{GRACE, Interrupt};
 use crate::progress::Observed;
 use crate::report::Wording;
 
-/// The time after which an interrupted run is ended in any case.
-const LONGEST_END: Duration = GRACE.saturating_mul(2);
+/// The maximum time that an interrupted run takes to end.
+const MAX_SHUTDOWN: Duration = GRACE.saturating_mul(2);
 
-/// Makes signals interrupt the run instead of killing it.
+/// Makes signals interrupt the run instead of killing the process.
 pub(super) fn watch(observed: Observed) -> Interrupt {
     let (interrupter, interrupt) = Interrupt::new();
     let kinds = [SignalKind::interrupt(), SignalKind::terminate()];
@@ -26,7 +26,7 @@ pub(super) fn watch(observed: Observed) -> Interrupt {
         interrupter.interrupt(number);
         tokio::select! {
             _ = next(&mut ctrl_c, &mut terminate) => {}
-            () = sleep(LONGEST_END) => {}
+            () = sleep(MAX_SHUTDOWN) => {}
         }
         Failure::interrupted(number).print(Wording::default());
         std::process::exit(i32::from(exit::SIGNAL + number));

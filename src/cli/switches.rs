@@ -1,5 +1,5 @@
-//! Switches with a value, as Docker's flag parser accepts them: `--purge=false`, `-p=true`. Scripts write
-//! them with a variable after the equals sign.
+//! Switches with a value, as Docker's flag parser accepts them: `--purge=false`, `-p=true`. Scripts set such a value
+//! from a variable: `--purge=$PURGE`.
 
 use std::ffi::OsString;
 
@@ -7,7 +7,7 @@ use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, Command};
 
 pub(super) struct Switches {
-    /// Has `--purge` for `--purge=true`, and no switches that are false.
+    /// Contains `--purge` instead of `--purge=true`, and no switch that is false.
     pub(super) arguments: Vec<OsString>,
     /// The long names of the switches whose last value is false.
     pub(super) declined: Vec<String>,
@@ -18,22 +18,24 @@ pub(super) fn resolve(command: &Command, arguments: &[OsString]) -> Result<Switc
     let mut subcommand = None;
     let mut resolved: Vec<(OsString, Option<String>)> = Vec::new();
     let mut declined: Vec<String> = Vec::new();
-    let mut is_over = false;
+    let mut options_ended = false;
     for argument in arguments {
         let text = argument.to_str().unwrap_or_default();
-        is_over |= text == "--";
+        options_ended |= text == "--";
         subcommand = subcommand.or_else(|| command.find_subcommand(text));
-        let found = subcommand.filter(|_| !is_over).and_then(|subcommand| {
-            let (switch, value) = switch_of(subcommand, text)?;
-            Some((subcommand, switch, value))
-        });
+        let found = subcommand
+            .filter(|_| !options_ended)
+            .and_then(|subcommand| {
+                let (switch, value) = switch_of(subcommand, text)?;
+                Some((subcommand, switch, value))
+            });
         let Some((subcommand, switch, value)) = found else {
             resolved.push((argument.clone(), None));
             continue;
         };
         let long = switch.get_long().unwrap_or_default().to_owned();
         declined.retain(|name| *name != long);
-        match value.map(truth) {
+        match value.map(parse_bool) {
             None | Some(Some(true)) => {
                 resolved.push((format!("--{long}").into(), Some(long)));
             }
@@ -75,7 +77,7 @@ fn switch_of<'a, 'b>(subcommand: &'a Command, text: &'b str) -> Option<(&'a Arg,
 }
 
 /// Parses a value as Go's `strconv.ParseBool` does.
-fn truth(value: &str) -> Option<bool> {
+fn parse_bool(value: &str) -> Option<bool> {
     match value {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
@@ -98,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn values_of_switches_are_taken_off() {
+    fn values_of_switches_are_removed() {
         for (given, expected, declined) in [
             (
                 "polyarch push --purge=true a",

@@ -1,4 +1,4 @@
-//! Usage errors in the form of all errors: one line, then hints, in place of the paragraphs of clap.
+//! Converts usage errors of clap into the form of all errors: one line, then hints.
 
 use std::ffi::OsString;
 
@@ -51,7 +51,7 @@ fn message(error: &clap::Error) -> String {
     }
 }
 
-/// Returns the names and values that are meant, if the error suggests any.
+/// Returns hints with the names and values that the error suggests.
 fn hints(error: &clap::Error) -> Vec<String> {
     let mut hints = Vec::new();
     let similar = [
@@ -73,7 +73,7 @@ fn hints(error: &clap::Error) -> Vec<String> {
     hints
 }
 
-/// Returns the usage line where an argument is missing or too much, else how to see all options.
+/// Returns the usage line if an argument is missing or unexpected; otherwise how to see all options.
 fn help(error: &clap::Error, command: &Command, arguments: &[OsString]) -> String {
     let is_about_arguments = match error.kind() {
         ErrorKind::MissingRequiredArgument | ErrorKind::TooManyValues => true,
@@ -118,7 +118,7 @@ fn names(error: &clap::Error, kind: ContextKind) -> String {
     names.join(" and ")
 }
 
-/// Returns the message of an error that this program has raised itself.
+/// Returns the message of an error that polyarch created, without the prefix of clap.
 fn first_line(error: &clap::Error) -> String {
     let text = error.render().to_string();
     let first = text.lines().next().unwrap_or_default();

@@ -1,16 +1,15 @@
-//! Variables with the prefixes of polyarch that it does not read, or cannot: a misspelled option would otherwise have no
-//! effect.
+//! Warns about variables with polyarch's prefixes that it does not read, and refuses values that are not UTF-8.
+//! Otherwise a misspelled option would have no effect, and the user would not notice.
 
 use std::collections::BTreeSet;
 
-use clap::{ArgAction, Command};
+use clap::Command;
 
 use super::failure::Failure;
+use super::from_environment::{PREFIXES, names};
 use crate::environment::Environment;
 
-const PREFIXES: [&str; 2] = ["POLYARCH_", "PLUGIN_"];
-
-/// Variables that are read elsewhere, and those of the dotenv report.
+/// Variables that other modules read, and variables of the dotenv report.
 const OTHERS: [&str; 6] = [
     "DIGEST",
     "REF",
@@ -21,11 +20,11 @@ const OTHERS: [&str; 6] = [
 ];
 /// Fields of a credential, each also with a number: `PASSWORD_2`.
 const CREDENTIAL: [&str; 5] = ["REGISTRY", "USERNAME", "PASSWORD", "PASSWORD_FILE", "TOKEN"];
-/// A token for any cloud, or for one: `ID_TOKEN_AWS`.
+/// An ID token for every cloud, or for one of them: `ID_TOKEN_AWS`.
 const ID_TOKEN: &str = "ID_TOKEN";
 /// Jenkins splits a credential `X` into `X_USR` and `X_PSW`.
 const OF_JENKINS: [&str; 2] = ["_USR", "_PSW"];
-/// Variables without a prefix of polyarch that it reads, by the beginning of their names.
+/// The beginnings of the names of all other variables that polyarch reads.
 const FOREIGN: [&str; 18] = [
     "ACTIONS_",
     "ALL_PROXY",
@@ -47,7 +46,7 @@ const FOREIGN: [&str; 18] = [
     "XDG_",
 ];
 
-/// Refuses values that are not UTF-8 in variables that polyarch reads: it would run without them.
+/// Refuses variables of polyarch with values that are not UTF-8: they would have no effect.
 pub(super) fn check_encoding(environment: &Environment) -> Result<(), Failure> {
     let is_read = |name: &&str| {
         let upper = name.to_ascii_uppercase();
@@ -60,7 +59,7 @@ pub(super) fn check_encoding(environment: &Environment) -> Result<(), Failure> {
     }
 }
 
-/// Returns a warning for each variable that looks like an option and is none.
+/// Returns a warning for each variable that has a prefix of polyarch but names no option.
 pub(super) fn warnings(command: &Command, environment: &Environment) -> Vec<String> {
     let options = options(command);
     let mut warnings = Vec::new();
@@ -87,21 +86,12 @@ pub(super) fn warnings(command: &Command, environment: &Environment) -> Vec<Stri
     warnings
 }
 
-/// Returns the options of all commands as they are named in variables, lists also in the plural.
+/// Returns the names of the options of all commands in variables, without prefixes.
 fn options(command: &Command) -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
     let of_subcommands = command.get_subcommands().flat_map(Command::get_arguments);
-    for option in command.get_arguments().chain(of_subcommands) {
-        let Some(long) = option.get_long() else {
-            continue;
-        };
-        let name = long.to_uppercase().replace('-', "_");
-        if matches!(option.get_action(), ArgAction::Append) && !name.ends_with('S') {
-            names.insert(format!("{name}S"));
-        }
-        names.insert(name);
-    }
-    names
+    let options = command.get_arguments().chain(of_subcommands);
+    let named = options.filter_map(|option| Some(names(option.get_long()?, option)));
+    named.flatten().collect()
 }
 
 fn is_other(environment: &Environment, prefix: &str, rest: &str) -> bool {

@@ -9,7 +9,7 @@ use super::shell::print as print_bytes;
 pub(super) fn print(verbose: bool) -> Result<ExitCode, Failure> {
     let mut text = format!("polyarch {}\n", env!("CARGO_PKG_VERSION"));
     if verbose {
-        // Set by scripts/build-dist; a build by hand has neither.
+        // Both variables are set only by scripts/build-dist.
         let source = option_env!("POLYARCH_SOURCE_HASH")
             .unwrap_or("unknown (not built by scripts/build-dist)");
         let toolchain = option_env!("POLYARCH_TOOLCHAIN").unwrap_or("unknown");

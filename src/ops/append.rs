@@ -1,4 +1,4 @@
-//! `--append`: the index that a job starts from, and whether another job has overwritten what was appended.
+//! `--append`: reads the index that a job starts from, and detects that another job has overwritten the result.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use crate::spec::{Digest, Index};
 use crate::store::{FailureKind, ManifestName};
 use crate::stores::Stores;
 
-/// How often an index is planned again because another job has changed the base of `--append`.
+/// The maximum number of attempts to append while other jobs change the index.
 pub(super) const MAX_APPEND_ROUNDS: usize = 5;
-/// The pause between the write of `--append` and the look after it: longer than another job takes between
-/// its last look and its write.
+/// The pause between the write of the index and the following read. It is longer than the time that another job needs
+/// between its last read and its write.
 const APPEND_PAUSE: Duration = Duration::from_secs(1);
 
 impl Job {
-    /// Returns the tag that `--append` started from.
+    /// Returns the tag and the digest that the job appends to.
     pub(super) fn base(&self, digest: Option<&Digest>) -> Option<Base> {
         let target = self.targets.first().filter(|_| self.append)?;
         Some(Base {
@@ -60,9 +60,9 @@ impl Job {
     }
 }
 
-/// Returns whether another job has overwritten what this one appended: it may have read the base before this
-/// write and have written after it. So the tag is read once more, after a pause in which such a write is done.
-pub(super) async fn has_lost(
+/// Returns whether another job has overwritten the appended entries: it may have read the tag before this job wrote it,
+/// and written the tag later. Therefore the tag is read again, after a pause in which such a write completes.
+pub(super) async fn was_overwritten(
     execution: &Execution,
     base: &Base,
     plan: &Plan,
@@ -88,7 +88,7 @@ pub(super) async fn has_lost(
     Ok(!now.index().is_some_and(|now| includes(now, plan)))
 }
 
-/// Returns whether an index has an entry for each of a plan's: of the same platform, else of the same digest.
+/// Returns whether an index contains each entry of a plan, or another entry with the same platform.
 fn includes(index: &Index, plan: &Plan) -> bool {
     plan.entries.iter().all(|entry| {
         let entry = &entry.descriptor;

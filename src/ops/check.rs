@@ -1,4 +1,4 @@
-//! Checks what is below a reference.
+//! Checks that the content of a reference exists.
 
 use super::job::Job;
 use super::locate::locate;
@@ -23,13 +23,13 @@ pub struct CheckReportEntry {
     pub blobs: usize,
     /// The executables that fit the platform.
     pub executables: Vec<Executable>,
-    /// What a user should know about the executables.
+    /// Notices about the executables.
     pub notices: Vec<String>,
     /// Everything that is missing or different.
     pub failures: Vec<crate::store::StoreError>,
 }
 
-/// Reads a reference and checks everything below it. All failures are in the report.
+/// Reads a reference and checks its content. All failures are in the report.
 pub async fn check(
     source: SourceSpec,
     level: CheckLevel,

@@ -10,7 +10,7 @@ pub async fn copy(job: Job, run: Run<'_>) -> Result<Report, OpsError> {
     Box::pin(job.run_alone(run, planner)).await
 }
 
-/// Without platforms: the source as it is. One platform: its image as it is. Several: an index of these.
+/// Plans an exact copy of the source if no platforms are chosen, of the image if one is, otherwise an index.
 fn planner(sources: &[Source], targets: &[Target], options: &Options) -> Result<Plan, PlanError> {
     match (sources, &options.platforms[..]) {
         ([source], []) => plan::copy(source, targets),

@@ -1,4 +1,4 @@
-//! Why an operation has no report.
+//! The errors of operations.
 
 use crate::draft::DraftError;
 use crate::hint::Hint;
@@ -56,7 +56,7 @@ pub enum OpsError {
 }
 
 impl OpsError {
-    /// Uses Docker's words, which scripts look for, if a manifest does not exist.
+    /// Wraps the failure to read a manifest. If it does not exist, the message has Docker's words: scripts look for them.
     pub fn of_manifest(error: StoreError) -> Self {
         if error.kind == FailureKind::NotFound {
             let name = error.operation.object.clone();
@@ -69,7 +69,7 @@ impl OpsError {
         }
     }
 
-    /// Returns what to try.
+    /// Returns the hints of the error.
     pub fn hints(&self) -> Vec<Hint> {
         match self {
             Self::Store(error) => error.hints.clone(),

@@ -25,7 +25,7 @@ pub struct InspectOptions {
 
 #[derive(Clone, Debug)]
 pub enum Subject {
-    /// The local list of this name, otherwise the manifest in the registry.
+    /// The local list with this name or, if there is none, the manifest in the registry.
     Name(Reference),
     /// An entry of a local list.
     Entry {
@@ -54,7 +54,7 @@ pub async fn inspect(
             let position = find(&draft, image)?.ok_or_else(no_image)?;
             Ok(of_entry(&draft, &draft.entries[position]))
         }
-        Subject::Name(name) => match local(name, drafts, run)? {
+        Subject::Name(name) => match load_local(name, drafts, run)? {
             Some(draft) => of_draft(draft),
             None => in_registry(name, options, run).await,
         },
@@ -62,8 +62,8 @@ pub async fn inspect(
     }
 }
 
-/// Loads the local list of this name. Without a readable directory for drafts, only registries are used.
-fn local(
+/// Loads the local list with this name. Without a readable directory for drafts, only registries are used.
+fn load_local(
     name: &Reference,
     drafts: Option<&Drafts>,
     run: Run<'_>,
@@ -106,7 +106,7 @@ fn of_draft(mut draft: Draft) -> Result<Inspection, OpsError> {
     })
 }
 
-/// Returns the descriptor of an entry as the previewed list has it.
+/// Returns the descriptor of an entry as in the preview of the list.
 fn descriptor(draft: &Draft, entry: &Entry) -> Descriptor {
     let mut descriptor = entry.descriptor.clone();
     if draft.exact.is_none() {
@@ -140,7 +140,7 @@ async fn in_layout(
     read(store.as_ref(), &name, shown, at_digest, options).await
 }
 
-/// Reads a manifest, and what the options add to it.
+/// Reads a manifest, and the children or the platform that the options request.
 async fn read(
     store: &dyn Store,
     name: &ManifestName,

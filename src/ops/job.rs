@@ -1,4 +1,4 @@
-//! What `publish` and `copy` are asked to do.
+//! The input of `publish` and `copy`.
 
 use std::time::Duration;
 
@@ -7,20 +7,20 @@ use crate::plan::{Options, Target};
 use crate::sources::SourceSpec;
 use crate::spec::Repository;
 
-/// One index: its sources, its targets, and how it is made.
+/// One index to publish: its sources, targets and options.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "independent choices")]
 pub struct Job {
     pub sources: Vec<SourceSpec>,
     pub targets: Vec<Target>,
-    /// The repository of bare digests, if it is not that of the targets.
+    /// The repository of bare digests. `None` means the repositories of the targets.
     pub image: Option<Repository>,
     /// Starts from the index at the first tag.
     pub append: bool,
-    /// How long to wait for sources that do not exist yet.
+    /// The maximum time to wait for sources that do not exist yet.
     pub wait: Duration,
     pub if_exists: IfExists,
-    /// Reads everything below the sources, even if the targets have it.
+    /// Reads the images of the sources even if the targets contain them.
     pub read_all: bool,
     pub options: Options,
     /// The annotations come from the environment, not from this command.
@@ -29,13 +29,13 @@ pub struct Job {
     pub referrers: bool,
     pub dry_run: bool,
     pub verify: bool,
-    /// What is checked before a tag moves.
+    /// The checks before a tag moves.
     pub check: CheckLevel,
     /// The maximum number of transfers at the same time.
     pub jobs: usize,
 }
 
-/// What happens to a tag that points elsewhere.
+/// The policy for a tag that points to another digest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum IfExists {
     /// Move it.

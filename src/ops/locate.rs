@@ -1,4 +1,4 @@
-//! Where each source of a job is read from, and where its content is stored for the plan.
+//! Determines where each source of a job is read, and which targets already contain it.
 
 use futures_util::future::join_all;
 
@@ -12,11 +12,11 @@ use crate::spec::{Digest, Location};
 use crate::store::ManifestName;
 use crate::stores::Stores;
 
-/// A bare digest or descriptor, located.
+/// The location of a source.
 struct Located {
     location: SourceLocation,
     read_from: Location,
-    /// It was seen at the location, with the size and media type of the descriptor.
+    /// Every target contains it, with the size and the media type of the descriptor.
     seen: bool,
 }
 
@@ -30,8 +30,8 @@ impl Located {
     }
 }
 
-/// Locates all sources of a job. With one repository among the targets, bare digests are there. With several,
-/// those that lack a digest get it from the first that has it.
+/// Locates all sources of a job. A bare digest must be in the repository of the target. With several targets, it is
+/// read from the first repository that contains it, and copied to the others.
 pub(super) async fn locate(job: &Job, stores: &Stores) -> Result<Vec<Wanted>, OpsError> {
     let repositories: Vec<&Location> = match &job.image {
         Some(_) => Vec::new(),
@@ -80,6 +80,7 @@ pub(super) async fn locate(job: &Job, stores: &Stores) -> Result<Vec<Wanted>, Op
         .collect())
 }
 
+/// Looks for a bare digest or descriptor in all repositories.
 async fn find(
     form: &SourceForm,
     digest: &Digest,

@@ -1,5 +1,5 @@
-//! The operations behind the commands: typed options in, a typed report or error out. Reads no arguments,
-//! prints nothing and knows no exit codes.
+//! The operations of the commands: functions from typed options to a typed report or error. They read no arguments,
+//! print nothing and define no exit codes.
 
 mod append;
 pub mod check;
@@ -19,7 +19,7 @@ use crate::interrupt::Interrupt;
 use crate::progress::Observed;
 use crate::stores::Stores;
 
-/// What the operations of one run share.
+/// The context of all operations of one run.
 #[derive(Clone, Copy)]
 pub struct Run<'a> {
     pub stores: &'a Stores,
@@ -28,7 +28,7 @@ pub struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Runs `work`, which leaves nothing behind, until it is done or interrupted.
+    /// Runs `work`, which needs no cleanup, until it is done or interrupted.
     pub async fn unless_interrupted<T>(
         &self,
         work: impl Future<Output = Result<T, OpsError>>,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use tokio::sync::oneshot;
 
-use super::append::{MAX_APPEND_ROUNDS, has_lost, notice};
+use super::append::{MAX_APPEND_ROUNDS, notice, was_overwritten};
 use super::job::{IfExists, Job};
 use super::{OpsError, Run};
 use crate::binaries::Executable;
@@ -24,23 +24,23 @@ use crate::spec::{Digest, Location, Manifest};
 use crate::store::FailureKind;
 use crate::stores::Stores;
 
-/// The number of indexes of one run that are published at the same time: with four images each, 128 requests under way.
-const JOBS_AT_ONCE: usize = 32;
+/// The maximum number of indexes that are published at the same time. With four images each, they send 128 requests.
+const MAX_PARALLEL_JOBS: usize = 32;
 
-/// An index that was planned, and unless this is a dry run, executed.
+/// The result of one index: its plan and, unless this is a dry run, the execution of the plan.
 #[derive(Debug)]
 pub struct Report {
     pub plan: Plan,
     pub targets: Vec<Target>,
     /// `None` for a dry run.
     pub execution: Option<Execution>,
-    /// Where the tags pointed before.
+    /// The digests of the tags before the run.
     pub known: Survey,
-    /// The manifests that tags pointed at before.
+    /// The manifests of the tags before the run.
     pub previous: Vec<Manifest>,
     /// The verified executables of each entry of the plan.
     pub executables: Vec<Vec<Executable>>,
-    /// Why not all referrers were copied.
+    /// The failure to copy all referrers.
     pub referrers_failure: Option<OpsError>,
 }
 
@@ -59,14 +59,15 @@ pub struct Unplanned {
     pub error: OpsError,
 }
 
-/// A plan, its sources, and where the tags of its targets point now.
+/// A plan with its sources and the state of its targets.
 struct Planned {
     plan: Plan,
     sources: Vec<Source>,
+    /// The digests of the tags before the run.
     known: Survey,
-    /// The digest of the index that `--append` started from.
+    /// The digest of the index that the job appends to.
     base_digest: Option<Digest>,
-    /// The manifests that tags pointed at before.
+    /// The manifests of the tags before the run.
     previous: Vec<Manifest>,
     /// The verified executables of each entry of the plan.
     executables: Vec<Vec<Executable>>,
@@ -86,7 +87,7 @@ impl Planned {
     }
 }
 
-/// Makes a plan from resolved sources.
+/// A function that plans an index from resolved sources.
 pub(super) type Planner = fn(&[Source], &[Target], &Options) -> Result<Plan, PlanError>;
 
 /// Publishes one index.
@@ -94,7 +95,7 @@ pub async fn publish(job: Job, run: Run<'_>) -> Result<Report, OpsError> {
     Box::pin(job.run_alone(run, plan::plan)).await
 }
 
-/// Publishes several indexes with one set of tokens.
+/// Publishes several indexes, which share tokens.
 pub async fn publish_all(jobs: Vec<Job>, run: Run<'_>) -> Vec<Result<Report, Unplanned>> {
     for job in &jobs {
         job.declare_targets(run.stores).await;
@@ -107,11 +108,11 @@ pub async fn publish_all(jobs: Vec<Job>, run: Run<'_>) -> Vec<Result<Report, Unp
         let report = job.run(run, plan::plan).await;
         report.map_err(|error| Unplanned { targets, error })
     });
-    let reports = futures_util::stream::iter(reports).buffered(JOBS_AT_ONCE);
+    let reports = futures_util::stream::iter(reports).buffered(MAX_PARALLEL_JOBS);
     let reports: Vec<_> = reports.collect().await;
     let is_complete = |it: &Result<Report, _>| it.as_ref().is_ok_and(Report::is_complete);
     if !reports.iter().all(is_complete) {
-        // Only now: another index of the run may have been using the uploads.
+        // Not earlier: another index of the run may have used the uploads.
         run.stores.abandon().await;
     }
     reports
@@ -138,8 +139,8 @@ impl Job {
         }
     }
 
-    /// Opens the repositories that are written to, so that one token serves all jobs of a run. A failure
-    /// shows when the job runs.
+    /// Opens the repositories of the targets, so that one token is enough for all jobs of a run. A failure is reported
+    /// when the job runs.
     async fn declare_targets(&self, stores: &Stores) {
         if !self.dry_run {
             let targets = self.targets.iter().map(|target| &target.location);
@@ -186,7 +187,7 @@ impl Job {
         let mut execution = execution?;
         let mut rounds = 1;
         while let Some(base) = self.base(current.base_digest.as_ref())
-            && has_lost(&execution, &base, &current.plan, run).await?
+            && was_overwritten(&execution, &base, &current.plan, run).await?
         {
             let name = format!("{}:{}", base.location, base.tag);
             if rounds == MAX_APPEND_ROUNDS {
@@ -229,7 +230,7 @@ impl Job {
         targets.map(|target| target.location.clone()).collect()
     }
 
-    /// Resolves, plans and checks, and reads where the tags point now and the indexes there.
+    /// Resolves, plans and checks. In parallel, reads the current digests of the tags, and the manifests there.
     async fn make_plan(
         &mut self,
         run: Run<'_>,
@@ -239,7 +240,7 @@ impl Job {
         let stores = run.stores;
         if !self.dry_run {
             for target in &self.targets {
-                // A new layout is created after planning: a refusal leaves nothing behind.
+                // A new layout is created after planning, so that a refused plan creates no files.
                 if Stores::may_exist(&target.location) {
                     stores.open(&target.location, Access::Push).await?;
                 }
@@ -255,13 +256,13 @@ impl Job {
                 Survey::default()
             };
             let _ = sender.send(survey.clone());
-            // A new tag is written whatever the plan is; a tag that exists may have its digest already.
+            // A new tag is always written; an existing tag may already have the planned digest.
             let is_new = |target: &&Target| {
                 let mut tags = target.tags.iter();
                 tags.any(|tag| survey.points_at(&target.location, tag).is_none())
             };
             let sure = targets.iter().filter(is_new).map(|it| &it.location);
-            // Beside the configs and the checks, which take a round trip too.
+            // Runs in parallel with reading configs and checking, which need a round trip too.
             let (previous, tried) = tokio::join!(survey.previous(stores), access.check(sure));
             tried.map_err(|error| error.hint(Hint::Unchanged))?;
             Ok(previous)
@@ -320,7 +321,7 @@ impl Job {
         })
     }
 
-    /// Refuses targets whose credentials are rejected, and tags that must not move; marks those that are kept.
+    /// Refuses targets whose credentials are rejected and tags that must not move. Marks the tags that are kept.
     fn check_targets(
         &self,
         digest: &Digest,
@@ -364,8 +365,8 @@ impl Job {
         Ok(())
     }
 
-    /// Annotations that only the environment brings (metadata-action sets them in every job) are no error for
-    /// images of Docker's types: the result is an OCI index, which can carry them.
+    /// Plans the index. A Docker manifest list cannot have annotations. If they come only from the environment (where
+    /// metadata-action sets them in every job), this is no error: the plan is an OCI index instead.
     fn plan(&mut self, sources: &[Source], planner: Planner) -> Result<Plan, OpsError> {
         let is_auto = self.options.media_type == MediaTypeChoice::Auto;
         match planner(sources, &self.targets, &self.options) {

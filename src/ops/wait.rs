@@ -1,4 +1,4 @@
-//! Resolves the sources of a job, and waits for those that do not exist yet.
+//! Resolves the sources of a job, and waits for sources that do not exist yet.
 
 use std::time::{Duration, Instant};
 
@@ -14,12 +14,12 @@ use crate::store::{FailureKind, StoreError};
 use crate::stores::Stores;
 use crate::text::listed;
 
-/// The pauses between looks for sources that do not exist yet.
+/// The first and the longest pause between attempts to find missing sources.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
+const MAX_WAIT: Duration = Duration::from_secs(5);
 
 impl Job {
-    /// Resolves the sources, and waits for those that do not exist yet. Only these are read again.
+    /// Resolves the sources, and waits for sources that do not exist yet. Only these are read again.
     pub(super) async fn resolve(&self, run: Run<'_>) -> Result<Vec<Source>, OpsError> {
         let stores = run.stores;
         if self.wait.is_zero() {
@@ -46,11 +46,11 @@ impl Job {
             let delay = pause.min(left);
             observe_missing(&missing, delay, run);
             tokio::time::sleep(delay).await;
-            pause = (pause * 2).min(LONGEST_WAIT);
+            pause = (pause * 2).min(MAX_WAIT);
         }
     }
 
-    /// Resolves the sources that are `None`. Returns the errors of those that do not exist, with their names.
+    /// Resolves the sources that are `None`. Returns the name and the error of each source that does not exist.
     async fn resolve_missing(
         &self,
         sources: &mut [Option<Source>],

@@ -1,12 +1,12 @@
-//! What changes against the index that a tag pointed at before: a comparison by platform, and the command that
-//! restores the previous index.
+//! Compares the new index with the previous index of a tag, platform by platform, and builds the commands that
+//! restore the previous index.
 
 use super::comparison::{ChangeKind, Comparison, PlatformChange, Previous};
 use super::result::{EntryResult, IndexResult, Status, TagResult, TargetResult};
 use crate::execute::Change;
 use crate::spec::{Digest, Manifest, attestation};
 
-/// An index that a tag pointed at before the run.
+/// An index that a tag pointed to before the run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PreviousIndex {
     pub digest: Digest,
@@ -23,8 +23,8 @@ pub struct PreviousEntry {
 }
 
 impl PreviousIndex {
-    /// Reads the entries of an index. A manifest of another kind is its own only entry. `content_size` returns the
-    /// size of config and layers of an image whose manifest was read.
+    /// Reads the entries of an index. Any other manifest is treated as the only entry. `content_size` returns the size
+    /// of config and layers of an image whose manifest was read.
     pub fn new(manifest: &Manifest, content_size: impl Fn(&Digest) -> Option<u64>) -> Self {
         let entry = |platform, digest: &Digest| PreviousEntry {
             platform,
@@ -50,15 +50,15 @@ impl PreviousIndex {
     }
 }
 
-/// Compares the images of a previous index with those of a new one: the new images in their order, then the
-/// removed ones.
+/// Compares the images of a previous index with the images of a new index. Returns the new images in their order, then
+/// the removed images.
 pub fn compare(previous: &PreviousIndex, new: &[EntryResult]) -> Vec<PlatformChange> {
     let mut left: Vec<&PreviousEntry> = previous.entries.iter().collect();
     let mut take = |matches: &dyn Fn(&PreviousEntry) -> bool| {
         let position = left.iter().position(|entry| matches(entry))?;
         Some(left.remove(position))
     };
-    // Identical images first: several images may have one platform.
+    // Matches identical images first: several images may have the same platform.
     let mut matched: Vec<Option<&PreviousEntry>> = new
         .iter()
         .map(|entry| take(&|old| old.digest == entry.digest && old.platform == entry.platform))
@@ -104,8 +104,8 @@ fn difference(old: Option<u64>, new: Option<u64>) -> Option<i64> {
 }
 
 impl IndexResult {
-    /// Records where the tags pointed before the run, and compares the new index with each previous one. `previous`
-    /// receives a whole reference.
+    /// Records the digests of the tags before the run, and compares the new index with each previous index. `previous`
+    /// receives a full reference.
     pub fn record_previous(
         &mut self,
         previous: impl Fn(&str) -> Previous,
@@ -155,7 +155,7 @@ impl IndexResult {
         })
     }
 
-    /// Returns whether a tag moved from another index to this one, or would in a real run.
+    /// Returns whether a tag moved from another index to this one, or would move in a real run.
     fn is_moved(&self, tag: &TagResult) -> bool {
         let is_other = matches!(&tag.previous, Previous::At(digest) if *digest != self.digest);
         is_other

@@ -1,10 +1,10 @@
-//! The comparison of a new index with the one that a tag pointed at before, as data.
+//! The comparison of a new index with a previous index of a tag, as data.
 
 use serde::{Serialize, Serializer};
 
 use crate::spec::Digest;
 
-/// Where a tag pointed before the run.
+/// The digest of a tag before the run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Previous {
     #[default]
@@ -23,14 +23,14 @@ pub struct Comparison {
     /// The references that move, or would move, from the previous index to the new one.
     pub tags: Vec<String>,
     pub platforms: Vec<PlatformChange>,
-    /// The difference of config and layers in bytes, if all sizes are known.
+    /// The difference in the size of configs and layers in bytes, if all sizes are known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size_difference: Option<i64>,
     /// The commands that move the tags back, one for each repository.
     pub restore: Vec<String>,
 }
 
-/// What changes for one platform.
+/// The change for one platform.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PlatformChange {
@@ -41,7 +41,7 @@ pub struct PlatformChange {
     pub digest: Option<Digest>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub previous_digest: Option<Digest>,
-    /// The difference of config and layers in bytes, if both sizes are known.
+    /// The difference in the size of config and layers in bytes, if both sizes are known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size_difference: Option<i64>,
 }
@@ -61,7 +61,7 @@ impl Previous {
     }
 }
 
-/// A new tag is `null`; an unknown previous index is left out by the field.
+/// Serialises a new tag as `null`. The field skips an unknown digest.
 impl Serialize for Previous {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {

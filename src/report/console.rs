@@ -16,10 +16,10 @@ use crate::text::log_safe;
 /// The interval of the progress lines of a blob.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// At most 77 columns wide.
+/// The template of a bar, at most 77 columns wide.
 const BAR: &str = "{prefix} [{bar:20}] {decimal_bytes:>10} / {decimal_total_bytes:>10} {decimal_bytes_per_sec:>12} {eta:>4}";
 
-/// How much is shown.
+/// The amount of output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConsoleMode {
     /// Progress bars, and a line for each finished step.
@@ -36,7 +36,7 @@ pub struct Console {
     debug: bool,
     palette: Palette,
     bars: MultiProgress,
-    /// Held while bars are drawn, so that none is drawn after [`Observer::close`].
+    /// Locked while bars are drawn, so that no bar is drawn after [`Observer::close`].
     state: Mutex<State>,
 }
 
@@ -53,7 +53,7 @@ struct BlobProgress {
 }
 
 impl Console {
-    /// Creates a console. `debug`: whether requests are shown.
+    /// Creates a console, which shows requests if `debug` is set.
     pub fn new(mode: ConsoleMode, debug: bool, palette: Palette) -> Self {
         let target = match mode {
             ConsoleMode::Terminal => ProgressDrawTarget::stderr(),
@@ -120,7 +120,7 @@ impl Console {
         let style = ProgressStyle::with_template(BAR)
             .unwrap_or_else(|_| ProgressStyle::default_bar())
             .progress_chars("=> ");
-        // Complete before it is added: a change would draw it alone, on a line that stays.
+        // Set up before it is added: a later change would draw it again, on a line that is never cleared.
         let bar = ProgressBar::new(blob.size)
             .with_style(style)
             .with_prefix(blob.digest.short().to_owned());

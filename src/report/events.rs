@@ -9,7 +9,7 @@ use crate::progress::{BlobOutcome, Event, Observer};
 
 /// Writes events to standard error. Write errors are ignored.
 pub struct JsonLines {
-    /// Whether requests are written.
+    /// Also writes requests.
     pub debug: bool,
 }
 

@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use crate::binaries::Executable;
 
-/// An executable that fits the platform of its image.
+/// An executable that matches the platform of its image.
 #[derive(Clone, Debug, Serialize)]
 pub struct ExecutableResult {
-    /// The path in the image, after all links.
+    /// The path in the image, with all links resolved.
     pub path: String,
     /// The machine in its header: `x86-64`, `aarch64`. `None` for a script.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -26,7 +26,7 @@ impl From<&Executable> for ExecutableResult {
 }
 
 impl fmt::Display for ExecutableResult {
-    /// Displays `/app is aarch64` or `/entry.sh is a script`. Not safe to print.
+    /// Displays `/app is aarch64` or `/entry.sh is a script`. The path may contain control characters.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.machine {
             Some(machine) => write!(f, "{} is {machine}", self.path),

@@ -11,7 +11,7 @@ use super::json::safe;
 use super::result::{IndexResult, Status};
 use super::results::Results;
 
-/// GitLab refuses a dotenv file of more than 5 KB. Only the path of a layout can be that long.
+/// The maximum length of a dotenv value: GitLab refuses files over 5 KB. Only the path of a layout can be longer.
 const MAX_VALUE: usize = 1000;
 
 #[derive(Clone, Debug, Default)]
@@ -68,8 +68,9 @@ fn write(path: Option<&Path>, content: &[u8]) -> Result<(), FileError> {
     })
 }
 
-/// Returns the metadata of one image as `docker buildx build --metadata-file` writes it, and that of several as
-/// `docker buildx bake` does: an object by name. `image.name` contains all references, joined with commas.
+/// Returns the metadata of one image as `docker buildx build --metadata-file` writes it. Several images become an
+/// object with a field for each, as `docker buildx bake` writes it. `image.name` contains all references, joined with
+/// commas.
 fn metadata(results: &[&IndexResult], are_several: bool) -> String {
     let value = match results {
         [result] if !are_several => metadata_of(result),
@@ -108,8 +109,8 @@ fn references(result: &IndexResult) -> impl Iterator<Item = &str> {
         .filter(move |target| is_good(target.status))
         .flat_map(move |target| {
             let tags = target.tags.iter().filter(move |tag| is_good(tag.status));
-            let place = target.tags.is_empty().then_some(target.name.as_str());
-            tags.map(|tag| tag.reference.as_str()).chain(place)
+            let untagged = target.tags.is_empty().then_some(target.name.as_str());
+            tags.map(|tag| tag.reference.as_str()).chain(untagged)
         })
 }
 

@@ -191,7 +191,7 @@ pub(super) fn failed() -> IndexResult {
     }
 }
 
-/// Attacks by whoever chooses names and annotations.
+/// Attacks that a hostile name or annotation could contain.
 pub(super) const HOSTILE: &str = "a\r\ndigest=sha256:evil\n::error::b\n##[error]c %0A `d` | e <img src=x onerror=alert(1)> [f](http://g) $h$ @i";
 
 /// A result whose free texts are all hostile.

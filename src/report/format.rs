@@ -1,4 +1,4 @@
-//! Pieces of the texts for people.
+//! Formats values for human readers.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -17,7 +17,7 @@ pub(super) fn shown(text: &(impl ToString + ?Sized)) -> String {
     clean(&text.to_string(), MAX_WORD)
 }
 
-/// Returns what people call a media type.
+/// Returns the common name of a media type.
 pub(super) fn kind_of(media_type: &MediaType) -> Cow<'static, str> {
     match media_type.as_str() {
         MediaType::OCI_INDEX => "OCI image index".into(),

@@ -1,5 +1,5 @@
-//! Hints as text, in the words of the place where the run happens: flags on a command line, inputs and
-//! permissions in the GitHub Action, variables in GitLab.
+//! Renders hints as text that fits the environment of the run: flags on a command line, inputs and permissions in the
+//! GitHub Action, variables in GitLab.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use crate::environment::Environment;
 use crate::hint::Hint;
 use crate::spec::{RegistryHost, Repository};
 
-/// How options are named where the run happens.
+/// The form in which messages name options.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Wording {
     /// Flags of a command line.
@@ -41,8 +41,8 @@ const INPUTS: [&str; 13] = [
 ];
 
 impl Wording {
-    /// Reads from the environment where the run happens. `action.yml` sets `ACTION_COMMAND`, the template of the GitLab
-    /// component `COMPONENT_PUSH`.
+    /// Detects the form from the environment. `action.yml` sets `ACTION_COMMAND`; the template of the GitLab component
+    /// sets `COMPONENT_PUSH`.
     pub fn of_environment(environment: &Environment) -> Self {
         let is_true = |name| environment.var(name) == Some("true");
         if is_true("GITHUB_ACTIONS") && environment.var("ACTION_COMMAND").is_some() {
@@ -208,7 +208,7 @@ impl Wording {
         }
     }
 
-    /// An option with its value, or a switch if `value` is empty.
+    /// Names an option with its value, or a switch if `value` is empty.
     fn option(self, name: &str, value: &str) -> String {
         let flag = if value.is_empty() {
             format!("--{name}")
@@ -226,7 +226,7 @@ impl Wording {
         }
     }
 
-    /// An option that is a list: singular as a flag, plural as an input.
+    /// Names an option that is a list: singular as a flag, plural as an input.
     fn list(self, flag: &str, input: &str) -> String {
         match self {
             Self::CommandLine | Self::GitHubStep => format!("--{flag}"),
@@ -312,7 +312,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn options_are_named_as_the_place_names_them() {
+    fn options_are_named_for_the_environment() {
         let render = |wording: Wording| wording.render(&Hint::UseOciIndex);
         assert_eq!(
             render(Wording::CommandLine),
@@ -346,7 +346,7 @@ mod tests {
         named.collect()
     }
 
-    /// An input of another name, or none of an option: rendered by a method of its own, or never named in a hint.
+    /// Inputs that differ from an option in name, that have a separate method, or that no hint names.
     const OTHERS: [&str; 14] = [
         "annotations",
         "download",

@@ -12,14 +12,14 @@ use crate::spec::{
     Descriptor, Family, JsonStyle, Manifest, MediaType, compact_for_go, indent, write,
 };
 
-/// A manifest to show, with its children if they were read.
+/// A manifest to display, with its children if they were read.
 #[derive(Debug)]
 pub struct Inspection {
-    /// From a draft, whose content Docker shows as its JSON encoder writes it.
+    /// The manifest comes from a draft. Docker prints its content as Go's JSON encoder writes it.
     pub is_local: bool,
     pub reference: String,
     pub manifest: Manifest,
-    /// Includes the fields of the list's entry, or the platform of the config.
+    /// The descriptor of the entry in the list, or a descriptor with the platform of the config.
     pub descriptor: Descriptor,
     pub children: Vec<InspectionChild>,
 }
@@ -32,7 +32,7 @@ pub struct InspectionChild {
 }
 
 impl Inspection {
-    /// `docker manifest inspect`: the manifest, indented.
+    /// Returns the output of `docker manifest inspect`: the manifest, indented.
     pub fn docker(&self) -> Vec<u8> {
         let bytes = &self.manifest.bytes;
         match self.manifest.index() {
@@ -42,7 +42,7 @@ impl Inspection {
         }
     }
 
-    /// `docker manifest inspect -v`: one object, or for an index an array of them.
+    /// Returns the output of `docker manifest inspect -v`: one object, or for an index an array of objects.
     pub fn docker_verbose(&self) -> Result<Vec<u8>, serde_json::Error> {
         let compact = if self.manifest.index().is_some() {
             let children = self.children.iter();
@@ -68,7 +68,7 @@ impl Inspection {
         }
     }
 
-    /// The summary in JSON.
+    /// Returns the summary as JSON.
     pub fn json(&self) -> Vec<u8> {
         let index = self.manifest.index();
         let of_entry = Some(&self.descriptor.annotations).filter(|it| !it.is_empty());
@@ -85,7 +85,7 @@ impl Inspection {
     }
 }
 
-/// Has the field order of Docker's struct; the content is embedded byte for byte.
+/// An object with the field order of Docker's struct. The content is embedded byte for byte.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Verbose<'a> {

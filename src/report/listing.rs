@@ -20,7 +20,7 @@ pub fn drafts_json(drafts: &[Draft]) -> Vec<u8> {
     text
 }
 
-/// Renders drafts as a table, which is empty without drafts.
+/// Renders drafts as a table. Without drafts, the text is empty.
 pub fn drafts_table(drafts: &[Draft]) -> String {
     let names: Vec<String> = drafts.iter().map(|draft| draft.list.to_string()).collect();
     let Some(longest) = names.iter().map(String::len).max() else {

@@ -5,7 +5,7 @@ use crate::draft::{Drafts, Entry};
 use crate::ops::OpsError;
 use crate::spec::{Annotations, Platform, Reference};
 
-/// The changes to an entry, or without one, to the list.
+/// The changes to an entry, or to the list itself.
 #[derive(Clone, Debug, Default)]
 pub struct Edit {
     pub os: Option<String>,
@@ -30,6 +30,7 @@ impl Edit {
     }
 }
 
+/// Changes the entry `image` of the draft, or without `image` the draft itself.
 pub fn annotate(
     list: &Reference,
     image: Option<&Reference>,
@@ -61,7 +62,7 @@ pub fn annotate(
     Ok(())
 }
 
-/// An empty value removes the annotation.
+/// Sets annotations. An empty value removes the annotation.
 fn apply(annotations: &mut Annotations, changes: &[(String, String)]) {
     for (key, value) in changes {
         if value.is_empty() {
@@ -72,8 +73,8 @@ fn apply(annotations: &mut Annotations, changes: &[(String, String)]) {
     }
 }
 
-/// Empty values of `--os` and `--arch` change nothing, as with Docker; those of `--variant` and
-/// `--os-version` clear.
+/// Sets the fields of the platform. As with Docker, an empty `os` or `arch` changes nothing, but an empty `variant` or
+/// `os_version` clears the field.
 fn edit_platform(entry: &mut Entry, edit: &Edit) -> Result<(), OpsError> {
     if !edit.changes_platform() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Creates or amends a draft. All or nothing: a failure leaves the previous draft.
+//! Creates or amends a draft. A failure leaves the previous draft unchanged.
 
 use super::plan::plan_of;
 use crate::draft::{Draft, Drafts, Entry, Exact};
@@ -32,7 +32,7 @@ pub async fn create(
 ) -> Result<(), OpsError> {
     let list = &options.list;
     if options.existing != Existing::Replace {
-        check_unclaimed(drafts.load(list)?.as_ref(), options.existing)?;
+        refuse_existing(drafts.load(list)?.as_ref(), options.existing)?;
     }
     let wanted: Vec<Wanted> = options.sources.iter().map(wanted).collect();
     let sources = resolve(run.stores, &wanted)
@@ -40,7 +40,7 @@ pub async fn create(
         .map_err(OpsError::of_manifest)?;
     let named: Vec<(&Reference, &Source)> = options.sources.iter().zip(&sources).collect();
     let mut notices = Vec::new();
-    let fresh = fresh(list, &named, &mut notices)?;
+    let fresh = new_draft(list, &named, &mut notices)?;
     let draft = save(drafts, fresh, options.existing, &mut notices)?;
     for notice in &notices {
         run.observed.observe(Event::Notice(&notice.text));
@@ -49,7 +49,7 @@ pub async fn create(
     Ok(())
 }
 
-fn check_unclaimed(draft: Option<&Draft>, existing: Existing) -> Result<(), OpsError> {
+fn refuse_existing(draft: Option<&Draft>, existing: Existing) -> Result<(), OpsError> {
     if draft.is_some() && existing == Existing::Refuse {
         return Err(OpsError::DraftExists);
     }
@@ -69,8 +69,8 @@ fn wanted(reference: &Reference) -> Wanted {
     }
 }
 
-/// Makes a draft of the sources as they are now.
-fn fresh(
+/// Creates a draft of the resolved sources.
+fn new_draft(
     list: &Reference,
     sources: &[(&Reference, &Source)],
     notices: &mut Vec<Notice>,
@@ -105,7 +105,7 @@ fn save(
     }
     let list = fresh.list.clone();
     let saved = drafts.update(&list, |previous| {
-        check_unclaimed(previous.as_ref(), existing)?;
+        refuse_existing(previous.as_ref(), existing)?;
         Ok::<_, OpsError>(Some(match previous {
             Some(previous) => amended(previous, &fresh, notices),
             None => fresh,
@@ -114,7 +114,7 @@ fn save(
     Ok(saved.unwrap_or_else(|| Draft::new(list)))
 }
 
-/// Replaces the entries that were named again, and keeps the edits of the user.
+/// Replaces the entries whose sources are named again, and keeps the edits of the user.
 fn amended(old: Draft, fresh: &Draft, notices: &mut Vec<Notice>) -> Draft {
     let mut new = fresh.clone();
     new.keep_annotations_of(&old);
@@ -122,8 +122,8 @@ fn amended(old: Draft, fresh: &Draft, notices: &mut Vec<Notice>) -> Draft {
         let mut before = old.entries.iter();
         if let Some(earlier) = before.find(|earlier| earlier.reference == entry.reference) {
             let origin = old.origin();
-            let said = origin.and_then(|origin| origin.entry(&entry.manifest.digest));
-            entry.keep_edits_of(earlier, said);
+            let declared = origin.and_then(|origin| origin.entry(&entry.manifest.digest));
+            entry.keep_edits_of(earlier, declared);
         }
     }
     let is_named = |entry: &Entry| fresh.entries.iter().any(|it| it.source == entry.source);
@@ -136,7 +136,7 @@ fn amended(old: Draft, fresh: &Draft, notices: &mut Vec<Notice>) -> Draft {
     merged(old, new, is_named, notices)
 }
 
-/// Merges entries of several sources, so that no source describes the whole index.
+/// Merges the entries of both drafts. The result has no origin: no single index describes all entries.
 fn merged(
     old: Draft,
     new: Draft,
@@ -200,7 +200,7 @@ fn leaves(node: &Node) -> Vec<&Node> {
     }
 }
 
-/// Keeps what a single index says about the whole. Without nested indexes, retagging it keeps its digest.
+/// Keeps the annotations and the bytes of an index that is the only source. Its digest changes only if it is nested.
 fn set_origin(draft: &mut Draft, sources: &[(&Reference, &Source)]) {
     let [(reference, source)] = sources else {
         return;
@@ -221,7 +221,7 @@ fn set_origin(draft: &mut Draft, sources: &[(&Reference, &Source)]) {
     }
 }
 
-/// Warns now about what `push` would refuse.
+/// Warns about entries that `push` would refuse, and about the warnings of the plan.
 fn warn(draft: &Draft, observed: &Observed) {
     let warn = |text: &str| observed.observe(Event::Warning(text));
     for entry in &draft.entries {

@@ -1,17 +1,18 @@
-//! The plan of a draft, and its entries by name.
+//! Plans a draft, and finds its entries by name.
+
+use std::sync::Arc;
 
 use crate::draft::{Draft, Entry};
 use crate::ops::OpsError;
 use crate::plan::{self, Node, OnDuplicate, Options, Plan, PlanError, Source, Style, Target};
 use crate::spec::{AnnotationLevel, AnnotationRule, Index, Reference, attestation};
-use std::sync::Arc;
 
 /// Plans a draft as `docker manifest push` pushes it.
 pub(super) fn plan_of(draft: &Draft, targets: &[Target]) -> Result<Plan, PlanError> {
     plan_with(draft, targets, Options::default())
 }
 
-/// Plans a draft that is only shown: platforms may be missing.
+/// Plans a draft for display only: platforms may be missing.
 pub fn preview(draft: &Draft) -> Result<Plan, PlanError> {
     let options = Options {
         may_lack_platform: true,
@@ -35,10 +36,12 @@ fn plan_with(draft: &Draft, targets: &[Target], options: Options) -> Result<Plan
         }
         None => draft.entries.iter().map(source_of).collect(),
     };
-    let about = about(&draft);
-    // An annotation of the source index needs no rule, and a byte-exact push has no rules.
+    let base_index = base_index(&draft);
+    // Annotations of the source index need no rules, and a byte-exact push has no rules.
     let is_present = |key: &String, value: &String| {
-        let present = about.as_ref().and_then(|about| about.annotations.get(key));
+        let present = base_index
+            .as_ref()
+            .and_then(|base| base.annotations.get(key));
         draft.exact.is_some() || present == Some(value)
     };
     let rules = draft.annotations.iter();
@@ -52,22 +55,22 @@ fn plan_with(draft: &Draft, targets: &[Target], options: Options) -> Result<Plan
         annotations: annotations.collect(),
         on_duplicate: OnDuplicate::Warn,
         style: Style::Docker,
-        about: about.clone(),
+        about: base_index.clone(),
         ..options
     };
     plan::plan(&sources, targets, &options)
 }
 
 /// Returns the index that all entries came from, without entries and without the annotations that were edited.
-fn about(draft: &Draft) -> Option<Index> {
+fn base_index(draft: &Draft) -> Option<Index> {
     let base = &draft.base.as_ref()?.manifest;
-    let mut about = base.index()?.clone();
-    about.manifests.clear();
-    about.media_type.clone_from(&base.media_type);
-    about
+    let mut index = base.index()?.clone();
+    index.manifests.clear();
+    index.media_type.clone_from(&base.media_type);
+    index
         .annotations
         .retain(|key, value| draft.annotations.get(key) == Some(value));
-    Some(about)
+    Some(index)
 }
 
 fn source_of(entry: &Entry) -> Source {
@@ -83,14 +86,14 @@ fn node_of(entry: &Entry) -> Node {
     Node {
         descriptor: entry.descriptor.clone(),
         manifest: Some(Arc::new(entry.manifest.clone())),
-        // Another process read it, maybe long ago.
+        // Another process has read it, possibly long ago.
         seen: false,
         config_platform: None,
         children: Vec::new(),
     }
 }
 
-/// The entries in the order of the index whose bytes are pushed.
+/// Returns the entries in the order of the index whose exact bytes are pushed.
 fn exact_children(draft: &Draft) -> Vec<Node> {
     let Some(index) = draft
         .exact

@@ -31,18 +31,11 @@ pub struct PushReport {
     pub execution: Execution,
     /// The verified executables of each entry of the plan.
     pub executables: Vec<Vec<Executable>>,
-    /// Why the draft could not be removed.
+    /// The failure to remove the draft.
     pub purge_failure: Option<OpsError>,
 }
 
-/// Loads a draft that can be pushed.
-fn load(list: &Reference, drafts: &Drafts) -> Result<Draft, OpsError> {
-    let draft = drafts.load(list)?;
-    let draft = draft.ok_or_else(|| OpsError::NoDraft { list: list.clone() })?;
-    check_platforms(&draft)?;
-    Ok(draft)
-}
-
+/// Pushes a draft to its targets, and removes it afterwards if `options.purge` is set.
 pub async fn push(
     options: &PushOptions,
     drafts: &Drafts,
@@ -94,6 +87,14 @@ pub async fn push(
     })
 }
 
+/// Loads a draft that can be pushed.
+fn load(list: &Reference, drafts: &Drafts) -> Result<Draft, OpsError> {
+    let draft = drafts.load(list)?;
+    let draft = draft.ok_or_else(|| OpsError::NoDraft { list: list.clone() })?;
+    check_platforms(&draft)?;
+    Ok(draft)
+}
+
 /// Checks the images that are not copied because they should already be in the target, and tries the credentials.
 async fn check_before_push(
     plan: &Plan,
@@ -102,7 +103,7 @@ async fn check_before_push(
     access: &PushAccess<'_>,
     run: Run<'_>,
 ) -> Result<Vec<Vec<Executable>>, OpsError> {
-    // One token for everything.
+    // Requests the scopes of all repositories first, so that one token is enough.
     for target in targets {
         run.stores.open(target, Access::Push).await?;
     }

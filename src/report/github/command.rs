@@ -12,7 +12,7 @@ use crate::environment::Environment;
 const MAX_COMMANDS: usize = 10;
 const MAX_LENGTH: usize = 4096;
 
-/// Masking shorter words would hide large parts of the log.
+/// The minimum length of a masked secret: masking shorter words would hide large parts of the log.
 const MIN_SECRET: usize = 4;
 
 /// Returns the annotations of a run: errors, warnings and notices.
@@ -58,7 +58,7 @@ pub(super) fn with_hints(failure: &ErrorResult) -> String {
         .collect()
 }
 
-/// Returns one command for each text. If there are too many, the last one contains the number of the others.
+/// Returns one command for each text. If there are too many texts, the last command contains the number of the rest.
 pub(super) fn commands(kind: &str, title: &str, mut texts: Vec<String>) -> Vec<String> {
     if texts.len() > MAX_COMMANDS {
         let more = texts.len() - (MAX_COMMANDS - 1);

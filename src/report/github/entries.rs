@@ -27,9 +27,9 @@ pub(super) fn platforms(page: &mut Page, result: &IndexResult) {
     page.line("");
 }
 
-/// Appends the full digests and the annotations, folded.
+/// Appends the full digests and the annotations, in collapsed sections.
 pub(super) fn details(page: &mut Page, result: &IndexResult) {
-    page.fold("Full digests");
+    page.open_section("Full digests");
     page.line("| Manifest | Digest |");
     page.line("| :-- | :-- |");
     for entry in &result.entries {
@@ -42,9 +42,9 @@ pub(super) fn details(page: &mut Page, result: &IndexResult) {
         }
     }
     page.line("");
-    page.unfold();
+    page.close_section();
     if !result.annotations.is_empty() {
-        page.fold(&format!(
+        page.open_section(&format!(
             "{} of the index",
             counted(result.annotations.len(), "annotation")
         ));
@@ -54,17 +54,17 @@ pub(super) fn details(page: &mut Page, result: &IndexResult) {
             page.line(&format!("| {} | {} |", code(key), text(value)));
         }
         page.line("");
-        page.unfold();
+        page.close_section();
     }
 }
 
 fn entry_row(entry: &EntryResult) -> String {
     let digest = entry.digest.to_string();
     let size = entry.content_size.map_or_else(String::new, human_size);
-    let by_digest = entry.source.strip_suffix(&digest);
-    let source = match by_digest.map(|place| place.trim_end_matches('@')) {
+    let name = entry.source.strip_suffix(&digest);
+    let source = match name.map(|name| name.trim_end_matches('@')) {
         Some("") => "by digest".to_owned(),
-        Some(place) => format!("{} by digest", code(place)),
+        Some(name) => format!("{} by digest", code(name)),
         None => shortened(&entry.source),
     };
     let attestations = match entry.attestations.len() {

@@ -1,31 +1,31 @@
-//! Markdown of limited length in which foreign text has no markup.
+//! Markdown of limited length, in which untrusted text has no markup.
 
 use std::fmt::Write as _;
 
 use crate::text::clean;
 
-/// The maximum number of characters shown of a foreign text.
+/// The maximum number of characters shown of an untrusted text.
 const MAX_TEXT: usize = 1000;
 
 /// Markdown that stops growing at a limit, with all opened elements closed.
 pub(super) struct Page {
     text: String,
     limit: usize,
-    /// The open folds; `false` for those that were cut before their beginning.
-    folds: Vec<bool>,
+    /// The open sections; `false` for a section whose start was cut.
+    sections: Vec<bool>,
     is_cut: bool,
 }
 
-const UNFOLD: &str = "</details>\n\n";
+const SECTION_END: &str = "</details>\n\n";
 pub(super) const CUT: &str = "\n**This summary was cut here**: GitHub accepts at most 1 MiB. `--output json` prints the complete result.\n";
 
 impl Page {
     pub(super) fn new(limit: usize) -> Self {
         Self {
             text: String::new(),
-            // At most two nested folds, each with an empty line before its end.
-            limit: limit.saturating_sub(CUT.len() + 2 * (UNFOLD.len() + 1) + 1),
-            folds: Vec::new(),
+            // At most two nested sections, each with an empty line before its end.
+            limit: limit.saturating_sub(CUT.len() + 2 * (SECTION_END.len() + 1) + 1),
+            sections: Vec::new(),
             is_cut: false,
         }
     }
@@ -38,22 +38,22 @@ impl Page {
         }
     }
 
-    /// Appends commands to copy, as a whole or not at all: a cut leaves no open fence.
+    /// Appends a code block with commands, completely or not at all: a cut must leave no open block.
     pub(super) fn shell(&mut self, commands: &str) {
         self.line(&format!("\n```sh\n{commands}\n```\n"));
     }
 
-    /// Starts a fold below a title in HTML.
-    pub(super) fn fold(&mut self, title: &str) {
+    /// Starts a collapsed section with a title in HTML.
+    pub(super) fn open_section(&mut self, title: &str) {
         self.line(&format!("<details><summary>{title}</summary>\n"));
-        self.folds.push(!self.is_cut);
+        self.sections.push(!self.is_cut);
     }
 
-    pub(super) fn unfold(&mut self) {
-        if self.folds.pop() == Some(true) {
+    pub(super) fn close_section(&mut self) {
+        if self.sections.pop() == Some(true) {
             // The cut may be within a table, which an empty line ends.
             self.text.push_str(if self.is_cut { "\n" } else { "" });
-            self.text.push_str(UNFOLD);
+            self.text.push_str(SECTION_END);
         }
     }
 
@@ -65,7 +65,7 @@ impl Page {
     }
 }
 
-/// Returns whether a text means the same as code, as text, and to a shell.
+/// Returns whether a text needs no quoting in code, in Markdown text and in a shell.
 pub(super) fn is_plain(value: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "._:/@+=,-".contains(c);
     !value.is_empty() && value.len() <= MAX_TEXT && value.chars().all(is_plain)
@@ -84,7 +84,7 @@ pub(super) fn html_code(value: &str) -> String {
     format!("<code>{}</code>", text(value))
 }
 
-/// Formats foreign text on one line. Markdown treats entities as text: they start no tag, link, cell, emphasis or formula.
+/// Formats untrusted text on one line. Markdown reads entities as text: they start no tag, link, cell, emphasis or formula.
 pub(super) fn text(value: &str) -> String {
     let mut safe = String::new();
     for c in clean(value, MAX_TEXT).chars() {

@@ -27,14 +27,14 @@ use crate::auth::Secret;
 use crate::disk::{self, Access};
 use crate::environment::Environment;
 
-/// Masks `secrets` and their base64 form in the rest of the log. Only in a job: anywhere else this would print them.
+/// Masks `secrets` and their base64 form in the rest of the log. Does nothing outside a job, where it would print them.
 pub fn mask(environment: &Environment, secrets: &[Secret]) {
     if environment.var("GITHUB_ACTIONS") == Some("true") {
         write_log(&masks(secrets, environment));
     }
 }
 
-/// Writes an error annotation for a failure without a result. Only in a job.
+/// Writes an error annotation for a failure without a result. Does nothing outside a job.
 pub fn report_failure(environment: &Environment, title: &str, failure: &ErrorResult) {
     if environment.var("GITHUB_ACTIONS") == Some("true") {
         let title = format!("polyarch: {title}");
@@ -89,7 +89,7 @@ fn write_log(lines: &[String]) {
     let _ = io::stderr().write_all(text.as_bytes());
 }
 
-/// Writes the bytes of the index for later steps. The digest in the name keeps runs on one machine apart.
+/// Writes the bytes of the index for later steps. The name contains the digest: a machine may have several runs.
 fn write_index(environment: &Environment, results: &Results) -> Result<Option<PathBuf>, FileError> {
     let (Some(directory), Some(result)) = (environment.var("RUNNER_TEMP"), results.first_good())
     else {
@@ -103,7 +103,7 @@ fn write_index(environment: &Environment, results: &Results) -> Result<Option<Pa
     Ok(Some(path))
 }
 
-/// Appends text on a line of its own. `text` receives the size of the file.
+/// Appends text that starts on a new line. `text` receives the size of the file.
 fn append(path: &Path, text: impl FnOnce(usize) -> String) -> Result<(), FileError> {
     let try_append = || {
         let mut file = OpenOptions::new()

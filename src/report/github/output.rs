@@ -11,7 +11,7 @@ use super::super::result::IndexResult;
 use super::super::results::{Results, SCHEMA_VERSION};
 use crate::text::clean;
 
-/// Longer than any reference.
+/// The maximum length of a line: longer than any reference.
 const MAX_LINE: usize = 4096;
 
 /// The maximum size of the `json` output in bytes. The outputs of a job may have 1 MB in UTF-16.
@@ -24,9 +24,10 @@ pub struct Outputs {
     pub warnings: Vec<String>,
 }
 
-/// Returns every output of `action.yml` once, in its order. With several images, `digest`, `media-type`, `size`,
-/// `platforms`, `index-path` and the single subject are those of the first that was published; a dry run sets these
-/// too. Tags, images and subjects are only those that were pushed. Without a result there are no outputs.
+/// Returns every output of `action.yml` once, in the order of that file. With several images, `digest`, `media-type`,
+/// `size`, `platforms`, `index-path`, `subject-name` and `subject-digest` describe the first published image. Tags,
+/// images and subjects are empty in a dry run and otherwise contain only what was pushed. Without a result there are no
+/// outputs.
 pub fn outputs(results: &Results, index_path: Option<&Path>) -> Outputs {
     if results.is_empty() {
         return Outputs {
@@ -110,7 +111,7 @@ fn list<T: AsRef<str>>(values: impl Iterator<Item = T>) -> String {
     lines.join("\n")
 }
 
-/// Returns the value as one line: the path of a layout may contain anything.
+/// Returns the value as one line: the path of a layout may contain line breaks.
 fn line(value: &str) -> String {
     clean(value, MAX_LINE)
 }

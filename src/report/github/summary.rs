@@ -1,4 +1,4 @@
-//! The job summary: what was published, where, what changed, how to use it. Foreign text has no markup.
+//! The job summary: images, tags, changes and commands to copy. Untrusted text has no markup.
 
 use super::super::comparison::{ChangeKind, Comparison, PlatformChange, Previous};
 use super::super::format::{human_difference, human_size, kind_of};
@@ -7,10 +7,10 @@ use super::super::text::outcome;
 use super::entries::{details, platforms};
 use super::markdown::{Page, code, counted, html_code, is_plain, text};
 
-/// GitHub accepts 1 MiB from a step, and shows nothing if there is more.
+/// The maximum size in bytes. GitHub accepts 1 MiB from a step, and shows nothing of a larger summary.
 pub const SUMMARY_LIMIT: usize = 900 * 1024;
 
-/// More tags are folded.
+/// More tags are shown in a collapsed section.
 const MAX_TAGS: usize = 20;
 
 /// Returns the summary of a run as Markdown of at most `limit` bytes; a longer one is cut with a notice.
@@ -57,7 +57,7 @@ fn heading(results: &[IndexResult], failure: Option<&ErrorResult>) -> String {
     text.trim_end().to_owned()
 }
 
-/// Returns the name of an image: the first tag that was pushed, else its first tag or target.
+/// Returns the name of an image: the first tag that was pushed, otherwise the first tag, otherwise the first target.
 fn name(result: &IndexResult) -> &str {
     let first = result.targets.first();
     let tag = first.and_then(|target| Some(target.tags.first()?.reference.as_str()));
@@ -91,13 +91,13 @@ fn image(page: &mut Page, result: &IndexResult) {
     }
 }
 
-/// Appends the operations of a dry run at one target, folded.
+/// Appends the operations of a dry run at one target, in a collapsed section.
 fn operations(page: &mut Page, target: &TargetResult) {
     if target.operations.is_empty() {
         return;
     }
     let count = counted(target.operations.len(), "operation");
-    page.fold(&format!("{count} at {}", html_code(&target.name)));
+    page.open_section(&format!("{count} at {}", html_code(&target.name)));
     page.line("| Operation | Content | Size | From |");
     page.line("| :-- | :-- | --: | :-- |");
     for operation in &target.operations {
@@ -113,7 +113,7 @@ fn operations(page: &mut Page, target: &TargetResult) {
         ));
     }
     page.line("");
-    page.unfold();
+    page.close_section();
 }
 
 fn several(page: &mut Page, results: &[IndexResult]) {
@@ -130,7 +130,7 @@ fn several(page: &mut Page, results: &[IndexResult]) {
     }
     page.line("");
     for result in results {
-        page.fold(&format!(
+        page.open_section(&format!(
             "{} {}",
             icon(result.status),
             html_code(name(result))
@@ -138,7 +138,7 @@ fn several(page: &mut Page, results: &[IndexResult]) {
         image(page, result);
         details(page, result);
         notices(page, result);
-        page.unfold();
+        page.close_section();
     }
 }
 
@@ -174,7 +174,7 @@ fn tags(page: &mut Page, result: &IndexResult) {
     }
     let is_long = rest.len() > MAX_TAGS;
     if is_long {
-        page.fold(&counted(rest.len(), "tag"));
+        page.open_section(&counted(rest.len(), "tag"));
     }
     let has_previous = rest.iter().any(|tag| tag.previous != Previous::Unknown);
     if has_previous {
@@ -195,11 +195,11 @@ fn tags(page: &mut Page, result: &IndexResult) {
     }
     page.line("");
     if is_long {
-        page.unfold();
+        page.close_section();
     }
 }
 
-/// Appends the table of failures, which is never folded.
+/// Appends the table of failures, which is always visible.
 fn failures(page: &mut Page, result: &IndexResult, tags: &[&TagResult]) {
     let of_targets = result.targets.iter().flat_map(|target| {
         let error = target.error.as_ref();
@@ -233,7 +233,7 @@ fn before(previous: &Previous) -> String {
     }
 }
 
-/// Appends what changed against one previous index, and the commands that restore it.
+/// Appends the changes since one previous index, and the commands that restore it.
 fn changes(page: &mut Page, comparison: &Comparison, status: Status) {
     let is_planned = status == Status::Planned;
     let verb = if is_planned {
@@ -298,7 +298,7 @@ fn is_command(command: &str) -> bool {
     command.split(' ').all(is_plain)
 }
 
-/// Appends how to pull by digest, and how to verify that a tag has this digest.
+/// Appends commands that pull by digest, and commands that verify the digest of a tag.
 fn usage(page: &mut Page, result: &IndexResult) {
     let Some(repository) = result.published_repositories().find(|name| is_plain(name)) else {
         return;
@@ -307,12 +307,12 @@ fn usage(page: &mut Page, result: &IndexResult) {
     page.line("**Pull by digest** (immutable):");
     page.shell(&format!("docker pull {repository}@{digest}"));
     if let Some(tag) = result.published_tags().find(|tag| is_plain(tag)) {
-        page.fold("Verify the digest");
+        page.open_section("Verify the digest");
         page.line(&format!("Both commands print {}:", code(digest.hex())));
         page.shell(&format!(
             "polyarch inspect --raw {tag} | sha256sum\ndocker buildx imagetools inspect --raw {tag} | sha256sum"
         ));
-        page.unfold();
+        page.close_section();
     }
 }
 
