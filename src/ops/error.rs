@@ -15,7 +15,7 @@ pub enum OpsError {
     #[error(transparent)]
     Draft(#[from] DraftError),
     /// The drop-in commands use Docker's words.
-    #[error("no such manifest: {name}: {error}")]
+    #[error("no such manifest: {name}: {}", .error.cause())]
     NoSuchManifest {
         name: String,
         error: Box<StoreError>,

@@ -174,7 +174,7 @@ impl Observer for Console {
                 delay,
             } => self.line(&format!(
                 "waiting {:.1} s before another try to {doing}: {cause}",
-                delay.as_secs_f64()
+                delay.as_secs_f64().max(0.1)
             )),
             Event::Request {
                 method,

@@ -100,16 +100,14 @@ fn short_source(entry: &EntryResult) -> String {
     }
 }
 
-/// Each tag and its outcome, in aligned columns.
+/// Appends each tag and its outcome, in aligned columns. Standard error has the causes of failures.
 fn tag_table(out: &mut String, result: &IndexResult, palette: Palette) {
     let mut rows: Vec<(String, String)> = Vec::new();
     for target in &result.targets {
         let tags = target.tags.iter();
         rows.extend(tags.map(|tag| (tag.reference.clone(), tag_outcome(tag, palette))));
-        match &target.error {
-            Some(error) => rows.push((target.name.clone(), failed(&error.message, palette))),
-            None if target.tags.is_empty() => rows.push(untagged(target, result, palette)),
-            None => {}
+        if target.tags.is_empty() {
+            rows.push(untagged(target, result, palette));
         }
     }
     let rows: Vec<_> = rows
@@ -129,9 +127,6 @@ fn untagged(target: &TargetResult, result: &IndexResult, palette: Palette) -> (S
 }
 
 fn tag_outcome(tag: &TagResult, palette: Palette) -> String {
-    if let Some(error) = &tag.error {
-        return failed(&error.message, palette);
-    }
     let outcome = painted(tag.status, palette);
     match (&tag.previous, tag.status) {
         (Previous::New, Status::Planned | Status::Published) => format!("{outcome} (new)"),
@@ -141,10 +136,6 @@ fn tag_outcome(tag: &TagResult, palette: Palette) -> String {
         (Previous::At(digest), Status::Kept) => format!("{outcome} ({})", digest.short()),
         _ => outcome,
     }
-}
-
-fn failed(message: &str, palette: Palette) -> String {
-    palette.paint(Tone::Error, &clean(message, MAX_MESSAGE))
 }
 
 fn painted(status: Status, palette: Palette) -> String {

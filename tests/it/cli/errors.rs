@@ -30,17 +30,17 @@ fn missing_manifests_and_lists_are_named() {
     $ polyarch create HOST/app:1 HOST/app:a HOST/app:none
     exit code: 4
     ----- stderr -----
-    error: no such manifest: HOST/app:none: failed to read HOST/app:none: HOST answered 404 Not Found (MANIFEST_UNKNOWN: manifest unknown)
+    error: no such manifest: HOST/app:none: HOST answered 404 Not Found (MANIFEST_UNKNOWN: manifest unknown)
 
     $ polyarch inspect HOST/app:none
     exit code: 4
     ----- stderr -----
-    error: no such manifest: HOST/app:none: failed to read HOST/app:none: HOST answered 404 Not Found (MANIFEST_UNKNOWN: manifest unknown)
+    error: no such manifest: HOST/app:none: HOST answered 404 Not Found (MANIFEST_UNKNOWN: manifest unknown)
 
     $ polyarch inspect HOST/nowhere:1
     exit code: 4
     ----- stderr -----
-    error: no such manifest: HOST/nowhere:1: failed to read HOST/nowhere:1: HOST answered 404 Not Found (MANIFEST_UNKNOWN: manifest unknown)
+    error: no such manifest: HOST/nowhere:1: HOST answered 404 Not Found (MANIFEST_UNKNOWN: manifest unknown)
 
     $ polyarch inspect HOST/app:1 HOST/app:a
     exit code: 4

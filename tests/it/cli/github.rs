@@ -60,8 +60,8 @@ fn each_command_reports_its_failure_once() {
     $ polyarch create HOST/app:1 HOST/app:none
     exit code: 4
     ----- stderr -----
-    ::error title=polyarch%3A create failed::no such manifest: HOST/app:none: failed to read HOST/app:none: HOST answered 404 Not Found (MANIFEST_UNKNOWN: manifest unknown)
-    error: no such manifest: HOST/app:none: failed to read HOST/app:none: HOST answered 404 Not Found (MANIFEST_UNKNOWN: manifest unknown)
+    ::error title=polyarch%3A create failed::no such manifest: HOST/app:none: HOST answered 404 Not Found (MANIFEST_UNKNOWN: manifest unknown)
+    error: no such manifest: HOST/app:none: HOST answered 404 Not Found (MANIFEST_UNKNOWN: manifest unknown)
 
     $ polyarch annotate HOST/app:1 HOST/app:a --os linux
     exit code: 1
@@ -73,8 +73,8 @@ fn each_command_reports_its_failure_once() {
     $ polyarch inspect HOST/app:none
     exit code: 4
     ----- stderr -----
-    ::error title=polyarch%3A inspect failed::no such manifest: HOST/app:none: failed to read HOST/app:none: HOST answered 404 Not Found (MANIFEST_UNKNOWN: manifest unknown)
-    error: no such manifest: HOST/app:none: failed to read HOST/app:none: HOST answered 404 Not Found (MANIFEST_UNKNOWN: manifest unknown)
+    ::error title=polyarch%3A inspect failed::no such manifest: HOST/app:none: HOST answered 404 Not Found (MANIFEST_UNKNOWN: manifest unknown)
+    error: no such manifest: HOST/app:none: HOST answered 404 Not Found (MANIFEST_UNKNOWN: manifest unknown)
 
     $ polyarch push HOST/app:1
     exit code: 1

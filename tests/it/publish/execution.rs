@@ -138,8 +138,8 @@ fn partial_failure_reports_which_tags_were_pushed() {
         └── from HOST/team/app:amd64
 
     HOST/team/app:1  pushed (new)
-    HOST/team/app:2  failed to push HOST/team/app:2: not logged in: HOST answered 403 Forbidden (DENIED: protected)
-    HOST/team/app:3  failed to push HOST/team/app:3: not logged in: HOST answered 403 Forbidden (DENIED: protected)
+    HOST/team/app:2  failed
+    HOST/team/app:3  failed
 
     sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708
     ----- stderr -----
@@ -173,7 +173,7 @@ fn failure_before_any_tag_is_not_partial() {
     └── linux/amd64       d744833917e1  2.3 kB
         └── from HOST/team/app:amd64
 
-    HOST/team/app:1  failed to push HOST/team/app:1: not logged in: HOST answered 403 Forbidden
+    HOST/team/app:1  failed
     ----- stderr -----
     error: failed to push HOST/team/app:1: not logged in: HOST answered 403 Forbidden
      hint: no credentials for HOST were found
@@ -199,7 +199,7 @@ fn failure_is_reported_although_a_file_cannot_be_written() {
         └── from HOST/team/app:amd64
 
     HOST/team/app:1  pushed (new)
-    HOST/team/app:2  failed to push HOST/team/app:2: not logged in: HOST answered 403 Forbidden (DENIED: protected)
+    HOST/team/app:2  failed
 
     sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708
     ----- stderr -----
@@ -261,7 +261,7 @@ fn corrupt_content_is_refused_by_the_verification() {
     └── linux/amd64       d744833917e1  2.3 kB
         └── from HOST/team/app:amd64
 
-    HOST/team/app:1  failed to read HOST/team/app:1: the registry sent content with the digest sha256:9756e0f8d4586a390c3ad8643db9b8415ce2f83f1463b3bdccf4f1c3e393f2d8 twice, not with sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708
+    HOST/team/app:1  failed
     ----- stderr -----
     error: failed to read HOST/team/app:1: the registry sent content with the digest sha256:9756e0f8d4586a390c3ad8643db9b8415ce2f83f1463b3bdccf4f1c3e393f2d8 twice, not with sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708
      hint: the registry, or a proxy in front of it, serves wrong or damaged content
@@ -288,7 +288,7 @@ fn push_of_another_client_is_detected_by_the_verification() {
     └── linux/amd64       d744833917e1  2.3 kB
         └── from HOST/team/app:amd64
 
-    HOST/team/app:1  failed to verify HOST/team/app:1: it reads back as sha256:35a8b488aa356a462f57190dc5b4659354349d9a09fea935eaf9f9cb69152f2c (application/vnd.oci.image.index.v1+json), not as sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708 (application/vnd.oci.image.index.v1+json)
+    HOST/team/app:1  failed
     ----- stderr -----
     error: failed to verify HOST/team/app:1: it reads back as sha256:35a8b488aa356a462f57190dc5b4659354349d9a09fea935eaf9f9cb69152f2c (application/vnd.oci.image.index.v1+json), not as sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708 (application/vnd.oci.image.index.v1+json)
      hint: another job may be pushing the same tag, or a cache in front of the registry may be stale

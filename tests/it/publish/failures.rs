@@ -97,7 +97,7 @@ fn registry_that_keeps_failing_is_exit_code_six() {
     └── linux/amd64       d744833917e1  2.3 kB
         └── from HOST/team/app:amd64
 
-    HOST/team/app:1  failed to push HOST/team/app:1: HOST answered 503 Service Unavailable (gave up after waiting 0 s for retries)
+    HOST/team/app:1  failed
     ----- stderr -----
     error: failed to push HOST/team/app:1: HOST answered 503 Service Unavailable (gave up after waiting 0 s for retries)
      hint: raise the budget with --retry-for DURATION
@@ -216,7 +216,7 @@ fn immutable_tag_that_is_correct_is_no_failure() {
     └── annotations
         └── a=b
 
-    HOST/team/app:1  failed to push HOST/team/app:1: HOST answered 400 Bad Request (TAG_INVALID: the tag is immutable)
+    HOST/team/app:1  failed
     ----- stderr -----
     error: failed to push HOST/team/app:1: HOST answered 400 Bad Request (TAG_INVALID: the tag is immutable)
      hint: the tag points at sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708
@@ -247,7 +247,7 @@ fn write_that_was_carried_out_is_found_despite_its_answer() {
     └── linux/amd64       d744833917e1  2.3 kB
         └── from HOST/team/app:amd64
 
-    HOST/team/app:1  failed to push HOST/team/app:1: HOST answered 502 Bad Gateway (gave up after waiting 0 s for retries)
+    HOST/team/app:1  failed
     ----- stderr -----
     error: failed to push HOST/team/app:1: HOST answered 502 Bad Gateway (gave up after waiting 0 s for retries)
      hint: raise the budget with --retry-for DURATION
@@ -370,7 +370,7 @@ fn registry_that_stores_something_else_has_written_the_tag() {
     └── linux/amd64       d744833917e1  2.3 kB
         └── from HOST/team/app:amd64
 
-    HOST/other/app:1  failed to push HOST/other/app:1: HOST stored it as sha256:1111111111111111111111111111111111111111111111111111111111111111, not as sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708
+    HOST/other/app:1  failed
     ----- stderr -----
     error: failed to push HOST/other/app:1: HOST stored it as sha256:1111111111111111111111111111111111111111111111111111111111111111, not as sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708
      hint: the registry, or a proxy in front of it, changes manifests

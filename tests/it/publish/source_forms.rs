@@ -399,7 +399,7 @@ fn layouts_can_be_inspected() {
     $ polyarch inspect oci:out:2.0
     exit code: 4
     ----- stderr -----
-    error: no such manifest: oci:out:2.0: failed to read oci:out:2.0: no entry of index.json is named "2.0"
+    error: no such manifest: oci:out:2.0: no entry of index.json is named "2.0"
      hint: names in index.json: "1.0"
 
     $ polyarch inspect oci:nowhere:1
