@@ -1,5 +1,5 @@
-//! Checks, before any tag moves, that everything an index names exists and matches its descriptor.
-//! What this run has read is not looked at again; the rest costs one parallel round trip.
+//! Checks that everything an index names exists and matches its descriptor, before any tag moves. Content that this run
+//! has read is not checked again. The other checks run in parallel, in one round trip.
 
 use std::collections::HashSet;
 use std::error::Error;
@@ -15,12 +15,12 @@ use crate::spec::{Descriptor, Digest, ImageManifest, Location, Manifest};
 use crate::store::{FailureKind, ManifestName, Operation, Store, StoreError};
 use crate::stores::Stores;
 
-/// The number of entries that are checked at the same time.
-const ENTRIES_AT_ONCE: usize = 128;
-/// The number of further failures that an error names.
+/// The maximum number of entries that are checked at the same time.
+const MAX_PARALLEL_ENTRIES: usize = 128;
+/// The maximum number of further failures that an error names.
 const MAX_FURTHER: usize = 5;
 
-/// What is checked.
+/// The extent of a check.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CheckLevel {
     /// Nothing.
@@ -30,7 +30,7 @@ pub enum CheckLevel {
     Manifests,
     /// Every manifest, and every config and layer of the images.
     Blobs,
-    /// All of that, and whether the executables of the images are for their platforms.
+    /// The same as `Blobs`, and whether the executables match the platforms of their images.
     Binaries,
 }
 
@@ -40,15 +40,15 @@ pub struct CheckedEntry<'a> {
     pub entry: &'a PlannedEntry,
     /// The number of blobs that exist.
     pub blobs: usize,
-    /// The executables that fit the platform.
+    /// The executables that match the platform.
     pub executables: Vec<Executable>,
-    /// What a user should know about the executables.
+    /// Notices about the executables.
     pub notices: Vec<String>,
     /// Everything that is missing or different.
     pub failures: Vec<StoreError>,
 }
 
-/// Checks all entries and returns the first failure, with the others as hints, else what was checked.
+/// Checks all entries. Returns the results, or the first failure with further failures as hints.
 pub async fn check<'a>(
     entries: &'a [PlannedEntry],
     targets: &[Location],
@@ -68,8 +68,8 @@ pub async fn check<'a>(
     Err(first)
 }
 
-/// Checks all entries where they are stored, those in every target at each of `targets`. The outer error is
-/// that of a location that cannot be opened.
+/// Checks all entries where they are stored. An entry in every target is checked at each of `targets`. Failures are
+/// part of the results. Returns an error only if a location cannot be opened.
 pub async fn check_all<'a>(
     entries: &'a [PlannedEntry],
     targets: &[Location],
@@ -96,12 +96,12 @@ pub async fn check_all<'a>(
     }
     let checks = work.into_iter().map(EntryCheck::run);
     Ok(stream::iter(checks)
-        .buffered(ENTRIES_AT_ONCE)
+        .buffered(MAX_PARALLEL_ENTRIES)
         .collect()
         .await)
 }
 
-/// Returns where an entry is looked at: nowhere if its content is held and pushed by this run.
+/// Returns the locations where an entry is checked: none if this run has read the manifest and pushes it.
 fn locations<'a>(
     entry: &'a PlannedEntry,
     targets: &'a [Location],
@@ -124,7 +124,7 @@ struct EntryCheck<'a> {
     entry: &'a PlannedEntry,
     store: Arc<dyn Store>,
     level: CheckLevel,
-    /// Set if the executables are checked here.
+    /// Set if this check includes the executables.
     binaries: Option<Arc<Binaries>>,
 }
 
@@ -153,7 +153,7 @@ impl<'a> EntryCheck<'a> {
         checked
     }
 
-    /// Content in a descriptor must match its digest: clients may use it instead of reading.
+    /// Checks the data that is embedded in the descriptor: clients may use it instead of reading the content.
     fn embedded_data(&self) -> Result<(), StoreError> {
         let descriptor = &self.entry.descriptor;
         if descriptor.data.is_some() && descriptor.embedded().is_none() {
@@ -162,7 +162,7 @@ impl<'a> EntryCheck<'a> {
         Ok(())
     }
 
-    /// Looks at the manifest unless this run has, and returns it if it was read.
+    /// Checks the manifest, unless this run has read it before. Returns the manifest if it was read.
     async fn manifest(&self) -> Result<Option<Arc<Manifest>>, StoreError> {
         let descriptor = &self.entry.descriptor;
         if self.entry.seen && (self.level < CheckLevel::Blobs || self.entry.manifest.is_some()) {
@@ -177,7 +177,7 @@ impl<'a> EntryCheck<'a> {
         }
         match self.store.describe(&name).await {
             Ok(found) if is_same(descriptor, &found) => Ok(self.entry.manifest.clone()),
-            // Not every HEAD is right: the content decides.
+            // The response to HEAD may be wrong, so the content decides.
             Ok(_) => self.read(&name).await,
             Err(error) if error.kind == FailureKind::NotFound => {
                 self.unless_blob(error.hints).await
@@ -213,7 +213,8 @@ impl<'a> EntryCheck<'a> {
         Err(self.refused(cause))
     }
 
-    /// An entry of an unknown type may be a blob, as in the index of BuildKit's registry cache.
+    /// Fails because a manifest does not exist, unless the entry is a blob, as in the index of BuildKit's registry
+    /// cache.
     async fn unless_blob(&self, hints: Vec<Hint>) -> Result<Option<Arc<Manifest>>, StoreError> {
         let descriptor = &self.entry.descriptor;
         let media_type = &descriptor.media_type;
@@ -317,7 +318,7 @@ pub fn executables(
     all
 }
 
-/// Compares size and media type. A descriptor without a media type allows any.
+/// Returns whether size and media type are equal. A descriptor without a media type allows any type.
 fn is_same(descriptor: &Descriptor, found: &Descriptor) -> bool {
     let same_type = descriptor.media_type.is_empty() || descriptor.media_type == found.media_type;
     same_type && descriptor.size == found.size

@@ -19,7 +19,7 @@ impl Environment {
         Self::of(std::env::vars_os())
     }
 
-    /// Reads variables. Keeps only the names of those whose values are not UTF-8.
+    /// Reads variables. If a value is not UTF-8, keeps only the name.
     fn of(pairs: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         let mut environment = Self::default();
         for (name, value) in pairs {
@@ -43,7 +43,7 @@ impl Environment {
         self.unreadable.iter().map(String::as_str)
     }
 
-    /// Iterates over the names of all other variables.
+    /// Iterates over the names of variables whose values are UTF-8.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.variables.keys().map(String::as_str)
     }
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_empty_variable_is_not_given() {
+    fn an_empty_variable_counts_as_unset() {
         let environment: Environment = [("A", ""), ("B", "b")].into_iter().collect();
         assert_eq!(environment.var("A"), None);
         assert_eq!(environment.var("B"), Some("b"));
@@ -115,7 +115,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_value_that_is_not_utf_8_leaves_its_name() {
+    fn only_the_name_of_a_value_that_is_not_utf_8_is_kept() {
         use std::os::unix::ffi::OsStringExt as _;
         let value = OsString::from_vec(b"p\xe4ss".to_vec());
         let environment = Environment::of([("A".into(), value), ("B".into(), "b".into())]);

@@ -1,15 +1,15 @@
-//! What to try after an error, as data. A hint that names options or variables is a variant of its own:
-//! only `cli` and `report` know what those are called where the run happens.
+//! Suggestions after an error, as data. A hint that names options or variables is a separate variant, because their
+//! names depend on the environment of the run: `cli` and `report` render it.
 
 use crate::spec::{Reference, RegistryHost, Repository};
 
-/// What to try after an error.
+/// A suggestion after an error.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Hint {
     /// A sentence that names neither an option nor a variable.
     Text(String),
 
-    /// No credentials were found for a registry that asks for them.
+    /// No credentials were found for a registry that requires them.
     SetCredentials { registry: RegistryHost },
     /// A registry or its token server refused the credentials.
     CheckCredentials {
@@ -38,9 +38,9 @@ pub enum Hint {
     ChooseMediaType { media_type: String },
     /// A manifest exceeds the size limit.
     RaiseManifestLimit,
-    /// A registry that the command names speaks plain HTTP.
+    /// A registry that the command names uses plain HTTP.
     AllowPlainHttp { registry: RegistryHost },
-    /// A registry that the command does not name speaks plain HTTP.
+    /// A registry that the command does not name uses plain HTTP.
     NameInsecureSources { registry: RegistryHost },
     /// Insecure connections are limited to the registries that the command names.
     InsecureForNamedOnly { registry: RegistryHost },
@@ -57,7 +57,7 @@ pub enum Hint {
     SetPlatform { source: String },
     /// An entry of a draft has no platform.
     AnnotatePlatform { source: String },
-    /// A required platform is in no source.
+    /// No source has a required platform.
     AddMissingPlatform,
     /// Two images are for one platform.
     ChooseDuplicate,
@@ -76,7 +76,7 @@ pub enum Hint {
     /// A bare digest has no repository among the targets.
     AddImageRepository,
 
-    /// The drafts need a directory that lasts until `push`.
+    /// The drafts need a directory that persists until `push`.
     SetPersistentHome,
     /// The drafts need a directory that is writable.
     SetWritableHome,

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use crate::spec::{Descriptor, Digest};
 
-/// Receives events from many tasks in parallel. Must be quick and must not fail.
+/// Receives events from many tasks in parallel. Must not block and must not fail.
 pub trait Observer: Send + Sync {
     fn observe(&self, event: Event<'_>);
 
-    /// Removes progress bars for good, before the run ends.
+    /// Removes the progress bars and draws no further ones. Called before the run ends.
     fn close(&self) {}
 }
 
@@ -42,7 +42,7 @@ pub enum Event<'a> {
         target: &'a str,
         done: u64,
     },
-    /// A blob is in its target.
+    /// A blob exists in its target.
     BlobDone {
         blob: &'a Descriptor,
         target: &'a str,
@@ -53,11 +53,11 @@ pub enum Event<'a> {
         digest: &'a Digest,
         target: &'a str,
     },
-    /// A tag points at the published digest.
+    /// A tag points to the published digest.
     TagDone {
         reference: &'a str,
         digest: &'a Digest,
-        /// Whether it pointed there before.
+        /// Whether it already had this digest before the run.
         already: bool,
     },
     /// A tag was read back and has the published bytes.

@@ -1,5 +1,5 @@
-//! The interface of a location that stores content, a repository in a registry or an OCI image layout
-//! on disk, and its error. `resolve` and `execute` use nothing else.
+//! The interface of a location that stores content, which is a repository in a registry or an OCI image layout on disk,
+//! and its error. `resolve` and `execute` access locations only through this interface.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -51,7 +51,7 @@ pub trait Store: Send + Sync {
         limit: u64,
     ) -> BoxFuture<'a, Result<Bytes, StoreError>>;
 
-    /// Streams a blob from byte `offset` on, and resumes where a connection breaks.
+    /// Streams a blob from byte `offset` on, and resumes after a broken connection.
     fn open_blob<'a>(
         &'a self,
         blob: &'a Descriptor,
@@ -88,13 +88,13 @@ pub trait Store: Send + Sync {
         tags: &'a [Tag],
     ) -> BoxFuture<'a, Vec<Result<(), StoreError>>>;
 
-    /// Tries whether content may be pushed, without writing any. Fails only if access is refused: another failure shows,
-    /// after all retries, with the content itself.
+    /// Checks whether content may be pushed, without writing any. Fails only if access is refused. Any other failure is
+    /// reported later, when the content itself is pushed.
     fn try_push(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    /// Cancels what [`Self::try_push`] has begun. Best effort.
+    /// Cancels the upload that [`Self::try_push`] has started. Best effort.
     fn end_trial(&self) -> BoxFuture<'_, ()> {
         Box::pin(std::future::ready(()))
     }
@@ -120,7 +120,7 @@ pub enum ManifestName {
 }
 
 impl ManifestName {
-    /// Returns what a reference names: a digest takes precedence over a tag, and `latest` is the default.
+    /// Returns the name in a reference. A digest takes precedence over a tag; the default is `latest`.
     ///
     /// # Panics
     ///
@@ -151,18 +151,18 @@ pub struct StoreError {
     /// Determines the exit code, and whether an alternative may be tried.
     pub kind: FailureKind,
     pub operation: Operation,
-    /// What the cause means, such as `not logged in`; empty if the cause explains itself.
+    /// The meaning of the cause, such as `not logged in`; empty if the cause is clear without it.
     pub headline: &'static str,
-    /// The cause, safe to print. Its type is that of the module that failed, or a plain text.
+    /// The cause, safe to print: an error of the module that failed, or a plain text.
     pub source: Arc<dyn Error + Send + Sync>,
     pub hints: Vec<Hint>,
-    /// The other side accepted the write; the failure came afterwards.
+    /// The registry or layout accepted the write; a later step failed.
     pub was_written: bool,
-    /// The registry refuses reads of content that does not exist, so that it may be missing only.
+    /// The content may not exist: the registry refuses access to missing content instead of reporting it as missing.
     pub may_be_missing: bool,
 }
 
-/// What an operation does, and to what: `read` and `ghcr.io/o/app:1`.
+/// An action and its object: `read` and `ghcr.io/o/app:1`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation {
     pub action: Cow<'static, str>,
@@ -180,7 +180,7 @@ pub enum FailureKind {
     NotFound,
     /// Content that is not what was requested, or that must not be used.
     Refused,
-    /// The registry or the network kept failing after all retries.
+    /// The registry or the network still failed after all retries.
     Unavailable,
     Other,
 }
@@ -242,12 +242,12 @@ impl StoreError {
         }
     }
 
-    /// Returns whether the object does not exist, as far as the registry shows, so that it may exist later.
+    /// Returns whether the object does not exist, or may not exist, so that it may be created later.
     pub fn is_missing(&self) -> bool {
         self.kind == FailureKind::NotFound || self.may_be_missing
     }
 
-    /// Marks that the other side accepted the write.
+    /// Marks that the registry or layout accepted the write.
     #[must_use]
     pub fn after_writing(mut self) -> Self {
         self.was_written = true;

@@ -1,6 +1,5 @@
 //! The open repositories and layouts of one run. Each location is opened once.
 
-use crate::spec::{LayoutReference, Location};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -10,6 +9,7 @@ use tokio::sync::Mutex;
 use crate::interrupt::GRACE;
 use crate::layout::Layout;
 use crate::registry::{Access, Registries};
+use crate::spec::{LayoutReference, Location};
 use crate::store::{ManifestName, Store, StoreError};
 
 /// The stores of one run.
@@ -32,7 +32,8 @@ impl Open {
         }
     }
 
-    /// A repository that was opened for reading is opened again for writing, because its token must allow that.
+    /// Returns whether the store can be used with `access`. A repository that was opened for reading must be opened
+    /// again for writing, because it needs a token with push access.
     fn allows(&self, access: Access) -> bool {
         match self {
             Self::Repository(_, opened) => *opened >= access,
@@ -53,8 +54,8 @@ impl Stores {
         &self.registries
     }
 
-    /// Opens a location once. Open targets before sources, and all of them before the first request: then one
-    /// token serves all, and a layout that is both source and target is opened for writing.
+    /// Opens a location once. Open targets before sources, and all of them before the first request: then one token is
+    /// enough, and a layout that is both source and target is opened for writing.
     pub async fn open(
         &self,
         location: &Location,
@@ -90,7 +91,7 @@ impl Stores {
         }
     }
 
-    /// Returns what a reference to a layout means: its digest, its tag, or its only image.
+    /// Returns the manifest that a reference to a layout selects: by digest, by tag, or as the only image.
     pub async fn select(&self, reference: &LayoutReference) -> Result<ManifestName, StoreError> {
         let location = Location::Layout(reference.layout.clone());
         self.open(&location, Access::Pull).await?;

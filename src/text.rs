@@ -1,4 +1,4 @@
-//! Text that is safe to show in a terminal or a log, whoever wrote it.
+//! Makes untrusted text safe to show in a terminal or a log.
 
 use std::error::Error;
 use std::fmt::{self, Write as _};
@@ -85,7 +85,7 @@ pub fn shortened(text: &str, limit: usize) -> String {
     }
 }
 
-/// Joins items with commas: the first twenty, then the number of the others.
+/// Joins items with commas: the first twenty, then the number of the rest.
 pub fn listed<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
     const SHOWN: usize = 20;
     let mut items = items.into_iter();

@@ -1,5 +1,5 @@
-//! Walks through the tar archive of a layer: the headers, and the first bytes of each file. Nothing is unpacked, so that
-//! names of members are harmless.
+//! Reads the tar archive of a layer: the headers, and the first bytes of each file. Nothing is written to disk, so the
+//! names of members can do no harm.
 
 use std::io::{BufRead, ErrorKind, Read};
 use std::ops::ControlFlow;
@@ -36,7 +36,7 @@ struct Extension {
     size: Option<u64>,
 }
 
-/// Calls `visit` with the path and the kind of each member, until it breaks or the archive ends. Returns whether it
+/// Calls `visit` with the path and the content of each member, until it breaks or the archive ends. Returns whether it
 /// broke.
 pub(super) fn walk(
     mut archive: impl BufRead,
@@ -113,7 +113,7 @@ fn has_no_content(kind: EntryType) -> bool {
     )
 }
 
-/// Reads the next header; `None` at the end of the archive. Some writers omit the blocks of zeros.
+/// Reads the next header; `None` at the end of the archive. Some writers omit the blocks of zeros at the end.
 fn next_header(archive: &mut impl BufRead) -> Result<Option<Header>, LayerError> {
     let mut header = Header::new_old();
     let bytes = header.as_mut_bytes();
@@ -149,7 +149,7 @@ fn next_header(archive: &mut impl BufRead) -> Result<Option<Header>, LayerError>
 }
 
 impl Extension {
-    /// Reads an extension header. Returns `false` if the header is that of a member.
+    /// Reads an extension header. Returns `false` if the header belongs to a member.
     fn read(
         &mut self,
         kind: EntryType,
@@ -160,7 +160,7 @@ impl Extension {
             EntryType::XHeader => self.add_pax(&content(archive, size()?)?)?,
             EntryType::GNULongName => self.path = Some(until_zero(content(archive, size()?)?)),
             EntryType::GNULongLink => self.link = Some(until_zero(content(archive, size()?)?)),
-            // No value of it matters here.
+            // None of its values is needed.
             EntryType::XGlobalHeader => {
                 content(archive, size()?)?;
             }
@@ -210,7 +210,7 @@ fn until_zero(mut name: Vec<u8>) -> Vec<u8> {
 
 /// Skips the further blocks of the map of a sparse file, which follow its header.
 fn skip_sparse_map(archive: &mut impl BufRead, header: &Header) -> Result<(), LayerError> {
-    /// Whether another block follows, in a header and in a further block.
+    /// The offset of the flag for another block, in a header and in a further block.
     const IN_HEADER: usize = 482;
     const IN_BLOCK: usize = 504;
     let mut continues = header.as_bytes()[IN_HEADER] == 1;

@@ -1,4 +1,4 @@
-//! The command of an image, and the programs that starting it executes first.
+//! The command of an image, and the programs that are executed first when a container starts.
 
 use std::collections::HashSet;
 
@@ -23,14 +23,14 @@ const INITS: [&str; 6] = [
     "tini",
     "tini-static",
 ];
-/// The first words of a shell command that are no files.
+/// The first words of shell commands that are not files.
 const BUILTINS: [&str; 26] = [
     ".", "[", "alias", "case", "cd", "command", "echo", "eval", "exit", "export", "false", "for",
     "if", "printf", "read", "set", "shift", "source", "test", "time", "trap", "true", "ulimit",
     "umask", "until", "while",
 ];
 
-/// A config, as far as it concerns the start of a container.
+/// The parts of a config that concern the start of a container.
 /// <https://github.com/opencontainers/image-spec/blob/v1.1.0/config.md>.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Config {
@@ -76,14 +76,14 @@ fn words<'de, D: Deserializer<'de>>(value: D) -> Result<Vec<String>, D::Error> {
 pub(super) struct Command {
     names: Names,
     words: Vec<String>,
-    /// How many words are the entrypoint.
+    /// The number of words that belong to the entrypoint.
     entrypoint: usize,
     /// The directories of the search path.
     path: Vec<String>,
     directory: String,
 }
 
-/// What is known about the programs of a command.
+/// The programs of a command.
 #[derive(Debug, Default)]
 pub(super) struct Programs {
     /// The files that are executed, in their order, each once.
@@ -92,9 +92,9 @@ pub(super) struct Programs {
     pub(super) missing: Option<String>,
     /// Whether every program was found.
     pub(super) is_complete: bool,
-    /// Whether another file of the same layer may come before one of these in the search path.
+    /// Whether a later member of the layer may precede one of these files in the search path.
     pub(super) is_tentative: bool,
-    /// The paths where files were searched for in vain.
+    /// The paths that were searched and do not exist.
     pub(super) absent: HashSet<Key>,
 }
 
@@ -192,7 +192,7 @@ impl Command {
         programs
     }
 
-    /// Returns the part of the command that a program executes, and whether it certainly does.
+    /// Returns the part of the command that a program executes, and whether this is certain.
     fn next<'a>(&'a self, words: &'a [String], is_script: bool) -> Option<(&'a [String], bool)> {
         let (program, arguments) = words.split_first()?;
         let program = base_name(program);
@@ -204,7 +204,7 @@ impl Command {
             let first = arguments.iter().position(|word| !is_option(word))?;
             return Some((&arguments[first..], false));
         }
-        // A shell or a script in the entrypoint usually executes the command behind it.
+        // A shell or a script in the entrypoint usually executes the command after it.
         let is_in_entrypoint = self.words.len() - words.len() < self.entrypoint;
         let command = self.words.get(self.entrypoint..)?;
         let has_command = command.first().is_some_and(|word| !word.starts_with('-'));
@@ -275,7 +275,7 @@ impl Command {
         tree.find(format!("{path}.exe").as_bytes(), &mut programs.absent)
     }
 
-    /// Returns `path` as it is if it is absolute, else within a directory.
+    /// Returns `path` if it is absolute, otherwise the path within `directory`.
     fn within(&self, directory: &str, path: &str) -> String {
         let is_absolute = match self.names {
             Names::Unix => path.starts_with('/'),
@@ -301,7 +301,7 @@ fn base_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-/// Returns the text behind `-c` of a shell.
+/// Returns the text after the option `-c` of a shell.
 fn shell_command(words: &[String]) -> Option<&str> {
     let (program, arguments) = words.split_first()?;
     if !SHELLS.contains(&base_name(program)) {
@@ -333,7 +333,7 @@ fn is_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
-/// Returns the program of a `#!` line, and if that is `env`, the program that it searches for.
+/// Returns the program of a `#!` line and, if it is `env`, the program that `env` searches for.
 fn interpreters(line: &str) -> (&str, Option<&str>) {
     let mut words = line.split_whitespace();
     let interpreter = words.next().unwrap_or_default();

@@ -1,11 +1,11 @@
-//! Why a layer could not be searched.
+//! Errors of the search in a layer.
 
 use std::io;
 
 use super::limits::{MAX_UNPACKED, MAX_UNPACKED_RATIO};
 use crate::spec::limits::MAX_TAR_EXTENSION;
 
-/// Why the search of a layer ended without an answer.
+/// An error that ended the search in a layer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LayerError {
     #[error("it is truncated")]
@@ -18,7 +18,7 @@ pub(super) enum LayerError {
     Limit(#[from] Limit),
 }
 
-/// A limit on what is read. The image may be in order.
+/// A limit that an image exceeds. The image itself may be valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Limit {
     #[error("the image has more than {0} files")]

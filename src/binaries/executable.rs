@@ -1,13 +1,14 @@
-//! Executable formats: the machine that the first bytes of a file name, and whether a platform runs it. The headers are
-//! read by hand, because the decision takes twenty bytes of ELF and six of PE.
+//! Executable formats: reads the machine from the first bytes of a file, and decides whether a platform runs it. No
+//! crate parses the headers, because only 20 bytes of ELF and 6 bytes of PE are needed.
 
 use std::fmt;
 
 use crate::spec::Platform;
 
-/// How many bytes of a file decide its format. The header of a PE file is behind a DOS program of 64 to 512 bytes.
+/// The number of bytes that decide the format of a file. The header of a PE file follows a DOS program of 64 to 512
+/// bytes.
 pub(super) const HEAD: usize = 1024;
-/// The longest `#!` line that Linux reads (`BINPRM_BUF_SIZE`).
+/// The maximum length of a `#!` line that Linux reads (`BINPRM_BUF_SIZE`).
 const MAX_SHEBANG: usize = 256;
 
 /// The format of an executable.
@@ -30,7 +31,7 @@ pub enum Format {
     WebAssembly,
 }
 
-/// How a format and a platform fit.
+/// Whether a platform runs a format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fit {
     Exact,
@@ -39,7 +40,7 @@ pub enum Fit {
     Wrong,
 }
 
-/// The content of a file, as far as it matters to an `exec` of it.
+/// The content of a file, as a kernel distinguishes it when it executes the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Content {
     Program(Format),
@@ -49,7 +50,7 @@ pub(super) enum Content {
     Other,
 }
 
-/// `e_machine`, 64-bit, big endian. The numbers are those of the ELF specification:
+/// `e_machine`, 64-bit, big endian. The numbers come from the ELF specification:
 /// <https://gabi.xinuos.com/elf/a-emachine.html>.
 type ElfMachine = (u16, bool, bool);
 
@@ -91,7 +92,7 @@ const PE_MACHINES: [(&str, u16); 7] = [
     ("riscv64", 0x5064),
 ];
 
-/// 64-bit architectures, and those whose 32-bit code they run.
+/// 64-bit architectures, and the 32-bit architectures whose code they run.
 const COMPATIBLE: [(&str, &str); 6] = [
     ("amd64", "386"),
     ("arm64", "arm"),
@@ -121,8 +122,8 @@ impl Format {
             [b'M', b'Z', ..] => pe(head),
             [0, b'a', b's', b'm'] => Some(Self::WebAssembly),
             [0xfe, 0xed, 0xfa, 0xce | 0xcf] | [0xce | 0xcf, 0xfa, 0xed, 0xfe] => Some(Self::MachO),
-            // Java classes begin like this too, with a version of at least 45 where a universal binary has the
-            // number of its architectures.
+            // A Java class begins with the same bytes. It has a version of at least 45 at the position where a
+            // universal binary has the number of its architectures.
             [0xca, 0xfe, 0xba, 0xbe] => {
                 let count = u32::from_be_bytes(head.get(4..8)?.try_into().ok()?);
                 (count < 45).then_some(Self::MachO)
@@ -230,7 +231,7 @@ fn elf(head: &[u8]) -> Option<Format> {
     }
 }
 
-/// Reads `e_lfanew` and the COFF header behind it.
+/// Reads `e_lfanew`, and the COFF header at that offset.
 fn pe(head: &[u8]) -> Option<Format> {
     let offset = u32::from_le_bytes(head.get(0x3c..0x40)?.try_into().ok()?);
     let header = head.get(usize::try_from(offset).ok()?..)?;

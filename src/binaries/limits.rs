@@ -1,41 +1,41 @@
 //! Limits of the search, which together keep the process below 64 MiB.
 
-/// The most images that are read at the same time.
-pub(super) const IMAGES_AT_ONCE: u32 = 4;
+/// The maximum number of images that are read at the same time.
+pub(super) const MAX_PARALLEL_IMAGES: u32 = 4;
 
 /// A layer that unpacks to more than this many times its size is a bomb; real ones reach about 50.
 pub(super) const MAX_UNPACKED_RATIO: u64 = 200;
-/// What a layer may unpack to whatever its size, in bytes.
+/// The unpacked size in bytes that is accepted for every layer.
 pub(super) const MIN_UNPACKED: u64 = 1 << 30;
-/// What the layers of an image may unpack to, in bytes.
+/// The maximum unpacked size of all layers of an image in bytes.
 pub(super) const MAX_UNPACKED: u64 = 64 << 30;
 
-/// The longest path and link target, in bytes: `PATH_MAX` of Linux.
+/// The maximum length of a path and of a link target in bytes: `PATH_MAX` of Linux.
 pub(super) const MAX_PATH: usize = 4096;
-/// The most links of one path: that of Linux.
+/// The maximum number of links in one path, as on Linux.
 pub(super) const MAX_LINKS: usize = 40;
-/// How many programs a command is followed through: init, shell, script, interpreter.
+/// The maximum number of programs in one command: init, shell, script, interpreter.
 pub(super) const MAX_PROGRAMS: usize = 8;
 
 /// The memory of one image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Budget {
-    /// The most files, directories and links of all layers.
+    /// The maximum number of files, directories and links in all layers.
     pub(super) files: usize,
-    /// The total size of the targets of links, in bytes.
+    /// The maximum total size of the targets of links in bytes.
     pub(super) links: usize,
-    /// The largest window of zstd, in bytes.
+    /// The maximum window of zstd in bytes.
     pub(super) window: u64,
 }
 
-/// For images that are read together. The number of files is where the hash table doubles.
+/// The budget of images that are read in parallel. With more files than this, the hash table would double.
 pub(super) const SHARED: Budget = Budget {
     files: (1 << 16) / 8 * 7,
     links: 512 << 10,
     window: 8 << 20,
 };
 
-/// For an image that exceeds [`SHARED`] and is read alone.
+/// The budget of an image that exceeds [`SHARED`] and is read alone.
 pub(super) const ALONE: Budget = Budget {
     files: (1 << 19) / 8 * 7,
     links: 4 << 20,

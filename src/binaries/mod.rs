@@ -1,5 +1,5 @@
-//! Binaries that fit their platform: reads the layers of an image from the top as a stream until the programs that it
-//! starts are found, and compares the machine in their headers with the declared platform.
+//! Checks that the programs of an image match its platform. Reads the layers from the top, as a stream, until the
+//! programs that a container starts are found. Compares the machine in their headers with the declared platform.
 
 mod archive;
 mod command;
@@ -19,7 +19,7 @@ use self::command::{Command, Config, Programs};
 use self::error::{LayerError, Limit};
 use self::executable::Content;
 pub use self::executable::{Fit, Format};
-use self::limits::{ALONE, Budget, IMAGES_AT_ONCE, SHARED};
+use self::limits::{ALONE, Budget, MAX_PARALLEL_IMAGES, SHARED};
 use self::search::{Layer, Search};
 use crate::spec::limits::MAX_CONFIG;
 use crate::spec::{Descriptor, Digest, Hasher, ImageManifest, Platform, parse};
@@ -35,38 +35,38 @@ pub struct Binaries {
     images: Semaphore,
 }
 
-/// What the executables of an image are.
+/// The results for the executables of an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Findings {
     /// The files that are executed first, and that the platform runs.
     pub verified: Vec<Executable>,
-    /// Why the first wrong file does not fit: `/app is x86-64, not arm64`.
+    /// The reason why the first wrong file does not match: `/app is x86-64, not arm64`.
     pub wrong: Option<String>,
-    /// What a user should know: an image that could not be verified, 32-bit code.
+    /// Notices, for example about an image that could not be verified, or about 32-bit code.
     pub notices: Vec<String>,
 }
 
 /// An executable file of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Executable {
-    /// After all links.
+    /// With all links resolved.
     pub path: String,
     /// `None` for a script.
     pub format: Option<Format>,
 }
 
-/// Why an image could not be read.
+/// An error of reading an image.
 #[derive(Debug, thiserror::Error)]
 pub enum BinariesError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The content is not that of an image.
+    /// The content is not a valid image.
     #[error("{0}")]
     Damaged(String),
 }
 
-/// How far the search of an image came.
-enum Progress {
+/// The result of a search within a budget.
+enum SearchResult {
     Done(Findings),
     /// The image needs more memory.
     Exceeded(Limit),
@@ -75,14 +75,15 @@ enum Progress {
 impl Default for Binaries {
     fn default() -> Self {
         Self {
-            images: Semaphore::new(IMAGES_AT_ONCE as usize),
+            images: Semaphore::new(MAX_PARALLEL_IMAGES as usize),
         }
     }
 }
 
 impl Binaries {
-    /// Reads as much of an image as shows whether `platform`, by default that of its config, runs it. An artifact that is
-    /// not an image has no findings. An image that needs more memory than its share is read again, alone.
+    /// Reads an image until it is known whether `platform`, or by default the platform of its config, runs it. An
+    /// artifact that is not an image has no findings. An image that exceeds the shared memory budget is read again,
+    /// alone.
     pub async fn inspect(
         &self,
         store: &Arc<dyn Store>,
@@ -103,14 +104,16 @@ impl Binaries {
             return Ok(Findings::unverified("it has no entrypoint and no command"));
         };
         let command = Arc::new(command);
-        if let Progress::Done(findings) = read(store, image, &platform, &command, SHARED).await? {
+        if let SearchResult::Done(findings) =
+            read(store, image, &platform, &command, SHARED).await?
+        {
             return Ok(findings);
         }
         drop(permit);
-        let _all_permits = self.images.acquire_many(IMAGES_AT_ONCE).await;
+        let _all_permits = self.images.acquire_many(MAX_PARALLEL_IMAGES).await;
         match read(store, image, &platform, &command, ALONE).await? {
-            Progress::Done(findings) => Ok(findings),
-            Progress::Exceeded(limit) => Ok(Findings::unverified(&limit.to_string())),
+            SearchResult::Done(findings) => Ok(findings),
+            SearchResult::Exceeded(limit) => Ok(Findings::unverified(&limit.to_string())),
         }
     }
 }
@@ -122,19 +125,19 @@ async fn read(
     platform: &Platform,
     command: &Arc<Command>,
     budget: Budget,
-) -> Result<Progress, BinariesError> {
+) -> Result<SearchResult, BinariesError> {
     let mut search = Search::new(Arc::clone(command), platform.clone(), budget);
     for layer in image.layers.iter().rev() {
         if let Some(reason) = unreadable(layer) {
             let text = format!("its layer {} {reason}", layer.digest.short());
-            return Ok(Progress::Done(search.findings().or_unverified(&text)));
+            return Ok(SearchResult::Done(search.findings().or_unverified(&text)));
         }
         let (next, outcome) = read_layer(store, layer, search).await?;
         search = next;
         match outcome {
             Ok(true) => break,
             Ok(false) => {}
-            Err(LayerError::Limit(limit)) => return Ok(Progress::Exceeded(limit)),
+            Err(LayerError::Limit(limit)) => return Ok(SearchResult::Exceeded(limit)),
             Err(error) => {
                 let layer = layer.digest.short();
                 return Err(BinariesError::Damaged(format!(
@@ -143,7 +146,7 @@ async fn read(
             }
         }
     }
-    Ok(Progress::Done(search.findings()))
+    Ok(SearchResult::Done(search.findings()))
 }
 
 /// Returns why a layer is not read.
@@ -169,7 +172,7 @@ async fn read_layer(
     });
     let hasher = Hasher::new(layer.digest.algorithm());
     let (digest, searched) = tokio::join!(forward(content, sender, hasher), searching);
-    // A broken download comes first: the search sees a layer that ends early.
+    // A broken download takes precedence: in the search, it only looks like a truncated layer.
     let digest = digest?;
     let (search, outcome) = match searched {
         Ok(searched) => searched,
@@ -184,7 +187,7 @@ async fn read_layer(
     }
 }
 
-/// Passes a layer on as it arrives. Returns its digest, or `None` if the search ended before the layer.
+/// Forwards a layer as it arrives. Returns its digest, or `None` if the search ended before the layer.
 async fn forward(
     mut content: BlobStream,
     sender: mpsc::Sender<bytes::Bytes>,
@@ -208,7 +211,7 @@ impl Findings {
         }
     }
 
-    /// Replaces the notices of a search that could not be finished, unless it has found what is wrong.
+    /// Replaces the notices of a search that could not be finished, unless it has found a wrong file.
     fn or_unverified(self, reason: &str) -> Self {
         if self.wrong.is_some() {
             return self;
@@ -219,7 +222,7 @@ impl Findings {
         }
     }
 
-    /// Judges what was found.
+    /// Compares the programs with the platform.
     fn of(programs: &Programs, platform: &Platform) -> Self {
         let mut findings = Self::default();
         for file in &programs.files {

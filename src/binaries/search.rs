@@ -1,4 +1,4 @@
-//! The search of one image, layer by layer, on a thread that may block.
+//! The search in one image, layer by layer, on a thread that may block.
 
 use std::collections::HashSet;
 use std::io::{self, BufRead, Read};
@@ -22,9 +22,9 @@ pub(super) struct Search {
     platform: Platform,
     budget: Budget,
     tree: Tree,
-    /// What all layers may still unpack to, in bytes.
+    /// The number of bytes that all layers may still unpack to.
     left: u64,
-    /// The paths whose appearance may change what is found.
+    /// The paths that would change the result if a layer contained them.
     awaited: HashSet<Key>,
 }
 
@@ -42,8 +42,8 @@ impl Search {
         }
     }
 
-    /// Searches the next layer, of `size` bytes. Returns whether everything is known. A layer that does not end the
-    /// search is read to its end, so that it can be verified.
+    /// Searches the next layer, of `size` bytes. Returns whether the result is final. A layer that does not end the
+    /// search is read to its end, so that its digest can be verified.
     pub(super) fn layer(&mut self, mut layer: Layer, size: u64) -> Result<bool, LayerError> {
         let (tree, awaited) = (&mut self.tree, &mut self.awaited);
         let (command, platform) = (&self.command, &self.platform);
@@ -77,7 +77,7 @@ impl Search {
         Ok(self.command.programs(&self.tree).is_complete || self.findings().wrong.is_some())
     }
 
-    /// Returns what was found so far.
+    /// Returns the results so far.
     pub(super) fn findings(&self) -> Findings {
         Findings::of(&self.command.programs(&self.tree), &self.platform)
     }
@@ -108,7 +108,7 @@ impl Layer {
         &self.part
     }
 
-    /// Reads the rest, which no archive needs.
+    /// Reads the bytes after the end of the archive.
     fn drain(&mut self) {
         while self.parts.blocking_recv().is_some() {}
     }

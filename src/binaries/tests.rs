@@ -1,4 +1,4 @@
-//! The search in layers that are built here.
+//! Tests of the search in generated layers.
 
 use std::io::Write as _;
 
@@ -84,8 +84,8 @@ fn zstd(bytes: &[u8]) -> Vec<u8> {
     ruzstd::encoding::compress_to_vec(bytes, ruzstd::encoding::CompressionLevel::Fastest)
 }
 
-/// What a search found: the executables and the notices, or what is wrong, or the error of a layer. `layers` is how many
-/// layers it read.
+/// The result of a search: the executables and the notices, or the wrong file, or the error of a layer. `layers` is the
+/// number of layers that were read.
 struct Found {
     lines: Vec<String>,
     layers: usize,
@@ -113,7 +113,7 @@ fn search_within(budget: Budget, platform: &str, config: &Value, layers: &[Vec<u
     let mut read = 0;
     for layer in layers {
         read += 1;
-        // In small parts, so that every border is between two of them sometimes.
+        // In small parts, so that a part may end anywhere.
         let parts: Vec<_> = layer
             .chunks(1000)
             .map(bytes::Bytes::copy_from_slice)
@@ -162,7 +162,7 @@ fn entrypoint(words: &[&str]) -> Value {
 }
 
 #[test]
-fn the_entrypoint_is_found_and_judged() {
+fn the_entrypoint_is_found_and_compared() {
     let layer = archive().directory("etc").program("app", "amd64").bytes();
     let config = entrypoint(&["/app", "--serve"]);
     let layers = std::slice::from_ref(&layer);
@@ -348,7 +348,7 @@ fn a_directory_replaces_a_link_below_it() {
 }
 
 #[test]
-fn a_directory_does_not_show_what_a_file_between_has_hidden() {
+fn content_that_a_file_hides_stays_hidden_below_a_directory() {
     let layers = [
         archive().directory("dir").bytes(),
         archive().file("dir", b"a file").bytes(),
@@ -433,7 +433,7 @@ fn interpreters_of_scripts_are_checked() {
 }
 
 #[test]
-fn the_command_behind_a_shell_or_an_init_is_checked() {
+fn the_command_after_a_shell_or_an_init_is_checked() {
     let layer = archive()
         .program("bin/sh", "amd64")
         .program("sbin/tini", "amd64")
@@ -476,7 +476,7 @@ fn the_command_behind_a_shell_or_an_init_is_checked() {
             json!({ "Entrypoint": ["/entry.sh"], "Cmd": ["--flag"] }),
             &[entry, sh],
         ),
-        // A word for the script, not a program.
+        // An argument of the script, not a program.
         (
             json!({ "Entrypoint": ["/entry.sh"], "Cmd": ["serve"] }),
             &[entry, sh],
@@ -579,7 +579,7 @@ fn truncated_layers_are_errors() {
 }
 
 #[test]
-fn names_lead_nowhere_outside() {
+fn names_cannot_leave_the_image() {
     let long = format!("{}app", "d/".repeat(3000));
     let layer = archive()
         .file(&"n".repeat(300), b"")
@@ -655,7 +655,7 @@ fn large_windows_are_refused() {
 }
 
 #[test]
-fn bombs_are_ended() {
+fn decompression_bombs_are_refused() {
     /// A header with a file of 2^40 bytes, and blocks of zstd that each unpack 128 KiB of zeros.
     fn bomb() -> Vec<u8> {
         let mut header = Header::new_gnu();

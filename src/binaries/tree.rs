@@ -1,5 +1,6 @@
-//! The files of an image as its layers are read from the top: for each path the highest member, and which lower members
-//! whiteouts hide. Paths are kept as hashes, so that the memory of a file does not depend on the length of its name.
+//! The files of an image, whose layers are read from the top: for each path the highest member, without the members
+//! that whiteouts hide. Paths are kept as hashes, so that the memory of a file does not depend on the length of its
+//! name.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
@@ -13,23 +14,23 @@ use super::limits::{Budget, MAX_LINKS, MAX_PATH};
 const WHITEOUT: &[u8] = b".wh.";
 /// Hides the content of a directory in the layers below.
 const OPAQUE: &[u8] = b".wh..wh..opq";
-/// Other names of AUFS, which no path has.
+/// The prefix of further names of AUFS, which are ignored.
 const RESERVED: &[u8] = b".wh..wh.";
 
 /// The hash of a normalised path.
 pub(super) type Key = u64;
 
-/// A file that a path leads to.
+/// The file at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct File {
-    /// After all links.
+    /// With all links resolved.
     pub(super) path: String,
     pub(super) content: Content,
     /// Whether any execute permission is set.
     pub(super) is_executable: bool,
 }
 
-/// A member in the smallest form.
+/// A member in a compact form.
 #[derive(Clone, Copy, Debug)]
 struct Node {
     /// The number of its layer, from the top.
@@ -53,7 +54,7 @@ enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Names {
     Unix,
-    /// Below `Files`, without letter case, with backslashes and drive letters.
+    /// Files are below `Files`, letter case is ignored, and paths may have backslashes and drive letters.
     Windows,
 }
 
@@ -63,10 +64,10 @@ pub(super) struct Tree {
     hasher: RandomState,
     layer: u16,
     nodes: HashMap<Key, Node>,
-    /// The members of the current layer that an upper layer replaces. Hard links of the layer may lead to them.
+    /// The members of the current layer that an upper layer replaces. Hard links of the layer may refer to them.
     replaced: HashMap<Key, Node>,
-    /// At this path and below, members of layers below this one are hidden.
-    barriers: HashMap<Key, u16>,
+    /// The paths that are hidden with everything in them, each with the lowest layer in which it is visible.
+    hidden: HashMap<Key, u16>,
     links: Vec<Box<[u8]>>,
     links_size: usize,
     formats: Vec<Format>,
@@ -82,7 +83,7 @@ impl Tree {
             layer: 0,
             nodes: HashMap::new(),
             replaced: HashMap::new(),
-            barriers: HashMap::new(),
+            hidden: HashMap::new(),
             links: Vec::new(),
             links_size: 0,
             formats: Vec::new(),
@@ -96,7 +97,7 @@ impl Tree {
         self.replaced = HashMap::new();
     }
 
-    /// Adds a member of the current layer. Returns its path unless it is a whiteout or cannot be reached.
+    /// Adds a member of the current layer. Returns its path, or `None` for a whiteout or an invalid path.
     pub(super) fn add(&mut self, path: &[u8], member: &Member<'_>) -> Result<Option<Key>, Limit> {
         let Some(path) = self.normalised(path) else {
             return Ok(None);
@@ -107,7 +108,7 @@ impl Tree {
         if name == OPAQUE {
             self.hide(self.key(parent));
         } else if name.starts_with(RESERVED) {
-            // Nothing else of AUFS matters.
+            // Further names of AUFS are ignored.
         } else if let Some(name) = name.strip_prefix(WHITEOUT) {
             self.hide(self.key(&joined(parent, name)));
         } else {
@@ -123,7 +124,7 @@ impl Tree {
     }
 
     fn check_size(&self) -> Result<(), Limit> {
-        let files = self.nodes.len() + self.replaced.len() + self.barriers.len();
+        let files = self.nodes.len() + self.replaced.len() + self.hidden.len();
         if files > self.budget.files {
             return Err(Limit::Files(self.budget.files));
         }
@@ -134,15 +135,15 @@ impl Tree {
     }
 
     fn hide(&mut self, key: Key) {
-        // The highest barrier hides most.
-        self.barriers.entry(key).or_insert(self.layer);
+        // The first one is in the highest layer, and hides most.
+        self.hidden.entry(key).or_insert(self.layer);
     }
 
     fn insert(&mut self, key: Key, node: Node) {
         match self.nodes.get(&key) {
             Some(upper) if upper.layer < node.layer => {
                 if upper.kind == Kind::Directory && node.kind != Kind::Directory {
-                    // The upper layer replaced this by a directory: nothing of lower directories is in it.
+                    // The upper layer replaced this member by a directory, which hides lower directories.
                     self.hide(key);
                 }
                 self.replaced.insert(key, node);
@@ -153,7 +154,7 @@ impl Tree {
         }
     }
 
-    /// Returns `None` for a hard link that cannot be reached.
+    /// Returns `None` for a hard link with an invalid target.
     fn node(&mut self, member: &Member<'_>) -> Option<Node> {
         let (kind, index, is_executable) = match member {
             Member::Directory => (Kind::Directory, 0, false),
@@ -187,7 +188,7 @@ impl Tree {
     }
 
     fn link(&mut self, target: Vec<u8>) -> u32 {
-        // A target that no system follows leads nowhere.
+        // A target that is too long for every system cannot be followed.
         let target = if target.len() > MAX_PATH {
             Vec::new()
         } else {
@@ -222,38 +223,38 @@ impl Tree {
         }
     }
 
-    /// Follows an absolute path to a file. Adds to `absent` each path on the way that no layer has yet.
+    /// Follows an absolute path to a file. Adds to `absent` each path that it passes and that no layer has yet.
     pub(super) fn find(&self, path: &[u8], absent: &mut HashSet<Key>) -> Option<File> {
         let mut rest: VecDeque<Vec<u8>> = self.components(path);
-        // Each directory with the lowest layer that is visible in it.
-        let mut way: Vec<(Vec<u8>, u16)> = vec![self.root()];
+        // The directories so far, each with the lowest layer that is visible in it.
+        let mut parents: Vec<(Vec<u8>, u16)> = vec![self.root()];
         let mut links = 0;
         while let Some(name) = rest.pop_front() {
             if name == b".." {
-                if way.len() > 1 {
-                    way.pop();
+                if parents.len() > 1 {
+                    parents.pop();
                 }
                 continue;
             }
-            let (directory, floor) = way.last()?;
+            let (directory, lowest) = parents.last()?;
             let path = joined(directory, &name);
             if path.len() > MAX_PATH {
                 return None;
             }
             let key = self.key(&path);
-            let barrier = self.barriers.get(&key).copied();
-            let floor = barrier.map_or(*floor, |barrier| barrier.min(*floor));
-            let node = self.nodes.get(&key).filter(|node| node.layer <= floor);
+            let visible = self.hidden.get(&key).copied();
+            let lowest = visible.map_or(*lowest, |layer| layer.min(*lowest));
+            let node = self.nodes.get(&key).filter(|node| node.layer <= lowest);
             match node.map(|node| (node.kind, node)) {
-                // A directory without a member of its own.
+                // A directory that is not a member of an archive.
                 None => {
                     absent.insert(key);
-                    way.push((path, floor));
+                    parents.push((path, lowest));
                 }
-                Some((Kind::Directory, _)) => way.push((path, floor)),
-                // An upper layer may have put the file below the name of the link.
+                Some((Kind::Directory, _)) => parents.push((path, lowest)),
+                // An upper layer may contain the file under the path of the link.
                 Some((Kind::Link, node)) if self.is_above(*node, &path, &rest) => {
-                    way.push((path, floor));
+                    parents.push((path, lowest));
                 }
                 Some((Kind::Link, node)) => {
                     links += 1;
@@ -262,7 +263,7 @@ impl Tree {
                     }
                     let target = &self.links[node.index as usize];
                     if self.is_absolute(target) {
-                        way = vec![self.root()];
+                        parents = vec![self.root()];
                     }
                     for name in self.components(target).into_iter().rev() {
                         rest.push_front(name);
@@ -276,7 +277,7 @@ impl Tree {
         None
     }
 
-    /// Returns whether a layer above that of `link` has the rest of a path below the path of the link.
+    /// Returns whether a layer above the layer of `link` contains the member `path/rest`, where `path` is the link.
     fn is_above(&self, link: Node, path: &[u8], rest: &VecDeque<Vec<u8>>) -> bool {
         if rest.is_empty() || rest.iter().any(|name| name == b"..") {
             return false;
@@ -295,8 +296,8 @@ impl Tree {
             Names::Unix => Vec::new(),
             Names::Windows => b"files".to_vec(),
         };
-        let barrier = self.barriers.get(&self.key(&root));
-        (root, barrier.copied().unwrap_or(u16::MAX))
+        let visible = self.hidden.get(&self.key(&root));
+        (root, visible.copied().unwrap_or(u16::MAX))
     }
 
     fn file(&self, path: &[u8], node: Node) -> File {
@@ -350,8 +351,8 @@ impl Tree {
             .collect()
     }
 
-    /// Returns the path of a member without `.`, `..` and a slash at its start; `None` for the root and for what cannot be
-    /// reached.
+    /// Returns the path of a member without `.`, `..` and a slash at its start, or `None` for the root and for a path
+    /// that is too long.
     fn normalised(&self, path: &[u8]) -> Option<Vec<u8>> {
         if path.len() > MAX_PATH {
             return None;
@@ -383,7 +384,7 @@ fn without_root(names: Names, path: &[u8]) -> &[u8] {
     }
 }
 
-/// The budget keeps every list far below this.
+/// Converts the index of a list, which the budget keeps far below the maximum.
 fn position(index: usize) -> u32 {
     u32::try_from(index).unwrap_or(u32::MAX)
 }

@@ -1,4 +1,4 @@
-//! Unpacks a layer as a stream. The first bytes decide between gzip, zstd and none, because media types are often wrong.
+//! Unpacks a layer as a stream. The first bytes decide the compression, because media types are often wrong.
 
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -11,7 +11,7 @@ use super::limits::{MAX_UNPACKED_RATIO, MIN_UNPACKED};
 
 /// The size of parts in which an archive is read.
 const PART: usize = 64 << 10;
-/// How many bytes of a layer decide its compression.
+/// The number of bytes that decide the compression of a layer.
 pub(super) const MAGIC: usize = 4;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,29 +22,29 @@ pub(super) enum Compression {
 }
 
 impl Compression {
-    /// Recognises it by the first bytes of a layer.
+    /// Detects the compression by the first bytes of a layer.
     pub(super) fn of(start: &[u8]) -> Self {
         match start {
             [0x1f, 0x8b, ..] => Self::Gzip,
-            // A frame, or one to skip.
+            // A frame, or a skippable frame.
             [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
             _ => Self::None,
         }
     }
 }
 
-/// How a layer is unpacked.
+/// The parameters of unpacking a layer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Unpacked {
     pub(super) compression: Compression,
     /// The size of the layer in bytes.
     pub(super) size: u64,
-    /// The largest window of zstd, in bytes.
+    /// The maximum window of zstd in bytes.
     pub(super) window: u64,
 }
 
 impl Unpacked {
-    /// Returns the archive in a layer. `left` is what all layers of the image may still unpack to.
+    /// Returns the archive in a layer. `left` is the number of bytes that all layers of the image may still unpack to.
     pub(super) fn open<'a>(self, layer: impl BufRead + 'a, left: &'a mut u64) -> impl BufRead + 'a {
         let unpacked: Box<dyn Read + 'a> = match self.compression {
             Compression::None => Box::new(layer),
@@ -61,12 +61,12 @@ impl Unpacked {
     }
 }
 
-/// Ends with an error at a limit.
+/// Fails if a limit is exceeded.
 struct Bounded<'a> {
     unpacked: Box<dyn Read + 'a>,
-    /// Bytes of this layer.
+    /// The number of bytes that this layer may still unpack to.
     allowed: u64,
-    /// Bytes of all layers.
+    /// The number of bytes that all layers may still unpack to.
     left: &'a mut u64,
 }
 

@@ -119,8 +119,7 @@ fn record_previous(result: &mut IndexResult, report: &Report) {
     }
     let size = |digest: &Digest| {
         let entry = (report.plan.entries.iter()).find(|it| it.descriptor.digest == *digest)?;
-        let image = entry.manifest.as_ref()?.image()?;
-        Some(image.blobs().iter().map(|blob| blob.size).sum())
+        entry.content_size()
     };
     let indexes: Vec<PreviousIndex> = (report.previous.iter())
         .map(|manifest| PreviousIndex::new(manifest, size))

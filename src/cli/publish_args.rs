@@ -78,7 +78,8 @@ pub(super) struct PublishArgs {
     pub(super) manifest_annotations: ManifestAnnotations,
     /// Start from the index at the first tag
     ///
-    /// Entries of the same platform are replaced. The distribution API has no conditional write: append from one job at a time, or use a concurrency group.
+    /// Entries of the same platform are replaced. The distribution API has no conditional write: append from one job at
+    /// a time, or use a concurrency group.
     #[arg(long)]
     pub(super) append: bool,
     /// Media type of the index

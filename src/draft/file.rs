@@ -17,7 +17,7 @@ use crate::spec::{
 /// The current version of the format.
 const VERSION: u64 = 1;
 
-/// Why a document is not a valid draft.
+/// A defect of a draft file.
 #[derive(Debug, thiserror::Error)]
 pub enum Flaw {
     #[error("unknown format {0}")]
@@ -95,7 +95,7 @@ struct ManifestDocument {
     content: String,
 }
 
-/// Serialises a draft. Drafts that [`read`] would refuse are errors.
+/// Serialises a draft. A draft that [`read`] would refuse is an error.
 pub fn write(draft: &Draft) -> Result<Vec<u8>, Flaw> {
     for entry in &draft.entries {
         check_entry(&entry.descriptor, &entry.manifest)?;

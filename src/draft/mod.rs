@@ -1,4 +1,4 @@
-//! Drafts: the lists that `create` makes, `annotate` edits and `push` publishes, and their files.
+//! Drafts: the lists that `create` creates, `annotate` edits and `push` publishes, and their files.
 
 mod file;
 mod store;
@@ -17,13 +17,13 @@ use crate::spec::{Annotations, Descriptor, Digest, Index, Manifest, Platform, Re
 pub struct Draft {
     /// The name, which is also the target.
     pub list: Reference,
-    /// The annotations of the index: those of `exact` or `base`, with the changes of the user.
+    /// The annotations of `exact` or `base`, with the changes of the user.
     pub annotations: Annotations,
     /// In the order of the arguments.
     pub entries: Vec<Entry>,
-    /// An index that is pushed instead of a new one, byte for byte, so that retagging keeps the digest.
+    /// An index that is pushed byte for byte instead of a new one, so that it keeps its digest under another tag.
     pub exact: Option<Exact>,
-    /// The index of all entries, if it was changed: its other fields are kept.
+    /// The index that all entries come from, if the user changed it. Its other fields are kept.
     pub base: Option<Exact>,
 }
 
@@ -34,14 +34,14 @@ pub struct Entry {
     pub reference: Reference,
     /// The reference that the user gave.
     pub source: Reference,
-    /// The platform of the image; another one in `descriptor` was set by the user.
+    /// The platform that the image declares. If the platform in `descriptor` differs, the user set it.
     pub resolved: Option<Platform>,
     /// The entry of the list, with platform and annotations.
     pub descriptor: Descriptor,
     pub manifest: Manifest,
 }
 
-/// A single source that was an index.
+/// An index that was the only source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exact {
     /// The reference that the user gave.
@@ -61,13 +61,13 @@ impl Draft {
         }
     }
 
-    /// Returns the index of all entries, changed or not.
+    /// Returns the index that all entries come from, changed or not.
     pub fn origin(&self) -> Option<&Exact> {
         self.exact.as_ref().or(self.base.as_ref())
     }
 
-    /// Records a change: the index of all entries is no longer pushed unchanged.
-    pub fn touch(&mut self) {
+    /// Marks the draft as changed: the index that all entries come from is no longer pushed byte for byte.
+    pub fn mark_changed(&mut self) {
         self.base = self.exact.take().or_else(|| self.base.take());
     }
 
@@ -99,8 +99,8 @@ impl Exact {
 }
 
 impl Entry {
-    /// Applies the user's changes to `earlier` to this new entry. `original` is the entry of the index that `earlier` came
-    /// from.
+    /// Applies the user's changes to `earlier` to this new entry. `original` is the entry of the index that `earlier`
+    /// came from.
     pub fn keep_edits_of(&mut self, earlier: &Self, original: Option<&Descriptor>) {
         let unedited = Platform::default();
         let base = earlier.resolved.as_ref().unwrap_or(&unedited);
@@ -139,14 +139,14 @@ impl Entry {
     }
 }
 
-/// Takes `edited` if the user changed it from `base`.
+/// Sets `now` to `edited` if the user changed it from `base`.
 fn keep(base: &str, edited: &str, now: &mut String) {
     if edited != base {
         edited.clone_into(now);
     }
 }
 
-/// Takes the annotations that the user changed, and removes those that the user removed.
+/// Sets the annotations that the user changed, and removes the annotations that the user removed.
 fn keep_annotations(base: &Annotations, edited: &Annotations, now: &mut Annotations) {
     now.retain(|key, _| !base.contains_key(key) || edited.contains_key(key));
     for (key, value) in edited {
@@ -161,7 +161,7 @@ fn docker_file_name(reference: &Reference) -> String {
     reference.to_string().replace(':', "-").replace('/', "_")
 }
 
-/// Why an operation on drafts failed.
+/// An error of an operation on drafts.
 #[derive(Debug, thiserror::Error)]
 pub enum DraftError {
     #[error("no directory for drafts: the user has no home directory")]
@@ -178,7 +178,7 @@ pub enum DraftError {
     },
     #[error("the draft in {path} was written by a newer polyarch (format {version})")]
     Newer { path: PathBuf, version: u64 },
-    /// A draft that could not be read again, so it is not written.
+    /// A draft that is not written, because it could not be read again.
     #[error("the draft of {list} cannot be saved: {flaw}")]
     Unsound {
         list: String,
@@ -188,7 +188,7 @@ pub enum DraftError {
 }
 
 impl DraftError {
-    /// Returns what to try.
+    /// Returns the hint of the error.
     pub fn hint(&self) -> Option<Hint> {
         match self {
             Self::NoHome => Some(Hint::SetPersistentHome),

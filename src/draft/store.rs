@@ -1,4 +1,4 @@
-//! The directory of drafts: one file per list, with a lock per list, so that concurrent processes lose nothing and readers
+//! The directory of drafts: one file and one lock per list, so that concurrent processes lose no changes and readers
 //! see complete drafts.
 
 use std::fs;
@@ -11,11 +11,11 @@ use crate::disk::{self, Access, DiskError, Lock};
 use crate::environment::Environment;
 use crate::spec::{Digest, Reference};
 
-/// The largest draft, in bytes: enough for 10,000 entries.
+/// The maximum size of a draft in bytes: enough for 10,000 entries.
 const MAX_DRAFT: u64 = 64 * 1024 * 1024;
 
-/// The most characters of a reference in a file name.
-const READABLE: usize = 100;
+/// The maximum number of characters of a reference in a file name.
+const MAX_READABLE: usize = 100;
 
 /// All drafts of a user.
 #[derive(Clone, Debug)]
@@ -28,13 +28,13 @@ pub struct Drafts {
 pub struct Listing {
     /// Sorted by name.
     pub drafts: Vec<Draft>,
-    /// Why other files could not be read.
+    /// The errors of files that could not be read.
     pub broken: Vec<DraftError>,
 }
 
 impl Drafts {
-    /// Locates the directory: `drafts` in `$POLYARCH_HOME` or in the user's data directory. It is created when a draft is
-    /// saved.
+    /// Locates the directory: `drafts` in `$POLYARCH_HOME` or in the user's data directory. It is created when a draft
+    /// is saved.
     pub fn locate(environment: &Environment) -> Result<Self, DraftError> {
         let data = disk::data_directory(environment).ok_or(DraftError::NoHome)?;
         Ok(Self::at(data.join("drafts")))
@@ -50,8 +50,8 @@ impl Drafts {
         read(&self.path(list), Some(list))
     }
 
-    /// Returns why it is unknown whether a list has a draft: a directory is not accessible. A draft that exists and cannot
-    /// be read is an error of [`Drafts::load`].
+    /// Returns the error if the directory is not accessible, so that it is unknown whether the list has a draft. If a
+    /// draft exists and cannot be read, [`Drafts::load`] fails.
     pub fn inaccessible(&self, list: &Reference) -> Option<DraftError> {
         let path = self.path(list);
         let cause = fs::symlink_metadata(&path).err()?;
@@ -88,8 +88,8 @@ impl Drafts {
         Ok(listing)
     }
 
-    /// Changes the draft of a list under its lock: `change` gets the current draft and returns the new one, `None` to
-    /// remove it. An error leaves the draft unchanged. Other processes wait, so `change` must not use the network.
+    /// Changes the draft of a list under its lock: `change` receives the current draft and returns the new one, `None`
+    /// to remove it. An error leaves the draft unchanged. Other processes wait, so `change` must not use the network.
     pub fn update<E: From<DraftError>>(
         &self,
         list: &Reference,
@@ -97,11 +97,11 @@ impl Drafts {
     ) -> Result<Option<Draft>, E> {
         let _lock = self.lock(list)?;
         let old = self.load(list)?;
-        let was_there = old.is_some();
+        let existed = old.is_some();
         let new = change(old)?;
         match &new {
             Some(draft) => self.save(list, draft)?,
-            None if was_there => {
+            None if existed => {
                 disk::remove(&self.path(list)).map_err(DraftError::from)?;
             }
             None => {}
@@ -115,7 +115,7 @@ impl Drafts {
         self.save(&draft.list, draft)
     }
 
-    /// Removes the draft of a list, even if it is damaged; `false` if it does not exist.
+    /// Removes the draft of a list, even if it is damaged. Returns whether it existed.
     pub fn remove(&self, list: &Reference) -> Result<bool, DraftError> {
         let path = self.path(list);
         match fs::symlink_metadata(&path) {
@@ -188,8 +188,8 @@ fn is_draft(path: &Path) -> bool {
     name.is_some_and(|name| !name.starts_with('.')) && path.extension() == Some("json".as_ref())
 }
 
-/// Returns a file name for a reference: a readable prefix and the hash, because `a/b:c` and `a_b-c` are two lists, and
-/// some file systems ignore letter case. At most 165 bytes of letters, digits, `.`, `_` and `-`.
+/// Returns a file name for a reference: a readable prefix and the hash, because `a/b:c` and `a_b-c` are different
+/// lists, and some file systems ignore letter case. At most 165 bytes of letters, digits, `.`, `_` and `-`.
 fn file_stem(list: &Reference) -> String {
     let text = list.to_string();
     let readable: String = text
@@ -201,7 +201,7 @@ fn file_stem(list: &Reference) -> String {
                 '_'
             }
         })
-        .take(READABLE)
+        .take(MAX_READABLE)
         .collect();
     format!("{readable}-{}", Digest::sha256(text.as_bytes()).hex())
 }

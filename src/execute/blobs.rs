@@ -15,23 +15,24 @@ use crate::store::{Store, StoreError};
 use crate::stores::Stores;
 use crate::sync::Mutex;
 
-/// The buffers of all blobs under way, in KiB. Bounds the memory of a copy.
+/// The total size of the buffers of all transfers in KiB. It limits the memory of a copy.
 const BUFFERS: u32 = 4096;
-/// The buffers of the largest blobs: six of them at once, which is enough to use the bandwidth of a link.
-const MOST_BUFFERS: u32 = BUFFERS / 6;
-/// The buffers of the smallest blobs: 128 of them at once, since each takes round trips and little bandwidth.
-const LEAST_BUFFERS: u32 = BUFFERS / 128;
+/// The buffers of a large blob in KiB: six large blobs at the same time are enough to use the full bandwidth.
+const MAX_BLOB_BUFFERS: u32 = BUFFERS / 6;
+/// The buffers of a small blob in KiB: 128 small blobs are sent at the same time, because each needs several round
+/// trips.
+const MIN_BLOB_BUFFERS: u32 = BUFFERS / 128;
 
-/// The first repository of a registry that has a blob, once it has it.
-type FirstHome = Arc<OnceCell<Repository>>;
+/// The first repository of a registry that a blob was copied to. Empty until the copy is complete.
+type FirstCopy = Arc<OnceCell<Repository>>;
 
 pub(super) struct BlobMover<'a> {
     stores: &'a Stores,
     observed: &'a Observed,
     buffers: Semaphore,
-    /// The buffers of a blob, in KiB, at least: `jobs` blobs at once.
-    least: u32,
-    homes: Mutex<HashMap<(RegistryHost, Digest), FirstHome>>,
+    /// The minimum buffers of a blob in KiB, which limit the transfers to `jobs` blobs.
+    min_buffers: u32,
+    first_copies: Mutex<HashMap<(RegistryHost, Digest), FirstCopy>>,
 }
 
 impl<'a> BlobMover<'a> {
@@ -40,10 +41,10 @@ impl<'a> BlobMover<'a> {
             stores,
             observed,
             buffers: Semaphore::new(BUFFERS as usize),
-            least: u32::try_from(jobs).map_or(LEAST_BUFFERS, |jobs| {
-                LEAST_BUFFERS.max(BUFFERS / jobs.max(1))
+            min_buffers: u32::try_from(jobs).map_or(MIN_BLOB_BUFFERS, |jobs| {
+                MIN_BLOB_BUFFERS.max(BUFFERS / jobs.max(1))
             }),
-            homes: Mutex::default(),
+            first_copies: Mutex::default(),
         }
     }
 
@@ -86,9 +87,9 @@ impl<'a> BlobMover<'a> {
         let Some(repository) = store.repository() else {
             return self.copy(transfer, &from, store).await;
         };
-        let home = self.home(repository, transfer);
+        let first_copy = self.first_copy(repository, transfer);
         let mut copied_here = false;
-        let first = home
+        let first = first_copy
             .get_or_try_init(|| async {
                 copied_here = true;
                 self.copy(transfer, &from, store).await?;
@@ -114,7 +115,7 @@ impl<'a> BlobMover<'a> {
         let name = store.name();
         let blob = &transfer.blob;
         let kibibytes = u32::try_from(blob.size >> 10).unwrap_or(u32::MAX);
-        let buffers = kibibytes.min(MOST_BUFFERS).max(self.least);
+        let buffers = kibibytes.min(MAX_BLOB_BUFFERS).max(self.min_buffers);
         let _buffers = self.buffers.acquire_many(buffers).await;
         let how = if store.has_blob(blob).await? {
             BlobOutcome::Exists
@@ -137,9 +138,9 @@ impl<'a> BlobMover<'a> {
         Ok(())
     }
 
-    fn home(&self, repository: &Repository, transfer: &BlobTransfer) -> FirstHome {
+    fn first_copy(&self, repository: &Repository, transfer: &BlobTransfer) -> FirstCopy {
         let key = (repository.registry().clone(), transfer.blob.digest.clone());
-        let mut homes = self.homes.lock();
-        Arc::clone(homes.entry(key).or_default())
+        let mut first_copies = self.first_copies.lock();
+        Arc::clone(first_copies.entry(key).or_default())
     }
 }

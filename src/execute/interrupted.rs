@@ -1,4 +1,4 @@
-//! The outcome of an interrupted run: how far each target was, and where its tags point.
+//! Determines the outcome of an interrupted run: the progress of each target, and the digests of its tags.
 
 use std::sync::Arc;
 
@@ -53,7 +53,7 @@ impl Run<'_> {
     pub(super) async fn settle_interrupted(&self, attempts: &mut [Attempt<'_>]) {
         join_all(attempts.iter_mut().map(|attempt| async {
             match attempt.reached {
-                // An archive appears at the very end.
+                // An archive is written only at the very end.
                 _ if attempt.is_archive() => {
                     attempt.outcome.tags.clear();
                     attempt.outcome.has_index = false;
@@ -69,10 +69,10 @@ impl Run<'_> {
         .await;
     }
 
-    /// Asks the registry which of the interrupted writes were carried out.
+    /// Reads the tags to find out which of the interrupted writes were executed.
     async fn settle_tags(&self, attempt: &mut Attempt<'_>) {
-        let place = &attempt.target.location;
-        let store = match self.stores.open(place, Access::Push).await {
+        let location = &attempt.target.location;
+        let store = match self.stores.open(location, Access::Push).await {
             Ok(store) => store,
             Err(error) => {
                 attempt.outcome.failure = Some(error);
@@ -80,7 +80,7 @@ impl Run<'_> {
             }
         };
         if attempt.target.tags.is_empty() {
-            attempt.outcome.failure = Some(interruption(place));
+            attempt.outcome.failure = Some(interruption(location));
             return;
         }
         let looks = attempt.target.tags.iter().map(|tag| {
@@ -90,21 +90,21 @@ impl Run<'_> {
         });
         let digest = &self.plan.index.digest;
         let found = join_all(looks).await;
-        // Empty if not all writes were answered.
+        // Empty unless the registry answered all writes.
         let mut answered = std::mem::take(&mut attempt.outcome.tags).into_iter();
         let tags = attempt.target.tags.iter().zip(found).map(|(tag, found)| {
-            if self.known.is_kept(place, tag) {
+            if self.known.is_kept(location, tag) {
                 return TagOutcome {
                     tag: tag.clone(),
                     change: Change::None,
                     result: Ok(TagStatus::Kept),
                 };
             }
-            let was_there = self.known.points_at(place, tag) == Some(digest);
+            let had_digest = self.known.points_at(location, tag) == Some(digest);
             let answered = answered.next().map(|tag| tag.change);
-            let failed = interruption(place);
+            let failed = interruption(location);
             let (change, result) = match (found, answered) {
-                (Ok(Ok(now)), _) if now.digest == *digest && was_there => {
+                (Ok(Ok(now)), _) if now.digest == *digest && had_digest => {
                     (Change::None, Ok(TagStatus::Already))
                 }
                 (Ok(Ok(now)), _) if now.digest == *digest => {
@@ -115,7 +115,7 @@ impl Run<'_> {
                     (Change::Unknown, Err(failed.hint(unknown(&store, tag))))
                 }
                 (Err(_), None) => (Change::Unknown, Err(failed.hint(unknown(&store, tag)))),
-                (Ok(_), None) if was_there => (Change::None, Err(failed)),
+                (Ok(_), None) if had_digest => (Change::None, Err(failed)),
                 (Ok(_), None) => (Change::Unknown, Err(failed.hint(under_way(&store, tag)))),
             };
             TagOutcome {
@@ -129,15 +129,15 @@ impl Run<'_> {
     }
 }
 
-fn interruption(place: &Location) -> StoreError {
+fn interruption(location: &Location) -> StoreError {
     StoreError::new(
         FailureKind::Other,
-        format!("publish to {place}"),
+        format!("publish to {location}"),
         "interrupted",
     )
 }
 
-/// The hint for a tag that has not moved, although its write may still be carried out.
+/// Returns the hint for a tag that has not moved yet. Its write may still be executed.
 fn under_way(store: &Arc<dyn Store>, tag: &Tag) -> String {
     format!(
         "{}:{tag} was not changed so far, but its write was in progress: check it again",

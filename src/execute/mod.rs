@@ -1,5 +1,5 @@
-//! Executes a plan: blobs, then images, then attestations, then the index under every tag; finally every tag is
-//! read back. Targets are processed in parallel, and each tag has a result of its own.
+//! Executes a plan: pushes blobs, then images, then attestations, then the index under every tag, and finally reads
+//! every tag back. Targets are processed in parallel. Each tag has a separate result.
 
 mod blobs;
 mod interrupted;
@@ -38,17 +38,17 @@ pub struct ExecuteOptions {
     pub base: Option<Base>,
 }
 
-/// The tag whose index the plan started from.
+/// The tag that the plan appends to.
 #[derive(Clone, Debug)]
 pub struct Base {
     pub location: Location,
     pub tag: Tag,
-    /// What it pointed at; `None` if it did not exist.
+    /// The digest of the tag; `None` if it did not exist.
     pub digest: Option<Digest>,
 }
 
-/// Executes a plan until it is done or interrupted. Failures are part of the result; the outer error is that of a
-/// target that could not be opened. After a failure uploads may be open: call [`Stores::abandon`] once nothing else
+/// Executes a plan until it is done or interrupted. Failures are part of the result. Returns an error only if a
+/// location cannot be opened. After a failure, uploads may still be open: call [`Stores::abandon`] once nothing else
 /// uses the stores.
 pub async fn execute(
     plan: &Plan,
@@ -60,7 +60,7 @@ pub async fn execute(
     for target in &plan.targets {
         stores.open(&target.location, Access::Push).await?;
     }
-    // Before the first request, so that one token is asked for all.
+    // All repositories are opened before the first request, so that one token is enough.
     for transfer in plan.targets.iter().flat_map(|target| &target.blobs) {
         stores.open(&transfer.from, Access::Pull).await?;
     }
@@ -149,7 +149,7 @@ impl Run<'_> {
         }
         let mut pushed = store.put_tags(&self.plan.index, &missing).await;
         self.name_absent(&store, &mut pushed).await;
-        let unknown = self.look_again(&store, &missing, &mut pushed).await;
+        let unknown = self.recheck_failed(&store, &missing, &mut pushed).await;
         let mut pushed = pushed.into_iter();
         for tag in &target.tags {
             let result = if missing.contains(tag) {
@@ -178,7 +178,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Reads the base again right before a write: the distribution API has no conditional write.
+    /// Reads the base again immediately before a write: the distribution API has no conditional write.
     async fn check_base(&self) -> Result<(), StoreError> {
         let Some(base) = &self.options.base else {
             return Ok(());
@@ -201,9 +201,9 @@ impl Run<'_> {
         ))
     }
 
-    /// Looks up tags whose write may have been carried out although its answer was lost. Returns those that cannot be
-    /// looked up.
-    async fn look_again(
+    /// Reads the tags whose write failed without a response: the registry may have executed it. Returns the tags that
+    /// cannot be read.
+    async fn recheck_failed(
         &self,
         store: &Arc<dyn Store>,
         tags: &[Tag],
@@ -231,7 +231,8 @@ impl Run<'_> {
         join_all(looks).await.into_iter().flatten().collect()
     }
 
-    /// Names the missing image: a registry that lacks one refuses the index, mostly without its name.
+    /// Adds the names of missing images to the errors: a registry refuses an index of missing images, usually without
+    /// names.
     async fn name_absent(&self, store: &Arc<dyn Store>, results: &mut [Result<(), StoreError>]) {
         let may_lack =
             |error: &StoreError| matches!(error.kind, FailureKind::NotFound | FailureKind::Other);
@@ -274,7 +275,7 @@ impl Run<'_> {
         }
     }
 
-    /// Moves blobs, then manifests stage by stage: GitLab's registry refuses an attestation before its image.
+    /// Transfers blobs, then manifests stage by stage: GitLab's registry refuses an attestation before its image.
     async fn move_content(
         &self,
         target: &TargetPlan,
@@ -350,7 +351,7 @@ impl Run<'_> {
             .manifest(name)
             .await
             .map_err(|error| match error.kind {
-                // The registry accepted it, so no source is missing.
+                // The registry accepted the index, so this does not mean that a source is missing.
                 FailureKind::NotFound => StoreError {
                     kind: FailureKind::Refused,
                     operation: Operation::new("verify", shown.clone()),
@@ -388,7 +389,7 @@ impl Run<'_> {
     }
 }
 
-/// The hint for a tag that cannot be looked up.
+/// Returns the hint for a tag that cannot be read.
 fn unknown(store: &Arc<dyn Store>, tag: &Tag) -> String {
     format!("it is unknown whether {}:{tag} was changed", store.name())
 }

@@ -1,4 +1,4 @@
-//! The outcome of a plan: what was pushed, and where each tag points now.
+//! The outcome of a plan: the pushed manifests, and the state of each tag.
 
 use crate::spec::{Digest, Location, Tag};
 use crate::store::StoreError;
@@ -10,7 +10,7 @@ pub struct Execution {
     pub targets: Vec<TargetOutcome>,
     /// The signal that interrupted it.
     pub interrupted: Option<u8>,
-    /// The base has moved, so that some target was left as it was.
+    /// The base has moved, so at least one target was not changed.
     pub base_moved: bool,
 }
 
@@ -24,7 +24,7 @@ pub struct TargetOutcome {
     pub has_index: bool,
     /// One for each tag.
     pub tags: Vec<TagOutcome>,
-    /// The failure that ended the work before any tag was tried.
+    /// The failure that ended the work on the target before any tag was written.
     pub failure: Option<StoreError>,
 }
 
@@ -34,7 +34,7 @@ pub struct TagOutcome {
     pub tag: Tag,
     /// Whether the registry accepted the write, even if verification failed.
     pub change: Change,
-    /// An error after a certain change is an error of the read-back.
+    /// An error after a certain change means that the verification failed.
     pub result: Result<TagStatus, StoreError>,
 }
 
@@ -43,7 +43,7 @@ pub struct TagOutcome {
 pub enum Change {
     /// It was not moved.
     None,
-    /// The write failed, and its effect could not be looked up.
+    /// The write failed, and the tag could not be read afterwards.
     Unknown,
     /// The registry accepted the write.
     Certain,
@@ -53,14 +53,14 @@ pub enum Change {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TagStatus {
     Pushed,
-    /// It had the digest already and was left alone.
+    /// It already had the digest and was not written.
     Already,
-    /// It points elsewhere and was left as it is, as requested.
+    /// It has another digest and was not written, as requested.
     Kept,
 }
 
 impl TagOutcome {
-    /// Returns whether the tag points at the index.
+    /// Returns whether the tag points to the index.
     pub fn is_published(&self) -> bool {
         matches!(self.result, Ok(TagStatus::Pushed | TagStatus::Already))
     }
@@ -86,7 +86,7 @@ impl Execution {
         self.interrupted.is_none() && self.failures().is_empty()
     }
 
-    /// Returns whether any tag was, or may have been, moved.
+    /// Returns whether any tag was moved, or may have been moved.
     pub fn changed_something(&self) -> bool {
         let mut tags = self.targets.iter().flat_map(|target| &target.tags);
         tags.any(|tag| tag.change != Change::None)

@@ -1,5 +1,5 @@
-//! Tries the push credentials of several targets before anything is written: where one refuses, none is changed. A
-//! single target needs no trial, since its refusal leaves nothing half done.
+//! Tries the push credentials of several targets before anything is written: if one target refuses, no target is
+//! changed. A single target needs no trial, because its refusal changes nothing.
 
 use std::collections::HashMap;
 
@@ -37,7 +37,7 @@ impl<'a> PushAccess<'a> {
         &self,
         targets: impl IntoIterator<Item = &Location>,
     ) -> Result<(), StoreError> {
-        // All of them to the end, so that each upload that was begun is known.
+        // Waits for all trials, so that every started upload is known and can be cancelled.
         let tried = join_all(targets.into_iter().map(|target| self.check_one(target))).await;
         tried.into_iter().collect()
     }

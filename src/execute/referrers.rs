@@ -1,5 +1,5 @@
-//! Copies the referrers of the images of a plan: those of the referrers API or its fallback tag, and cosign's
-//! tags (`sha256-<hex>.sig`, `.att`, `.sbom`).
+//! Copies the referrers of the images of a plan: the manifests that the referrers API or its fallback tag lists, and
+//! the manifests under cosign's tags (`sha256-<hex>.sig`, `.att`, `.sbom`).
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -18,11 +18,11 @@ use crate::stores::Stores;
 /// <https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md#tag-based-discovery>.
 const COSIGN_SUFFIXES: [&str; 3] = ["sig", "att", "sbom"];
 
-/// For how many images at once it is found out what refers to them.
-const AT_ONCE: usize = 8;
+/// The maximum number of images whose referrers are copied at the same time.
+const MAX_PARALLEL_IMAGES: usize = 8;
 
-/// Copies what refers to the index and to its entries into every target that is elsewhere. Runs after the
-/// images are there, since registries refuse what refers to nothing.
+/// Copies the referrers of the index and of its entries to every target that is not their location. The images must
+/// exist there already, because registries refuse a referrer without its subject.
 pub async fn copy_referrers(
     plan: &Plan,
     sources: &[(SourceLocation, Digest)],
@@ -46,8 +46,8 @@ pub async fn copy_referrers(
                 _ => None,
             })
             .collect();
-        let copies = subjects.into_iter().map(|(place, digest)| async {
-            let from = stores.open(place, Access::Pull).await?;
+        let copies = subjects.into_iter().map(|(location, digest)| async {
+            let from = stores.open(location, Access::Pull).await?;
             Copier {
                 from,
                 to: Arc::clone(&store),
@@ -56,9 +56,9 @@ pub async fn copy_referrers(
             .copy_all(digest)
             .await
         });
-        // Lists are held while they are worked on, and may be long.
+        // Each copy keeps a list of referrers in memory, which may be long.
         stream::iter(copies)
-            .buffer_unordered(AT_ONCE)
+            .buffer_unordered(MAX_PARALLEL_IMAGES)
             .try_collect::<()>()
             .await?;
     }
@@ -72,7 +72,7 @@ struct Copier<'a> {
 }
 
 impl Copier<'_> {
-    /// What refers to `subject`, and what refers to that: an SBOM may be signed itself.
+    /// Copies the referrers of `subject`, and the referrers of each of these: an SBOM may be signed.
     async fn copy_all(&self, subject: &Digest) -> Result<(), StoreError> {
         let mut subjects = vec![subject.clone()];
         let mut seen = HashSet::from([subject.clone()]);
@@ -94,14 +94,14 @@ impl Copier<'_> {
         Ok(())
     }
 
-    /// What the registry lists for `subject`: all digests of it, whether they had to be copied or not.
+    /// Copies the referrers that the registry lists for `subject`. Returns all their digests, including existing ones.
     async fn copy_listed(&self, subject: &Digest) -> Result<Vec<Digest>, StoreError> {
         let listed: Vec<Digest> = digests(self.from.referrers(subject).await?);
         if listed.is_empty() {
             return Ok(listed);
         }
-        let there = digests(self.to.referrers(subject).await?);
-        for digest in listed.iter().filter(|digest| !there.contains(digest)) {
+        let existing = digests(self.to.referrers(subject).await?);
+        for digest in listed.iter().filter(|digest| !existing.contains(digest)) {
             let name = ManifestName::Digest(digest.clone());
             let manifest = self.from.manifest(&name).await?;
             self.copy_content(&manifest, 0).await?;
@@ -111,7 +111,7 @@ impl Copier<'_> {
         Ok(listed)
     }
 
-    /// What cosign keeps under tags.
+    /// Copies the manifests under cosign's tags.
     async fn copy_tagged(&self, subject: &Digest) -> Result<(), StoreError> {
         let (algorithm, hex) = (subject.algorithm().as_str(), subject.hex());
         for suffix in COSIGN_SUFFIXES {
@@ -124,8 +124,8 @@ impl Copier<'_> {
                 Err(error) if error.kind == FailureKind::NotFound => continue,
                 Err(error) => return Err(error),
             };
-            let there = self.to.describe(&name).await;
-            if there.is_ok_and(|there| there.digest == manifest.digest) {
+            let existing = self.to.describe(&name).await;
+            if existing.is_ok_and(|existing| existing.digest == manifest.digest) {
                 continue;
             }
             self.copy_content(&manifest, 0).await?;
@@ -136,7 +136,7 @@ impl Copier<'_> {
         Ok(())
     }
 
-    /// Copies what a manifest names: the blobs of an image, and the entries of an index with their content.
+    /// Copies the content that a manifest names: the blobs of an image, or the entries of an index with their content.
     fn copy_content<'b>(
         &'b self,
         manifest: &'b Manifest,

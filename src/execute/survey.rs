@@ -1,6 +1,6 @@
-//! Where the tags of the targets point before anything is written. A tag that already has the digest is left
-//! alone, so that a second run moves nothing and immutable tags are no obstacle. The tags are read beside the
-//! sources, which costs no serial round trip.
+//! Reads the digests of the target tags before anything is written. A tag that already has the planned digest is not
+//! written again, so that a second run changes nothing, and immutable tags are accepted. The tags are read in parallel
+//! with the sources, so that they add no round trip.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,23 +12,23 @@ use crate::spec::{Digest, Location, Manifest, Tag};
 use crate::store::{FailureKind, ManifestName, StoreError};
 use crate::stores::Stores;
 
-/// What the tags of the targets point at.
+/// The digests of the tags of the targets.
 #[derive(Clone, Debug, Default)]
 pub struct Survey {
     tags: HashMap<(Location, Tag), Option<Digest>>,
-    /// Why some tags are unknown.
+    /// The failures to read tags.
     pub failures: Vec<StoreError>,
-    /// The tags that are left as they are.
+    /// The tags that must not be moved.
     kept: HashSet<(Location, Tag)>,
 }
 
 impl Survey {
-    /// Returns what a tag points at, if that is known.
+    /// Returns the digest of a tag, if it is known.
     pub fn points_at(&self, location: &Location, tag: &Tag) -> Option<&Digest> {
         self.state(location, tag).flatten()
     }
 
-    /// Returns what a tag points at: the inner `None` is a tag that does not exist, the outer one is unknown.
+    /// Returns the state of a tag: `None` if it is unknown, `Some(None)` if the tag does not exist.
     pub fn state(&self, location: &Location, tag: &Tag) -> Option<Option<&Digest>> {
         let known = self.tags.get(&(location.clone(), tag.clone()))?;
         Some(known.as_ref())
@@ -53,7 +53,7 @@ impl Survey {
             })
     }
 
-    /// Reads each distinct manifest that tags point at. One that cannot be read is left out: it is only compared.
+    /// Reads each distinct manifest of the tags. Skips manifests that cannot be read: they only serve a comparison.
     pub async fn previous(&self, stores: &Stores) -> Vec<Manifest> {
         let mut seen = HashSet::new();
         let mut found: Vec<(&Location, &Digest)> = (self.tags.iter())
@@ -70,24 +70,24 @@ impl Survey {
     }
 }
 
-/// Reads every tag of every target. Repositories are opened for a push, so that these credentials are tried;
-/// layouts are not, if `only_look` is set.
-pub async fn survey(stores: &Stores, targets: &[Target], only_look: bool) -> Survey {
-    let looks = targets.iter().flat_map(|target| {
+/// Reads every tag of every target. Repositories are opened for a push, so that the push credentials are tried. If
+/// `read_only` is set, layouts are opened for reading.
+pub async fn survey(stores: &Stores, targets: &[Target], read_only: bool) -> Survey {
+    let reads = targets.iter().flat_map(|target| {
         target.tags.iter().map(|tag| async {
             let key = (target.location.clone(), tag.clone());
             if !Stores::may_exist(&target.location) {
                 return (key, Ok(None));
             }
             let access = match target.location {
-                Location::Layout(_) if only_look => Access::Pull,
+                Location::Layout(_) if read_only => Access::Pull,
                 _ => Access::Push,
             };
-            (key, look(stores, &target.location, tag, access).await)
+            (key, read_tag(stores, &target.location, tag, access).await)
         })
     });
     let mut survey = Survey::default();
-    for (key, found) in join_all(looks).await {
+    for (key, found) in join_all(reads).await {
         match found {
             Ok(found) => {
                 survey.tags.insert(key, found);
@@ -98,7 +98,7 @@ pub async fn survey(stores: &Stores, targets: &[Target], only_look: bool) -> Sur
     survey
 }
 
-async fn look(
+async fn read_tag(
     stores: &Stores,
     location: &Location,
     tag: &Tag,

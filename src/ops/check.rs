@@ -21,7 +21,7 @@ pub struct CheckReport {
 pub struct CheckReportEntry {
     /// The number of blobs that exist.
     pub blobs: usize,
-    /// The executables that fit the platform.
+    /// The executables that match the platform.
     pub executables: Vec<Executable>,
     /// Notices about the executables.
     pub notices: Vec<String>,

@@ -56,7 +56,8 @@ pub enum OpsError {
 }
 
 impl OpsError {
-    /// Wraps the failure to read a manifest. If it does not exist, the message has Docker's words: scripts look for them.
+    /// Wraps the failure to read a manifest. If it does not exist, the message has Docker's words: scripts look for
+    /// them.
     pub fn of_manifest(error: StoreError) -> Self {
         if error.kind == FailureKind::NotFound {
             let name = error.operation.object.clone();

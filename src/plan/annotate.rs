@@ -81,7 +81,7 @@ impl Routed<'_> {
         self.index.first().copied().or_else(of_entry)
     }
 
-    /// Whether a rule sets this annotation of the index.
+    /// Returns whether a rule sets this annotation of the index.
     pub(super) fn sets_on_index(&self, key: &str) -> bool {
         self.index.iter().any(|rule| rule.key == key)
     }

@@ -11,7 +11,7 @@ use super::input::{Node, Source};
 /// An entry of the planned index.
 #[derive(Clone)]
 pub(super) struct Entry<'a> {
-    /// Boxed, so that lists of 10,000 entries are moved at little cost.
+    /// Boxed, because lists may have 10,000 entries, and moving large entries is slow.
     pub(super) descriptor: Box<Descriptor>,
     pub(super) node: &'a Node,
     pub(super) manifest: Option<&'a Arc<Manifest>>,
@@ -22,7 +22,7 @@ pub(super) struct Entry<'a> {
     pub(super) named: bool,
     /// Whether it is the entry of an image, with a platform.
     pub(super) has_platform: bool,
-    /// The normalised platform, if it is not the one of the descriptor.
+    /// The normalised platform, if it differs from the platform of the descriptor.
     pub(super) changed: Option<Box<Platform>>,
 }
 
@@ -31,7 +31,7 @@ pub(super) struct Entry<'a> {
 pub(super) enum Origin {
     Config,
     Index,
-    /// The user.
+    /// Set by the user.
     Given,
 }
 
@@ -40,7 +40,7 @@ impl Entry<'_> {
         attestation::is_attestation(&self.descriptor)
     }
 
-    /// Returns the subject of an attestation, from its entry, else from its manifest.
+    /// Returns the subject of an attestation, from its entry or otherwise from its manifest.
     pub(super) fn subject(&self) -> Option<Digest> {
         if !self.is_attestation() {
             return None;
@@ -109,14 +109,14 @@ pub(super) fn platforms_of(entries: &[Entry<'_>]) -> Vec<Platform> {
         .collect()
 }
 
-/// Whether an entry satisfies a request for `wanted`, whose normalised form is `machine`.
+/// Returns whether an entry satisfies a request for `wanted`, whose normalised form is `machine`.
 pub(super) fn is_for(entry: &Entry<'_>, wanted: &Platform, machine: &Platform) -> bool {
     entry
         .normal()
         .is_some_and(|normal| is_same_machine(normal, machine) && normal.satisfies(wanted))
 }
 
-/// Whether two normalised platforms are equal except for version and features.
+/// Returns whether two normalised platforms are equal except for version and features.
 pub(super) fn is_same_machine(a: &Platform, b: &Platform) -> bool {
     a.os == b.os && a.architecture == b.architecture && a.variant == b.variant
 }

@@ -5,7 +5,7 @@ use crate::spec::limits::{MAX_INDEX_DEPTH, MAX_INDEX_ENTRIES, MAX_MANIFEST};
 use crate::spec::{Digest, MediaType, Platform};
 use crate::text::listed;
 
-/// Why there is no plan. Hints are in [`PlanError::hints`].
+/// An error of the planner. Hints are in [`PlanError::hints`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
     #[error("no sources")]
@@ -50,7 +50,7 @@ pub enum PlanError {
         platform: Box<Platform>,
         images: Box<[Claim; 2]>,
     },
-    /// An annotation of the level `manifest` where those are refused.
+    /// An annotation of the level `manifest`, which the options refuse.
     #[error(
         "annotation {key:?} is for image manifests, which cannot be changed after they were pushed"
     )]
@@ -91,7 +91,7 @@ pub enum PlanError {
     /// A descriptor without `mediaType` whose content was not read.
     #[error("the descriptor of {digest} in {source_name} has no mediaType")]
     NoMediaType { source_name: String, digest: Digest },
-    /// Content that must be transferred was not read: an error in `resolve`.
+    /// Content that must be transferred was not read: a bug in `resolve`.
     #[error("internal error: {digest} of {source_name} is needed but was not read")]
     NotRead { source_name: String, digest: Digest },
 }
@@ -104,7 +104,7 @@ pub struct Claim {
 }
 
 impl PlanError {
-    /// Returns what to try.
+    /// Returns the hints of the error.
     pub fn hints(&self) -> Vec<Hint> {
         match self {
             Self::NoPlatform { source_name, .. } => {

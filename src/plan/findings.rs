@@ -9,8 +9,8 @@ use super::input::Node;
 use super::notice::Notice;
 use super::transfer::Content;
 
-/// Reports fields of source indexes that the new index does not have.
-pub(super) fn not_carried_over(
+/// Reports fields of source indexes that the new index does not keep.
+pub(super) fn lost_fields_of_sources(
     sources: Sources<'_>,
     base: Option<&Manifest>,
     routed: &Routed<'_>,
@@ -19,22 +19,22 @@ pub(super) fn not_carried_over(
     let sets = |key: &str| routed.sets_on_index(key);
     let notices = sources.all.iter();
     notices
-        .filter_map(|source| left_behind(&source.name, &source.root, base, sets))
+        .filter_map(|source| lost_fields(&source.name, &source.root, base, sets))
         .collect()
 }
 
-/// Reports fields of the index `root` and of nested indexes that a new index of their entries does not have, except those
-/// of `base` and annotations that are set anyway.
-pub fn left_behind(
+/// Reports fields of the index `root` and of its nested indexes that a new index of their entries does not keep. The
+/// new index keeps the fields of `base`, and gets the annotations for which `sets` is true.
+pub fn lost_fields(
     name: &str,
     root: &Node,
     base: Option<&Digest>,
     sets: impl Fn(&str) -> bool,
 ) -> Option<Notice> {
-    let mut opened = vec![root];
+    let mut nodes = vec![root];
     let mut lost: Vec<&str> = Vec::new();
-    while let Some(node) = opened.pop() {
-        opened.extend(node.children.iter().filter(|child| child.is_index()));
+    while let Some(node) = nodes.pop() {
+        nodes.extend(node.children.iter().filter(|child| child.is_index()));
         let index = node.manifest.as_ref().and_then(|manifest| manifest.index());
         let Some(index) = index.filter(|_| Some(node.digest()) != base) else {
             continue;

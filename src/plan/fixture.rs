@@ -71,7 +71,7 @@ pub(super) fn windows_image(name: &str, for_platform: &str) -> Node {
     Node::image(manifest, Some(platform(for_platform)))
 }
 
-/// As an index describes it: with a platform, empty for none, and nothing read of the config.
+/// Returns a node as an index describes it: with a platform unless `for_platform` is empty, and without the config.
 pub(super) fn entry(mut node: Node, for_platform: &str) -> Node {
     node.descriptor.platform = (!for_platform.is_empty()).then(|| platform(for_platform));
     node.config_platform = None;
@@ -130,7 +130,7 @@ pub(super) fn index_with(children: Vec<Node>, change: impl FnOnce(&mut Index)) -
     Node::index(manifest, children)
 }
 
-/// The index of a plan as a source again.
+/// Returns the index of a plan as a source.
 pub(super) fn published(plan: &Plan) -> Node {
     let child = |entry: &super::PlannedEntry| Node {
         descriptor: entry.descriptor.clone(),

@@ -1,4 +1,4 @@
-//! Flattens sources into entries with platforms, and merges entries of one digest.
+//! Flattens sources into entries with platforms, and merges entries with the same digest.
 
 use std::collections::HashMap;
 
@@ -105,7 +105,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// Adds an entry; an incomplete platform is removed, except in Docker's lists before they are pushed.
+    /// Adds an entry. An incomplete platform is removed, except in the style of Docker.
     fn push(&mut self, mut entry: Entry<'a>) {
         if self.style == Style::Buildx {
             entry.descriptor.platform = entry.descriptor.platform.filter(Platform::is_complete);
@@ -114,7 +114,7 @@ impl<'a> Walk<'a> {
         self.entries.push(entry);
     }
 
-    /// `described_by` is the origin of the platform in the descriptor.
+    /// Creates the entry of a node. `described_by` is the origin of the platform in the descriptor.
     fn entry(&self, node: &'a Node, described_by: Origin) -> Entry<'a> {
         let mut descriptor = node.descriptor.clone();
         if let (true, Some(manifest)) = (descriptor.media_type.is_empty(), &node.manifest) {
@@ -229,8 +229,8 @@ fn verify(source: &Source, node: &Node) -> Result<(), PlanError> {
     }
 }
 
-/// Merges entries of one digest, as buildx does. Unlike buildx, it keeps two different platforms of equal precedence for
-/// one digest: the image runs on several platforms.
+/// Merges entries with the same digest, as buildx does. Unlike buildx, it keeps two different platforms of equal
+/// precedence for one digest: the image runs on several platforms.
 pub(super) fn merge(entries: Vec<Entry<'_>>, style: Style) -> Vec<Entry<'_>> {
     let mut positions: HashMap<&Digest, Vec<usize>> = HashMap::with_capacity(entries.len());
     let mut merged: Vec<Entry<'_>> = Vec::with_capacity(entries.len());
@@ -259,7 +259,7 @@ fn is_same(earlier: &Entry<'_>, later: &Entry<'_>, style: Style) -> bool {
     }
 }
 
-/// Whether two normalised platforms are equal, except for versions and features that one of them omits.
+/// Returns whether two normalised platforms are equal, except for versions and features that one of them omits.
 fn is_compatible(a: &Platform, b: &Platform) -> bool {
     is_same_machine(a, b)
         && (a.os_version == b.os_version || a.os_version.is_empty() || b.os_version.is_empty())
@@ -275,7 +275,7 @@ fn absorb<'a>(entry: &mut Entry<'a>, again: Entry<'a>) {
     let later = *again.descriptor;
     known.platform = match (known.platform.take(), later.platform) {
         (Some(a), Some(b)) => {
-            // With equal precedence or the same platform the later one wins, as in buildx.
+            // With equal precedence or the same platform, the later platform wins, as in buildx.
             let later_wins =
                 again.origin >= entry.origin || (same_machine && entry.origin != Origin::Given);
             let (mut winner, other) = if later_wins { (b, a) } else { (a, b) };

@@ -19,7 +19,7 @@ pub struct Source {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum SourceLocation {
     At(Location),
-    /// In every target already: the meaning of a bare digest and of a descriptor.
+    /// In every target already. This is where bare digests and descriptors are expected.
     EveryTarget,
 }
 
@@ -46,7 +46,7 @@ pub struct Node {
     pub descriptor: Descriptor,
     /// `None` if it was not read.
     pub manifest: Option<Arc<Manifest>>,
-    /// Whether this run has seen it where it is stored, so that it exists and the descriptor matches.
+    /// Whether this run has read the manifest or its headers, so that it exists and the descriptor matches.
     pub seen: bool,
     /// `None` if the config was not read.
     pub config_platform: Option<Box<Platform>>,
@@ -88,7 +88,7 @@ impl Node {
         }
     }
 
-    /// Whether this is an index, by its content, else by its type.
+    /// Returns whether this is an index, by its content or, if it was not read, by its media type.
     pub fn is_index(&self) -> bool {
         match &self.manifest {
             Some(manifest) => manifest.index().is_some(),
@@ -134,7 +134,7 @@ impl Target {
     }
 }
 
-/// The options of the planner. The default is that of `publish`.
+/// The options of the planner. The defaults are the defaults of `publish`.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Exactly these platforms; if empty, all platforms of the sources.
@@ -144,8 +144,8 @@ pub struct Options {
     pub manifest_annotations: ManifestAnnotations,
     /// The index to append to: the current content of the first tag.
     pub append: Option<Source>,
-    /// An index whose own fields the new index takes, as from a single source that is an index.
-    pub about: Option<Index>,
+    /// An index whose fields the new index keeps, except its entries, as if that index were the only source.
+    pub base_index: Option<Index>,
     pub media_type: MediaTypeChoice,
     pub attestations: Attestations,
     pub on_duplicate: OnDuplicate,
@@ -157,18 +157,18 @@ pub struct Options {
 /// The treatment of annotations of the level `manifest`, since a pushed image cannot be changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ManifestAnnotations {
-    /// Set on the index; those of one platform on the entries of that platform.
+    /// Sets them on the index or, if they name a platform, on the entries of that platform.
     #[default]
     Index,
-    /// Omitted.
+    /// Omits them.
     Ignore,
-    /// Refused.
+    /// Refuses them.
     Error,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MediaTypeChoice {
-    /// A Docker list if all entries have Docker's types, else an OCI index. An edited OCI index keeps its type.
+    /// A Docker list if all entries have Docker's types, otherwise an OCI index. An edited OCI index keeps its type.
     #[default]
     Auto,
     Oci,

@@ -14,7 +14,6 @@ mod notice;
 mod output;
 mod planner;
 mod select;
-mod summary;
 #[cfg(test)]
 mod tests;
 mod transfer;
@@ -22,7 +21,7 @@ mod write;
 
 pub use copy::{copy, image_of};
 pub use error::{Claim, PlanError};
-pub use findings::left_behind;
+pub use findings::lost_fields;
 pub use input::{
     Attestations, ManifestAnnotations, MediaTypeChoice, Node, OnDuplicate, Options, Source,
     SourceLocation, Style, Target,
@@ -30,5 +29,4 @@ pub use input::{
 pub use notice::{Notice, Severity};
 pub use output::{BlobTransfer, ManifestTransfer, Plan, PlannedEntry, Stage, TargetPlan};
 pub use planner::plan;
-pub use summary::SummaryRow;
 pub use write::docker_json;

@@ -7,14 +7,14 @@ use crate::spec::{Annotations, Descriptor, Digest, Location, Manifest, Tag, atte
 use super::input::SourceLocation;
 use super::notice::Notice;
 
-/// What is published, and the transfers for it.
+/// The index to publish, and the transfers to each target.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The index with its exact bytes.
     pub index: Manifest,
-    /// Whether the index is that of a source, byte for byte.
+    /// Whether the index is a byte-exact copy of a source.
     pub exact: bool,
-    /// Images, artifacts and attestations, in their order. Those of nested indexes, which only an exact index has, take
+    /// Images, artifacts and attestations, in their order. Only an exact index has nested indexes; their entries take
     /// the position of the nested index.
     pub entries: Vec<PlannedEntry>,
     /// The annotations of this index in the `index.json` of a layout, besides its tag.
@@ -34,7 +34,7 @@ pub struct PlannedEntry {
     pub location: SourceLocation,
     /// `None` if it was not read.
     pub manifest: Option<Arc<Manifest>>,
-    /// Whether this run has seen it where it is stored.
+    /// Whether this run has read the manifest or its headers.
     pub seen: bool,
     /// The attested image, if this is an attestation.
     pub subject: Option<Digest>,
@@ -43,6 +43,13 @@ pub struct PlannedEntry {
 impl PlannedEntry {
     pub fn is_attestation(&self) -> bool {
         attestation::is_attestation(&self.descriptor)
+    }
+
+    /// Returns the size of the config and the layers in bytes, if the manifest was read.
+    pub fn content_size(&self) -> Option<u64> {
+        let image = self.manifest.as_ref()?.image()?;
+        let sizes = image.blobs().into_iter().map(|blob| blob.size);
+        Some(sizes.fold(0, u64::saturating_add))
     }
 }
 
@@ -54,8 +61,8 @@ pub struct TargetPlan {
     pub tags: Vec<Tag>,
     /// Blobs that may be missing, each once.
     pub blobs: Vec<BlobTransfer>,
-    /// Manifests that may be missing, each once, in the order of their stages. Those of one stage do not depend on each
-    /// other.
+    /// Manifests that may be missing, each once, in the order of their stages. Manifests of the same stage do not
+    /// depend on each other.
     pub manifests: Vec<ManifestTransfer>,
 }
 

@@ -1,4 +1,4 @@
-//! The planner: from sources and options to a plan.
+//! Plans an index from sources and options.
 
 use std::collections::HashSet;
 
@@ -15,7 +15,7 @@ use super::notice::Notice;
 use super::output::{Plan, PlannedEntry};
 use super::select;
 use super::transfer::{self, Content};
-use super::write::{self, Ingredients};
+use super::write::{self, MediaTypeInput};
 
 /// Plans the index of `sources` for `targets`. The same arguments give the same bytes.
 pub fn plan(sources: &[Source], targets: &[Target], options: &Options) -> Result<Plan, PlanError> {
@@ -90,7 +90,7 @@ fn exact<'a>(
     if !has_type(manifest, options.media_type) || !is_unchanged(found, source, sources, options)? {
         return Ok(None);
     }
-    refuse_empty(found, sources)?;
+    check_entries(found, sources)?;
     write::check_size(manifest.bytes.len())?;
     let mut contents: Vec<_> = found.iter().map(Content::of).collect();
     transfer::nested(&source.root, 0, &mut contents);
@@ -115,7 +115,8 @@ fn has_type(index: &Manifest, choice: MediaTypeChoice) -> bool {
     }
 }
 
-/// Whether all entries are kept unchanged. An entry without a platform gets one only if the options name platforms.
+/// Returns whether all entries are kept unchanged. An entry without a platform gets one only if the options name
+/// platforms.
 fn is_unchanged(
     found: &[Entry<'_>],
     source: &Source,
@@ -150,25 +151,25 @@ fn edited<'a>(
     if options.attestations == Attestations::Drop {
         entries.retain(|entry| !entry.is_attestation());
     }
-    // As in buildx, entries of other platforms count for the media type.
+    // As in buildx, the media type also depends on entries of platforms that are not selected.
     let all_docker = write::all_docker(&entries);
     let entries = select::of_platforms(entries, &options.platforms, sources, &mut notices)?;
     let entries = select::one_per_platform(entries, options.on_duplicate, sources, &mut notices)?;
     let mut entries = select::with_subject(entries, &known, sources, &mut notices);
-    refuse_empty(&entries, sources)?;
+    check_entries(&entries, sources)?;
     let base = base(sources);
-    let model = options.about.as_ref();
+    let model = options.base_index.as_ref();
     let model = model.or_else(|| base.and_then(Manifest::index));
-    let ingredients = Ingredients {
+    let input = MediaTypeInput {
         all_docker,
         base: model,
-        base_family: match &options.about {
-            Some(about) => about.media_type.index_family(),
+        base_family: match &options.base_index {
+            Some(index) => index.media_type.index_family(),
             None => base.and_then(|base| base.media_type.index_family()),
         },
         annotation: routed.first().map(|rule| rule.key.as_str()),
     };
-    let media_type = write::media_type(&ingredients, &entries, options, sources, &mut notices)?;
+    let media_type = write::media_type(&input, &entries, options, sources, &mut notices)?;
     let mut index = match model {
         Some(model) => Index {
             manifests: Vec::new(),
@@ -178,7 +179,7 @@ fn edited<'a>(
     };
     index.media_type = MediaType::new(media_type);
     routed.apply(&mut index.annotations, &mut entries)?;
-    notices.extend(findings::not_carried_over(sources, base, routed));
+    notices.extend(findings::lost_fields_of_sources(sources, base, routed));
     notices.extend(findings::without_platform(&entries, sources));
     index.manifests = entries
         .iter()
@@ -193,7 +194,7 @@ fn edited<'a>(
     })
 }
 
-/// Returns the index that is edited: the one to append to, or the only source. Its own fields are kept.
+/// Returns the index that is edited: the index to append to, or the only source. The new index keeps its fields.
 fn base(sources: Sources<'_>) -> Option<&Manifest> {
     let is_edited = sources.has_base || sources.all.len() == 1;
     let root = sources
@@ -206,7 +207,8 @@ fn base(sources: Sources<'_>) -> Option<&Manifest> {
     root.index().map(|_| root)
 }
 
-fn refuse_empty(entries: &[Entry<'_>], sources: Sources<'_>) -> Result<(), PlanError> {
+/// Refuses too many entries, and entries without an image.
+fn check_entries(entries: &[Entry<'_>], sources: Sources<'_>) -> Result<(), PlanError> {
     if entries.len() > MAX_INDEX_ENTRIES {
         return Err(PlanError::TooManyEntries(entries.len()));
     }

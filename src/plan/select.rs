@@ -10,8 +10,8 @@ use super::error::PlanError;
 use super::input::OnDuplicate;
 use super::notice::Notice;
 
-/// Selects the entries of exactly the platforms `wanted`. As in buildx, entries without a platform are kept. Attestations
-/// are left to [`with_subject`].
+/// Selects the entries of exactly the platforms `wanted`. As in buildx, entries without a platform are kept. All
+/// attestations are kept; [`with_subject`] selects them.
 pub(super) fn of_platforms<'a>(
     entries: Vec<Entry<'a>>,
     wanted: &[Platform],
@@ -26,21 +26,21 @@ pub(super) fn of_platforms<'a>(
         .iter()
         .map(|platform| (platform, platform.normalised()))
         .collect();
-    let mut is_there = vec![false; wanted.len()];
+    let mut is_found = vec![false; wanted.len()];
     let (kept, left_out): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| {
         let mut matches = entry.is_attestation() || entry.descriptor.platform.is_none();
-        for ((platform, machine), is_there) in machines.iter().zip(&mut is_there) {
+        for ((platform, machine), is_found) in machines.iter().zip(&mut is_found) {
             if is_for(entry, platform, machine) {
                 matches = true;
-                *is_there = true;
+                *is_found = true;
             }
         }
         matches
     });
     let missing: Vec<_> = wanted
         .iter()
-        .zip(is_there)
-        .filter(|(_, is_there)| !is_there)
+        .zip(is_found)
+        .filter(|(_, is_found)| !is_found)
         .map(|(platform, _)| platform.clone())
         .collect();
     if !missing.is_empty() {
@@ -60,8 +60,8 @@ pub(super) fn of_platforms<'a>(
     Ok(kept)
 }
 
-/// Selects one image per platform, or applies the policy for duplicates. New entries replace those of the index to append
-/// to.
+/// Selects one image per platform, or applies the policy for duplicates. New entries replace entries of the index to
+/// append to.
 pub(super) fn one_per_platform<'a>(
     entries: Vec<Entry<'a>>,
     policy: OnDuplicate,
@@ -113,7 +113,7 @@ pub(super) fn one_per_platform<'a>(
     Ok(kept.into_iter().flatten().collect())
 }
 
-/// Returns a notice for each pair of images of one platform in an index that is passed on unchanged.
+/// Returns a notice for each pair of images of one platform in an index that is copied unchanged.
 pub(super) fn duplicates(entries: &[Entry<'_>], sources: Sources<'_>) -> Vec<Notice> {
     let mut first: HashMap<(String, Option<String>), &Entry<'_>> = HashMap::new();
     let mut notices = Vec::new();
@@ -160,8 +160,8 @@ fn shown_platform(entry: &Entry<'_>) -> String {
         .unwrap_or_default()
 }
 
-/// Removes attestations without a subject among the entries. `known` are all digests in the sources: other subjects were
-/// missing there already.
+/// Removes attestations whose subject is not among the entries. `known` are all digests in the sources: any other
+/// subject was missing in the sources already.
 pub(super) fn with_subject<'a>(
     entries: Vec<Entry<'a>>,
     known: &HashSet<&Digest>,
@@ -170,7 +170,7 @@ pub(super) fn with_subject<'a>(
 ) -> Vec<Entry<'a>> {
     let subjects: Vec<Option<Digest>> = entries.iter().map(Entry::subject).collect();
     let reachable = reachable(&entries, &subjects);
-    let mut followed = 0;
+    let mut omitted_with_subject = 0;
     let mut kept = Vec::with_capacity(entries.len());
     for ((entry, subject), is_kept) in entries.into_iter().zip(subjects).zip(reachable) {
         if is_kept {
@@ -179,17 +179,17 @@ pub(super) fn with_subject<'a>(
             .as_ref()
             .is_some_and(|subject| known.contains(subject))
         {
-            followed += 1;
+            omitted_with_subject += 1;
         } else {
-            let about = subject.map_or_else(|| "(none)".to_owned(), |it| it.to_string());
+            let subject = subject.map_or_else(|| "(none)".to_owned(), |it| it.to_string());
             notices.push(Notice::new(format!(
-                "attestation {} from {} is omitted: its subject {about} is in no source",
+                "attestation {} from {} is omitted: its subject {subject} is in no source",
                 entry.descriptor.digest,
                 sources.name(&entry)
             )));
         }
     }
-    match followed {
+    match omitted_with_subject {
         0 => {}
         1 => notices.push(Notice::new("1 attestation is omitted with its subject")),
         more => notices.push(Notice::new(format!(
@@ -201,10 +201,10 @@ pub(super) fn with_subject<'a>(
 
 /// Returns for each entry whether it is an image, or an attestation of a kept entry.
 fn reachable(entries: &[Entry<'_>], subjects: &[Option<Digest>]) -> Vec<bool> {
-    let mut about: HashMap<&Digest, Vec<usize>> = HashMap::new();
+    let mut by_subject: HashMap<&Digest, Vec<usize>> = HashMap::new();
     for (position, subject) in subjects.iter().enumerate() {
         if let Some(subject) = subject {
-            about.entry(subject).or_default().push(position);
+            by_subject.entry(subject).or_default().push(position);
         }
     }
     let mut reachable: Vec<bool> = entries
@@ -215,7 +215,7 @@ fn reachable(entries: &[Entry<'_>], subjects: &[Option<Digest>]) -> Vec<bool> {
         .filter(|position| reachable[*position])
         .collect();
     while let Some(position) = reached.pop() {
-        for attestation in about
+        for attestation in by_subject
             .remove(&entries[position].descriptor.digest)
             .unwrap_or_default()
         {

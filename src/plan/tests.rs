@@ -1,4 +1,4 @@
-//! The planner from outside, by topic.
+//! Tests of the planner, by topic.
 
 mod annotations;
 mod bytes;

@@ -34,17 +34,17 @@ impl<'a> Content<'a> {
     }
 }
 
-/// Collects the indexes below `index`, for an index that is passed on unchanged. Returns the number of levels.
+/// Collects the indexes that are nested in `index`, which is copied unchanged. Returns the number of nested levels.
 pub(super) fn nested<'a>(index: &'a Node, source: usize, contents: &mut Vec<Content<'a>>) -> usize {
     let mut height = 0;
     for child in index.children.iter().filter(|child| child.is_index()) {
-        let below = nested(child, source, contents);
+        let levels = nested(child, source, contents);
         contents.push(Content {
             node: child,
             source,
-            stage: Stage::Index(below + 1),
+            stage: Stage::Index(levels + 1),
         });
-        height = height.max(below + 1);
+        height = height.max(levels + 1);
     }
     height
 }
@@ -80,8 +80,8 @@ struct Inventory<'a> {
     contents: &'a [Content<'a>],
     sources: &'a [&'a Source],
     locations: Vec<&'a SourceLocation>,
-    /// The locations that have a digest, in the order of the sources. Content that is not in the plan counts too: what
-    /// it shares with the plan need not be transferred.
+    /// The locations that have a digest, in the order of the sources. Content that is not in the plan counts too: it
+    /// may share blobs with the plan.
     holders: HashMap<(Kind, &'a Digest), Vec<usize>>,
     manifests: HashMap<&'a Digest, &'a Arc<Manifest>>,
 }
@@ -125,11 +125,11 @@ impl<'a> Inventory<'a> {
     }
 
     fn add(&mut self, node: &'a Node, location: usize) {
-        self.holds(location, Kind::of(node), node.digest());
+        self.record(location, Kind::of(node), node.digest());
         if let Some(manifest) = &node.manifest {
             self.manifests.entry(node.digest()).or_insert(manifest);
             for blob in blobs(manifest) {
-                self.holds(location, Kind::Blob, &blob.digest);
+                self.record(location, Kind::Blob, &blob.digest);
             }
         }
         for child in &node.children {
@@ -137,7 +137,7 @@ impl<'a> Inventory<'a> {
         }
     }
 
-    fn holds(&mut self, location: usize, kind: Kind, digest: &'a Digest) {
+    fn record(&mut self, location: usize, kind: Kind, digest: &'a Digest) {
         let holders = self.holders.entry((kind, digest)).or_default();
         if !holders.contains(&location) {
             holders.push(location);
@@ -145,7 +145,7 @@ impl<'a> Inventory<'a> {
     }
 
     fn to(&self, target: &Location) -> Result<TargetPlan, PlanError> {
-        let near: Vec<Distance> = self
+        let distances: Vec<Distance> = self
             .locations
             .iter()
             .map(|location| distance(location, target))
@@ -162,7 +162,7 @@ impl<'a> Inventory<'a> {
             if !seen.insert((kind, digest)) {
                 continue;
             }
-            let Some((from, distance)) = self.nearest(kind, digest, &near) else {
+            let Some((from, distance)) = self.nearest(kind, digest, &distances) else {
                 continue;
             };
             if kind == Kind::Blob {
@@ -187,7 +187,7 @@ impl<'a> Inventory<'a> {
                 if !seen.insert((Kind::Blob, &blob.digest)) {
                     continue;
                 }
-                if let Some((from, distance)) = self.nearest(Kind::Blob, &blob.digest, &near) {
+                if let Some((from, distance)) = self.nearest(Kind::Blob, &blob.digest, &distances) {
                     plan.blobs.push(BlobTransfer {
                         blob: blob.clone(),
                         from: from.clone(),
@@ -200,18 +200,21 @@ impl<'a> Inventory<'a> {
         Ok(plan)
     }
 
-    /// Returns the nearest location of a digest, the first of equally near ones, or none if the target has it.
+    /// Returns the nearest location of a digest, or `None` if the target has it. The first of several equal ones
+    /// counts.
     fn nearest(
         &self,
         kind: Kind,
         digest: &Digest,
-        near: &[Distance],
+        distances: &[Distance],
     ) -> Option<(&Location, Distance)> {
         let holders = self.holders.get(&(kind, digest))?;
-        let position = *holders.iter().min_by_key(|position| near[**position])?;
+        let position = *holders
+            .iter()
+            .min_by_key(|position| distances[**position])?;
         match self.locations[position] {
-            SourceLocation::At(location) if near[position] != Distance::Here => {
-                Some((location, near[position]))
+            SourceLocation::At(location) if distances[position] != Distance::Here => {
+                Some((location, distances[position]))
             }
             _ => None,
         }

@@ -1,4 +1,4 @@
-//! Writes the index: its media type, and the JSON of buildx or Docker.
+//! Writes the index: decides its media type, and serialises it as buildx or Docker does.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -15,9 +15,9 @@ use super::error::PlanError;
 use super::input::{MediaTypeChoice, Options, Style};
 use super::notice::Notice;
 
-/// The facts that decide the media type.
-pub(super) struct Ingredients<'a> {
-    /// Whether all entries of the sources have Docker's types, those of other platforms included, as in buildx.
+/// The input of [`media_type`] besides entries and options.
+pub(super) struct MediaTypeInput<'a> {
+    /// Whether all entries of the sources have Docker's types. As in buildx, includes platforms that are not selected.
     pub(super) all_docker: bool,
     /// The edited index.
     pub(super) base: Option<&'a Index>,
@@ -26,7 +26,7 @@ pub(super) struct Ingredients<'a> {
     pub(super) annotation: Option<&'a str>,
 }
 
-/// Whether all entries have Docker's types, by buildx's definition.
+/// Returns whether all entries have Docker's types, by buildx's definition.
 pub(super) fn all_docker(entries: &[Entry<'_>]) -> bool {
     entries.iter().all(is_docker)
 }
@@ -41,17 +41,17 @@ fn is_docker(entry: &Entry<'_>) -> bool {
 
 /// Decides the media type of the index.
 pub(super) fn media_type(
-    ingredients: &Ingredients<'_>,
+    input: &MediaTypeInput<'_>,
     entries: &[Entry<'_>],
     options: &Options,
     sources: Sources<'_>,
     notices: &mut Vec<Notice>,
 ) -> Result<&'static str, PlanError> {
-    let base_family = ingredients.base_family;
+    let base_family = input.base_family;
     let is_list = match options.media_type {
         MediaTypeChoice::Oci => false,
         MediaTypeChoice::Docker => true,
-        MediaTypeChoice::Auto => ingredients.all_docker && base_family != Some(Family::Oci),
+        MediaTypeChoice::Auto => input.all_docker && base_family != Some(Family::Oci),
     };
     if !is_list {
         return Ok(MediaType::OCI_INDEX);
@@ -65,12 +65,10 @@ pub(super) fn media_type(
         });
     }
     let of_base = || {
-        let base = ingredients
-            .base
-            .filter(|_| base_family == Some(Family::Oci))?;
+        let base = input.base.filter(|_| base_family == Some(Family::Oci))?;
         base.annotations.keys().next().map(String::as_str)
     };
-    let asked = ingredients.annotation.or_else(of_base);
+    let asked = input.annotation.or_else(of_base);
     let annotation = match options.style {
         Style::Buildx => asked,
         // The entries of a draft have their annotations already.
@@ -121,7 +119,7 @@ pub(super) fn check_size(size: usize) -> Result<(), PlanError> {
 }
 
 /// Serialises an index like `docker manifest`: three spaces, and Docker's order of keys, followed by fields unknown to
-/// Docker. `media_type` is used if the index does not have its own.
+/// Docker. `media_type` is used if the index has none.
 pub fn docker_json(index: &Index, media_type: &MediaType) -> Vec<u8> {
     let mut shown = DockerIndex::from(index);
     if shown.media_type.is_empty() {

@@ -12,8 +12,8 @@ pub fn publish_json_line(results: &Results) -> String {
     safe(serde_json::to_string(results))
 }
 
-/// Makes JSON safe in the log of a CI runner, where `##[` starts a command anywhere in a line. Escapes the bracket; after
-/// `##` it is always part of a string.
+/// Makes JSON safe in the log of a CI runner, where `##[` starts a command anywhere in a line. Escapes the bracket;
+/// after `##` it is always part of a string.
 pub(super) fn safe(json: serde_json::Result<String>) -> String {
     json.expect("all keys are strings, and writing to memory cannot fail")
         .replace("##[", "##\\u005b")

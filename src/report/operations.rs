@@ -1,4 +1,4 @@
-//! The operations of a dry run: what a real run would transfer to each target, and the tags that it would write.
+//! The operations that a dry run lists: the transfers to each target and the tags that a real run would write.
 
 use std::collections::HashMap;
 
@@ -27,14 +27,14 @@ pub struct OperationResult {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OperationKind {
-    /// Makes a blob of another repository of the registry available, without a transfer.
+    /// Mounts a blob from another repository of the registry, without a transfer.
     MountBlob,
     /// Transfers a blob, unless the target has it.
     CopyBlob,
     PutManifest,
     CreateTag,
     MoveTag,
-    /// Where the tag points now is unknown.
+    /// Writes a tag whose current digest is unknown.
     PutTag,
 }
 
@@ -53,21 +53,21 @@ impl OperationKind {
 
 /// Returns the operations of a plan at each of its targets.
 pub(super) fn operations(plan: &Plan, known: &Survey) -> Vec<Vec<OperationResult>> {
-    let mut homes = HashMap::new();
+    let mut first_copies = HashMap::new();
     let targets = plan.targets.iter();
     targets
-        .map(|target| of_target(plan, target, known, &mut homes))
+        .map(|target| of_target(plan, target, known, &mut first_copies))
         .collect()
 }
 
-/// The first repository of a registry that a blob is copied to: the others mount it from there.
-type Homes<'a> = HashMap<(&'a RegistryHost, &'a Digest), &'a Location>;
+/// The first repository of each registry that a blob is copied to: other repositories mount it from there.
+type FirstCopies<'a> = HashMap<(&'a RegistryHost, &'a Digest), &'a Location>;
 
 fn of_target<'a>(
     plan: &Plan,
     target: &'a TargetPlan,
     known: &Survey,
-    homes: &mut Homes<'a>,
+    first_copies: &mut FirstCopies<'a>,
 ) -> Vec<OperationResult> {
     let digest = &plan.index.digest;
     let location = &target.location;
@@ -85,9 +85,9 @@ fn of_target<'a>(
         let mut is_mounted = transfer.mountable;
         if let (false, Some(repository)) = (is_mounted, location.repository()) {
             let key = (repository.registry(), &blob.digest);
-            let home = *homes.entry(key).or_insert(location);
-            if home != location {
-                (from, is_mounted) = (home, true);
+            let first = *first_copies.entry(key).or_insert(location);
+            if first != location {
+                (from, is_mounted) = (first, true);
             }
         }
         operations.push(OperationResult {

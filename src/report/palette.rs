@@ -37,8 +37,8 @@ impl Palette {
         Self::of(environment, stderr().is_terminal())
     }
 
-    /// Chooses colours for a stream: <https://no-color.org>, <https://bixense.com/clicolors>, and none on terminals
-    /// that support none.
+    /// Decides whether a stream gets colours, by the conventions of <https://no-color.org> and
+    /// <https://bixense.com/clicolors>. Terminals without colours get none.
     pub fn of(environment: &Environment, is_terminal: bool) -> Self {
         let is_set = |name| environment.var(name).is_some_and(|value| !value.is_empty());
         let is_forced = is_set("CLICOLOR_FORCE") && environment.var("CLICOLOR_FORCE") != Some("0");

@@ -3,7 +3,7 @@
 use crate::progress::{Event, Observed, Observer};
 use crate::sync::Mutex;
 
-/// More than a report shows.
+/// The maximum number of records, more than a report shows.
 const MAX_RECORDS: usize = 1000;
 
 /// Forwards all events, and records notices and warnings.

@@ -1,4 +1,4 @@
-//! The result of one index as data. Every report (text, JSON, GitHub, GitLab) is made from it.
+//! The result of one index as data. Every report (text, JSON, GitHub, GitLab) is created from it.
 
 use serde::Serialize;
 
@@ -29,7 +29,7 @@ pub struct IndexResult {
     #[serde(skip_serializing_if = "Annotations::is_empty")]
     pub annotations: Annotations,
     pub targets: Vec<TargetResult>,
-    /// One comparison for each index that tags pointed at before.
+    /// One comparison for each previous index of the tags.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Comparison>,
     pub notices: Vec<NoticeResult>,
@@ -46,9 +46,9 @@ pub enum Status {
     Planned,
     /// Pushed.
     Published,
-    /// The tag already pointed at the index.
+    /// The tag already had the digest of the index.
     Already,
-    /// The tag points elsewhere and was not moved, as requested.
+    /// The tag has another digest and was not moved, as requested.
     Kept,
     /// Some tags were pushed, some failed.
     Partial,
@@ -56,7 +56,7 @@ pub enum Status {
 }
 
 impl Status {
-    /// Returns whether the index was published, or would be in a real run, at least in part.
+    /// Returns whether the index was published at least partly, or would be published in a real run.
     pub fn has_index(self) -> bool {
         !matches!(self, Self::Failed | Self::Kept)
     }
@@ -66,7 +66,7 @@ impl Status {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EntryResult {
-    /// The platform, in the long form where it has a version or features.
+    /// The platform, in the long form if it has a version or features.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub platform: Option<String>,
     pub digest: Digest,
@@ -79,7 +79,7 @@ pub struct EntryResult {
     /// The source, as the user wrote it.
     pub source: String,
     pub attestations: Vec<Digest>,
-    /// The executables that were found to fit the platform, if they were checked.
+    /// The executables that match the platform, if they were checked.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub executables: Vec<ExecutableResult>,
     #[serde(skip_serializing_if = "Annotations::is_empty")]
@@ -97,10 +97,10 @@ pub struct TargetResult {
     pub is_layout: bool,
     pub status: Status,
     pub tags: Vec<TagResult>,
-    /// What a real run would do, in a dry run.
+    /// The operations of a real run. Only a dry run lists them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub operations: Vec<OperationResult>,
-    /// The error that ended the work before any tag was tried; all tags failed with it.
+    /// The error that ended the work on the target before any tag was written. All tags failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorResult>,
 }
@@ -116,7 +116,7 @@ pub struct TagResult {
     /// The error of the tag, unless the target failed as a whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorResult>,
-    /// Whether this run moved the tag, also if it failed afterwards.
+    /// Whether this run moved the tag, even if a later step failed.
     #[serde(skip)]
     pub change: Change,
 }
@@ -216,7 +216,7 @@ impl IndexResult {
                 let status = match (&target.failure, tags.is_empty()) {
                     (Some(_), _) => Status::Failed,
                     (None, true) => Status::Published,
-                    (None, false) => together(tags.iter().map(|tag| tag.status)),
+                    (None, false) => combined(tags.iter().map(|tag| tag.status)),
                 };
                 TargetResult {
                     name: target.location.to_string(),
@@ -228,25 +228,18 @@ impl IndexResult {
                 }
             })
             .collect();
-        let status = together(targets.iter().map(|target| target.status));
+        let status = combined(targets.iter().map(|target| target.status));
         Self::of(plan, targets, status)
     }
 
     fn of(plan: &Plan, targets: Vec<TargetResult>, status: Status) -> Self {
         let attestations_of = |digest: &Digest| {
-            let about = plan.entries.iter().filter(|entry| {
+            let attestations = plan.entries.iter().filter(|entry| {
                 attestation::is_attestation(&entry.descriptor)
                     && attestation::subject(&entry.descriptor).as_ref() == Some(digest)
             });
-            about.map(|entry| entry.descriptor.digest.clone()).collect()
-        };
-        let content_size = |digest: &Digest| {
-            let entry = plan
-                .entries
-                .iter()
-                .find(|entry| entry.descriptor.digest == *digest)?;
-            let image = entry.manifest.as_ref()?.image()?;
-            Some(image.blobs().iter().map(|blob| blob.size).sum())
+            let digests = attestations.map(|entry| entry.descriptor.digest.clone());
+            digests.collect()
         };
         let images = plan
             .entries
@@ -257,7 +250,7 @@ impl IndexResult {
                 platform: entry.descriptor.platform.as_ref().map(ToString::to_string),
                 digest: entry.descriptor.digest.clone(),
                 size: entry.descriptor.size,
-                content_size: content_size(&entry.descriptor.digest),
+                content_size: entry.content_size(),
                 media_type: entry.descriptor.media_type.clone(),
                 source: entry.source.clone(),
                 attestations: attestations_of(&entry.descriptor.digest),
@@ -297,7 +290,7 @@ impl IndexResult {
         }
     }
 
-    /// Returns the references of the tags that point at the index: none in a dry run.
+    /// Returns the references of the tags that point to the index: none in a dry run.
     pub fn published_tags(&self) -> impl Iterator<Item = &str> {
         let is_run = self.status != Status::Planned;
         let is_published = |status| matches!(status, Status::Published | Status::Already);
@@ -315,13 +308,13 @@ impl IndexResult {
             .map(|tag| tag.reference.as_str())
     }
 
-    /// Returns whether any tag was moved, or may have been.
+    /// Returns whether any tag was moved, or may have been moved.
     pub fn changed_something(&self) -> bool {
         let mut tags = self.targets.iter().flat_map(|target| &target.tags);
         tags.any(|tag| tag.change != Change::None)
     }
 
-    /// Returns the repositories in registries that hold the index: none in a dry run, no layouts.
+    /// Returns the repositories in registries that contain the index, without layouts: none in a dry run.
     pub fn published_repositories(&self) -> impl Iterator<Item = &str> {
         let is_published = |status| {
             matches!(
@@ -336,8 +329,8 @@ impl IndexResult {
     }
 }
 
-/// Returns the status of a whole from those of its parts. Kept tags count only if there is nothing else.
-fn together(parts: impl Iterator<Item = Status>) -> Status {
+/// Combines the statuses of all parts into one. Kept tags count only if all parts are kept.
+fn combined(parts: impl Iterator<Item = Status>) -> Status {
     let parts: Vec<Status> = parts.collect();
     let rest = || parts.iter().filter(|status| **status != Status::Kept);
     let is_published = |status: &Status| matches!(status, Status::Published | Status::Already);

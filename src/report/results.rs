@@ -16,7 +16,7 @@ pub(super) const SCHEMA_VERSION: u32 = 1;
 #[derive(Clone, Debug, Default)]
 pub struct Results {
     indexes: Vec<IndexResult>,
-    /// With the position of each among all images of the run.
+    /// Each with its position among all images of the run.
     unplanned: Vec<(usize, UnplannedResult)>,
     are_several: bool,
 }
@@ -39,8 +39,8 @@ enum ImageResult<'a> {
 }
 
 impl Results {
-    /// Creates empty results. `are_several`: whether the command names several images; then every report is a list,
-    /// or an object by name.
+    /// Creates empty results. If `are_several` is set, every report is a list or an object with a field for each image,
+    /// even if there is only one image.
     pub fn new(are_several: bool) -> Self {
         Self {
             are_several,
@@ -59,7 +59,7 @@ impl Results {
         self.unplanned.push((position, result));
     }
 
-    /// Returns whether the command names several images.
+    /// Returns whether the reports are lists, even if there is only one image.
     pub fn are_several(&self) -> bool {
         self.are_several
     }
@@ -69,7 +69,7 @@ impl Results {
         self.indexes.is_empty() && self.unplanned.is_empty()
     }
 
-    /// Returns the first index that was published, or would be in a real run.
+    /// Returns the first index that was published, or would be published in a real run.
     pub fn first_good(&self) -> Option<&IndexResult> {
         self.indexes.iter().find(|result| result.status.has_index())
     }
@@ -116,7 +116,7 @@ impl From<Vec<IndexResult>> for Results {
     }
 }
 
-/// One image as an object, several as `{"results": […]}`; `schemaVersion` comes first.
+/// Serialises one image as an object, and several as `{"results": […]}`. The first field is `schemaVersion`.
 impl Serialize for Results {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]

@@ -1,5 +1,5 @@
-//! The text that `publish` and `copy` print: the index as a tree, the tags, what changed, notices, and the digest on
-//! the last line.
+//! The text that `publish` and `copy` print: the index as a tree, the tags, the changes, notices, and the digest on the
+//! last line.
 
 use std::fmt::Write as _;
 
@@ -91,16 +91,16 @@ fn short(digest: &Digest, palette: Palette) -> String {
     palette.paint(Tone::Faint, digest.short())
 }
 
-/// The source with a short digest.
+/// Returns the source with a short digest.
 fn short_source(entry: &EntryResult) -> String {
     let digest = entry.digest.to_string();
     match entry.source.strip_suffix(&digest) {
-        Some(place) => format!("{}{}", shown(place), entry.digest.short()),
+        Some(name) => format!("{}{}", shown(name), entry.digest.short()),
         None => shown(&entry.source),
     }
 }
 
-/// Appends each tag and its outcome, in aligned columns. Standard error has the causes of failures.
+/// Appends each tag and its outcome, in aligned columns. The causes of failures are printed on standard error.
 fn tag_table(out: &mut String, result: &IndexResult, palette: Palette) {
     let mut rows: Vec<(String, String)> = Vec::new();
     for target in &result.targets {
@@ -148,7 +148,7 @@ fn painted(status: Status, palette: Palette) -> String {
     palette.paint(tone, outcome(status))
 }
 
-/// Returns the word for a status.
+/// Returns the words for a status.
 pub(super) fn outcome(status: Status) -> &'static str {
     match status {
         Status::Planned => "would be pushed",
@@ -160,7 +160,7 @@ pub(super) fn outcome(status: Status) -> &'static str {
     }
 }
 
-/// What a dry run would do at a target: a line for each operation.
+/// Appends the operations of a dry run at a target, one per line.
 fn operations(out: &mut String, target: &TargetResult, palette: Palette) {
     if target.operations.is_empty() {
         return;
@@ -188,7 +188,7 @@ fn operations(out: &mut String, target: &TargetResult, palette: Palette) {
     }
 }
 
-/// A table of the platforms, the difference in size, and the commands that restore the previous index.
+/// Appends the changes by platform, the difference in size, and the commands that restore the previous index.
 fn changes(out: &mut String, comparison: &Comparison, status: Status, palette: Palette) {
     let verb = match status {
         Status::Planned => "would change",
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn foreign_text_is_no_command_to_a_runner() {
+    fn untrusted_text_contains_no_command_for_a_runner() {
         let mut result = published();
         result.annotations = [("a".to_owned(), "##[error]b".to_owned())].into();
         result.targets[0].name = "::error::c\u{1b}[2J".to_owned();

@@ -70,7 +70,7 @@ pub(super) fn tree_of_image(
     without_commands(&out)
 }
 
-/// Renders the heading of a manifest that is neither.
+/// Renders the heading of a manifest that is neither an index nor an image.
 pub(super) fn tree_of_other(name: &str, manifest: &Manifest) -> String {
     without_commands(&heading(name, manifest))
 }

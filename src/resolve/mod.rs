@@ -1,4 +1,5 @@
-//! Resolves sources: reads their manifests, platforms and index entries in parallel, and nothing that is known already.
+//! Resolves sources: reads their manifests, platforms and index entries in parallel. Reads nothing that is already
+//! known.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -17,10 +18,11 @@ use crate::spec::{
 use crate::store::{FailureKind, ManifestName, Store, StoreError};
 use crate::stores::Stores;
 
-/// The largest config of an artifact that is read for a platform, in bytes. Larger ones are files.
+/// The maximum size in bytes of an artifact's config that is read for a platform. A larger config is a file, not
+/// metadata.
 const MAX_ARTIFACT_CONFIG: u64 = 64 << 10;
-/// The total size of all manifests that the sources of one index may have, in bytes. They are kept in memory until they
-/// are written; 4,000 common ones have 12 MB.
+/// The maximum total size in bytes of the manifests of all sources of one index. They are kept in memory until they are
+/// written. The manifests of 4,000 typical images have 12 MB.
 const MAX_ALL_MANIFESTS: u64 = 12 << 20;
 
 #[derive(Debug, thiserror::Error)]
@@ -125,20 +127,20 @@ async fn resolve_one(
     })
 }
 
-/// Whether a given platform needs nothing from the config: an arm variant, or a Windows version, which files of
-/// manifest-tool omit.
+/// Returns whether a given platform needs nothing from the config. Spec files of manifest-tool omit the variant of arm
+/// and the version of Windows.
 fn is_final(platform: &Platform) -> bool {
     let lacks_variant = platform.architecture == "arm" && platform.variant.is_empty();
     let lacks_version = platform.os == "windows" && platform.os_version.is_empty();
     !lacks_variant && !lacks_version
 }
 
-/// Whether an entry of an index has a complete platform or needs none.
+/// Returns whether an entry of an index has a complete platform or needs none.
 fn has_platform(entry: &Descriptor) -> bool {
     entry.platform.as_ref().is_some_and(Platform::is_complete) || attestation::is_attestation(entry)
 }
 
-/// Completes a given platform from that of the image, if operating system and architecture are equal.
+/// Completes a given platform from the platform of the image, if operating system and architecture are equal.
 fn completed(mut given: Platform, image: &Node) -> Platform {
     let own = image.config_platform.as_ref();
     if let Some(own) =
@@ -196,10 +198,10 @@ impl Reader<'_> {
         self.node(manifest, None, 0).await
     }
 
-    /// Whether an entry can be planned without reading it.
+    /// Returns whether an entry can be planned without reading it.
     fn is_sufficient(&self, entry: &Descriptor) -> bool {
         let is_index = entry.media_type.is_index();
-        // Manifests of another size do not exist: reading shows whether the descriptor is wrong.
+        // No manifest has another size. If the declared size is wrong, reading the manifest reports it.
         let has_size = entry.media_type.manifest_family().is_none()
             || (1..=MAX_MANIFEST).contains(&entry.size);
         let has_platform = self.platform_known
@@ -211,7 +213,7 @@ impl Reader<'_> {
 
     async fn entry(&self, descriptor: &Descriptor, depth: usize) -> Result<Node, StoreError> {
         let name = ManifestName::Digest(descriptor.digest.clone());
-        // Counted before it is read, so that the entries of an index cannot arrive all at once.
+        // Counted before reading: all entries of an index are read in parallel.
         self.count(&descriptor.digest, descriptor.size)?;
         let manifest = self.store.manifest(&name).await?;
         check_against(&manifest, descriptor, &self.store.name())?;
@@ -263,7 +265,7 @@ impl Reader<'_> {
         Err(self.refused(digest, cause))
     }
 
-    /// Reads the entries of an index that cannot be planned without. Only these need a future: there may be 10,000.
+    /// Reads those entries of an index that the plan needs. Other entries need no future: an index may have 10,000.
     async fn children(
         &self,
         entries: &[Descriptor],
@@ -326,16 +328,16 @@ impl Reader<'_> {
     }
 }
 
-/// Refuses a descriptor with another size or type than its content.
+/// Refuses a descriptor whose size or media type differs from its content.
 fn check_against(
     manifest: &Manifest,
     descriptor: &Descriptor,
-    place: &str,
+    store_name: &str,
 ) -> Result<(), StoreError> {
     let wrong = |what: &str, declared: String, found: String| {
         StoreError::new(
             FailureKind::Refused,
-            format!("use {place}@{}", descriptor.digest),
+            format!("use {store_name}@{}", descriptor.digest),
             format!("its descriptor declares the {what} {declared}, the registry has {found}"),
         )
     };

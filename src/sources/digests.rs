@@ -1,4 +1,4 @@
-//! Directories of digests, which the build jobs of a matrix leave for the merge job.
+//! Directories of digests, which the build jobs of a matrix create for the merge job.
 //! <https://docs.docker.com/build/ci/github-actions/multi-platform/#distribute-build-across-multiple-runners>.
 
 use std::collections::HashSet;
@@ -12,20 +12,20 @@ use super::source::{SourceForm, SourceSpec};
 use crate::disk::{self, at};
 use crate::spec::Digest;
 
-/// The largest digest file, in bytes.
+/// The maximum size of a digest file in bytes.
 const MAX_FILE: u64 = 1024;
-/// The content of an OCI layout, which is never in a directory of digests.
+/// The names of the files in an OCI layout, which are never in a directory of digests.
 const LAYOUT_NAMES: [&str; 3] = ["oci-layout", "index.json", "blobs"];
 
-/// Reads the digests in `directory`: files with 64 hex digits as their name (`touch "digests/${digest#sha256:}"`), in the
-/// directory or in its subdirectories, where download-artifact puts them without `merge-multiple`. A file with any
+/// Reads the digests in `directory`: files with 64 hex digits as their name (`touch "digests/${digest#sha256:}"`), in
+/// the directory or in its subdirectories, where download-artifact puts them without `merge-multiple`. A file with any
 /// other name may contain a digest (`echo "$digest" > digests/amd64`).
 ///
-/// Files of the directory come first, then those of each subdirectory, sorted by name like `digests/* digests/*/*` in a
-/// shell. A repeated digest is one source.
+/// Returns the files of the directory first, then the files of each subdirectory, sorted by name like
+/// `digests/* digests/*/*` in a shell. A repeated digest is one source.
 ///
-/// All other files, hidden ones too, are errors, and so is a directory without a digest file: a build job would be
-/// missing.
+/// Any other file is an error, also a hidden one. A directory without a digest file is an error: the digest of a build
+/// job would be missing.
 pub fn read_digests(directory: &Path) -> Result<Vec<SourceSpec>, SourceError> {
     let mut reader = Reader {
         found: Vec::new(),
@@ -40,7 +40,10 @@ pub fn read_digests(directory: &Path) -> Result<Vec<SourceSpec>, SourceError> {
     }
     for path in below {
         if let Some(deeper) = reader.files_of(&path)?.into_iter().next() {
-            return Err(foreign(deeper, "it is a directory two levels deep"));
+            return Err(not_a_digest_file(
+                deeper,
+                "it is a directory two levels deep",
+            ));
         }
         if reader.found.len() == count {
             return Err(SourceError::NoDigests { path });
@@ -73,7 +76,7 @@ impl Reader {
         for path in paths {
             let name = path.file_name().unwrap_or_default();
             if LAYOUT_NAMES.iter().any(|known| name == OsStr::new(known)) {
-                return Err(foreign(path, "it belongs to an OCI layout"));
+                return Err(not_a_digest_file(path, "it belongs to an OCI layout"));
             }
             if fs::metadata(&path).map_err(at("read", &path))?.is_dir() {
                 directories.push(path);
@@ -92,7 +95,7 @@ impl Reader {
 fn digest_of(path: PathBuf) -> Result<Digest, SourceError> {
     let (_, metadata) = disk::open(&path)?;
     if metadata.len() > MAX_FILE {
-        return Err(foreign(path, "it is too large"));
+        return Err(not_a_digest_file(path, "it is too large"));
     }
     let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
     let named: Option<Digest> = format!("sha256:{name}").parse().ok();
@@ -103,21 +106,21 @@ fn digest_of(path: PathBuf) -> Result<Digest, SourceError> {
     match (named, content) {
         (Some(named), None) => Ok(named),
         (Some(named), Some(text)) if text == named.hex() || text == named.to_string() => Ok(named),
-        (Some(_), Some(_)) => Err(foreign(
+        (Some(_), Some(_)) => Err(not_a_digest_file(
             path,
             "its content differs from the digest in its name",
         )),
         (None, Some(text)) => text
             .parse()
-            .map_err(|_| foreign(path, "neither its name nor its content is a digest")),
-        (None, None) => Err(foreign(
+            .map_err(|_| not_a_digest_file(path, "neither its name nor its content is a digest")),
+        (None, None) => Err(not_a_digest_file(
             path,
             "it is empty, and its name is not 64 hex digits",
         )),
     }
 }
 
-fn foreign(path: PathBuf, found: &'static str) -> SourceError {
+fn not_a_digest_file(path: PathBuf, found: &'static str) -> SourceError {
     let name = path.file_name().unwrap_or_default();
     let in_layout = LAYOUT_NAMES.iter().any(|known| name == OsStr::new(known));
     SourceError::ForeignFile {

@@ -9,7 +9,7 @@ use crate::spec::{
 };
 use crate::text::shortened;
 
-/// Why user input is not usable. Hints are in [`SourceError::hints`].
+/// An error in user input. Hints are in [`SourceError::hints`].
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     #[error("no source was given")]
@@ -55,7 +55,7 @@ pub enum SourceError {
     /// An output of a job that should contain a digest.
     #[error("empty: the job that sets this output did not run, or did not push")]
     EmptyOutput,
-    /// A repository with a separator, and neither a digest nor a tag after it.
+    /// A repository that ends with `@` or `:`, without a digest or tag.
     #[error("{text:?} is incomplete: the job that sets the rest did not run, or did not push")]
     CutOff { text: String },
     #[error("more than {limit} items in one list")]

@@ -29,7 +29,7 @@ const PREFIXES: [(&str, &str); 6] = [
 ];
 
 impl SourceError {
-    /// Returns what to try, most likely first.
+    /// Returns the hints of the error, the most likely first.
     pub fn hints(&self) -> Vec<Hint> {
         match self {
             Self::At { error, .. } => error.hints(),
@@ -65,7 +65,7 @@ impl SourceError {
     }
 }
 
-/// Returns what to try instead of `text`, which is not a reference.
+/// Returns hints for `text`, which is not a reference.
 pub fn reference_hints(text: &str, error: &ReferenceError) -> Vec<Hint> {
     let lower = text.to_lowercase();
     match error {

@@ -3,9 +3,9 @@
 use super::error::SourceError;
 use crate::spec::limits::MAX_INDEX_ENTRIES;
 
-/// The largest argument, variable or spec file, in bytes.
+/// The maximum size of an argument, variable or spec file in bytes.
 pub(super) const MAX_TEXT: usize = 4 << 20;
-/// The most sources, targets or rules in one list.
+/// The maximum number of sources, targets or rules in one list.
 pub const MAX_ITEMS: usize = MAX_INDEX_ENTRIES;
 
 pub(super) fn check_size(text: &str) -> Result<(), SourceError> {

@@ -1,4 +1,5 @@
-//! Tags and annotations from the environment variables of docker/metadata-action. <https://github.com/docker/metadata-action#outputs>.
+//! Tags and annotations from the environment variables of docker/metadata-action.
+//! <https://github.com/docker/metadata-action#outputs>.
 
 use serde::Deserialize;
 
@@ -30,8 +31,9 @@ struct Json {
 }
 
 impl MetadataDefaults {
-    /// Reads the variables. The JSON has precedence because it needs no separators. The lists are separated by line
-    /// breaks, tags by commas too. Invalid JSON is an error that names the variable.
+    /// Reads the variables. The JSON takes precedence because it needs no separators. The items of the lists are
+    /// separated by line breaks; tags may also be separated by commas. Invalid JSON is an error that names the
+    /// variable.
     pub fn from_environment(environment: &Environment) -> Result<Self, SourceError> {
         let json = match environment.var(JSON) {
             Some(text) => Some(parse_json(text).map_err(|error| error.at(JSON))?),
@@ -65,8 +67,8 @@ impl MetadataDefaults {
             .map_err(|error| SourceError::from(error).at("annotations of docker/metadata-action"))
     }
 
-    /// Returns the annotations as rules, with those for image manifests moved to the index and its entries.
-    /// docker/metadata-action uses the level `manifest` by default, and a pushed manifest cannot be changed.
+    /// Returns the annotations as rules. A rule for image manifests becomes a rule for the index or its entries:
+    /// docker/metadata-action uses the level `manifest` by default, but a pushed manifest cannot be changed.
     pub fn index_rules(&self) -> Result<Vec<AnnotationRule>, SourceError> {
         let mut rules = self.rules()?;
         for rule in &mut rules {

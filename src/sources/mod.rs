@@ -1,6 +1,6 @@
 //! User input for `publish` as data: sources, targets, spec files, digest directories, annotation lists, and the
 //! variables of docker/metadata-action. Reads only the files that the user names; never contacts a registry. Every
-//! error is wrong usage.
+//! error is a usage error.
 
 mod digests;
 mod error;

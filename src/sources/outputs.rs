@@ -12,12 +12,12 @@ use super::limits::check_count;
 use super::source::{SourceForm, SourceSpec, is_digest_like, parse_one, starts_json};
 use crate::spec::{Descriptor, Digest, LayoutReference, Reference};
 
-/// The deepest nesting of JSON in strings of JSON.
+/// The maximum nesting of JSON in strings of JSON.
 const MAX_STRINGS: usize = 4;
-/// The most skipped values that an error lists.
+/// The maximum number of skipped values that an error lists.
 const MAX_LISTED: usize = 12;
 
-/// Outputs of well-known steps that look like sources but are none: the digest of an image's config from
+/// Outputs of well-known steps that look like sources but are not: the digest of an image's config from
 /// docker/build-push-action, and the names from docker/metadata-action. (`containerimage.descriptor` repeats
 /// `containerimage.digest`, with annotations of the builder.)
 const NEVER_SOURCES: [&str; 8] = [
@@ -67,7 +67,7 @@ struct Collector {
     kept: usize,
     skipped: Vec<String>,
     path: Vec<String>,
-    /// The nesting of JSON in strings.
+    /// The current nesting of JSON in strings.
     strings: usize,
 }
 
@@ -241,8 +241,8 @@ impl Collector {
         Ok(())
     }
 
-    /// Adds a source. A repeated digest is one source, and a descriptor replaces the bare digest; two descriptors of one
-    /// digest may have different platforms.
+    /// Adds a source. A repeated digest is one source, and a descriptor replaces the bare digest; two descriptors of
+    /// one digest may have different platforms.
     fn keep(&mut self, source: SourceSpec) -> Result<(), SourceError> {
         self.kept += 1;
         let digest = match &source.form {
@@ -294,7 +294,7 @@ impl Collector {
     }
 }
 
-/// Whether a text is `repository@` or `repository:`, the result of `repository@${{ … }}` without a digest.
+/// Returns whether a text is `repository@` or `repository:`, the result of `repository@${{ … }}` without a digest.
 fn is_cut_off(text: &str) -> bool {
     let is_reference = |name: &str| name.parse::<Reference>().is_ok();
     match (text.strip_suffix('@'), text.strip_suffix(':')) {

@@ -17,9 +17,9 @@ pub struct SourceSpec {
 pub enum SourceForm {
     /// An image or index in a registry; it has a tag, a digest or both.
     Reference(Reference),
-    /// A manifest in each target repository, or in the one of `--image`.
+    /// A manifest in each target repository, or in the repository of `--image`.
     Digest(Digest),
-    /// The same with size, type and possibly platform, so that it need not be read.
+    /// A digest with size, media type and possibly platform, so that the manifest need not be read.
     Descriptor(Box<Descriptor>),
     /// An image in an OCI layout on disk.
     Layout(LayoutReference),
@@ -68,7 +68,7 @@ pub(super) fn parse_one(text: &str) -> Result<SourceSpec, SourceError> {
     Ok(SourceSpec::new(text, form))
 }
 
-/// Whether a text begins like a digest. `sha256:abc` would be a valid reference, but is never intended as one.
+/// Returns whether a text begins like a digest. `sha256:abc` would be a valid reference, but is never intended as one.
 pub(super) fn is_digest_like(text: &str) -> bool {
     text.split_once(':').is_some_and(|(name, _)| {
         name.strip_prefix("sha").is_some_and(|digits| {
@@ -77,7 +77,7 @@ pub(super) fn is_digest_like(text: &str) -> bool {
     })
 }
 
-/// Whether a text is JSON and not a reference such as `[::1]:5000/app`.
+/// Returns whether a text is JSON and not a reference such as `[::1]:5000/app`.
 pub(super) fn starts_json(text: &str) -> bool {
     let Some(inside) = text.strip_prefix('[') else {
         return text.starts_with('{');

@@ -105,7 +105,7 @@ impl<'de> Deserialize<'de> for Pairs {
     }
 }
 
-/// Parses the documents of a file, without the empty ones. The limits exceed every real spec file and bound the
+/// Parses the documents of a file, except empty ones. The limits exceed every real spec file and bound the
 /// expansion of aliases.
 pub(super) fn parse(text: &str) -> Result<Vec<Document>, SourceError> {
     let options = serde_saphyr::options! {
@@ -136,7 +136,7 @@ fn explain(error: &serde_saphyr::Error) -> SourceError {
     };
     let line = error.location().map_or(0, |location| location.line());
     let field = shown(field);
-    // `arch` is meant to be `architecture`, in spite of the edit distance.
+    // `arch` means `architecture`, although the edit distance is large.
     let longer = expected.iter().find(|known| known.starts_with(&field));
     let advice = match longer.copied().or_else(|| nearest(&field, expected)) {
         Some(known) => format!("did you mean {known:?}?"),

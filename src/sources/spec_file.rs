@@ -38,7 +38,7 @@ pub struct ImageSpec {
 pub fn read_spec(path: &Path) -> Result<Vec<ImageSpec>, SourceError> {
     let name = path.display().to_string();
     let bytes = if path == Path::new("-") {
-        bounded(std::io::stdin().lock()).map_err(at("read", path))?
+        read_bounded(std::io::stdin().lock()).map_err(at("read", path))?
     } else {
         disk::read(path, MAX_TEXT as u64)?
     };
@@ -59,20 +59,19 @@ pub fn read_spec(path: &Path) -> Result<Vec<ImageSpec>, SourceError> {
     result.map_err(|error| error.at(name))
 }
 
-/// Whether the file is a descriptor, which `docker buildx imagetools create --file` expects.
+/// Returns whether the file is a descriptor, which `docker buildx imagetools create --file` expects.
 fn is_descriptor(text: &str) -> bool {
     serde_json::from_str::<Map<String, Value>>(text)
         .is_ok_and(|object| object.contains_key("mediaType") && object.contains_key("digest"))
 }
 
-fn bounded(file: impl Read) -> std::io::Result<Vec<u8>> {
+fn read_bounded(file: impl Read) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(MAX_TEXT as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
 /// Parses the documents of a spec file.
-/// Parses the content of a spec file.
 pub fn parse_spec(text: &str) -> Result<Vec<ImageSpec>, SourceError> {
     let documents = parse(text)?;
     if documents.is_empty() {
@@ -149,13 +148,13 @@ fn image_of(document: Document) -> Result<ImageSpec, SourceError> {
 fn sources_of(listed: &[String]) -> Result<Vec<SourceSpec>, SourceError> {
     let mut sources = Vec::new();
     for (index, text) in listed.iter().enumerate() {
-        let place = || format!("sources[{index}]");
+        let position = || format!("sources[{index}]");
         let found = if starts_json(text.trim()) {
             parse_sources(text)
         } else {
             parse_one(text).map(|source| vec![source])
         };
-        sources.append(&mut found.map_err(|error| error.at(place()))?);
+        sources.append(&mut found.map_err(|error| error.at(position()))?);
         check_count(sources.len())?;
     }
     Ok(sources)
@@ -218,8 +217,8 @@ fn platform_of(platform: PlatformText) -> Result<Option<Platform>, SourceError> 
     }
 }
 
-/// Returns the platform as written: the variant `v8` of `arm64` stays, as in manifest-tool. An empty platform is none;
-/// a platform without os or architecture is an error.
+/// Returns the platform as written: the variant `v8` of `arm64` is kept, as in manifest-tool. Returns `None` for an
+/// empty platform. A platform without os or architecture is an error.
 fn platform_of_parts(parts: PlatformParts) -> Result<Option<Platform>, SourceError> {
     let given = |text: Option<String>| text.unwrap_or_default().trim().to_owned();
     let mut platform = Platform {

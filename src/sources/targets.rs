@@ -19,7 +19,7 @@ pub struct TargetSpec {
 pub enum TargetForm {
     /// A tag in a repository.
     Repository(Repository, Tag),
-    /// An OCI layout on disk; the index has no name in it if there is no tag.
+    /// An OCI layout on disk. Without a tag, the index has no name in it.
     Layout(LayoutReference),
 }
 

@@ -86,7 +86,7 @@ fn draft_is_read_back_unchanged() {
     });
     drafts.replace(&wanted).unwrap();
     assert_eq!(drafts.load(&list).unwrap().unwrap(), wanted);
-    wanted.touch();
+    wanted.mark_changed();
     assert!(wanted.exact.is_none() && wanted.base.is_some());
     drafts.replace(&wanted).unwrap();
     assert_eq!(drafts.load(&list).unwrap().unwrap(), wanted);

@@ -55,7 +55,7 @@ pub fn annotate(
             None => apply(&mut draft.annotations, &edit.annotations),
         }
         if draft != before {
-            draft.touch();
+            draft.mark_changed();
         }
         Ok::<_, OpsError>(Some(draft))
     })?;

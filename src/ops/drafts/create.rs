@@ -3,7 +3,7 @@
 use super::plan::plan_of;
 use crate::draft::{Draft, Drafts, Entry, Exact};
 use crate::ops::{OpsError, Run};
-use crate::plan::{Node, Notice, PlanError, Severity, Source, left_behind};
+use crate::plan::{Node, Notice, PlanError, Severity, Source, lost_fields};
 use crate::progress::{Event, Observed};
 use crate::resolve::{Point, Wanted, resolve};
 use crate::spec::{Location, Reference, attestation};
@@ -88,7 +88,7 @@ fn new_draft(
     set_origin(&mut draft, sources);
     let kept = draft.origin().map(|origin| &origin.manifest.digest);
     for (_, source) in sources {
-        notices.extend(left_behind(&source.name, &source.root, kept, |_| false));
+        notices.extend(lost_fields(&source.name, &source.root, kept, |_| false));
     }
     Ok(draft)
 }
@@ -129,7 +129,7 @@ fn amended(old: Draft, fresh: &Draft, notices: &mut Vec<Notice>) -> Draft {
     let is_named = |entry: &Entry| fresh.entries.iter().any(|it| it.source == entry.source);
     if old.entries.iter().all(is_named) {
         if new != *fresh {
-            new.touch();
+            new.mark_changed();
         }
         return new;
     }
@@ -149,7 +149,7 @@ fn merged(
         let root = Node::index(origin.manifest.clone(), Vec::new());
         let is_set = |key: &str| draft.annotations.contains_key(key);
         let name = origin.source.to_string();
-        notices.extend(left_behind(&name, &root, None, is_set));
+        notices.extend(lost_fields(&name, &root, None, is_set));
     }
     draft.entries = old.entries;
     draft.entries.retain(|entry| !is_named(entry));
@@ -217,7 +217,7 @@ fn set_origin(draft: &mut Draft, sources: &[(&Reference, &Source)]) {
         manifest: manifest.as_ref().clone(),
     });
     if source.root.children.iter().any(Node::is_index) {
-        draft.touch();
+        draft.mark_changed();
     }
 }
 

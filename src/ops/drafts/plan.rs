@@ -55,7 +55,7 @@ fn plan_with(draft: &Draft, targets: &[Target], options: Options) -> Result<Plan
         annotations: annotations.collect(),
         on_duplicate: OnDuplicate::Warn,
         style: Style::Docker,
-        about: base_index.clone(),
+        base_index: base_index.clone(),
         ..options
     };
     plan::plan(&sources, targets, &options)

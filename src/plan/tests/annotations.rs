@@ -1,4 +1,4 @@
-//! Annotation rules and the media type that carries them.
+//! Tests of annotation rules, and of the media types that allow annotations.
 
 use crate::hint::Hint;
 use crate::plan::fixture::*;
@@ -60,7 +60,7 @@ fn annotations_are_set_at_their_level() {
     let plan = planned(&two(), &options).unwrap();
     let (index, entries) = annotations(&plan);
     assert_eq!(index, "i=5 none=1 some=4");
-    // For all entries means attestations too, as in buildx.
+    // A rule for all entries includes attestations, as in buildx.
     assert_eq!(entries, ["all=3", "all=3 some=4", "all=3"]);
 }
 

@@ -1,4 +1,4 @@
-//! The bytes: those of buildx and those of Docker.
+//! Tests of the exact bytes in the styles of buildx and Docker.
 
 use crate::plan::fixture::*;
 use crate::plan::{Options, Style};

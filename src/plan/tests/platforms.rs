@@ -1,4 +1,4 @@
-//! Platforms: where they come from, which are asked for.
+//! Tests of the origin and the selection of platforms.
 
 use crate::hint::Hint;
 use crate::plan::fixture::*;

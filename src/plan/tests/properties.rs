@@ -1,4 +1,4 @@
-//! What holds for any sources and options.
+//! Properties of plans of arbitrary sources and options.
 
 use std::collections::HashSet;
 
@@ -26,7 +26,7 @@ fn any_platform() -> impl Strategy<Value = &'static str> {
 }
 
 fn any_image() -> impl Strategy<Value = Node> {
-    // Few names, so that one digest comes again and again.
+    // Only a few names, so that digests are repeated.
     (0..8_u8, any_platform(), any::<bool>()).prop_map(|(name, platform, docker)| {
         let name = format!("{name} {platform}");
         if docker {
@@ -136,7 +136,7 @@ fn targets() -> [Target; 2] {
     ]
 }
 
-/// The schemas of the OCI image specification, wherever they think they are.
+/// The schemas of the OCI image specification, from files instead of their URIs.
 struct Schemas;
 
 impl Retrieve for Schemas {
@@ -181,7 +181,7 @@ fn the_schema_can_refuse() {
     assert!(!schema.is_valid(&index));
 }
 
-/// What every plan promises.
+/// Checks the properties of every plan.
 fn check(plan: &Plan, options: &Options, schema: &Validator) {
     let index = &plan.index;
     assert_eq!(index.digest, Digest::sha256(&index.bytes));
@@ -208,7 +208,10 @@ fn check(plan: &Plan, options: &Options, schema: &Validator) {
                 platform.is_none_or(|it| options.platforms.iter().any(|asked| it.satisfies(asked)))
             );
         }
-        let has = |asked| plan.platforms().iter().any(|it| it.satisfies(asked));
+        let platforms = images
+            .iter()
+            .filter_map(|image| image.descriptor.platform.as_ref());
+        let has = |asked: &_| platforms.clone().any(|it| it.satisfies(asked));
         assert!(options.platforms.iter().all(has));
     }
     if !plan.exact {
@@ -232,8 +235,8 @@ fn check(plan: &Plan, options: &Options, schema: &Validator) {
     }
 }
 
-/// After the transfers everything that the index needs is at each target, and nothing was moved that
-/// was there before.
+/// Checks that each target has everything that the index needs after the transfers, and that no existing content is
+/// transferred.
 fn check_transfers(plan: &Plan, sources: &[&Source]) {
     for target in &plan.targets {
         assert!(target.manifests.is_sorted_by_key(|transfer| transfer.stage));
@@ -319,7 +322,7 @@ proptest! {
             let exact = planned(std::slice::from_ref(&again), &Options::default()).unwrap();
             prop_assert!(exact.exact);
             prop_assert_eq!(&exact.index, &first.index);
-            // Flattened anew, beside a copy of itself. Docker repeats an image as often as it is named.
+            // Flattens the index twice. The style of Docker repeats an image for each source.
             if options.style == Style::Buildx {
                 let keep = Options { on_duplicate: OnDuplicate::Keep, ..Options::default() };
                 let twice = planned(&[again.clone(), again], &keep).unwrap();
@@ -329,11 +332,11 @@ proptest! {
     }
 
     #[test]
-    fn how_deep_an_image_was_nested_makes_no_difference(roots in prop::collection::vec(any_index(), 2..4)) {
+    fn the_depth_of_nesting_makes_no_difference(roots in prop::collection::vec(any_index(), 2..4)) {
         let keep = Options { on_duplicate: OnDuplicate::Keep, ..Options::default() };
         let apart: Vec<_> = roots.iter().map(|root| source("a", root.clone())).collect();
         let flat: Vec<_> = roots.iter().flat_map(|root| flattened(root, "a")).collect();
-        // One index alone would be copied as it is.
+        // A single index would be copied unchanged.
         prop_assume!(flat.len() > 1);
         if let (Ok(nested), Ok(flat)) = (planned(&apart, &keep), planned(&flat, &keep)) {
             prop_assert_eq!(digests(&nested), digests(&flat));
@@ -368,22 +371,22 @@ proptest! {
     }
 }
 
-/// A source for each index at the bottom, with nothing nested in it any more: what stands between them is gone.
-fn flattened(root: &Node, place: &str) -> Vec<Source> {
+/// Returns sources without nested indexes: one for each run of images in the same index.
+fn flattened(root: &Node, name: &str) -> Vec<Source> {
     let mut sources = Vec::new();
     let mut run = Vec::new();
     for child in &root.children {
         if child.is_index() {
             if !run.is_empty() {
-                sources.push(source(place, index(std::mem::take(&mut run))));
+                sources.push(source(name, index(std::mem::take(&mut run))));
             }
-            sources.extend(flattened(child, place));
+            sources.extend(flattened(child, name));
         } else {
             run.push(child.clone());
         }
     }
     if !run.is_empty() {
-        sources.push(source(place, index(run)));
+        sources.push(source(name, index(run)));
     }
     sources
 }

@@ -1,4 +1,4 @@
-//! Sources: flattening, merging, exact copies, what is refused.
+//! Tests of flattening, merging, exact copies, and refused sources.
 
 use crate::plan::fixture::*;
 use crate::plan::{Node, Options, PlanError, Source, SourceLocation, Style};
@@ -109,7 +109,7 @@ fn entries_of_one_digest_are_merged() {
         &Options::default(),
     )
     .unwrap();
-    // As buildx: the place of the first, the platform of the last, the annotations of both.
+    // As in buildx: the position of the first, the platform of the last, the annotations of both.
     assert_eq!(platforms(&plan), ["linux/arm64", "linux/amd64"]);
     assert_eq!(entries(&plan)[0].annotations["k"], "v");
 }
@@ -295,7 +295,7 @@ fn lost_fields_of_merged_indexes_are_reported() {
             "these fields of ghcr.io/o/y are not copied to the new index: b",
         ]
     );
-    // An index that is only edited keeps its own fields.
+    // An index that is only edited keeps its fields.
     let plan = planned(&sources[..1], &options).unwrap();
     assert_eq!(plan.index.index().unwrap().annotations["a"], "3");
     assert_eq!(plan.index.index().unwrap().annotations["b"], "2");

@@ -171,7 +171,7 @@ fn unread_content_cannot_be_transferred() {
     )
     .unwrap_err();
     assert!(matches!(error, PlanError::NotRead { .. }), "{error}");
-    // Read by another source, which is enough.
+    // It is enough that another source was read.
     let also = [sources[0].clone(), source("c", image("a", "linux/amd64"))];
     assert_eq!(
         to(&also, &[target("ghcr.io/o/b", &["1"])]).targets[0]

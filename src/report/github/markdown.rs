@@ -84,7 +84,8 @@ pub(super) fn html_code(value: &str) -> String {
     format!("<code>{}</code>", text(value))
 }
 
-/// Formats untrusted text on one line. Markdown reads entities as text: they start no tag, link, cell, emphasis or formula.
+/// Formats untrusted text on one line. Markdown reads entities as text: they start no tag, link, cell, emphasis or
+/// formula.
 pub(super) fn text(value: &str) -> String {
     let mut safe = String::new();
     for c in clean(value, MAX_TEXT).chars() {

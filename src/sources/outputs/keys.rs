@@ -1,14 +1,14 @@
 //! Similar names of job outputs: `digest-amd64` and `digest-arm64`, `linux/amd64` and `windows`, `image1` and `image2`.
 //! If one of them is a source and another is empty, a platform would be lost.
 
-/// The first letters of platform names.
+/// The beginnings of platform names.
 const PLATFORMS: [&str; 14] = [
     "linux", "windows", "amd64", "arm", "aarch64", "x86", "i386", "ppc64", "s390x", "riscv",
     "mips", "loong", "darwin", "freebsd",
 ];
 
-/// Whether two outputs differ in a platform or number only, or `empty` consists of a platform only: then the empty output
-/// should be a source like the other.
+/// Returns whether the output `empty` should be a source like the output `source`: their names differ only in a
+/// platform or number, or the name `empty` is only a platform.
 pub(super) fn is_similar(empty: &str, source: &str) -> bool {
     let stem = stem(empty);
     empty != source && (stem.is_empty() || stem == self::stem(source))
@@ -36,7 +36,7 @@ fn is_platform(word: &str) -> bool {
     })
 }
 
-/// Whether a character may follow a platform name without a separator: `armv7`, `arm64v8`.
+/// Returns whether a character may follow a platform name without a separator: `armv7`, `arm64v8`.
 fn is_part_of_platform(c: char) -> bool {
     c.is_ascii_digit() || c == 'v'
 }
