@@ -22,8 +22,8 @@ const END: &str = "<!-- /capabilities -->\n";
 const REGISTRIES: [(Software, &str); 9] = [
     (Software::Debian, "distribution 2.8"),
     (Software::Distribution3, "distribution 3"),
-    (Software::Crane, "`crane registry serve`"),
-    (Software::Cue, "CUE `ociregistry`"),
+    (Software::Crane, "crane"),
+    (Software::Cue, "CUE"),
     (Software::Olareg, "olareg"),
     (Software::OlaregWithoutReferrers, "olareg, no referrers API"),
     (Software::OlaregBasic, "olareg, Basic"),
@@ -31,16 +31,22 @@ const REGISTRIES: [(Software, &str); 9] = [
     (Software::OlaregLimited, "olareg, 20 requests/s"),
 ];
 
-const CAPABILITIES: [(&str, Probe); 10] = [
+/// In the order of the run: a later probe uses the tags of earlier ones.
+const CAPABILITIES: [(&str, Probe); 15] = [
     ("copy an image", Probe::Copy),
     ("publish within a repository", Probe::Publish),
     ("publish to another repository", Probe::PublishElsewhere),
-    ("attestations", Probe::Attestations),
+    ("copy an index with attestations", Probe::Attestations),
     ("`create`, `annotate`, `push`", Probe::DropIn),
     ("run again without changes", Probe::Again),
-    ("refuse a missing image", Probe::MissingChild),
+    ("`--append`", Probe::Append),
+    ("`--if-exists keep`, `refuse`", Probe::IfExists),
+    ("`--wait` for a missing image", Probe::Wait),
+    ("refuse an index with a missing image", Probe::MissingChild),
+    ("`check --level binaries`", Probe::Check),
+    ("copy to an OCI archive and back", Probe::Archive),
     ("copy referrers", Probe::Referrers),
-    ("copy a layer with sha512", Probe::Sha512),
+    ("copy a layer with a sha512 digest", Probe::Sha512),
     ("copy a cache of BuildKit", Probe::Cache),
 ];
 
@@ -52,7 +58,12 @@ enum Probe {
     Attestations,
     DropIn,
     Again,
+    Append,
+    IfExists,
+    Wait,
     MissingChild,
+    Check,
+    Archive,
     Referrers,
     Sha512,
     Cache,
@@ -143,6 +154,49 @@ impl Setting {
                 let result = self.run(line).await?;
                 assert!(result.contains(r#""status": "already""#), "{result}");
                 Ok(())
+            }
+            Probe::Append => {
+                let target = "REGISTRY/team/app:appended";
+                self.run(&format!("publish -t {target} REGISTRY/team/app:amd64"))
+                    .await?;
+                self.run(&format!(
+                    "publish --append -t {target} REGISTRY/team/app:arm64"
+                ))
+                .await?;
+                let tree = self.run(&format!("inspect --tree {target}")).await?;
+                assert!(tree.contains("amd64") && tree.contains("arm64"), "{tree}");
+                Ok(())
+            }
+            Probe::IfExists => {
+                let line = "publish -t REGISTRY/team/app:1 REGISTRY/team/app:amd64 --if-exists";
+                let kept = self.run(&format!("{line} keep")).await?;
+                assert!(kept.contains("kept"), "{kept}");
+                let refused = self.home.run_line(&format!("{line} refuse")).await;
+                refused.exits(5);
+                Ok(())
+            }
+            Probe::Wait => {
+                let line = "publish --wait 1s -t REGISTRY/team/app:1 REGISTRY/team/app:later";
+                let output = self.home.run_line(line).await.exits(4);
+                assert!(output.stderr.contains("waiting "), "{output}");
+                let publish =
+                    "publish --wait 1m -t REGISTRY/team/app:waited REGISTRY/team/app:later";
+                let copy = "copy IMAGES/app:amd64 REGISTRY/team/app:later";
+                let (published, copied) = tokio::join!(self.run(publish), self.run(copy));
+                published.and(copied).map(drop)
+            }
+            Probe::Check => {
+                let line = "check --level binaries REGISTRY/team/app:latest";
+                self.run(line).await.map(drop)
+            }
+            Probe::Archive => {
+                self.run("copy REGISTRY/team/app:latest oci-archive:archive.tar:1")
+                    .await?;
+                self.run("copy oci-archive:archive.tar:1 REGISTRY/archived/app:1")
+                    .await?;
+                self.run("check --level blobs REGISTRY/archived/app:1")
+                    .await
+                    .map(drop)
             }
             Probe::MissingChild => {
                 let digest = digest::sha256(b"a missing image");
@@ -279,18 +333,18 @@ async fn the_table_shows_what_works_at_each_registry() {
     );
 }
 
-/// One row for each registry. Refusals are notes below the table.
+/// One row for each capability, one column for each registry. Refusals are notes below the table.
 fn table(columns: &[Vec<Result<(), Refusal>>]) -> String {
     let mut notes: Vec<&str> = Vec::new();
-    let mut text = String::from("\n| registry |");
-    for (capability, _) in CAPABILITIES {
-        let _ = write!(text, " {capability} |");
-    }
-    let _ = writeln!(text, "\n| --- |{}", " --- |".repeat(CAPABILITIES.len()));
-    for ((_, name), column) in REGISTRIES.iter().zip(columns) {
-        let _ = write!(text, "| {name} |");
-        for cell in column {
-            match cell {
+    let names = REGISTRIES.map(|(_, name)| name).join(" | ");
+    let mut text = format!(
+        "\n| capability | {names} |\n| --- |{}\n",
+        " --- |".repeat(columns.len())
+    );
+    for (row, (capability, _)) in CAPABILITIES.iter().enumerate() {
+        let _ = write!(text, "| {capability} |");
+        for column in columns {
+            match &column[row] {
                 Ok(()) => text.push_str(" ✓ |"),
                 Err(refusal) => {
                     let known = notes.iter().position(|note| note == refusal);

@@ -1,5 +1,5 @@
-//! Debian's `docker-registry`, or another program, as a process: on a free port, with a store of its own, gone
-//! when dropped. And the little HTTP that puts images into it and reads back what is there.
+//! Runs a registry program (Debian's `docker-registry` or another one) on a free port and with an empty store, until it
+//! is dropped; puts images into it and reads them back.
 
 use std::{
     ffi::OsString, io::Write as _, net::TcpListener, path::Path, process::Stdio, time::Duration,
@@ -22,7 +22,7 @@ use tokio::{
 
 use crate::support::{image::Loaded, registry::Registry};
 
-/// The media types that a client of this day takes.
+/// The media types that a current client accepts.
 const ACCEPT: &str = "application/vnd.docker.distribution.manifest.v2+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, \
     application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json";
@@ -31,7 +31,7 @@ const ACCEPT: &str = "application/vnd.docker.distribution.manifest.v2+json, \
 pub(crate) struct Distribution {
     host: String,
     client: Client<HttpConnector, Full<Bytes>>,
-    /// The value of `Authorization`, if it wants one.
+    /// The value of `Authorization`, if the registry requires one.
     authorization: Option<String>,
     _process: Child,
     _store: TempDir,
@@ -66,6 +66,8 @@ pub(crate) enum Software {
     OlaregLimited,
     /// olareg with a `Warning` in each answer.
     OlaregWarning,
+    /// olareg that accepts no pushes.
+    OlaregReadOnly,
     /// The registry in the modules of CUE, which requires that children and blobs exist.
     Cue,
 }
@@ -124,6 +126,7 @@ impl Software {
             ]),
             Self::OlaregLimited => arguments.extend(["--rate-limit".into(), "20".into()]),
             Self::OlaregWarning => arguments.extend(["--warning".into(), "end of life".into()]),
+            Self::OlaregReadOnly => arguments.push("--api-push=false".into()),
             _ => {}
         }
         arguments
@@ -309,18 +312,25 @@ impl Distribution {
         } else {
             target.to_owned()
         };
-        let mut request = Request::builder().method(method).uri(url);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
+        for _ in 0..50 {
+            let mut request = Request::builder().method(&method).uri(&url);
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            if let Some(value) = &self.authorization {
+                request = request.header("authorization", value);
+            }
+            let request = request.body(Full::new(body.clone())).expect("a request");
+            let answer = self.client.request(request).await.expect("an answer");
+            let (parts, body) = answer.into_parts();
+            let body = body.collect().await.expect("a body").to_bytes();
+            if parts.status != StatusCode::TOO_MANY_REQUESTS {
+                return (parts.status, parts.headers, body);
+            }
+            // The registry with a limit counts the requests of each second.
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        if let Some(value) = &self.authorization {
-            request = request.header("authorization", value);
-        }
-        let request = request.body(Full::new(body)).expect("a request");
-        let answer = self.client.request(request).await.expect("an answer");
-        let (parts, body) = answer.into_parts();
-        let body = body.collect().await.expect("a body").to_bytes();
-        (parts.status, parts.headers, body)
+        panic!("{url}: too many requests for five seconds");
     }
 }
 

@@ -143,7 +143,7 @@ async fn lists_are_made_with_the_commands_of_docker() {
     }
 }
 
-/// Distribution has no referrers API: there they are found by a tag. Crane's has one.
+/// distribution and one mode of olareg have no referrers API: the fallback tag lists the referrers there.
 #[tokio::test(flavor = "multi_thread")]
 async fn referrers_of_an_image_are_copied() {
     for software in SOFTWARE {
@@ -163,10 +163,44 @@ async fn referrers_of_an_image_are_copied() {
         ];
         setting.home.program("oras", &attach).await.ok();
         setting.run(&format!("copy --referrers {from} {to}")).await;
-        let discover = ["discover", "--plain-http", "--format", "json", &to];
+        let mut discover = vec!["discover", "--plain-http", "--format", "json", &to];
+        if software == Software::OlaregWithoutReferrers {
+            // Its answer is 405; oras looks for the fallback tag only after 404.
+            discover.extend(["--distribution-spec", "v1.1-referrers-tag"]);
+        }
         let found = setting.home.program("oras", &discover).await.ok().stdout;
         assert!(found.contains("text/note"), "{software:?} {found}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_without_pushes_is_reported() {
+    let images = Registry::plain().await;
+    Image::new("linux/amd64").load(&images, "team/app", "amd64");
+    let registry = Distribution::start_of(Software::OlaregReadOnly).await;
+    let mut home = home();
+    home.name("REGISTRY", registry.host());
+    home.name("IMAGES", images.host());
+    let output = home
+        .run_line("copy IMAGES/team/app:amd64 REGISTRY/team/app:1")
+        .await
+        .exits(1);
+    insta::assert_snapshot!(output.error(), @"
+    error: failed to push blob sha256:58eeb94c299a3058e33d8cb58e612aec73a32ac5b56e8a91f9ac32a4101854d7 to REGISTRY/team/app: REGISTRY answered 405 Method Not Allowed (UNSUPPORTED: the operation is unsupported; method not allowed)
+     hint: no tag was changed
+    ");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn warnings_of_a_registry_are_shown_once() {
+    let setting = Setting::of(Software::OlaregWarning).await;
+    let line = format!("inspect --tree {}", setting.at("team/app", "pair"));
+    let output = setting.home.run_line(&line).await.exits(0);
+    let warnings = output
+        .stderr
+        .lines()
+        .filter(|it| it.contains("end of life"));
+    assert_eq!(warnings.count(), 1, "{output}");
 }
 
 /// distribution accepts the mount of a blob by a sha512 digest, and does not find it afterwards.
