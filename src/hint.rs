@@ -1,13 +1,15 @@
-//! Suggestions after an error, as data. A hint that names options or variables is a separate variant, because their
-//! names depend on the environment of the run: `cli` and `report` render it.
+//! Suggestions and facts after an error, as data. A hint that names options or variables is a separate variant, because
+//! their names depend on the environment of the run: `cli` and `report` render it.
 
 use crate::spec::{Reference, RegistryHost, Repository};
 
-/// A suggestion after an error.
+/// A suggestion after an error, or a fact about the run.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Hint {
-    /// A sentence that names neither an option nor a variable.
+    /// A suggestion that names neither an option nor a variable. It starts with a verb.
     Text(String),
+    /// A fact that explains the error.
+    Note(String),
 
     /// No credentials were found for a registry that requires them.
     SetCredentials { registry: RegistryHost },
@@ -102,6 +104,19 @@ pub enum Hint {
 }
 
 impl Hint {
+    /// Returns whether this is a fact, not a suggestion.
+    pub fn is_note(&self) -> bool {
+        matches!(
+            self,
+            Self::Note(_)
+                | Self::InsecureForNamedOnly { .. }
+                | Self::Unchanged
+                | Self::Pushed(_)
+                | Self::Unverified(_)
+                | Self::AlsoFailed(_)
+        )
+    }
+
     /// Returns whether no credentials were found.
     pub fn is_missing_credentials(&self) -> bool {
         matches!(self, Self::SetCredentials { .. })

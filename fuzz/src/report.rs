@@ -26,6 +26,7 @@ fn result(text: &str) -> IndexResult {
     let error = ErrorResult {
         message: pick(1),
         hints: vec![pick(2)],
+        notes: vec![pick(3)],
     };
     let statuses = [
         Status::Published,
@@ -148,6 +149,7 @@ pub fn workflow_log(data: &[u8]) {
     let failure = ErrorResult {
         message: text.to_owned(),
         hints: vec![text.to_owned()],
+        notes: vec![text.to_owned()],
     };
     for line in annotations(std::slice::from_ref(&result), Some(&failure)) {
         assert!(!line.contains(['\r', '\n']));

@@ -12,7 +12,7 @@ pub(super) enum LayerError {
     Truncated,
     #[error("it is damaged: {0}")]
     Damaged(String),
-    #[error("it is neither a tar archive nor one that is compressed with gzip or zstd")]
+    #[error("it is not a tar archive (uncompressed, or compressed with gzip or zstd)")]
     NotTar,
     #[error(transparent)]
     Limit(#[from] Limit),

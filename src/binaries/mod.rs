@@ -256,7 +256,8 @@ impl Findings {
                     findings.wrong.get_or_insert_with(text);
                 }
                 None => {
-                    let text = format!("not verified: no executables of {platform} are known");
+                    let text =
+                        format!("not verified: the executable format of {platform} is unknown");
                     if !findings.notices.contains(&text) {
                         findings.notices.push(text);
                     }

@@ -574,7 +574,7 @@ fn truncated_layers_are_errors() {
     assert_found(
         &config,
         &[text],
-        &["it is neither a tar archive nor one that is compressed with gzip or zstd"],
+        &["it is not a tar archive (uncompressed, or compressed with gzip or zstd)"],
     );
 }
 

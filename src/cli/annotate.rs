@@ -27,7 +27,7 @@ pub(super) fn run(
         .transpose()?;
     if image.is_none() && edit.changes_platform() {
         return Err(Failure::usage(
-            "missing MANIFEST: a platform is set on an entry of the list",
+            "missing MANIFEST: only an entry of the list has a platform",
         ));
     }
     annotate(&list, image.as_ref(), &edit, &Drafts::locate(environment)?)
@@ -83,8 +83,8 @@ fn refuse_duplicates(annotations: &[(String, String)]) -> Result<(), Failure> {
 /// Converts an error into Docker's words, which name the list and the image as the user wrote them.
 fn in_docker_words(error: OpsError, arguments: &AnnotateArgs) -> Failure {
     let hint = match &error {
-        OpsError::NoDraft { .. } => "`polyarch ls` shows the local lists".to_owned(),
-        OpsError::NoEntry { names } => format!("its entries are: {names}"),
+        OpsError::NoDraft { .. } => "run `polyarch ls` to see the local lists".to_owned(),
+        OpsError::NoEntry { names } => format!("use one of its entries: {names}"),
         _ => return error.into(),
     };
     let text = match &arguments.manifest {

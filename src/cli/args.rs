@@ -40,19 +40,19 @@ pub(super) struct Cli {
 pub(super) enum Command {
     /// Publish images of several platforms as one index
     ///
-    /// Resolves and plans, checks that everything exists, pushes, verifies and reports.
+    /// Reads the sources, checks that everything exists, pushes, verifies and reports.
     Publish(Box<PublishArgs>),
     /// Copy an image or an index byte for byte
     ///
-    /// Between repositories, registries and layouts.
+    /// Copies between repositories, registries and layouts.
     Copy(CopyArgs),
-    /// Check that everything below a reference exists
+    /// Check that all content of a reference exists
     ///
-    /// It must match its descriptor, too.
+    /// The content must also match its descriptors.
     Check(CheckArgs),
     /// Create a local manifest list
     ///
-    /// It can be annotated, and pushed to a registry.
+    /// The list can then be annotated, and pushed to a registry.
     Create(CreateArgs),
     /// Change an entry of a local manifest list, or the list itself
     Annotate(AnnotateArgs),
@@ -66,7 +66,7 @@ pub(super) enum Command {
     Ls(LsArgs),
     /// Show which credentials are used for a reference or host
     ///
-    /// Lists where they were searched for, without secrets.
+    /// Lists all places that are searched. Secrets are omitted.
     Auth(AuthArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
@@ -95,7 +95,7 @@ impl Command {
 
 #[derive(Args, Debug)]
 pub(super) struct CheckArgs {
-    /// What is checked
+    /// Extent of the check
     #[arg(long, value_name = "LEVEL", default_value = "blobs")]
     pub(super) level: CheckLevel,
     /// The format of the output
@@ -115,7 +115,7 @@ pub(super) struct CheckArgs {
 pub(super) struct CreateArgs {
     /// Amend an existing manifest list
     ///
-    /// The named sources are read again, the other entries stay.
+    /// The named sources are read again; the other entries are kept.
     #[arg(long, short)]
     pub(super) amend: bool,
     /// Replace an existing manifest list
@@ -151,7 +151,7 @@ pub(super) struct AnnotateArgs {
     /// Add OS features, separated by commas
     #[arg(long, value_name = "FEATURE", allow_hyphen_values = true)]
     pub(super) os_features: Vec<String>,
-    /// Annotate the entry, or without MANIFEST the list
+    /// Annotate the entry, or the list if MANIFEST is omitted
     ///
     /// An empty value removes the annotation.
     #[arg(long, alias = "annotations", value_name = "KEY=VALUE")]
@@ -170,7 +170,7 @@ pub(super) struct AnnotateArgs {
 #[derive(Args, Debug)]
 #[command(override_usage = "polyarch inspect [OPTIONS] [MANIFEST_LIST] MANIFEST")]
 pub(super) struct InspectArgs {
-    /// Show reference, descriptor, raw bytes and content of each manifest
+    /// Show the reference, descriptor, raw bytes and content of each manifest
     #[arg(long, short)]
     pub(super) verbose: bool,
     /// Print the exact bytes of the manifest
@@ -182,7 +182,7 @@ pub(super) struct InspectArgs {
     /// Print a summary in this format
     #[arg(long, value_name = "FORMAT")]
     pub(super) format: Option<Format>,
-    /// A local list, an image in a registry, oci:PATH or oci-archive:FILE; or a local list and its entry
+    /// A local list, an image in a registry, oci:PATH or oci-archive:FILE; or a local list and one of its entries
     #[arg(value_name = "MANIFEST", required = true, num_args = 1..=2)]
     pub(super) names: Vec<String>,
     #[command(flatten)]
@@ -194,7 +194,7 @@ pub(super) struct PushArgs {
     /// Remove the local manifest list after the push
     #[arg(long, short)]
     pub(super) purge: bool,
-    /// Also push under this tag of the list's repository, or under this reference
+    /// Also push under this tag in the repository of the list, or this reference
     #[arg(
         long = "tag",
         alias = "tags",
@@ -206,7 +206,7 @@ pub(super) struct PushArgs {
     /// Read every tag back and compare the bytes
     #[arg(long)]
     pub(super) verify: bool,
-    /// What is checked before a tag moves
+    /// Extent of the check before a tag moves
     #[arg(long, value_name = "LEVEL", default_value = "manifests")]
     pub(super) check: CheckLevel,
     /// Write no job summary in GitHub Actions
@@ -238,7 +238,7 @@ pub(super) struct AuthArgs {
     /// An image reference, a repository or the host of a registry
     #[arg(value_name = "REF|HOST")]
     pub(super) reference: String,
-    /// The access that the credentials are needed for
+    /// The access that is needed
     #[arg(long = "for", value_name = "ACCESS", default_value = "push")]
     pub(super) access: Access,
     /// The format of the output

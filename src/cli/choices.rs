@@ -32,33 +32,33 @@ choices! {
         Push = "push";
     }
     Attestations {
-        Keep = "keep", "Keep them with their images";
-        Drop = "drop", "Publish none";
+        Keep = "keep", "Publish them with their images";
+        Drop = "drop", "Omit them";
     }
     CheckLevel {
         None = "none", "Nothing";
         Manifests = "manifests", "Every manifest exists and matches its descriptor";
         Blobs = "blobs", "Every config and layer exists too";
-        Binaries = "binaries", "The programs in the layers are for the platforms of the images too";
+        Binaries = "binaries", "The programs in the layers match the platforms of the images too";
     }
     IfExists {
-        Replace = "replace", "Move them";
-        Keep = "keep", "Leave them as they are";
-        Refuse = "refuse", "Refuse the run before anything is pushed";
+        Replace = "replace", "Move the tags to the new index";
+        Keep = "keep", "Do not move the tags";
+        Refuse = "refuse", "Fail before anything is pushed";
     }
     ManifestAnnotations {
-        Index = "index", "Put them on the index, with a notice";
-        Ignore = "ignore", "Leave them out";
+        Index = "index", "Set them on the index, with a notice";
+        Ignore = "ignore", "Omit them";
         Error = "error", "Refuse them";
     }
     MediaTypeChoice {
-        Auto = "auto", "A Docker list if all images are Docker's, else an OCI index";
+        Auto = "auto", "A Docker manifest list if all images have Docker's types, otherwise an OCI index";
         Oci = "oci", "An OCI index";
         Docker = "docker", "A Docker manifest list";
     }
     OnDuplicate {
         Error = "error", "Refuse them";
-        Replace = "replace", "Keep the later one";
+        Replace = "replace", "Keep only the later one";
         Keep = "keep", "Keep both";
     }
 }

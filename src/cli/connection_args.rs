@@ -12,7 +12,7 @@ use crate::spec::limits::MAX_MANIFEST;
 pub(super) struct ConnectionArgs {
     /// Allow plain HTTP, and skip certificate checks
     ///
-    /// Only for the registries named in this call.
+    /// Applies only to the registries that the command names.
     #[arg(long)]
     pub(super) insecure: bool,
     /// Also trust the certificate authorities in this PEM file
@@ -34,7 +34,7 @@ pub(super) struct ConnectionArgs {
 
 /// Parses `90`, `90s`, `2m` or `1h`: a number of seconds, or a number with a unit.
 pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
-    let wrong = || "expected for example 30s, 2m, 1h or 0".to_owned();
+    let wrong = || "expected a duration such as 30s, 2m, 1h or 0".to_owned();
     let text = text.trim();
     let (digits, factor) = match text.strip_suffix(['s', 'm', 'h']) {
         Some(digits) if text.ends_with('m') => (digits, 60),
@@ -48,7 +48,7 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
         .filter(|seconds| *seconds <= 86_400);
     seconds
         .map(Duration::from_secs)
-        .ok_or_else(|| "a duration is at most one day".to_owned())
+        .ok_or_else(|| "the maximum is one day".to_owned())
 }
 
 /// Parses a duration greater than zero.

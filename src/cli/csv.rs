@@ -15,7 +15,7 @@ pub(super) fn fields(text: &str) -> Result<Vec<String>, &'static str> {
             let end = rest.find([',', '\n']).unwrap_or(rest.len());
             let field = &rest[..end];
             if field.contains('"') {
-                return Err("a quote in the middle of a field");
+                return Err("unexpected quote in a field");
             }
             (field.trim_end_matches('\r').to_owned(), &rest[end..])
         };
@@ -23,7 +23,7 @@ pub(super) fn fields(text: &str) -> Result<Vec<String>, &'static str> {
         match after.strip_prefix(',') {
             Some(next) => rest = next,
             None if after.is_empty() || after.starts_with(['\r', '\n']) => return Ok(fields),
-            None => return Err("something behind the quote that ends a field"),
+            None => return Err("unexpected text after a closing quote"),
         }
     }
 }
@@ -33,7 +33,7 @@ fn unquote(quoted: &str) -> Result<(String, &str), &'static str> {
     let mut field = String::new();
     let mut rest = quoted;
     loop {
-        let (part, after) = rest.split_once('"').ok_or("a quote that does not end")?;
+        let (part, after) = rest.split_once('"').ok_or("missing closing quote")?;
         field.push_str(part);
         match after.strip_prefix('"') {
             Some(next) => {

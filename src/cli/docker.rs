@@ -15,7 +15,7 @@ const NOT_FOUND: u8 = 127;
 pub(super) fn run_next(arguments: &[OsString], environment: &Environment) -> ExitCode {
     let Some(docker) = next_docker(environment) else {
         eprintln!("error: cannot run docker: there is no other docker on PATH");
-        eprintln!(" hint: only `docker manifest` is handled by polyarch");
+        eprintln!(" hint: install the Docker CLI: polyarch handles only `docker manifest`");
         return ExitCode::from(NOT_FOUND);
     };
     let error = Command::new(&docker)

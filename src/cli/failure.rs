@@ -78,7 +78,7 @@ impl Failure {
     }
 
     /// Returns the failure of an execution: the signal that ended it, or its first failure. The exit code is
-    /// [`exit::PARTIAL`] if something was pushed. The hints list further failures and pushed tags.
+    /// [`exit::PARTIAL`] if something was pushed. Notes list further failures and pushed tags.
     pub(super) fn of_execution(execution: &Execution) -> Option<Self> {
         let failures = execution.failures();
         let mut failure = match (execution.interrupted, &failures[..]) {
@@ -130,7 +130,7 @@ impl Failure {
         self.hint(Hint::AlsoFailed(other.text()))
     }
 
-    /// Adds a hint with the published tags of all results.
+    /// Adds a note with the published tags of all results.
     pub(super) fn after(mut self, results: &[IndexResult]) -> Self {
         let tags = results.iter().flat_map(IndexResult::published_tags);
         let pushed: Vec<String> = tags.map(str::to_owned).collect();
@@ -150,7 +150,7 @@ impl Failure {
     /// Creates the failure for an invalid reference. The message has Docker's words; the hints are more specific.
     pub(super) fn reference(text: &str, error: ReferenceError) -> Self {
         let explanation = match &error {
-            ReferenceError::Format(reason) => Some(Hint::Text(reason.to_string())),
+            ReferenceError::Format(reason) => Some(Hint::Note(reason.to_string())),
             _ => None,
         };
         let hints = explanation.into_iter().chain(reference_hints(text, &error));
@@ -162,10 +162,7 @@ impl Failure {
 
     /// Returns message and hints for the reports.
     pub(super) fn result(&self, wording: Wording) -> ErrorResult {
-        ErrorResult {
-            message: self.text(),
-            hints: wording.render_all(&self.hints),
-        }
+        ErrorResult::new(self.text(), &self.hints, wording)
     }
 
     /// Returns the error in one line.
@@ -201,15 +198,16 @@ impl Failure {
         self.is_reported
     }
 
-    /// Prints error and hints, and returns the exit code.
+    /// Prints the error with its hints and notes, and returns the exit code.
     pub(super) fn print(&self, wording: Wording) -> ExitCode {
         let palette = Palette::of_stderr(&Environment::of_process());
         let error = palette.paint(Tone::Error, "error");
         // A closed standard error does not change the exit code.
-        let _ = writeln!(stderr(), "{error}: {}", log_safe(&self.text()));
-        let hint = palette.paint(Tone::Notice, "hint");
-        for text in wording.render_all(&self.hints) {
-            let _ = writeln!(stderr(), " {hint}: {}", log_safe(&text));
+        let result = self.result(wording);
+        let _ = writeln!(stderr(), "{error}: {}", log_safe(&result.message));
+        for (label, text) in result.labelled() {
+            let label = palette.paint(Tone::Notice, label);
+            let _ = writeln!(stderr(), " {label}: {}", log_safe(text));
         }
         ExitCode::from(self.code)
     }

@@ -137,7 +137,7 @@ pub(super) fn print_metadata() -> ExitCode {
         "SchemaVersion": "0.1.0",
         "Vendor": "polyarch",
         "Version": concat!("v", env!("CARGO_PKG_VERSION")),
-        "ShortDescription": "Put the images of several platforms under one name",
+        "ShortDescription": "Publish the images of several platforms under one name",
         "URL": env!("CARGO_PKG_REPOSITORY"),
     });
     println!("{metadata}");

@@ -163,13 +163,14 @@ fn target_specs(
         MetadataDefaults::from_environment(context.environment)?.targets()?
     };
     if specs.is_empty() {
-        return Err(Failure::usage("no target: add --tag REF")
-            .hint("in GitHub Actions, docker/metadata-action leaves the tags in the environment"));
+        return Err(Failure::usage("missing --tag").hint(
+            "add --tag REF; in GitHub Actions, docker/metadata-action sets the tags as variables",
+        ));
     }
     Ok(specs)
 }
 
-/// Notices targets without a registry, which Docker Hub would refuse.
+/// Emits a notice for each target without a registry host, which means Docker Hub.
 fn notice_hostless(specs: &[TargetSpec], context: &Context<'_>) {
     let mut seen = HashSet::new();
     for spec in specs.iter().filter(|spec| spec.hostless) {
@@ -177,7 +178,7 @@ fn notice_hostless(specs: &[TargetSpec], context: &Context<'_>) {
             && seen.insert(repository)
         {
             let text = format!(
-                "{} names no registry, so it is {repository} on Docker Hub; write the host in front if another is meant",
+                "{} has no registry host and means {repository} on Docker Hub; add the host to use another registry",
                 spec.text
             );
             context.observed.observe(Event::Notice(&text));

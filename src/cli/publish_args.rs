@@ -23,16 +23,16 @@ pub(super) struct PublishArgs {
     pub(super) source: Vec<String>,
     /// Publish under this reference
     ///
-    /// Targets may be in any number of repositories, registries and layouts. One option may hold a list, with
-    /// commas or line breaks.
+    /// Targets may be in any number of repositories, registries and layouts. One option may contain several
+    /// targets, separated by commas or line breaks.
     #[arg(long = "tag", alias = "tags", short, value_name = "REF")]
     pub(super) tags: Vec<String>,
-    /// Directory of files named by image digests
+    /// Directory of files named after digests
     ///
-    /// As in the merge job of the Docker documentation.
+    /// The merge job in Docker's documentation uses such a directory.
     #[arg(long, value_name = "DIR")]
     pub(super) digests: Option<PathBuf>,
-    /// Repository that contains bare digests
+    /// Repository of sources that are bare digests
     ///
     /// The default is the repository of each tag.
     #[arg(long, value_name = "REPOSITORY")]
@@ -42,12 +42,12 @@ pub(super) struct PublishArgs {
     pub(super) file: Option<PathBuf>,
     /// Wait for sources that do not exist yet
     ///
-    /// At most this long, for example 5m. A tag that exists but is old satisfies it: name digests where possible.
+    /// Waits at most this long, for example 5m. An old tag counts as existing: use digests where possible.
     #[arg(long, value_name = "DURATION", default_value = "0", value_parser = parse_duration)]
     pub(super) wait: Duration,
     /// Publish exactly these platforms
     ///
-    /// Each must be in a source; other platforms are left out.
+    /// Each must be in a source; other platforms are omitted.
     #[arg(
         long,
         alias = "platforms",
@@ -58,7 +58,7 @@ pub(super) struct PublishArgs {
     /// Override the platform of a source
     #[arg(long, hide_short_help = true, value_name = "SOURCE=PLATFORM")]
     pub(super) set_platform: Vec<String>,
-    /// Annotate the index, or entries by their level
+    /// Annotate the index or its entries
     ///
     /// The levels are index (the default), manifest-descriptor and manifest-descriptor[os/arch].
     #[arg(long, alias = "annotations", value_name = "[LEVEL:]K=V")]
@@ -68,7 +68,7 @@ pub(super) struct PublishArgs {
     pub(super) labels_as_annotations: Vec<String>,
     /// How annotations of the level manifest are handled
     ///
-    /// Manifests are pushed already and cannot be changed.
+    /// The manifests were pushed before and cannot be changed.
     #[arg(
         long,
         hide_short_help = true,
@@ -76,7 +76,7 @@ pub(super) struct PublishArgs {
         default_value = "index"
     )]
     pub(super) manifest_annotations: ManifestAnnotations,
-    /// Start from the index at the first tag
+    /// Add to the index at the first tag
     ///
     /// Entries of the same platform are replaced. The distribution API has no conditional write: append from one job at
     /// a time, or use a concurrency group.
@@ -98,7 +98,9 @@ pub(super) struct PublishArgs {
         default_value = "keep"
     )]
     pub(super) attestations: Attestations,
-    /// How tags that point elsewhere are handled
+    /// How existing tags are handled
+    ///
+    /// Tags that already have the digest are not written again.
     #[arg(long, value_name = "POLICY", default_value = "replace")]
     pub(super) if_exists: IfExists,
     /// How two images for one platform are handled
@@ -130,7 +132,7 @@ pub(super) struct RunArgs {
     pub(super) referrers: bool,
     /// Write nothing; print the plan and the digest
     ///
-    /// Resolves, plans and checks. The digest is that of the real run.
+    /// Reads, plans and checks. The digest is the same as in a real run.
     #[arg(long)]
     pub(super) dry_run: bool,
     /// Skip the check of tags before and after pushing
@@ -138,7 +140,7 @@ pub(super) struct RunArgs {
     /// Every tag is pushed, even if it has the digest already.
     #[arg(long, hide_short_help = true)]
     pub(super) no_verify: bool,
-    /// What is verified before a tag moves
+    /// Extent of the check before a tag moves
     #[arg(long, value_name = "LEVEL", default_value = "manifests")]
     pub(super) check: CheckLevel,
     #[command(flatten)]
@@ -165,7 +167,7 @@ pub(super) struct OutputArgs {
     quiet: bool,
     /// Format of standard output
     ///
-    /// Text ends with the digest on a line of its own.
+    /// The last line of text is the digest.
     #[arg(
         long,
         hide_short_help = true,
@@ -173,7 +175,7 @@ pub(super) struct OutputArgs {
         default_value = "text"
     )]
     pub(super) output: OutputFormat,
-    /// Write the metadata file of `docker buildx`
+    /// Write a metadata file as `docker buildx` does
     #[arg(long, hide_short_help = true, value_name = "FILE")]
     pub(super) metadata_file: Option<PathBuf>,
     /// Write the digest of the index
@@ -226,7 +228,9 @@ pub(super) struct CopyArgs {
         value_delimiter = ','
     )]
     pub(super) platform: Vec<String>,
-    /// How tags that point elsewhere are handled
+    /// How existing tags are handled
+    ///
+    /// Tags that already have the digest are not written again.
     #[arg(long, value_name = "POLICY", default_value = "replace")]
     pub(super) if_exists: IfExists,
     #[command(flatten)]

@@ -113,12 +113,15 @@ impl<'a> Reporter<'a> {
         ];
         for file in files.into_iter().flatten() {
             let folder = file.parent().filter(|it| !it.as_os_str().is_empty());
-            if folder.is_some_and(|folder| !folder.is_dir()) || file.is_dir() {
-                let shown = file.display();
-                return Err(Failure::usage(format!("cannot write {shown}")).hint(
-                    "it is a directory, or the directory that it is to be in does not exist",
-                ));
-            }
+            let cause = if file.is_dir() {
+                "it is a directory"
+            } else if folder.is_some_and(|folder| !folder.is_dir()) {
+                "its directory does not exist"
+            } else {
+                continue;
+            };
+            let file = file.display();
+            return Err(Failure::usage(format!("cannot write {file}: {cause}")));
         }
         Ok(())
     }

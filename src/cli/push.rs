@@ -93,7 +93,7 @@ fn targets(list: &Reference, tags: &[String]) -> Result<Vec<Target>, Failure> {
 
 /// Parses a whole reference with a tag. A bare digest would be read as a tag of `docker.io/library/sha256`.
 fn parse_target(text: &str) -> Result<(Location, Tag), Failure> {
-    let no_tag = || Failure::usage(format!("--tag {text}: a tag is needed, not a digest"));
+    let no_tag = || Failure::usage(format!("--tag {text}: expected a tag, not a digest"));
     if ["sha256:", "sha512:"]
         .iter()
         .any(|algorithm| text.starts_with(algorithm))

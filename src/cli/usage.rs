@@ -73,7 +73,7 @@ fn hints(error: &clap::Error) -> Vec<String> {
     hints
 }
 
-/// Returns the usage line if an argument is missing or unexpected; otherwise how to see all options.
+/// Returns a hint with the usage line if an argument is missing or unexpected; otherwise how to see all options.
 fn help(error: &clap::Error, command: &Command, arguments: &[OsString]) -> String {
     let is_about_arguments = match error.kind() {
         ErrorKind::MissingRequiredArgument | ErrorKind::TooManyValues => true,
@@ -89,7 +89,7 @@ fn help(error: &clap::Error, command: &Command, arguments: &[OsString]) -> Strin
     match found.filter(|_| is_about_arguments) {
         Some(subcommand) => {
             let usage = subcommand.clone().bin_name(name).render_usage().to_string();
-            usage.replacen("Usage:", "usage:", 1)
+            format!("use `{}`", usage.trim_start_matches("Usage: "))
         }
         None => format!("see `{name} --help`"),
     }

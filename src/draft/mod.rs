@@ -197,7 +197,7 @@ impl DraftError {
             } => Some(Hint::ReplaceDraft { list: list.clone() }),
             Self::Damaged {
                 path, list: None, ..
-            } => Some(format!("remove the file: rm {}", path.display()).into()),
+            } => Some(format!("remove the file with `rm {}`", path.display()).into()),
             Self::Newer { .. } => Some("upgrade polyarch".into()),
             Self::Disk(_) => Some(Hint::SetWritableHome),
             Self::Unsound { .. } => None,

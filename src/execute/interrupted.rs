@@ -140,7 +140,7 @@ fn interruption(location: &Location) -> StoreError {
 /// Returns the hint for a tag that has not moved yet. Its write may still be executed.
 fn under_way(store: &Arc<dyn Store>, tag: &Tag) -> String {
     format!(
-        "{}:{tag} was not changed so far, but its write was in progress: check it again",
+        "check {}:{tag} again: it was not changed so far, but its write was in progress",
         store.name()
     )
 }

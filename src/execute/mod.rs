@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::{join_all, try_join_all};
 
+use crate::hint::Hint;
 use crate::interrupt::Interrupt;
 use crate::plan::{Plan, Stage, TargetPlan};
 use crate::progress::{Event, Observed};
@@ -221,7 +222,7 @@ impl Run<'_> {
                 Err(error) if error.kind == FailureKind::NotFound => {}
                 Err(_) => {
                     if let Err(error) = result {
-                        error.hints.push(unknown(store, tag).into());
+                        error.hints.push(unknown(store, tag));
                     }
                     return Some(tag.clone());
                 }
@@ -260,7 +261,7 @@ impl Run<'_> {
                 more => format!(" and {more} more"),
             };
             let hint = format!(
-                "not in {}: {first}{more}; push it there first",
+                "push {first}{more} to {} first: it is missing there",
                 store.name()
             );
             for error in results
@@ -364,11 +365,11 @@ impl Run<'_> {
                 FailureKind::Refused,
                 Operation::new("verify", shown),
                 format!(
-                    "it reads back as {} ({}), not as {} ({})",
+                    "it has the digest {} ({}) instead of {} ({})",
                     found.digest, found.media_type, self.plan.index.digest, self.plan.index.media_type
                 ),
             )
-            .hint("another job may be pushing the same tag, or a cache in front of the registry may be stale"));
+            .hint("check whether another job pushes the same tag, or whether a cache in front of the registry is stale"));
         }
         self.observed.observe(Event::Verified { reference: &shown });
         Ok(())
@@ -389,7 +390,10 @@ impl Run<'_> {
     }
 }
 
-/// Returns the hint for a tag that cannot be read.
-fn unknown(store: &Arc<dyn Store>, tag: &Tag) -> String {
-    format!("it is unknown whether {}:{tag} was changed", store.name())
+/// Returns the note about a tag that cannot be read.
+fn unknown(store: &Arc<dyn Store>, tag: &Tag) -> Hint {
+    Hint::Note(format!(
+        "it is unknown whether {}:{tag} was changed",
+        store.name()
+    ))
 }

@@ -86,7 +86,7 @@ impl Copier<'_> {
             if seen.len() > MAX_REFERRERS {
                 return Err(StoreError::new(
                     FailureKind::Refused,
-                    format!("copy what refers to {}@{subject}", self.from.name()),
+                    format!("copy the referrers of {}@{subject}", self.from.name()),
                     format!("there are more than {MAX_REFERRERS}"),
                 ));
             }
@@ -153,7 +153,7 @@ impl Copier<'_> {
                 return Err(StoreError::new(
                     FailureKind::Refused,
                     Operation::new("copy", format!("{}@{}", self.from.name(), manifest.digest)),
-                    format!("indexes are nested more than {MAX_INDEX_DEPTH} deep"),
+                    format!("indexes are nested deeper than {MAX_INDEX_DEPTH} levels"),
                 ));
             }
             for entry in &index.manifests {

@@ -103,10 +103,10 @@ impl LayoutError {
     fn hint(&self) -> Option<Hint> {
         let text = match self {
             Self::Compressed { tool, path, .. } => {
-                format!("decompress it first: {tool} {}", path.display())
+                format!("decompress it first with `{tool} {}`", path.display())
             }
-            Self::OldDockerArchive => "save it with Docker 25 or later, or convert it: skopeo copy docker-archive:FILE oci:DIRECTORY:TAG".to_owned(),
-            Self::UnknownTag { names, .. } => format!("names in index.json: {names}"),
+            Self::OldDockerArchive => "save it with Docker 25 or later, or convert it with `skopeo copy docker-archive:FILE oci:DIRECTORY:TAG`".to_owned(),
+            Self::UnknownTag { names, .. } => format!("use one of the names in index.json: {names}"),
             Self::AmbiguousTag { .. } => "select one by its digest: …@sha256:…".to_owned(),
             Self::SeveralImages { .. } => "select one: PATH:TAG or PATH@DIGEST".to_owned(),
             Self::IsDirectory { path } => {

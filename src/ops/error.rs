@@ -47,7 +47,7 @@ pub enum OpsError {
     DigestNotFound(StoreError),
     #[error("no repository for {source_name}")]
     NoRepository { source_name: String },
-    #[error("{name} exists and points at {digest}")]
+    #[error("{name} exists and points to {digest}")]
     TagExists { name: String, digest: Digest },
     #[error("failed to append to {name}: other jobs keep changing it")]
     BaseKeepsMoving { name: String },

@@ -72,7 +72,7 @@ fn load_local(
         return Ok(None);
     };
     if let Some(cause) = drafts.inaccessible(name) {
-        let text = format!("local lists are left out: {cause}");
+        let text = format!("local lists are ignored: {cause}");
         run.observed.observe(Event::Warning(&text));
         return Ok(None);
     }

@@ -376,7 +376,7 @@ impl Job {
                 self.options.media_type = MediaTypeChoice::Oci;
                 let mut plan = planner(sources, &self.targets, &self.options)?;
                 plan.notices.insert(0, notice(
-                    "an OCI index instead of a Docker manifest list, which could not carry the annotations from the environment".to_owned(),
+                    "the result is an OCI index, because a Docker manifest list cannot have the annotations from the environment".to_owned(),
                 ));
                 Ok(plan)
             }

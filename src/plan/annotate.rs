@@ -62,7 +62,7 @@ pub(super) fn route<'a>(
     if !for_manifests.is_empty() {
         let effect = match policy {
             ManifestAnnotations::Index => {
-                "are set on the index, those of one platform on its entries"
+                "are set on the index or, if they name a platform, on its entries"
             }
             ManifestAnnotations::Ignore | ManifestAnnotations::Error => "are omitted",
         };

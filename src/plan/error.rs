@@ -56,7 +56,7 @@ pub enum PlanError {
     )]
     ManifestAnnotation { key: String },
     #[error(
-        "annotation {key:?} is for {platform}, but no image is; found: {}",
+        "annotation {key:?} is for {platform}, but no image has this platform; found: {}",
         listed(found)
     )]
     AnnotationWithoutEntry {

@@ -71,7 +71,7 @@ pub(super) fn without_platform(entries: &[Entry<'_>], sources: Sources<'_>) -> O
         .collect();
     (!images.is_empty()).then(|| {
         Notice::warning(format!(
-            "images without a platform, as in their source: {}",
+            "these images have no platform in the index, as in their source: {}",
             listed(images)
         ))
     })

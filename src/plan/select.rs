@@ -125,7 +125,7 @@ pub(super) fn duplicates(entries: &[Entry<'_>], sources: Sources<'_>) -> Vec<Not
         let earlier = *first.entry(key).or_insert(entry);
         if earlier.descriptor.digest != entry.descriptor.digest {
             notices.push(Notice::new(format!(
-                "{}; kept, because the index is passed on unchanged",
+                "{}; both are kept, because the index is copied unchanged",
                 conflict(earlier, entry, sources)
             )));
         }

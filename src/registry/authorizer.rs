@@ -216,7 +216,7 @@ impl Authorizer {
         let realm =
             Realm::check(challenge.realm().unwrap_or_default(), &base).map_err(|error| {
                 StoreError::new(FailureKind::Refused, call.operation.clone(), error).hint(format!(
-                    "{registry} names a token server that must not receive credentials"
+                    "contact the operator of {registry}: it names a token server that must not receive credentials"
                 ))
             })?;
         let service = challenge.service().map(str::to_owned);

@@ -26,7 +26,7 @@ const MAX_DETAIL: usize = 120;
 const MAX_DETAIL_VALUES: usize = 6;
 /// A hint after content with a wrong digest.
 pub(super) const DAMAGED: &str =
-    "the registry, or a proxy in front of it, serves wrong or damaged content";
+    "check the registry, or a proxy in front of it: it serves wrong or damaged content";
 
 #[derive(Deserialize)]
 struct ErrorBody {
@@ -223,7 +223,7 @@ pub(super) fn refused(
     match (answer.status.as_u16(), code.as_str()) {
         // No credentials were sent to the other origin.
         (401 | 403, _) if answer.from_other_origin => error(FailureKind::Denied).hint(format!(
-            "the storage URL that {registry} returned was refused: run the command again, or check the storage of the registry"
+            "run the command again, or check the storage of the registry: it refused the URL that {registry} returned"
         )),
         (401, _) if candidate.credential == Credential::Anonymous => {
             no_credentials(error(FailureKind::Unauthorized), registry)
@@ -240,7 +240,7 @@ pub(super) fn refused(
         (429, _) => error(FailureKind::Unavailable).hint(Hint::LowerRequestRate),
         (415, _) | (_, "MANIFEST_INVALID") => manifest_invalid(error(FailureKind::Other), call),
         (413, _) => error(FailureKind::Other)
-            .hint("the registry, or a proxy in front of it, rejects bodies of this size"),
+            .hint("check the registry, or a proxy in front of it: it rejects bodies of this size"),
         (500.. | 408 | 425, _) => error(FailureKind::Unavailable),
         _ => error(FailureKind::Other),
     }
@@ -268,7 +268,9 @@ pub(super) fn search_failed(registry: &RegistryHost, error: KeychainError) -> St
 /// Completes the error of a call without credentials.
 pub(super) fn no_credentials(error: StoreError, registry: &RegistryHost) -> StoreError {
     headed(error, "not logged in")
-        .hint(format!("no credentials for {registry} were found"))
+        .hint(Hint::Note(format!(
+            "no credentials for {registry} were found"
+        )))
         .hint(Hint::SetCredentials {
             registry: registry.clone(),
         })
@@ -306,7 +308,7 @@ fn named_user(candidate: &Candidate) -> Option<String> {
 fn not_found(error: StoreError, registry: &RegistryHost) -> StoreError {
     if registry.as_str() == "quay.io" {
         // https://docs.projectquay.io: untagged manifests are deleted after the time machine window.
-        error.hint("Quay deletes untagged digests after a while: check whether the tag of this image was moved")
+        error.hint("check whether the tag of this image was moved: Quay deletes untagged digests after a while")
     } else {
         error
     }
@@ -327,7 +329,7 @@ fn missing_repository(error: StoreError, call: &Call) -> StoreError {
         _ => ("ecr", path, ", or add a repository creation template"),
     };
     error.hint(format!(
-        "ECR creates no repository on a push: run `aws {service} create-repository --region {region} --repository-name {name}`{otherwise}"
+        "run `aws {service} create-repository --region {region} --repository-name {name}`{otherwise}: ECR creates no repository on a push"
     ))
 }
 
@@ -366,7 +368,7 @@ pub(super) fn unreachable(
     };
     match error {
         TransportError::NotTls { host } if allows_insecure => {
-            failed(FailureKind::Unavailable).hint(format!("{host} speaks neither TLS nor HTTP"))
+            failed(FailureKind::Unavailable).hint(format!("check the address {host}: it uses neither TLS nor HTTP"))
         }
         TransportError::NotTls { .. } if is_named => failed(FailureKind::Other).hint(Hint::AllowPlainHttp {
             registry: registry.clone(),
@@ -386,7 +388,7 @@ pub(super) fn unreachable(
                 for_named_only()
             }),
         TransportError::Refused { host, .. } => failed(FailureKind::Other).hint(format!(
-            "the client certificate for {host} is read from /etc/docker/certs.d/{host}/client.cert, its key from client.key"
+            "install the client certificate as /etc/docker/certs.d/{host}/client.cert, and its key as client.key"
         )),
         TransportError::Connect { kind: ConnectFailure::UnknownHost, .. } => failed(FailureKind::Unavailable)
             .hint(format!("check the name {registry}: it could not be resolved")),
@@ -412,7 +414,7 @@ pub(super) fn unreachable(
             })
         }
         TransportError::Redirect(_) => failed(FailureKind::Refused).hint(format!(
-            "unsafe redirect; contact the operator of {registry}"
+            "contact the operator of {registry}: the redirect is unsafe"
         )),
         TransportError::Source(_) => failed(FailureKind::Other),
     }

@@ -238,7 +238,7 @@ impl RegistryRepository {
                 let cause = format!("{registry} stored it as {stored}, not as {expected}");
                 Err(
                     StoreError::new(FailureKind::Refused, call.operation.clone(), cause)
-                        .hint("the registry, or a proxy in front of it, changes manifests")
+                        .hint("check the registry, or a proxy in front of it: it changes manifests")
                         .after_writing(),
                 )
             }

@@ -7,6 +7,7 @@ use http::Method;
 use super::call::Outcome;
 use super::manifests::Written;
 use super::repository::RegistryRepository;
+use crate::hint::Hint;
 use crate::spec::{Manifest, Tag};
 use crate::store::{FailureKind, ManifestName, Operation};
 
@@ -61,7 +62,9 @@ impl RegistryRepository {
                 // The registry listed the manifest as a referrer when the manifest was stored.
                 is_listed_with_subject: true,
             }),
-            Ok(current) => Err(error.hint(format!("the tag points at {}", current.digest))),
+            Ok(current) => {
+                Err(error.hint(Hint::Note(format!("the tag points to {}", current.digest))))
+            }
             Err(_) => Err(error),
         }
     }

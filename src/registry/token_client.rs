@@ -245,7 +245,7 @@ impl TokenFailure {
             }
             FailureKind::Unauthorized => wrong_credentials(error, client.registry, candidate),
             FailureKind::Denied => error.hint(format!(
-                "the token server refuses the requested access with the credentials from {}",
+                "check the permissions of the credentials from {}: the token server refuses the requested access",
                 candidate.origin
             )),
             _ => error,

@@ -168,6 +168,6 @@ impl Reader {
             format!("read blob {} of {}", self.blob.digest, self.source),
             cause,
         )
-        .hint("the source is damaged, or its descriptor is wrong; nothing was published")
+        .hint("check the source: it is damaged, or its descriptor is wrong; nothing was published")
     }
 }

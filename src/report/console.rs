@@ -173,7 +173,7 @@ impl Observer for Console {
                 cause,
                 delay,
             } => self.line(&format!(
-                "waiting {:.1} s before another try to {doing}: {cause}",
+                "waiting {:.1} s before the next attempt to {doing}: {cause}",
                 delay.as_secs_f64().max(0.1)
             )),
             Event::Request {

@@ -69,6 +69,7 @@ pub(super) fn target(name: &str, tags: &[(&str, Status)]) -> TargetResult {
         error: (*status == Status::Failed).then(|| ErrorResult {
             message: format!("failed to push {name}:{tag}: 503 Service Unavailable"),
             hints: vec!["try again".to_owned()],
+            notes: vec!["no tag was changed".to_owned()],
         }),
         change: Change::None,
     };
@@ -178,6 +179,7 @@ pub(super) fn partial() -> IndexResult {
         error: Some(ErrorResult {
             message: "failed to push to docker.io/o/app: unauthorized".to_owned(),
             hints: vec!["log in".to_owned()],
+            notes: Vec::new(),
         }),
     };
     result

@@ -1,8 +1,6 @@
 //! Renders hints as text that fits the environment of the run: flags on a command line, inputs and permissions in the
 //! GitHub Action, variables in GitLab.
 
-use std::fmt::Write as _;
-
 use crate::environment::Environment;
 use crate::hint::Hint;
 use crate::spec::{RegistryHost, Repository};
@@ -59,9 +57,9 @@ impl Wording {
     }
 
     /// Renders hints, each once.
-    pub fn render_all(self, hints: &[Hint]) -> Vec<String> {
+    pub fn render_all<'a>(self, hints: impl IntoIterator<Item = &'a Hint>) -> Vec<String> {
         let mut lines: Vec<String> = Vec::new();
-        for line in hints.iter().map(|hint| self.render(hint)) {
+        for line in hints.into_iter().map(|hint| self.render(hint)) {
             if !lines.contains(&line) {
                 lines.push(line);
             }
@@ -73,14 +71,14 @@ impl Wording {
     #[expect(clippy::too_many_lines, reason = "one arm for each hint")]
     pub fn render(self, hint: &Hint) -> String {
         match hint {
-            Hint::Text(text) => text.clone(),
+            Hint::Text(text) | Hint::Note(text) => text.clone(),
             Hint::SetCredentials { registry } => self.set_credentials(registry),
             Hint::CheckCredentials {
                 registry,
                 user,
                 origin,
             } => format!(
-                "{registry} did not accept the credentials{} from {origin}: is the password or token correct, and not expired?",
+                "check the password or token{} from {origin}: {registry} rejected it, so it may be wrong or expired",
                 of_user(user.as_deref())
             ),
             Hint::GrantAccess {
@@ -90,40 +88,40 @@ impl Wording {
                 origin,
             } => self.grant_access(repository, *push, user.as_deref(), origin),
             Hint::ShowCredentialSearch if self == Self::GitHubAction => {
-                "set the variable POLYARCH_DEBUG to true to log where credentials are searched for"
+                "set the variable POLYARCH_DEBUG to true to log the search for credentials"
                     .to_owned()
             }
             Hint::ShowCredentialSearch => {
-                "`polyarch auth REF` shows where credentials are searched for".to_owned()
+                "run `polyarch auth REF` to see where credentials are searched for".to_owned()
             }
             Hint::LowerRequestRate => format!(
-                "the registry limits the rate of requests: log in, lower {}, or wait",
+                "log in, lower {}, or wait: the registry limits the rate of requests",
                 self.option("jobs", "N")
             ),
             Hint::RaiseRetryBudget => {
                 format!(
-                    "raise the budget with {}",
+                    "allow more time for retries with {}",
                     self.option("retry-for", "DURATION")
                 )
             }
             Hint::ChooseMediaType { media_type } => format!(
-                "the registry may not accept the media type {media_type}: try {} or {}",
+                "try {} or {}: the registry may not accept the media type {media_type}",
                 self.option("media-type", "docker"),
                 self.option("media-type", "oci")
             ),
             Hint::RaiseManifestLimit => format!(
-                "if the manifest is meant to be this large, raise the limit with {}",
+                "raise the limit with {} if the manifest is intended to have this size",
                 self.option("max-manifest", "SIZE")
             ),
             Hint::AllowPlainHttp { registry } => format!(
-                "{registry} speaks plain HTTP: if that is intended, allow it with {}",
+                "allow plain HTTP with {} if it is intended: {registry} does not use TLS",
                 self.option("insecure", "")
             ),
             Hint::NameInsecureSources { registry } => format!(
-                "{registry} speaks plain HTTP: if that is intended, use `polyarch publish --insecure`, which names its sources"
+                "use `polyarch publish --insecure`, which names its sources, if plain HTTP is intended: {registry} does not use TLS"
             ),
             Hint::InsecureForNamedOnly { registry } => format!(
-                "{} applies only to the registries that the command names; {registry} is not one",
+                "{} applies only to registries that the command names, and it does not name {registry}",
                 self.option("insecure", "")
             ),
             Hint::TrustCertificate { registry } => format!(
@@ -131,11 +129,11 @@ impl Wording {
                 self.option("ca-cert", "FILE")
             ),
             Hint::SkipCertificateChecks => format!(
-                "or skip certificate checks for this call with {}",
+                "skip certificate checks for this command with {}",
                 self.option("insecure", "")
             ),
             Hint::PlainHttpScheme => format!(
-                "omit http://; {} allows plain HTTP",
+                "omit http://, and allow plain HTTP with {}",
                 self.option("insecure", "")
             ),
             Hint::CorrectVariable { variable } => format!("correct or unset {variable}"),
@@ -146,18 +144,18 @@ impl Wording {
                 )
             }
             Hint::AnnotatePlatform { source } => {
-                format!("set it with: polyarch annotate --os OS --arch ARCH MANIFEST_LIST {source}")
+                format!("set it with `polyarch annotate --os OS --arch ARCH MANIFEST_LIST {source}`")
             }
             Hint::AddMissingPlatform => format!(
                 "add the missing source, or remove the platform from {}",
                 self.list("platform", "platforms")
             ),
             Hint::ChooseDuplicate => format!(
-                "remove one of them, or set {} (the later one stays) or keep (both stay)",
+                "remove one of them, or set {} to keep the later one, or `keep` to keep both",
                 self.option("on-duplicate", "replace")
             ),
             Hint::CorrectPlatform => format!(
-                "if one has a wrong platform, correct it with {}",
+                "correct a wrong platform with {}",
                 self.set_platform("SOURCE=PLATFORM")
             ),
             Hint::ChooseAnnotationLevel { key } => format!(
@@ -166,44 +164,44 @@ impl Wording {
             ),
             Hint::UseOciIndex => {
                 format!(
-                    "make an OCI index with {}",
+                    "create an OCI index with {}",
                     self.option("media-type", "oci")
                 )
             }
             Hint::DropAttestations => format!(
-                "or leave out attestations with {}",
+                "omit attestations with {}",
                 self.option("attestations", "drop")
             ),
             Hint::NameImageRepository => format!(
-                "bare digests are looked up in the repository of each tag; {} names another",
+                "name the repository of bare digests with {} (the default is the repository of each tag)",
                 self.option("image", "REPOSITORY")
             ),
             Hint::WaitForSource => format!(
-                "check the name; if another job still pushes it, wait with {}",
+                "check the name, or wait with {} if another job still pushes it",
                 self.option("wait", "5m")
             ),
             Hint::AddImageRepository => format!("add {}", self.option("image", "REPOSITORY")),
             Hint::SetPersistentHome => {
-                "set POLYARCH_HOME to a directory that lasts until push".to_owned()
+                "set POLYARCH_HOME to a directory that persists until the push".to_owned()
             }
             Hint::SetWritableHome => "set POLYARCH_HOME to a writable directory".to_owned(),
             Hint::CreateDraft { list } => {
-                format!("create it first: polyarch create {list} MANIFEST...")
+                format!("create it first with `polyarch create {list} MANIFEST...`")
             }
             Hint::AmendDraft => {
-                "--amend adds to it, --replace starts over, `polyarch ls` shows what is there"
+                "use --amend to add entries, or --replace to start over; run `polyarch ls` to see the local lists"
                     .to_owned()
             }
             Hint::AnnotateEntry { list, entry } => {
-                format!("polyarch annotate --os OS --arch ARCH {list} {entry}")
+                format!("set its platform with `polyarch annotate --os OS --arch ARCH {list} {entry}`")
             }
-            Hint::AcceptUnknownPlatform => "--force accepts unknown names".to_owned(),
+            Hint::AcceptUnknownPlatform => "use --force to accept unknown names".to_owned(),
             Hint::ReplaceDraft { list } => format!(
-                "remove it with: polyarch rm {list}, or start over with: polyarch create --replace {list} …"
+                "remove it with `polyarch rm {list}`, or start over with `polyarch create --replace {list} …`"
             ),
             Hint::Unchanged => "no tag was changed".to_owned(),
             Hint::Pushed(tags) => format!("these tags were pushed: {}", tags.join(", ")),
-            Hint::Unverified(tags) => format!("pushed, but not verified: {}", tags.join(", ")),
+            Hint::Unverified(tags) => format!("these tags were pushed but not verified: {}", tags.join(", ")),
             Hint::AlsoFailed(error) => format!("this failed too: {error}"),
         }
     }
@@ -271,21 +269,24 @@ impl Wording {
         user: Option<&str>,
         origin: &str,
     ) -> String {
-        let access = if push { "push" } else { "pull" };
-        let mut text = format!(
+        let (access, level) = if push {
+            ("push", "write")
+        } else {
+            ("pull", "read")
+        };
+        let cause = format!(
             "the credentials{} from {origin} are valid, but they lack {access} access to {}",
             of_user(user),
             repository.path()
         );
         let in_actions = matches!(self, Self::GitHubStep | Self::GitHubAction);
         if in_actions && repository.registry().as_str() == GHCR {
-            let level = if push { "write" } else { "read" };
-            let _ = write!(
-                text,
-                ": grant `permissions: packages: {level}` to the job, and access to the package under \"Manage Actions access\""
-            );
+            format!(
+                "grant `permissions: packages: {level}` to the job, and access to the package under \"Manage Actions access\": {cause}"
+            )
+        } else {
+            format!("check the permissions of the account: {cause}")
         }
-        text
     }
 }
 
@@ -316,19 +317,19 @@ mod tests {
         let render = |wording: Wording| wording.render(&Hint::UseOciIndex);
         assert_eq!(
             render(Wording::CommandLine),
-            "make an OCI index with --media-type oci"
+            "create an OCI index with --media-type oci"
         );
         assert_eq!(
             render(Wording::GitHubAction),
-            "make an OCI index with `media-type: oci`"
+            "create an OCI index with `media-type: oci`"
         );
         assert_eq!(
             render(Wording::GitLab),
-            "make an OCI index with POLYARCH_MEDIA_TYPE=oci"
+            "create an OCI index with POLYARCH_MEDIA_TYPE=oci"
         );
         assert_eq!(
             Wording::GitHubAction.render(&Hint::RaiseRetryBudget),
-            "raise the budget with `args: --retry-for DURATION`"
+            "allow more time for retries with `args: --retry-for DURATION`"
         );
     }
 
@@ -386,7 +387,7 @@ mod tests {
         let text = Wording::GitHubAction.render(&Hint::WaitForSource);
         assert_eq!(
             text,
-            "check the name; if another job still pushes it, wait with `wait: 5m`"
+            "check the name, or wait with `wait: 5m` if another job still pushes it"
         );
     }
 
@@ -401,11 +402,11 @@ mod tests {
         assert_eq!(component, Wording::GitLabComponent);
         assert_eq!(
             component.render(&Hint::UseOciIndex),
-            "make an OCI index with `media-type: oci`"
+            "create an OCI index with `media-type: oci`"
         );
         assert_eq!(
             component.render(&Hint::RaiseRetryBudget),
-            "raise the budget with POLYARCH_RETRY_FOR=DURATION"
+            "allow more time for retries with POLYARCH_RETRY_FOR=DURATION"
         );
     }
 
@@ -420,7 +421,7 @@ mod tests {
         let text = Wording::GitHubAction.render(&hint);
         assert!(text.contains("`permissions: packages: write`"), "{text}");
         let text = Wording::CommandLine.render(&hint);
-        assert!(!text.contains("permissions"), "{text}");
+        assert!(!text.contains("packages: write"), "{text}");
     }
 
     #[test]

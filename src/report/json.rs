@@ -32,6 +32,7 @@ mod tests {
         let error = ErrorResult {
             message: "source: not found".to_owned(),
             hints: vec!["look again".to_owned()],
+            notes: Vec::new(),
         };
         let target = crate::plan::Target {
             location: crate::spec::Location::Repository("ghcr.io/o/other".parse().unwrap()),

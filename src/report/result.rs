@@ -8,6 +8,7 @@ use super::hints::Wording;
 use super::operations::{OperationResult, operations};
 use crate::binaries::Executable;
 use crate::execute::{Change, Execution, Survey, TagStatus};
+use crate::hint::Hint;
 use crate::plan::{Plan, Severity};
 use crate::spec::{Annotations, Digest, MediaType, attestation};
 use crate::store::StoreError;
@@ -126,8 +127,12 @@ pub struct TagResult {
 #[serde(rename_all = "camelCase")]
 pub struct ErrorResult {
     pub message: String,
+    /// Suggestions, which start with a verb.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hints: Vec<String>,
+    /// Facts that explain the error.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -181,7 +186,8 @@ impl IndexResult {
 
     /// Creates the result of a run.
     pub fn executed(plan: &Plan, execution: &Execution, wording: Wording) -> Self {
-        let error_of = |error: &StoreError| ErrorResult::new(error, wording);
+        let error_of =
+            |error: &StoreError| ErrorResult::new(error.to_string(), &error.hints, wording);
         let targets: Vec<TargetResult> = execution
             .targets
             .iter()
@@ -348,10 +354,19 @@ fn combined(parts: impl Iterator<Item = Status>) -> Status {
 }
 
 impl ErrorResult {
-    fn new(error: &StoreError, wording: Wording) -> Self {
+    /// Creates the result of an error, with each hint and each note once.
+    pub fn new(message: String, hints: &[Hint], wording: Wording) -> Self {
+        let (notes, hints): (Vec<_>, Vec<_>) = hints.iter().partition(|hint| hint.is_note());
         Self {
-            message: error.to_string(),
-            hints: wording.render_all(&error.hints),
+            message,
+            hints: wording.render_all(hints),
+            notes: wording.render_all(notes),
         }
+    }
+
+    /// Returns the hints and notes, each with its label.
+    pub fn labelled(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let hints = self.hints.iter().map(|text| ("hint", text.as_str()));
+        hints.chain(self.notes.iter().map(|text| ("note", text.as_str())))
     }
 }

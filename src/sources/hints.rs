@@ -6,7 +6,7 @@ use super::error::SourceError;
 use crate::hint::Hint;
 use crate::spec::{Reference, ReferenceError};
 
-const FORMS: &str = "a source is a reference, sha256:…, oci:PATH, oci-archive:FILE, a descriptor, or a JSON object or array of these";
+const FORMS: &str = "use a reference, sha256:…, oci:PATH, oci-archive:FILE, a descriptor, or a JSON object or array of these";
 const TOUCH: &str = "touch \"digests/${digest#sha256:}\", and write nothing else to that directory";
 
 /// Prefixes of other tools, and their equivalents.
@@ -15,7 +15,7 @@ const PREFIXES: [(&str, &str); 6] = [
     ("https://", "omit https://"),
     (
         "docker-archive:",
-        "`docker save` of Docker 25 or later writes OCI archives: oci-archive:FILE",
+        "use oci-archive:FILE: `docker save` of Docker 25 or later writes OCI archives",
     ),
     (
         "docker-daemon:",
@@ -40,11 +40,11 @@ impl SourceError {
                 .collect(),
             Self::Reference { text, reason, .. } => reference_hints(text, reason),
             Self::Json { .. } => vec![
-                "in a workflow, pass JSON as toJSON(…) writes it, in an environment variable".into(),
+                "pass the output of toJSON(…) unchanged, in an environment variable".into(),
             ],
             Self::Manifest => vec!["pass the digest of the manifest, or its reference".into()],
             Self::NoSourceInOutputs { .. } => vec![
-                "a source in the outputs of a job is a digest, a descriptor, a layout, or a reference with registry host and tag or digest".into(),
+                "set an output to a digest, a descriptor, a layout, or a reference with registry host and tag or digest".into(),
             ],
             Self::EmptyOutput | Self::CutOff { .. } => {
                 vec!["omit the output if its platform should not be published".into()]
@@ -53,9 +53,9 @@ impl SourceError {
                 vec![format!("pass the descriptor as a source: \"$(cat {})\"", path.display()).into()]
             }
             Self::TargetDigest { .. } => vec!["use the tag under which to publish".into()],
-            Self::NoDigests { .. } => vec![format!("after the build: {TOUCH}").into()],
+            Self::NoDigests { .. } => vec![format!("run after the build: {TOUCH}").into()],
             Self::Disk(error) if error.is_not_found() => vec![
-                "paths are relative to the working directory; check that an earlier job uploaded the files and this one downloaded them".into(),
+                "check the path, which is relative to the working directory, and whether an earlier job uploaded the files and this job downloaded them".into(),
             ],
             Self::ForeignFile {
                 path, in_layout, ..
@@ -79,10 +79,10 @@ pub fn reference_hints(text: &str, error: &ReferenceError) -> Vec<Hint> {
 fn text_hint(text: &str) -> Option<Hint> {
     let is_hex = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     if is_hex {
-        return Some(format!("a digest is written sha256:{text}").into());
+        return Some(format!("write the digest as sha256:{text}").into());
     }
     if text.contains('$') || text.contains("{{") {
-        return Some("a variable was not replaced".into());
+        return Some(Hint::Note("a variable was not replaced".to_owned()));
     }
     if text.ends_with([':', '@']) {
         return Some(
@@ -103,8 +103,8 @@ fn text_hint(text: &str) -> Option<Hint> {
         .extension()
         .is_some_and(|extension| extension.eq_ignore_ascii_case("tar"));
     match (is_path, is_archive) {
-        (_, true) => Some(format!("an OCI archive is written oci-archive:{text}").into()),
-        (true, false) => Some(format!("an OCI layout is written oci:{text}").into()),
+        (_, true) => Some(format!("use oci-archive:{text} for an OCI archive").into()),
+        (true, false) => Some(format!("use oci:{text} for an OCI layout").into()),
         (false, false) => None,
     }
 }
@@ -112,8 +112,11 @@ fn text_hint(text: &str) -> Option<Hint> {
 fn foreign_file_hint(path: &Path, in_layout: bool) -> Hint {
     if in_layout {
         let directory = path.parent().unwrap_or(path).display();
-        format!("the directory is an OCI layout: use oci:{directory}").into()
+        format!("use oci:{directory} as a source, because the directory is an OCI layout").into()
     } else {
-        format!("files have 64 hex digits as their name, or contain one digest: {TOUCH}").into()
+        format!(
+            "name each file with the 64 hex digits of a digest, or write one digest to it: {TOUCH}"
+        )
+        .into()
     }
 }

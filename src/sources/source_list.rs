@@ -132,8 +132,8 @@ mod tests {
         let hex = &A[7..];
         let cut = &A[..40];
         for (text, message, hint) in [
-            ("", "no source was given", "a source is a reference"),
-            (" \n,", "no source was given", "a source is a reference"),
+            ("", "no source was given", "use a reference"),
+            (" \n,", "no source was given", "use a reference"),
             (
                 hex,
                 "cannot specify 64-byte hexadecimal strings",
@@ -159,13 +159,13 @@ mod tests {
             ("ghcr.io/o/app:${TAG}", "invalid source", "not replaced"),
             ("ghcr.io/o/app:", "invalid source", "a variable is empty"),
             ("nginx alpine", "invalid source", "line breaks or commas"),
-            ("[1, 2]", "[0]: \"1\" is not a source", "a source is"),
-            ("[null]", "[0]: \"null\" is not a source", "a source is"),
+            ("[1, 2]", "[0]: \"1\" is not a source", "use a reference"),
+            ("[null]", "[0]: \"null\" is not a source", "use a reference"),
             ("{\"a\":", "not valid JSON", "toJSON"),
             (
                 "[\"nginx\"] alpine",
                 "\"alpine\" is not a source",
-                "a source is",
+                "use a reference",
             ),
         ] {
             let error = parse_sources(text).unwrap_err();

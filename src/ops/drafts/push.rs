@@ -128,7 +128,7 @@ fn purge(drafts: &Drafts, pushed: &Draft, run: Run<'_>) -> Result<(), OpsError> 
     let left = drafts.update(&pushed.list, |now| Ok::<_, OpsError>(now.filter(is_other)))?;
     if left.is_some() {
         let list = &pushed.list;
-        let text = format!("{list} was changed while it was pushed: it is kept as it is now");
+        let text = format!("{list} was changed during the push, so it is not removed");
         run.observed.observe(Event::Warning(&text));
     }
     Ok(())

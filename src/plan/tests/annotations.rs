@@ -82,7 +82,7 @@ fn platforms_of_annotations_are_normalised() {
     let error = planned(&sources, &rules(&["manifest-descriptor[linux/amd64]:k=1"])).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "annotation \"k\" is for linux/amd64, but no image is; found: linux/arm64/v8, windows(10.0.1)/amd64"
+        "annotation \"k\" is for linux/amd64, but no image has this platform; found: linux/arm64/v8, windows(10.0.1)/amd64"
     );
 }
 

@@ -136,7 +136,7 @@ fn index_entries_without_platform_are_passed_on() {
     assert_eq!(
         texts(&plan),
         [format!(
-            "images without a platform, as in their source: {} from ghcr.io/o/l, {} from ghcr.io/o/l",
+            "these images have no platform in the index, as in their source: {} from ghcr.io/o/l, {} from ghcr.io/o/l",
             chart.digest(),
             odd.digest()
         )]

@@ -102,7 +102,7 @@ fn duplicates_in_an_exact_index_are_notices() {
     let plan = planned(&sources, &Options::default()).unwrap();
     assert!(plan.exact);
     assert!(texts(&plan)[0].contains("two images for linux/amd64"));
-    assert!(texts(&plan)[0].ends_with("kept, because the index is passed on unchanged"));
+    assert!(texts(&plan)[0].ends_with("both are kept, because the index is copied unchanged"));
 }
 
 #[test]

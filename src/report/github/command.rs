@@ -1,6 +1,8 @@
 //! Workflow commands: annotations and masks, with all values escaped.
 //! <https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands>
 
+use std::fmt::Write as _;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
@@ -17,7 +19,7 @@ const MIN_SECRET: usize = 4;
 
 /// Returns the annotations of a run: errors, warnings and notices.
 pub fn annotations(results: &[IndexResult], failure: Option<&ErrorResult>) -> Vec<String> {
-    let mut errors: Vec<String> = failure.map(with_hints).into_iter().collect();
+    let mut errors: Vec<String> = failure.map(with_details).into_iter().collect();
     let of_targets = results.iter().flat_map(|result| &result.targets);
     for target in of_targets {
         let tags = target.tags.iter().filter_map(|tag| tag.error.as_ref());
@@ -51,11 +53,13 @@ pub fn annotations(results: &[IndexResult], failure: Option<&ErrorResult>) -> Ve
     lines
 }
 
-pub(super) fn with_hints(failure: &ErrorResult) -> String {
-    let hints = failure.hints.iter().map(|hint| format!("\nhint: {hint}"));
-    std::iter::once(failure.message.clone())
-        .chain(hints)
-        .collect()
+/// Returns the message with a line for each hint and note.
+pub(super) fn with_details(failure: &ErrorResult) -> String {
+    let mut text = failure.message.clone();
+    for (label, detail) in failure.labelled() {
+        let _ = write!(text, "\n{label}: {detail}");
+    }
+    text
 }
 
 /// Returns one command for each text. If there are too many texts, the last command contains the number of the rest.
@@ -156,12 +160,13 @@ mod tests {
         let failure = ErrorResult {
             message: "failed to push ghcr.io/o/app:latest: 503 Service Unavailable".to_owned(),
             hints: vec!["100 % safe to run again".to_owned()],
+            notes: vec!["nothing else".to_owned()],
         };
         let lines = annotations(&[partial()], Some(&failure));
         assert_eq!(
             lines[..2],
             [
-                "::error title=polyarch%3A partly published::failed to push ghcr.io/o/app:latest: 503 Service Unavailable%0Ahint: 100 %25 safe to run again",
+                "::error title=polyarch%3A partly published::failed to push ghcr.io/o/app:latest: 503 Service Unavailable%0Ahint: 100 %25 safe to run again%0Anote: nothing else",
                 "::error title=polyarch%3A partly published::failed to push to docker.io/o/app: unauthorized",
             ]
         );
@@ -202,6 +207,7 @@ mod tests {
         let failure = ErrorResult {
             message: HOSTILE.to_owned(),
             hints: vec![HOSTILE.to_owned()],
+            notes: vec![HOSTILE.to_owned()],
         };
         for line in annotations(&[hostile()], Some(&failure)) {
             assert!(!line.contains(['\r', '\n']), "{line}");

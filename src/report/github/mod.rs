@@ -16,7 +16,7 @@ use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 pub use command::{annotations, masks};
-use command::{commands, with_hints};
+use command::{commands, with_details};
 pub use output::{heredocs, outputs};
 pub use summary::{SUMMARY_LIMIT, summary};
 
@@ -38,7 +38,7 @@ pub fn mask(environment: &Environment, secrets: &[Secret]) {
 pub fn report_failure(environment: &Environment, title: &str, failure: &ErrorResult) {
     if environment.var("GITHUB_ACTIONS") == Some("true") {
         let title = format!("polyarch: {title}");
-        write_log(&commands("error", &title, vec![with_hints(failure)]));
+        write_log(&commands("error", &title, vec![with_details(failure)]));
     }
 }
 

@@ -70,11 +70,11 @@ fn name(result: &IndexResult) -> &str {
 
 fn error(page: &mut Page, error: &ErrorResult) {
     page.line(&format!("> **Error:** {}", text(&error.message)));
-    if !error.hints.is_empty() {
-        page.line(">");
-    }
-    for hint in &error.hints {
-        page.line(&format!("> - {}", text(hint)));
+    for (position, (label, detail)) in error.labelled().enumerate() {
+        if position == 0 {
+            page.line(">");
+        }
+        page.line(&format!("> - {label}: {}", text(detail)));
     }
     page.line("");
 }

@@ -306,7 +306,10 @@ fn errors_name_the_file() {
     assert!(missing.to_string().contains("missing"), "{missing}");
     std::fs::write(&path, "image: ghcr.io/o/app:${TAG}\nsources: [b]").unwrap();
     let hints = read_spec(&path).unwrap_err().hints();
-    assert_eq!(hints, [Hint::from("a variable was not replaced")]);
+    assert_eq!(
+        hints,
+        [Hint::Note("a variable was not replaced".to_owned())]
+    );
 }
 
 proptest::proptest! {

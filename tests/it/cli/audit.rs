@@ -59,7 +59,7 @@ fn a_password_file_that_is_not_utf_8_is_named() {
     scene.set("POLYARCH_PASSWORD_FILE", "HOME/password");
     insta::assert_snapshot!(scene.run("inspect HOST/app:1").exits(3).error(), @"
     error: failed to find the credentials for HOST: cannot read HOME/password: invalid data
-     hint: `polyarch auth REF` shows where credentials are searched for
+     hint: run `polyarch auth REF` to see where credentials are searched for
     ");
 }
 

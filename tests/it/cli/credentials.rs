@@ -52,21 +52,21 @@ fn basic_credentials_fail_in_three_different_ways() {
     exit code: 3
     ----- stderr -----
     error: failed to read HOST/team/app:a: not logged in: HOST answered 401 Unauthorized (UNAUTHORIZED: authentication required)
-     hint: no credentials for HOST were found
      hint: log in (`docker login HOST`), or set POLYARCH_REGISTRY=HOST, POLYARCH_USERNAME and POLYARCH_PASSWORD
-     hint: `polyarch auth REF` shows where credentials are searched for
+     hint: run `polyarch auth REF` to see where credentials are searched for
+     note: no credentials for HOST were found
 
     exit code: 3
     ----- stderr -----
     error: failed to read HOST/team/app:a: wrong credentials: HOST answered 401 Unauthorized (UNAUTHORIZED: authentication required)
-     hint: HOST did not accept the credentials of "ci" from POLYARCH_USERNAME and POLYARCH_PASSWORD: is the password or token correct, and not expired?
-     hint: `polyarch auth REF` shows where credentials are searched for
+     hint: check the password or token of "ci" from POLYARCH_USERNAME and POLYARCH_PASSWORD: HOST rejected it, so it may be wrong or expired
+     hint: run `polyarch auth REF` to see where credentials are searched for
 
     exit code: 3
     ----- stderr -----
     error: failed to push HOST/team/app:1: not allowed: HOST answered 403 Forbidden (DENIED: requested access to the resource is denied)
-     hint: the credentials of "guest" from POLYARCH_USERNAME and POLYARCH_PASSWORD are valid, but they lack push access to team/app
-     hint: no tag was changed
+     hint: check the permissions of the account: the credentials of "guest" from POLYARCH_USERNAME and POLYARCH_PASSWORD are valid, but they lack push access to team/app
+     note: no tag was changed
     "#);
 }
 
@@ -76,21 +76,21 @@ fn bearer_credentials_fail_in_three_different_ways() {
     exit code: 3
     ----- stderr -----
     error: failed to read HOST/team/app:a: not logged in: HOST answered 401 Unauthorized (UNAUTHORIZED: authentication required)
-     hint: no credentials for HOST were found
      hint: log in (`docker login HOST`), or set POLYARCH_REGISTRY=HOST, POLYARCH_USERNAME and POLYARCH_PASSWORD
-     hint: `polyarch auth REF` shows where credentials are searched for
+     hint: run `polyarch auth REF` to see where credentials are searched for
+     note: no credentials for HOST were found
 
     exit code: 3
     ----- stderr -----
     error: failed to read HOST/team/app:a (getting a token from HOST): wrong credentials: HOST answered 401 Unauthorized (UNAUTHORIZED: authentication required: incorrect username or password)
-     hint: HOST did not accept the credentials of "ci" from POLYARCH_USERNAME and POLYARCH_PASSWORD: is the password or token correct, and not expired?
-     hint: `polyarch auth REF` shows where credentials are searched for
+     hint: check the password or token of "ci" from POLYARCH_USERNAME and POLYARCH_PASSWORD: HOST rejected it, so it may be wrong or expired
+     hint: run `polyarch auth REF` to see where credentials are searched for
 
     exit code: 3
     ----- stderr -----
     error: failed to push HOST/team/app:1: not allowed: HOST answered 401 Unauthorized (UNAUTHORIZED: authentication required)
-     hint: the credentials of "guest" from POLYARCH_USERNAME and POLYARCH_PASSWORD are valid, but they lack push access to team/app
-     hint: no tag was changed
+     hint: check the permissions of the account: the credentials of "guest" from POLYARCH_USERNAME and POLYARCH_PASSWORD are valid, but they lack push access to team/app
+     note: no tag was changed
     "#);
 }
 

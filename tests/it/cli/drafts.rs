@@ -86,31 +86,31 @@ fn without_a_home_only_lists_are_refused() {
     exit code: 1
     ----- stderr -----
     error: no directory for drafts: the user has no home directory
-     hint: set POLYARCH_HOME to a directory that lasts until push
+     hint: set POLYARCH_HOME to a directory that persists until the push
 
     $ polyarch annotate --os linux HOST/app:1 HOST/app:s0
     exit code: 1
     ----- stderr -----
     error: no directory for drafts: the user has no home directory
-     hint: set POLYARCH_HOME to a directory that lasts until push
+     hint: set POLYARCH_HOME to a directory that persists until the push
 
     $ polyarch push HOST/app:1
     exit code: 1
     ----- stderr -----
     error: no directory for drafts: the user has no home directory
-     hint: set POLYARCH_HOME to a directory that lasts until push
+     hint: set POLYARCH_HOME to a directory that persists until the push
 
     $ polyarch ls
     exit code: 1
     ----- stderr -----
     error: no directory for drafts: the user has no home directory
-     hint: set POLYARCH_HOME to a directory that lasts until push
+     hint: set POLYARCH_HOME to a directory that persists until the push
 
     $ polyarch rm HOST/app:1
     exit code: 1
     ----- stderr -----
     error: no directory for drafts: the user has no home directory
-     hint: set POLYARCH_HOME to a directory that lasts until push
+     hint: set POLYARCH_HOME to a directory that persists until the push
     ");
 }
 
@@ -207,25 +207,25 @@ fn directories_may_be_links_and_files_may_not() {
     exit code: 1
     ----- stderr -----
     error: the draft in HOME/.local/share/polyarch/drafts/HOST_app_1-HASH.json is damaged: HOME/.local/share/polyarch/drafts/HOST_app_1-HASH.json is a symbolic link, not a regular file
-     hint: remove it with: polyarch rm HOST/app:1, or start over with: polyarch create --replace HOST/app:1 …
+     hint: remove it with `polyarch rm HOST/app:1`, or start over with `polyarch create --replace HOST/app:1 …`
 
     $ polyarch create --amend HOST/app:1 HOST/app:s1
     exit code: 1
     ----- stderr -----
     error: the draft in HOME/.local/share/polyarch/drafts/HOST_app_1-HASH.json is damaged: HOME/.local/share/polyarch/drafts/HOST_app_1-HASH.json is a symbolic link, not a regular file
-     hint: remove it with: polyarch rm HOST/app:1, or start over with: polyarch create --replace HOST/app:1 …
+     hint: remove it with `polyarch rm HOST/app:1`, or start over with `polyarch create --replace HOST/app:1 …`
 
     $ polyarch push HOST/app:1
     exit code: 1
     ----- stderr -----
     error: the draft in HOME/.local/share/polyarch/drafts/HOST_app_1-HASH.json is damaged: HOME/.local/share/polyarch/drafts/HOST_app_1-HASH.json is a symbolic link, not a regular file
-     hint: remove it with: polyarch rm HOST/app:1, or start over with: polyarch create --replace HOST/app:1 …
+     hint: remove it with `polyarch rm HOST/app:1`, or start over with `polyarch create --replace HOST/app:1 …`
 
     $ polyarch inspect HOST/app:1 HOST/app:s0
     exit code: 1
     ----- stderr -----
     error: the draft in HOME/.local/share/polyarch/drafts/HOST_app_1-HASH.json is damaged: HOME/.local/share/polyarch/drafts/HOST_app_1-HASH.json is a symbolic link, not a regular file
-     hint: remove it with: polyarch rm HOST/app:1, or start over with: polyarch create --replace HOST/app:1 …
+     hint: remove it with `polyarch rm HOST/app:1`, or start over with `polyarch create --replace HOST/app:1 …`
     ");
     scene.ok("create --replace HOST/app:1 HOST/app:s1");
     let now = fs::read(&target).expect("a file");

@@ -51,19 +51,19 @@ fn missing_manifests_and_lists_are_named() {
     exit code: 1
     ----- stderr -----
     error: No such manifest: HOST/app:1
-     hint: create it first: polyarch create HOST/app:1 MANIFEST...
+     hint: create it first with `polyarch create HOST/app:1 MANIFEST...`
 
     $ polyarch annotate HOST/app:1 HOST/app:a
     exit code: 1
     ----- stderr -----
     error: manifest for image HOST/app:a does not exist in HOST/app:1
-     hint: `polyarch ls` shows the local lists
+     hint: run `polyarch ls` to see the local lists
 
     $ polyarch annotate HOST/app:1 --annotation a=b
     exit code: 1
     ----- stderr -----
     error: No such manifest: HOST/app:1
-     hint: `polyarch ls` shows the local lists
+     hint: run `polyarch ls` to see the local lists
 
     $ polyarch rm HOST/app:1
     exit code: 1
@@ -95,7 +95,7 @@ fn unknown_entry_is_reported_with_the_known_ones() {
     exit code: 1
     ----- stderr -----
     error: manifest for image HOST/app:c does not exist in HOST/app:1
-     hint: its entries are: HOST/app:a, HOST/app:b
+     hint: use one of its entries: HOST/app:a, HOST/app:b
     ");
 }
 
@@ -114,22 +114,22 @@ fn unreachable_registry_is_reported() {
     ----- stderr -----
     error: failed to read CLOSED/app:1: cannot connect to CLOSED: Connection refused (os error 111) (gave up after waiting 0 s for retries)
      hint: check that CLOSED is running and reachable from here
-     hint: raise the budget with --retry-for DURATION
+     hint: allow more time for retries with --retry-for DURATION
 
     $ polyarch create --retry-for 0 HOST/app:2 HOST/app:a CLOSED/app:1
     exit code: 6
     ----- stderr -----
     error: failed to read CLOSED/app:1: cannot connect to CLOSED: Connection refused (os error 111) (gave up after waiting 0 s for retries)
      hint: check that CLOSED is running and reachable from here
-     hint: raise the budget with --retry-for DURATION
+     hint: allow more time for retries with --retry-for DURATION
 
     $ polyarch push --jobs 1 --retry-for 0 HOST/app:1 -t CLOSED/app:1
     exit code: 7
     ----- stderr -----
     error: failed to look for blob sha256:58eeb94c299a3058e33d8cb58e612aec73a32ac5b56e8a91f9ac32a4101854d7 of CLOSED/app: cannot connect to CLOSED: Connection refused (os error 111) (gave up after waiting 0 s for retries)
      hint: check that CLOSED is running and reachable from here
-     hint: raise the budget with --retry-for DURATION
-     hint: these tags were pushed: HOST/app:1
+     hint: allow more time for retries with --retry-for DURATION
+     note: these tags were pushed: HOST/app:1
     ");
     assert_eq!(scene.drafts().len(), 1);
     assert!(scene.registry().tag("app", "1").is_some());
@@ -170,7 +170,7 @@ fn mistyped_words_are_explained() {
     exit code: 2
     ----- stderr -----
     error: missing MANIFEST
-     hint: usage: polyarch create [OPTIONS] <MANIFEST_LIST> <MANIFEST>...
+     hint: use `polyarch create [OPTIONS] <MANIFEST_LIST> <MANIFEST>...`
 
     $ polyarch push HOST/app:1 --purg
     exit code: 2
@@ -183,7 +183,7 @@ fn mistyped_words_are_explained() {
     exit code: 2
     ----- stderr -----
     error: unexpected argument "HOST/app:2"
-     hint: usage: polyarch push [OPTIONS] <MANIFEST_LIST>
+     hint: use `polyarch push [OPTIONS] <MANIFEST_LIST>`
 
     $ polyarch push HOST/app:1 --purge=maybe
     exit code: 2
@@ -194,18 +194,18 @@ fn mistyped_words_are_explained() {
     $ polyarch push HOST/app:1 -t sha256:00
     exit code: 2
     ----- stderr -----
-    error: --tag sha256:00: a tag is needed, not a digest
+    error: --tag sha256:00: expected a tag, not a digest
 
     $ polyarch push HOST/app:1 -t a:b:c
     exit code: 2
     ----- stderr -----
     error: --tag a:b:c: invalid reference format
-     hint: invalid tag "b:c": a tag has 1 to 128 characters of A-Z a-z 0-9 . _ - and does not start with . or -
+     note: invalid tag "b:c": a tag has 1 to 128 characters of A-Z a-z 0-9 . _ - and does not start with . or -
 
     $ polyarch push HOST/app:1 --retry-for soon
     exit code: 2
     ----- stderr -----
-    error: invalid value "soon" of --retry-for: expected for example 30s, 2m, 1h or 0
+    error: invalid value "soon" of --retry-for: expected a duration such as 30s, 2m, 1h or 0
      hint: see `polyarch push --help`
 
     $ polyarch push HOST/app:1 --jobs 0
@@ -223,19 +223,19 @@ fn mistyped_words_are_explained() {
     $ polyarch annotate HOST/app:1 --arch arm
     exit code: 2
     ----- stderr -----
-    error: missing MANIFEST: a platform is set on an entry of the list
+    error: missing MANIFEST: only an entry of the list has a platform
 
     $ polyarch annotate HOST/app:1 HOST/app:a --arch amr64
     exit code: 2
     ----- stderr -----
     error: unknown architecture "amr64" (did you mean "amd64"?)
-     hint: --force accepts unknown names
+     hint: use --force to accept unknown names
 
     $ polyarch annotate HOST/app:1 HOST/app:a --os linus
     exit code: 2
     ----- stderr -----
     error: unknown operating system "linus" (did you mean "linux"?)
-     hint: --force accepts unknown names
+     hint: use --force to accept unknown names
 
     $ polyarch annotate HOST/app:1 HOST/app:a --annotation x
     exit code: 2
@@ -295,7 +295,7 @@ fn image_without_platform_is_not_pushed() {
     exit code: 5
     ----- stderr -----
     error: manifest HOST/app:bare must have an OS and Architecture to be pushed to a registry
-     hint: polyarch annotate --os OS --arch ARCH HOST/app:1 HOST/app:bare
+     hint: set its platform with `polyarch annotate --os OS --arch ARCH HOST/app:1 HOST/app:bare`
 
     $ polyarch annotate --os linux --arch amd64 HOST/app:1 HOST/app:bare
     exit code: 0

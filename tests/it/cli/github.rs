@@ -66,9 +66,9 @@ fn each_command_reports_its_failure_once() {
     $ polyarch annotate HOST/app:1 HOST/app:a --os linux
     exit code: 1
     ----- stderr -----
-    ::error title=polyarch%3A annotate failed::manifest for image HOST/app:a does not exist in HOST/app:1%0Ahint: `polyarch ls` shows the local lists
+    ::error title=polyarch%3A annotate failed::manifest for image HOST/app:a does not exist in HOST/app:1%0Ahint: run `polyarch ls` to see the local lists
     error: manifest for image HOST/app:a does not exist in HOST/app:1
-     hint: `polyarch ls` shows the local lists
+     hint: run `polyarch ls` to see the local lists
 
     $ polyarch inspect HOST/app:none
     exit code: 4
@@ -79,9 +79,9 @@ fn each_command_reports_its_failure_once() {
     $ polyarch push HOST/app:1
     exit code: 1
     ----- stderr -----
-    ::error title=polyarch%3A push failed::No such manifest: HOST/app:1%0Ahint: create it first: polyarch create HOST/app:1 MANIFEST...
+    ::error title=polyarch%3A push failed::No such manifest: HOST/app:1%0Ahint: create it first with `polyarch create HOST/app:1 MANIFEST...`
     error: No such manifest: HOST/app:1
-     hint: create it first: polyarch create HOST/app:1 MANIFEST...
+     hint: create it first with `polyarch create HOST/app:1 MANIFEST...`
 
     $ polyarch copy HOST/app:none HOST/app:2
     exit code: 4

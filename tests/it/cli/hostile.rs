@@ -162,7 +162,7 @@ fn invalid_manifests_are_refused() {
     exit code: 5
     ----- stderr -----
     error: failed to read HOST/app:huge: HOST sent more than 4194304 bytes of a manifest
-     hint: if the manifest is meant to be this large, raise the limit with --max-manifest SIZE
+     hint: raise the limit with --max-manifest SIZE if the manifest is intended to have this size
 
     $ polyarch inspect HOST/app:text
     exit code: 5
@@ -278,13 +278,13 @@ fn truncated_draft_is_reported_and_can_be_replaced() {
     exit code: 1
     ----- stderr -----
     error: the draft in HOME/.local/share/polyarch/drafts/HOST_app_1-HASH.json is damaged: not valid JSON: EOF while parsing an object at line 1 column 1
-     hint: remove it with: polyarch rm HOST/app:1, or start over with: polyarch create --replace HOST/app:1 …
+     hint: remove it with `polyarch rm HOST/app:1`, or start over with `polyarch create --replace HOST/app:1 …`
 
     $ polyarch ls
     exit code: 1
     ----- stderr -----
     warning: the draft in HOME/.local/share/polyarch/drafts/HOST_app_1-HASH.json is damaged: not valid JSON: EOF while parsing an object at line 1 column 1
-     hint: remove the file: rm HOME/.local/share/polyarch/drafts/HOST_app_1-HASH.json
+     hint: remove the file with `rm HOME/.local/share/polyarch/drafts/HOST_app_1-HASH.json`
     ");
     scene.ok("create --replace HOST/app:1 HOST/app:a");
     assert_eq!(std::fs::read(draft).expect("a draft"), whole);

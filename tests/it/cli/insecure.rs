@@ -29,8 +29,8 @@ fn insecure_excludes_registries_that_only_the_draft_names() {
     ----- stderr -----
     error: failed to read blob BLOB of OTHER/app: TLS error with OTHER: the certificate is signed by an unknown authority
      hint: trust its certificate with --ca-cert FILE, SSL_CERT_FILE, or /etc/docker/certs.d/OTHER/ca.crt
-     hint: --insecure applies only to the registries that the command names; OTHER is not one
-     hint: no tag was changed
+     note: --insecure applies only to registries that the command names, and it does not name OTHER
+     note: no tag was changed
     ");
     assert!(scene.other().requests().is_empty());
     assert_eq!(scene.registry().tag("list", "1"), None);

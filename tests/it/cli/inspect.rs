@@ -51,7 +51,7 @@ fn list_with_unknown_platforms_is_shown() {
     exit code: 5
     ----- stderr -----
     error: manifest HOST/app:a must have an OS and Architecture to be pushed to a registry
-     hint: polyarch annotate --os OS --arch ARCH HOST/app:1 HOST/app:a
+     hint: set its platform with `polyarch annotate --os OS --arch ARCH HOST/app:1 HOST/app:a`
 
     $ polyarch annotate --os linux --arch arm64 HOST/app:1 HOST/app:a
     exit code: 0
@@ -117,13 +117,13 @@ fn empty_name_of_a_list_is_ignored() {
     exit code: 2
     ----- stderr -----
     error: invalid reference format
-     hint: the reference is empty
+     note: the reference is empty
     ");
     insta::assert_snapshot!(scene.run_words(["inspect", "", ""]), @"
     exit code: 2
     ----- stderr -----
     error: invalid reference format
-     hint: the reference is empty
+     note: the reference is empty
     ");
 }
 
@@ -151,7 +151,7 @@ fn unreadable_local_lists_are_skipped_by_inspect_only() {
     scene.set("POLYARCH_HOME", "/dev/null");
     let output = scene.run("inspect HOST/app:a").ok();
     assert_eq!(output.stdout, expected);
-    insta::assert_snapshot!(output.stderr, @"warning: local lists are left out: cannot read /dev/null/drafts: Not a directory (os error 20)");
+    insta::assert_snapshot!(output.stderr, @"warning: local lists are ignored: cannot read /dev/null/drafts: Not a directory (os error 20)");
     insta::assert_snapshot!(scene.transcript([
         "inspect HOST/app:1 HOST/app:a",
         "create HOST/app:1 HOST/app:a",
@@ -178,6 +178,6 @@ fn unreadable_local_lists_are_skipped_by_inspect_only() {
     exit code: 1
     ----- stderr -----
     error: the draft in HOME/home/drafts/HOST_app_a-HASH.json is damaged: not valid JSON: EOF while parsing an object at line 1 column 1
-     hint: remove it with: polyarch rm HOST/app:a, or start over with: polyarch create --replace HOST/app:a …
+     hint: remove it with `polyarch rm HOST/app:a`, or start over with `polyarch create --replace HOST/app:a …`
     ");
 }

@@ -292,7 +292,7 @@ fn purge_keeps_a_list_that_changed_during_the_push() {
         ----- stdout -----
         sha256:e5024a1137475b78666086e4f55a19a528b0727554e1d53efb2dec2f63c5e40c
         ----- stderr -----
-        warning: HOST/app:1 was changed while it was pushed: it is kept as it is now
+        warning: HOST/app:1 was changed during the push, so it is not removed
         ");
     });
     assert_eq!(digests(&scene, "1").len(), 1);

@@ -384,7 +384,7 @@ async fn missing_wrong_and_weak_credentials_are_different() {
         assert_eq!(error.kind, FailureKind::Unauthorized, "{error:?}");
         let hints = shown_hints(&error);
         assert!(
-            hints.contains("did not accept") && hints.contains("config.json"),
+            hints.contains("rejected it") && hints.contains("config.json"),
             "{error:?}"
         );
         assert!(!format!("{error:?}").contains("wrong\""), "{error:?}");

@@ -352,7 +352,7 @@ fn a_missing_public_repository_is_named_without_its_alias() {
     let output = scene.run("publish -t HOST/alias/team/new:1 HOST/app:a");
     let error = output.exits(4).stderr;
     let command =
-        "`aws ecr-public create-repository --region us-east-1 --repository-name team/new`\n";
+        "`aws ecr-public create-repository --region us-east-1 --repository-name team/new`: ECR";
     assert!(error.contains(command), "{error}");
 }
 

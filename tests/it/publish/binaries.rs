@@ -102,21 +102,21 @@ fn wrong_program_is_refused() {
     ----- stderr -----
     error: failed to check linux/arm64 (ARM64) of HOST/team/app:arm64: /app is x86-64, not arm64
      hint: build the image for linux/arm64, or correct the platform that it declares
-     hint: no tag was changed
+     note: no tag was changed
 
     $ polyarch publish --check binaries -t HOST/team/app:1 HOST/team/app:amd64 HOST/team/app:arm64 --dry-run
     exit code: 5
     ----- stderr -----
     error: failed to check linux/arm64 (ARM64) of HOST/team/app:arm64: /app is x86-64, not arm64
      hint: build the image for linux/arm64, or correct the platform that it declares
-     hint: no tag was changed
+     note: no tag was changed
 
     $ polyarch copy --check binaries HOST/team/app:arm64 HOST/team/app:copy
     exit code: 5
     ----- stderr -----
     error: failed to check linux/arm64 (ARM64) of HOST/team/app:arm64: /app is x86-64, not arm64
      hint: build the image for linux/arm64, or correct the platform that it declares
-     hint: no tag was changed
+     note: no tag was changed
 
     $ polyarch check --level binaries HOST/team/app:arm64
     exit code: 5
@@ -231,7 +231,7 @@ fn damaged_layers_are_refused() {
     let lines = errors.lines().filter(|line| line.starts_with("error"));
     insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @"
     error: failed to check linux/amd64 (sha256:836f295e5ab63c5f93479dea1dbcad666b4cb92edc3e55248ea00d49201efb0d) of HOST/team/app:truncated: its layer 79b03bb25289: it is truncated
-    error: failed to check linux/amd64 (sha256:4cff1efbfee8590c3d7d5b6dba3b645655b798e5e1269c71604334206eaa7a62) of HOST/team/app:text: its layer 5c0e0ea42157: it is neither a tar archive nor one that is compressed with gzip or zstd
+    error: failed to check linux/amd64 (sha256:4cff1efbfee8590c3d7d5b6dba3b645655b798e5e1269c71604334206eaa7a62) of HOST/team/app:text: its layer 5c0e0ea42157: it is not a tar archive (uncompressed, or compressed with gzip or zstd)
     error: failed to check linux/amd64 (sha256:0ac200ab6fea626a3eac73837bf1a8f73e31e663958ffa29f66de9b8a7c517b8) of HOST/team/app:corrupt: its layer 85a4bd4c9dd9: it is damaged: corrupt deflate stream
     ");
 }
@@ -335,7 +335,7 @@ fn push_checks_binaries() {
     ----- stderr -----
     error: failed to check linux/arm64 (ARM64) of HOST/team/app:arm64: /app is x86-64, not arm64
      hint: build the image for linux/arm64, or correct the platform that it declares
-     hint: no tag was changed
+     note: no tag was changed
     ");
     assert_eq!(scene.registry().tag("team/app", "1"), None);
 }

@@ -57,26 +57,26 @@ fn missing_child_is_refused() {
     exit code: 4
     ----- stderr -----
     error: failed to check linux/arm64 (ARM) of HOST/team/app:app: it does not exist in HOST/team/app
-     hint: no tag was changed
+     note: no tag was changed
 
     $ polyarch publish -t HOST/team/app:latest HOST/team/app:app --dry-run
     exit code: 4
     ----- stderr -----
     error: failed to check linux/arm64 (ARM) of HOST/team/app:app: it does not exist in HOST/team/app
-     hint: no tag was changed
+     note: no tag was changed
 
     $ polyarch publish -t HOST/team/app:latest HOST/team/app:app --annotation a=b
     exit code: 4
     ----- stderr -----
     error: failed to check linux/arm64 (ARM) of HOST/team/app:app: it does not exist in HOST/team/app
-     hint: no tag was changed
+     note: no tag was changed
 
     $ polyarch publish -t HOST/team/app:latest HOST/team/app:app --platform linux/arm64
     exit code: 4
     ----- stderr -----
     notice: omitted, because the platforms are limited to linux/arm64: linux/amd64 (HOST/team/app:app)
     error: failed to check linux/arm64 (ARM) of HOST/team/app:app: it does not exist in HOST/team/app
-     hint: no tag was changed
+     note: no tag was changed
     ");
     assert!(registry.writes().is_empty());
     assert_eq!(registry.tag("team/app", "latest"), None);
@@ -109,15 +109,15 @@ fn different_child_is_refused() {
     exit code: 5
     ----- stderr -----
     error: failed to check linux/arm64 (ARM) of HOST/team/app:app: its descriptor has the size 478, the content has 477
-     hint: no tag was changed
+     note: no tag was changed
     exit code: 5
     ----- stderr -----
     error: failed to check linux/arm64 (ARM) of HOST/team/app:app: its descriptor has the media type application/vnd.docker.distribution.manifest.v2+json, the content has application/vnd.oci.image.manifest.v1+json
-     hint: no tag was changed
+     note: no tag was changed
     exit code: 5
     ----- stderr -----
     error: failed to check linux/arm64 (ARM) of HOST/team/app:app: the data in its descriptor does not match its digest
-     hint: no tag was changed
+     note: no tag was changed
     ");
 }
 
@@ -147,7 +147,7 @@ fn missing_layer_is_refused_on_request() {
     exit code: 4
     ----- stderr -----
     error: failed to check linux/arm64 (ARM) of HOST/team/app:app: its blob LAYER does not exist in HOST/team/app
-     hint: no tag was changed
+     note: no tag was changed
     ");
     assert_eq!(scene.registry().tag("team/app", "latest"), None);
     scene.ok(PUBLISH);
@@ -164,7 +164,7 @@ fn push_checks_images_of_the_list() {
     exit code: 4
     ----- stderr -----
     error: failed to check linux/amd64 (DIGEST) of HOST/team/app:amd64: it does not exist in HOST/team/app
-     hint: no tag was changed
+     note: no tag was changed
     ");
     assert_eq!(scene.registry().tag("team/app", "list"), None);
 }

@@ -190,8 +190,8 @@ fn failure_to_copy_referrers_is_a_partial_success() {
     ----- stderr -----
     warning: failed to copy all referrers: failed to push OTHER/other/app@sha256:1a33765f872cc36b544bf5b98b211ba57b899d43a399d1af55e206a8db58e36e: OTHER answered 500 Internal Server Error (gave up after waiting 0 s for retries)
     error: failed to push OTHER/other/app@sha256:1a33765f872cc36b544bf5b98b211ba57b899d43a399d1af55e206a8db58e36e: OTHER answered 500 Internal Server Error (gave up after waiting 0 s for retries)
-     hint: raise the budget with --retry-for DURATION
-     hint: these tags were pushed: OTHER/other/app:1
+     hint: allow more time for retries with --retry-for DURATION
+     note: these tags were pushed: OTHER/other/app:1
     "
     );
     assert!(to.tag("other/app", "1").is_some());

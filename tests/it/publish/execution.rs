@@ -144,11 +144,11 @@ fn partial_failure_reports_which_tags_were_pushed() {
     sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708
     ----- stderr -----
     error: failed to push HOST/team/app:2: not logged in: HOST answered 403 Forbidden (DENIED: protected)
-     hint: no credentials for HOST were found
      hint: log in (`docker login HOST`), or set POLYARCH_REGISTRY=HOST, POLYARCH_USERNAME and POLYARCH_PASSWORD
-     hint: `polyarch auth REF` shows where credentials are searched for
-     hint: this failed too: failed to push HOST/team/app:3: not logged in: HOST answered 403 Forbidden (DENIED: protected)
-     hint: these tags were pushed: HOST/team/app:1
+     hint: run `polyarch auth REF` to see where credentials are searched for
+     note: no credentials for HOST were found
+     note: this failed too: failed to push HOST/team/app:3: not logged in: HOST answered 403 Forbidden (DENIED: protected)
+     note: these tags were pushed: HOST/team/app:1
     ");
     let result = scene.run(&format!("{line} --output json")).exits(7).json();
     check_schema(&result);
@@ -176,10 +176,10 @@ fn failure_before_any_tag_is_not_partial() {
     HOST/team/app:1  failed
     ----- stderr -----
     error: failed to push HOST/team/app:1: not logged in: HOST answered 403 Forbidden
-     hint: no credentials for HOST were found
      hint: log in (`docker login HOST`), or set POLYARCH_REGISTRY=HOST, POLYARCH_USERNAME and POLYARCH_PASSWORD
-     hint: `polyarch auth REF` shows where credentials are searched for
-     hint: no tag was changed
+     hint: run `polyarch auth REF` to see where credentials are searched for
+     note: no credentials for HOST were found
+     note: no tag was changed
     ");
     assert!(!scene.path("digest").exists());
 }
@@ -204,11 +204,11 @@ fn failure_is_reported_although_a_file_cannot_be_written() {
     sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708
     ----- stderr -----
     error: failed to push HOST/team/app:2: not logged in: HOST answered 403 Forbidden (DENIED: protected)
-     hint: no credentials for HOST were found
      hint: log in (`docker login HOST`), or set POLYARCH_REGISTRY=HOST, POLYARCH_USERNAME and POLYARCH_PASSWORD
-     hint: `polyarch auth REF` shows where credentials are searched for
-     hint: these tags were pushed: HOST/team/app:1
-     hint: this failed too: cannot write LONG: File name too long (os error 36)
+     hint: run `polyarch auth REF` to see where credentials are searched for
+     note: no credentials for HOST were found
+     note: these tags were pushed: HOST/team/app:1
+     note: this failed too: cannot write LONG: File name too long (os error 36)
     ");
 }
 
@@ -264,8 +264,8 @@ fn corrupt_content_is_refused_by_the_verification() {
     HOST/team/app:1  failed
     ----- stderr -----
     error: failed to read HOST/team/app:1: the registry sent content with the digest sha256:9756e0f8d4586a390c3ad8643db9b8415ce2f83f1463b3bdccf4f1c3e393f2d8 twice, not with sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708
-     hint: the registry, or a proxy in front of it, serves wrong or damaged content
-     hint: pushed, but not verified: HOST/team/app:1
+     hint: check the registry, or a proxy in front of it: it serves wrong or damaged content
+     note: these tags were pushed but not verified: HOST/team/app:1
     ");
     assert_eq!(scene.registry().pending_rules(), 0);
     scene.ok(&format!("{PUBLISH} --no-verify"));
@@ -290,9 +290,9 @@ fn push_of_another_client_is_detected_by_the_verification() {
 
     HOST/team/app:1  failed
     ----- stderr -----
-    error: failed to verify HOST/team/app:1: it reads back as sha256:35a8b488aa356a462f57190dc5b4659354349d9a09fea935eaf9f9cb69152f2c (application/vnd.oci.image.index.v1+json), not as sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708 (application/vnd.oci.image.index.v1+json)
-     hint: another job may be pushing the same tag, or a cache in front of the registry may be stale
-     hint: pushed, but not verified: HOST/team/app:1
+    error: failed to verify HOST/team/app:1: it has the digest sha256:35a8b488aa356a462f57190dc5b4659354349d9a09fea935eaf9f9cb69152f2c (application/vnd.oci.image.index.v1+json) instead of sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708 (application/vnd.oci.image.index.v1+json)
+     hint: check whether another job pushes the same tag, or whether a cache in front of the registry is stale
+     note: these tags were pushed but not verified: HOST/team/app:1
     ");
 }
 

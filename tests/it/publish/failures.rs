@@ -69,7 +69,7 @@ fn storage_host_that_refuses_its_link_is_named() {
     exit code: 3
     ----- stderr -----
     error: failed to read blob sha256:58eeb94c299a3058e33d8cb58e612aec73a32ac5b56e8a91f9ac32a4101854d7 of HOST/team/app: 127.0.0.3 (redirected from HOST) answered 403 Forbidden
-     hint: the storage URL that HOST returned was refused: run the command again, or check the storage of the registry
+     hint: run the command again, or check the storage of the registry: it refused the URL that HOST returned
     ");
     assert_eq!(scene.registry().tag("team/app", "1"), None);
 }
@@ -100,8 +100,8 @@ fn registry_that_keeps_failing_is_exit_code_six() {
     HOST/team/app:1  failed
     ----- stderr -----
     error: failed to push HOST/team/app:1: HOST answered 503 Service Unavailable (gave up after waiting 0 s for retries)
-     hint: raise the budget with --retry-for DURATION
-     hint: no tag was changed
+     hint: allow more time for retries with --retry-for DURATION
+     note: no tag was changed
     ");
 }
 
@@ -124,13 +124,13 @@ fn described_image_that_is_missing_is_exit_code_four() {
     exit code: 4
     ----- stderr -----
     error: failed to check linux/amd64 (DIGEST) of DIGEST: it does not exist in OTHER/team/app
-     hint: no tag was changed
+     note: no tag was changed
 
     $ polyarch publish -t HOST/team/app:1 HOST/team/app:amd64 ABSENT
     exit code: 4
     ----- stderr -----
     error: failed to check linux/arm64 (sha256:1111111111111111111111111111111111111111111111111111111111111111) of sha256:1111111111111111111111111111111111111111111111111111111111111111: it does not exist in HOST/team/app
-     hint: no tag was changed
+     note: no tag was changed
     ");
     assert!(scene.other().writes().is_empty());
     assert_eq!(scene.registry().tag("team/app", "1"), None);
@@ -148,15 +148,15 @@ fn bare_digest_of_another_repository_needs_its_name() {
     exit code: 4
     ----- stderr -----
     error: failed to read HOST/other/app@DIGEST: HOST answered 404 Not Found (MANIFEST_UNKNOWN: manifest unknown)
-     hint: check the name; if another job still pushes it, wait with --wait 5m
-     hint: bare digests are looked up in the repository of each tag; --image REPOSITORY names another
+     hint: check the name, or wait with --wait 5m if another job still pushes it
+     hint: name the repository of bare digests with --image REPOSITORY (the default is the repository of each tag)
 
     $ polyarch publish -t OTHER/other/app:1 DIGEST
     exit code: 4
     ----- stderr -----
     error: failed to read OTHER/other/app@DIGEST: OTHER answered 404 Not Found (MANIFEST_UNKNOWN: manifest unknown)
-     hint: check the name; if another job still pushes it, wait with --wait 5m
-     hint: bare digests are looked up in the repository of each tag; --image REPOSITORY names another
+     hint: check the name, or wait with --wait 5m if another job still pushes it
+     hint: name the repository of bare digests with --image REPOSITORY (the default is the repository of each tag)
 
     $ polyarch publish -t oci:out:1 DIGEST
     exit code: 2
@@ -219,8 +219,8 @@ fn immutable_tag_that_is_correct_is_no_failure() {
     HOST/team/app:1  failed
     ----- stderr -----
     error: failed to push HOST/team/app:1: HOST answered 400 Bad Request (TAG_INVALID: the tag is immutable)
-     hint: the tag points at sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708
-     hint: no tag was changed
+     note: the tag points to sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708
+     note: no tag was changed
     ");
 }
 
@@ -250,8 +250,8 @@ fn write_that_was_carried_out_is_found_despite_its_answer() {
     HOST/team/app:1  failed
     ----- stderr -----
     error: failed to push HOST/team/app:1: HOST answered 502 Bad Gateway (gave up after waiting 0 s for retries)
-     hint: raise the budget with --retry-for DURATION
-     hint: it is unknown whether HOST/team/app:1 was changed
+     hint: allow more time for retries with --retry-for DURATION
+     note: it is unknown whether HOST/team/app:1 was changed
     ");
 }
 
@@ -275,7 +275,7 @@ fn manifest_with_a_wrong_digest_is_sent_again() {
     let line = "publish -t HOST/team/app:2 --annotation a=b HOST/team/app:amd64";
     insta::assert_snapshot!(scene.run(line).exits(1).error(), @"
     error: failed to push HOST/team/app:2: HOST answered 400 Bad Request (DIGEST_INVALID: provided digest did not match)
-     hint: no tag was changed
+     note: no tag was changed
     ");
     assert_eq!(scene.registry().tag("team/app", "2"), None);
 }
@@ -291,11 +291,11 @@ fn target_that_failed_early_is_reported_with_its_tags() {
                 HOST/team/app:amd64";
     let output = scene.run(line).exits(7);
     insta::assert_snapshot!(output.stderr, @"
-    ::error title=polyarch%3A partly published::failed to look for blob sha256:58eeb94c299a3058e33d8cb58e612aec73a32ac5b56e8a91f9ac32a4101854d7 of CLOSED/a/b: cannot connect to CLOSED: Connection refused (os error 111) (gave up after waiting 0 s for retries)%0Ahint: check that CLOSED is running and reachable from here%0Ahint: raise the budget with --retry-for DURATION%0Ahint: these tags were pushed: HOST/team/app:1
+    ::error title=polyarch%3A partly published::failed to look for blob sha256:58eeb94c299a3058e33d8cb58e612aec73a32ac5b56e8a91f9ac32a4101854d7 of CLOSED/a/b: cannot connect to CLOSED: Connection refused (os error 111) (gave up after waiting 0 s for retries)%0Ahint: check that CLOSED is running and reachable from here%0Ahint: allow more time for retries with --retry-for DURATION%0Anote: these tags were pushed: HOST/team/app:1
     error: failed to look for blob sha256:58eeb94c299a3058e33d8cb58e612aec73a32ac5b56e8a91f9ac32a4101854d7 of CLOSED/a/b: cannot connect to CLOSED: Connection refused (os error 111) (gave up after waiting 0 s for retries)
      hint: check that CLOSED is running and reachable from here
-     hint: raise the budget with --retry-for DURATION
-     hint: these tags were pushed: HOST/team/app:1
+     hint: allow more time for retries with --retry-for DURATION
+     note: these tags were pushed: HOST/team/app:1
     ");
     let result = output.json();
     check_schema(&result);
@@ -319,26 +319,22 @@ fn unwritable_file_is_reported_before_the_publication() {
     $ polyarch publish -t HOST/team/app:1 HOST/team/app:amd64 --metadata-file nowhere/file
     exit code: 2
     ----- stderr -----
-    error: cannot write nowhere/file
-     hint: it is a directory, or the directory that it is to be in does not exist
+    error: cannot write nowhere/file: its directory does not exist
 
     $ polyarch publish -t HOST/team/app:1 HOST/team/app:amd64 --digest-file nowhere/file
     exit code: 2
     ----- stderr -----
-    error: cannot write nowhere/file
-     hint: it is a directory, or the directory that it is to be in does not exist
+    error: cannot write nowhere/file: its directory does not exist
 
     $ polyarch publish -t HOST/team/app:1 HOST/team/app:amd64 --index-file nowhere/file
     exit code: 2
     ----- stderr -----
-    error: cannot write nowhere/file
-     hint: it is a directory, or the directory that it is to be in does not exist
+    error: cannot write nowhere/file: its directory does not exist
 
     $ polyarch publish -t HOST/team/app:1 HOST/team/app:amd64 --dotenv nowhere/file
     exit code: 2
     ----- stderr -----
-    error: cannot write nowhere/file
-     hint: it is a directory, or the directory that it is to be in does not exist
+    error: cannot write nowhere/file: its directory does not exist
     ");
     assert_eq!(scene.registry().tag("team/app", "1"), None);
 }
@@ -373,8 +369,8 @@ fn registry_that_stores_something_else_has_written_the_tag() {
     HOST/other/app:1  failed
     ----- stderr -----
     error: failed to push HOST/other/app:1: HOST stored it as sha256:1111111111111111111111111111111111111111111111111111111111111111, not as sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708
-     hint: the registry, or a proxy in front of it, changes manifests
-     hint: pushed, but not verified: HOST/other/app:1
+     hint: check the registry, or a proxy in front of it: it changes manifests
+     note: these tags were pushed but not verified: HOST/other/app:1
     ");
 }
 
@@ -408,7 +404,7 @@ fn slow_manifest_is_given_up() {
     assert!(output.wall < Duration::from_secs(12), "{:?}", output.wall);
     insta::assert_snapshot!(output.exits(6).error(), @"
     error: failed to read HOST/team/app:amd64: no answer from HOST for 2 s (gave up after waiting 4 s for retries)
-     hint: raise the budget with --retry-for DURATION
+     hint: allow more time for retries with --retry-for DURATION
     ");
 }
 

@@ -198,9 +198,9 @@ fn notices_are_part_of_every_report() {
     }
     insta::assert_snapshot!(output.stderr, @"
     notice: HOST/team/app:1 does not exist yet: nothing to append to
-    notice: an OCI index instead of a Docker manifest list, which could not carry the annotations from the environment
+    notice: the result is an OCI index, because a Docker manifest list cannot have the annotations from the environment
     ::notice title=polyarch::HOST/team/app:1 does not exist yet: nothing to append to
-    ::notice title=polyarch::an OCI index instead of a Docker manifest list, which could not carry the annotations from the environment
+    ::notice title=polyarch::the result is an OCI index, because a Docker manifest list cannot have the annotations from the environment
     ");
 }
 
@@ -232,8 +232,8 @@ fn missing_source_or_target_is_explained() {
     $ polyarch publish HOST/team/app:amd64
     exit code: 2
     ----- stderr -----
-    error: no target: add --tag REF
-     hint: in GitHub Actions, docker/metadata-action leaves the tags in the environment
+    error: missing --tag
+     hint: add --tag REF; in GitHub Actions, docker/metadata-action sets the tags as variables
 
     $ polyarch publish -t HOST/team/app:1
     exit code: 2

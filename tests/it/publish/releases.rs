@@ -47,7 +47,7 @@ fn existing_tag_is_refused_on_request() {
     let output = scene.run(&format!("{line} -t HOST/team/app:1")).exits(5);
     for part in [
         "HOST/team/app:1",
-        "exists and points at",
+        "exists and points to",
         "no tag was changed",
     ] {
         assert!(output.stderr.contains(part), "{output}");
@@ -105,13 +105,13 @@ fn all_missing_sources_are_listed() {
     let output = scene.run(line).exits(4);
     let missing = "find 2 sources: they do not exist yet: HOST/team/app:arm64, HOST/team/app:s390x";
     assert!(output.stderr.contains(missing), "{output}");
-    let (error, hint) = output.stderr.split_once("hint: ").expect("a hint");
+    let (error, note) = output.stderr.split_once("note: ").expect("a note");
     assert!(
         error.contains("failed to read HOST/team/app:arm64"),
         "{output}"
     );
     assert!(
-        hint.contains("failed to read HOST/team/app:s390x"),
+        note.contains("failed to read HOST/team/app:s390x"),
         "{output}"
     );
     // Existing content is read once.

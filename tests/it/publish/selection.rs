@@ -103,8 +103,8 @@ fn two_images_for_one_platform_are_refused() {
     exit code: 5
     ----- stderr -----
     error: two images for linux/amd64: sha256:d744833917e1a644fd3ca564a257c6f7944d436536dca98e3695d06cc89aa2ce from HOST/team/app:amd64, and sha256:5c67e1ad55abacacd994ba4b6a5c19c88b09f674cb41130b025acde6be561844 from HOST/team/app:amd64-again
-     hint: remove one of them, or set --on-duplicate replace (the later one stays) or keep (both stay)
-     hint: if one has a wrong platform, correct it with --set-platform 'SOURCE=PLATFORM'
+     hint: remove one of them, or set --on-duplicate replace to keep the later one, or `keep` to keep both
+     hint: correct a wrong platform with --set-platform 'SOURCE=PLATFORM'
     ");
     nothing_was_pushed(&scene);
 }
@@ -208,7 +208,7 @@ fn partial_platform_that_cannot_be_completed_is_left_out() {
         notices.insert(output.stderr.replace(&digest, "DIGEST"));
     }
     let notices: Vec<String> = notices.into_iter().collect();
-    insta::assert_snapshot!(notices.join("\n"), @"warning: images without a platform, as in their source: DIGEST from HOST/team/app:half");
+    insta::assert_snapshot!(notices.join("\n"), @"warning: these images have no platform in the index, as in their source: DIGEST from HOST/team/app:half");
 }
 
 #[test]
@@ -303,11 +303,11 @@ fn control_characters_in_a_platform_are_escaped() {
       total size +2.3 kB
     to undo: polyarch copy HOST/team/app@sha256:06790c5ee288451f3386259f90fc9e1162a3bfd6497267ec6934248fdb1a0b17 HOST/team/app:1
 
-    warning: images without a platform, as in their source: sha256:544d67056f8a555d4c683ba87a97ee9b674a303bac1259d408cae7cad82a4460 from HOST/team/app:half
+    warning: these images have no platform in the index, as in their source: sha256:544d67056f8a555d4c683ba87a97ee9b674a303bac1259d408cae7cad82a4460 from HOST/team/app:half
 
     sha256:c78e39b87842eb6508c213660f664d39d740b6b004399e600ad5f73be5602a7d
     ----- stderr -----
-    warning: images without a platform, as in their source: sha256:544d67056f8a555d4c683ba87a97ee9b674a303bac1259d408cae7cad82a4460 from HOST/team/app:half
+    warning: these images have no platform in the index, as in their source: sha256:544d67056f8a555d4c683ba87a97ee9b674a303bac1259d408cae7cad82a4460 from HOST/team/app:half
     exit code: 5
     ----- stderr -----
     error: HOST/team/app:evil has no platform: neither its descriptor nor its config has an operating system and an architecture (found: "li\\u{9b}::error::x/amd64\\u{1b}[2j")
@@ -417,7 +417,7 @@ fn annotations_are_set_at_their_level() {
         index["manifests"][1]["annotations"],
         json!({"every": "3", "arm": "4", "both": "5"})
     );
-    insta::assert_snapshot!(output.stderr, @"notice: annotations for image manifests are set on the index, those of one platform on its entries (a pushed image cannot be changed): pushed");
+    insta::assert_snapshot!(output.stderr, @"notice: annotations for image manifests are set on the index or, if they name a platform, on its entries (a pushed image cannot be changed): pushed");
 }
 
 #[test]
@@ -450,7 +450,7 @@ fn annotation_for_a_missing_platform_is_refused() {
     insta::assert_snapshot!(publish(&scene, &["amd64"], &annotation), @r#"
     exit code: 5
     ----- stderr -----
-    error: annotation "a" is for linux/arm64, but no image is; found: linux/amd64
+    error: annotation "a" is for linux/arm64, but no image has this platform; found: linux/amd64
     "#);
     nothing_was_pushed(&scene);
 }
@@ -470,7 +470,7 @@ fn docker_images_become_a_docker_list_or_keep_annotations() {
     exit code: 5
     ----- stderr -----
     error: annotation "a" would be lost: the result is a Docker manifest list, which cannot have annotations
-     hint: make an OCI index with --media-type oci
+     hint: create an OCI index with --media-type oci
     "#);
     nothing_was_pushed(&scene);
     publish(&scene, &tags, &[]).ok();
@@ -487,7 +487,7 @@ fn docker_images_become_a_docker_list_or_keep_annotations() {
     exit code: 5
     ----- stderr -----
     error: a Docker manifest list cannot contain sha256:d744833917e1a644fd3ca564a257c6f7944d436536dca98e3695d06cc89aa2ce from HOST/team/app:amd64: its type is application/vnd.oci.image.manifest.v1+json
-     hint: make an OCI index with --media-type oci
+     hint: create an OCI index with --media-type oci
     ");
 }
 
@@ -505,7 +505,7 @@ fn annotations_of_metadata_action_make_an_oci_index() {
     let index = scene.registry().document("team/app", "1").unwrap();
     assert_eq!(index["mediaType"], media::OCI_INDEX);
     assert_eq!(index["annotations"], json!({"a": "b", "c": "d"}));
-    insta::assert_snapshot!(output.stderr, @"notice: an OCI index instead of a Docker manifest list, which could not carry the annotations from the environment");
+    insta::assert_snapshot!(output.stderr, @"notice: the result is an OCI index, because a Docker manifest list cannot have the annotations from the environment");
 }
 
 /// Stores the results of a matrix build: an index with provenance for each platform.

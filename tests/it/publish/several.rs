@@ -35,8 +35,8 @@ fn one_of_three_images_fails_and_the_others_are_published() {
     let output = scene.run("publish -f spec.yml --output json").exits(7);
     insta::assert_snapshot!(output.stderr, @"
     error: publish HOST/a/two:1: failed to read HOST/team/app:missing: HOST answered 404 Not Found (MANIFEST_UNKNOWN: manifest unknown)
-     hint: check the name; if another job still pushes it, wait with --wait 5m
-     hint: these tags were pushed: HOST/a/one:1, HOST/a/three:1
+     hint: check the name, or wait with --wait 5m if another job still pushes it
+     note: these tags were pushed: HOST/a/one:1, HOST/a/three:1
     ");
     let registry = scene.registry();
     assert!(registry.tag("a/one", "1").is_some());
@@ -98,7 +98,7 @@ fn dry_run_of_several_images_is_never_partial() {
     sha256:07d771bca00f1765770156863eef994d02a11c1863bb7c30a3ad45ea1412a708
     ----- stderr -----
     error: publish HOST/a/no:1: failed to read HOST/team/app:missing: HOST answered 404 Not Found (MANIFEST_UNKNOWN: manifest unknown)
-     hint: check the name; if another job still pushes it, wait with --wait 5m
+     hint: check the name, or wait with --wait 5m if another job still pushes it
     ");
 }
 
@@ -168,8 +168,8 @@ fn all_of_several_images_fail() {
     exit code: 4
     ----- stderr -----
     error: publish HOST/a/one:1: failed to read HOST/team/app:missing: HOST answered 404 Not Found (MANIFEST_UNKNOWN: manifest unknown)
-     hint: check the name; if another job still pushes it, wait with --wait 5m
-     hint: this failed too: publish HOST/a/two:1: failed to read HOST/a/no:2: HOST answered 404 Not Found (MANIFEST_UNKNOWN: manifest unknown)
+     hint: check the name, or wait with --wait 5m if another job still pushes it
+     note: this failed too: publish HOST/a/two:1: failed to read HOST/a/no:2: HOST answered 404 Not Found (MANIFEST_UNKNOWN: manifest unknown)
     ");
     let registry: &Registry = scene.registry();
     assert!(registry.writes().is_empty());

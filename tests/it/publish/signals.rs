@@ -97,12 +97,12 @@ fn signal_while_sources_are_read() {
     ----- stderr -----
     error: interrupted
      hint: run the same command again to complete it
-     hint: no tag was changed
+     note: no tag was changed
     exit code: 143
     ----- stderr -----
     error: terminated
      hint: run the same command again to complete it
-     hint: no tag was changed
+     note: no tag was changed
     ");
 }
 
@@ -128,11 +128,11 @@ fn signal_while_blobs_are_uploaded() {
     exit code: 130
     error: interrupted
      hint: run the same command again to complete it
-     hint: no tag was changed
+     note: no tag was changed
     exit code: 143
     error: terminated
      hint: run the same command again to complete it
-     hint: no tag was changed
+     note: no tag was changed
     ");
 }
 
@@ -150,8 +150,8 @@ fn signal_while_the_second_of_two_tags_is_written() {
     insta::assert_snapshot!(output.stderr, @"
     error: terminated
      hint: run the same command again to complete it
-     hint: OTHER/team/app:2 was not changed so far, but its write was in progress: check it again
-     hint: these tags were pushed: OTHER/team/app:1
+     hint: check OTHER/team/app:2 again: it was not changed so far, but its write was in progress
+     note: these tags were pushed: OTHER/team/app:1
     ");
     assert_eq!(statuses(&output), ["published", "failed"]);
     assert!(took < SOON, "{took:?}");
@@ -173,7 +173,7 @@ fn signal_while_the_answer_to_a_write_is_awaited() {
     insta::assert_snapshot!(output.stderr, @"
     error: interrupted
      hint: run the same command again to complete it
-     hint: these tags were pushed: OTHER/team/app:1, OTHER/team/app:2
+     note: these tags were pushed: OTHER/team/app:1, OTHER/team/app:2
     ");
     assert_eq!(statuses(&output), ["published", "published"]);
 }
@@ -197,8 +197,8 @@ fn signal_while_the_registry_does_not_answer_at_all() {
     insta::assert_snapshot!(output.exits(130).stderr, @"
     error: interrupted
      hint: run the same command again to complete it
-     hint: it is unknown whether OTHER/team/app:1 was changed
-     hint: it is unknown whether OTHER/team/app:2 was changed
+     note: it is unknown whether OTHER/team/app:1 was changed
+     note: it is unknown whether OTHER/team/app:2 was changed
     ");
     assert!(took < SOON, "{took:?}");
 }
@@ -214,7 +214,7 @@ fn signal_while_tags_are_verified() {
     insta::assert_snapshot!(output.stderr, @"
     error: interrupted
      hint: run the same command again to complete it
-     hint: these tags were pushed: OTHER/team/app:1, OTHER/team/app:2
+     note: these tags were pushed: OTHER/team/app:1, OTHER/team/app:2
     ");
     assert_eq!(statuses(&output), ["published", "published"]);
     assert!(took < SOON, "{took:?}");
@@ -236,7 +236,7 @@ fn signal_while_tags_cannot_be_verified() {
     insta::assert_snapshot!(output.exits(130).stderr, @"
     error: interrupted
      hint: run the same command again to complete it
-     hint: pushed, but not verified: OTHER/team/app:1, OTHER/team/app:2
+     note: these tags were pushed but not verified: OTHER/team/app:1, OTHER/team/app:2
     ");
     assert!(took < SOON, "{took:?}");
 }

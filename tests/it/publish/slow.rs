@@ -40,8 +40,8 @@ fn a_blob_that_drips_ends_the_run_after_the_budget() {
     took(&output, 30..40);
     insta::assert_snapshot!(output.error(), @"
     error: failed to read blob LAYER of HOST/a: HOST transferred less than 1 KiB/s for 30 s (gave up after waiting 5 s for retries)
-     hint: raise the budget with --retry-for DURATION
-     hint: no tag was changed
+     hint: allow more time for retries with --retry-for DURATION
+     note: no tag was changed
     ");
     assert!(scene.other().tag("b", "1").is_none());
 }
@@ -61,8 +61,8 @@ fn an_upload_that_is_not_read_ends_the_run_after_the_budget() {
     let (before, _) = before.split_once("blob ").unwrap();
     insta::assert_snapshot!(format!("{before}blob … to OTHER/b{after}"), @"
     error: failed to push blob … to OTHER/b: no answer from OTHER for 2 s (gave up after waiting 5 s for retries)
-     hint: raise the budget with --retry-for DURATION
-     hint: no tag was changed
+     hint: allow more time for retries with --retry-for DURATION
+     note: no tag was changed
     ");
 }
 

@@ -323,19 +323,19 @@ fn invalid_sources_are_refused_and_nothing_is_pushed() {
     exit code: 2
     ----- stderr -----
     error: digests/build.log is not a digest file: neither its name nor its content is a digest
-     hint: files have 64 hex digits as their name, or contain one digest: touch "digests/${digest#sha256:}", and write nothing else to that directory
+     hint: name each file with the 64 hex digits of a digest, or write one digest to it: touch "digests/${digest#sha256:}", and write nothing else to that directory
 
     $ polyarch publish -t HOST/team/app:1 --digests empty
     exit code: 2
     ----- stderr -----
     error: no digest file in empty
-     hint: after the build: touch "digests/${digest#sha256:}", and write nothing else to that directory
+     hint: run after the build: touch "digests/${digest#sha256:}", and write nothing else to that directory
 
     $ polyarch publish -t HOST/team/app:1 --digests nowhere
     exit code: 2
     ----- stderr -----
     error: cannot read nowhere: No such file or directory (os error 2)
-     hint: paths are relative to the working directory; check that an earlier job uploaded the files and this one downloaded them
+     hint: check the path, which is relative to the working directory, and whether an earlier job uploaded the files and this job downloaded them
 
     $ polyarch publish -t HOST/team/app:2 -f spec.yml
     exit code: 2
@@ -347,7 +347,7 @@ fn invalid_sources_are_refused_and_nothing_is_pushed() {
     exit code: 4
     ----- stderr -----
     error: failed to read HOST/team/app:riscv64: HOST answered 404 Not Found (MANIFEST_UNKNOWN: manifest unknown)
-     hint: check the name; if another job still pushes it, wait with --wait 5m
+     hint: check the name, or wait with --wait 5m if another job still pushes it
     "#);
     assert!(scene.registry().writes().is_empty());
 }
@@ -400,7 +400,7 @@ fn layouts_can_be_inspected() {
     exit code: 4
     ----- stderr -----
     error: no such manifest: oci:out:2.0: no entry of index.json is named "2.0"
-     hint: names in index.json: "1.0"
+     hint: use one of the names in index.json: "1.0"
 
     $ polyarch inspect oci:nowhere:1
     exit code: 4

@@ -142,7 +142,7 @@ fn missing_push_permission_ends_the_run_before_any_tag_moves() {
             );
             assert!(output.stderr.contains(&expected), "{output}");
             assert!(
-                output.stderr.contains("hint: no tag was changed"),
+                output.stderr.contains("note: no tag was changed"),
                 "{output}"
             );
             assert_eq!(scene.registry().tag("team/app", "1"), None);

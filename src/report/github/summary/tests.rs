@@ -14,6 +14,7 @@ fn failure() -> ErrorResult {
     ErrorResult {
         message: "failed to push ghcr.io/o/app:latest: 503 Service Unavailable".to_owned(),
         hints: vec!["run the job again: existing content is not pushed again".to_owned()],
+        notes: vec!["these tags were pushed: ghcr.io/o/app:1.2".to_owned()],
     }
 }
 
@@ -50,6 +51,7 @@ fn foreign_text_is_shown_without_markup() {
     let error = ErrorResult {
         message: HOSTILE.to_owned(),
         hints: vec![HOSTILE.to_owned()],
+        notes: vec![HOSTILE.to_owned()],
     };
     let text = whole(&[hostile()], Some(&error));
     assert!(text.contains("digest=sha256:evil"), "shown");
