@@ -180,6 +180,11 @@ impl Online<'_> {
         self,
         command: impl AsyncFnOnce(&Context<'_>) -> Result<ExitCode, Failure>,
     ) -> Result<ExitCode, Failure> {
+        require_free_descriptors().map_err(|error| {
+            Failure::from(error)
+                .context("failed to start")
+                .hint("raise the limit of open files, for example with `ulimit -n 1024`")
+        })?;
         let threads = std::thread::available_parallelism().map_or(2, |n| n.get().clamp(1, 4));
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(threads)
@@ -198,4 +203,11 @@ impl Online<'_> {
         runtime.shutdown_background();
         outcome
     }
+}
+
+/// Checks that the runtime can open what it needs: it panics where it cannot.
+fn require_free_descriptors() -> std::io::Result<()> {
+    const PIPES: usize = 4;
+    let pipes: std::io::Result<Vec<_>> = (0..PIPES).map(|_| std::io::pipe()).collect();
+    pipes.map(drop)
 }

@@ -250,11 +250,14 @@ fn temporary_name() -> tempfile::Builder<'static, 'static> {
     builder
 }
 
-/// Removes the path that `tempfile` adds to the error, since [`DiskError`] contains it.
+/// Removes the path that `tempfile` adds to the error, since [`DiskError`] contains it. Must be called right after the
+/// failed call: `tempfile` keeps only the kind of the error, and the last error of the system has its number.
 fn strip_path(error: &io::Error) -> io::Error {
-    match error.raw_os_error() {
-        Some(code) => io::Error::from_raw_os_error(code),
-        None => io::Error::from(error.kind()),
+    let last = io::Error::last_os_error();
+    if last.kind() == error.kind() {
+        last
+    } else {
+        io::Error::from(error.kind())
     }
 }
 

@@ -217,3 +217,29 @@ fn manifest_in_front_is_accepted() {
     scene.ok("manifest create HOST/app:1 HOST/app:a");
     scene.ok("manifest push --purge HOST/app:1");
 }
+
+#[test]
+fn few_open_files_end_the_run_with_an_error() {
+    let scene = Scene::new();
+    for platform in ["amd64", "arm64"] {
+        let image = Image::new(&format!("linux/{platform}")).layers(&[1; 4]);
+        image.load(scene.registry(), "app", platform);
+    }
+    for limit in 5..=20 {
+        let script = format!(r#"ulimit -n {limit}; exec "$0" "$@""#);
+        let publish = [
+            "publish",
+            "-t",
+            "oci:layout:1",
+            "HOST/app:amd64",
+            "HOST/app:arm64",
+        ];
+        let words = [&["-c", &script, BINARY], &publish[..]].concat();
+        let output = scene.polyarch().program("/bin/sh").args(words).run();
+        let is_explained = output.stderr.contains("open files");
+        assert!(
+            output.code == 0 || output.code != 101 && is_explained,
+            "{limit} open files: {output}"
+        );
+    }
+}
