@@ -213,7 +213,7 @@ impl<'a> EntryCheck<'a> {
         Err(self.refused(cause))
     }
 
-    /// Fails because a manifest does not exist, unless the entry is a blob, as in the index of BuildKit's registry
+    /// Returns the error of a missing manifest, unless the entry is a blob, as in the index of BuildKit's registry
     /// cache.
     async fn unless_blob(&self, hints: Vec<Hint>) -> Result<Option<Arc<Manifest>>, StoreError> {
         let descriptor = &self.entry.descriptor;

@@ -48,7 +48,7 @@ pub enum Hint {
     InsecureForNamedOnly { registry: RegistryHost },
     /// The certificate of a registry is not trusted.
     TrustCertificate { registry: RegistryHost },
-    /// Certificate checks can be switched off for this call.
+    /// Certificate checks can be skipped for this command.
     SkipCertificateChecks,
     /// A reference was written with `http://`.
     PlainHttpScheme,

@@ -12,7 +12,7 @@
 //! | [`ops`] | the operations: publish, copy, check, drafts |
 //! | [`report`] | text, JSON, GitHub and GitLab reports of a result |
 //! | [`execute`] | plan → stores: blobs, manifests, tags, verification |
-//! | [`check`] | verification that everything that an index names exists and matches |
+//! | [`check`] | checks that everything in an index exists and matches its descriptor |
 //! | [`resolve`] | sources → manifests and platforms |
 //! | [`sources`] | references, digests, spec files and annotations as the user writes them |
 //! | [`stores`] | the open repositories and layouts of one run |

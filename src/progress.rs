@@ -19,7 +19,7 @@ pub type Observed = Arc<dyn Observer>;
 pub enum Event<'a> {
     Notice(&'a str),
     Warning(&'a str),
-    /// A request will be repeated after a wait.
+    /// An operation will be repeated after a wait.
     Waiting {
         /// The operation, in the form that follows "failed to".
         doing: &'a str,

@@ -50,7 +50,7 @@ struct Execution {
     env: Vec<String>,
     #[serde(default, rename = "WorkingDir")]
     working_dir: Option<String>,
-    /// The first word is a whole command line of Windows.
+    /// The first word is a complete Windows command line.
     #[serde(default, rename = "ArgsEscaped")]
     args_escaped: bool,
 }

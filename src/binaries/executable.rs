@@ -40,7 +40,7 @@ pub enum Fit {
     Wrong,
 }
 
-/// The content of a file, as a kernel distinguishes it when it executes the file.
+/// The kinds of content that a kernel distinguishes when it executes a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Content {
     Program(Format),

@@ -3,7 +3,7 @@
 /// The maximum number of images that are read at the same time.
 pub(super) const MAX_PARALLEL_IMAGES: u32 = 4;
 
-/// A layer that unpacks to more than this many times its size is a bomb; real ones reach about 50.
+/// The maximum ratio of the unpacked size of a layer to its size. Real layers reach about 50.
 pub(super) const MAX_UNPACKED_RATIO: u64 = 200;
 /// The unpacked size in bytes that is accepted for every layer.
 pub(super) const MIN_UNPACKED: u64 = 1 << 30;

@@ -55,7 +55,7 @@ pub struct Executable {
     pub format: Option<Format>,
 }
 
-/// An error of reading an image.
+/// An error while reading an image.
 #[derive(Debug, thiserror::Error)]
 pub enum BinariesError {
     #[error(transparent)]

@@ -97,7 +97,7 @@ impl Layer {
         }
     }
 
-    /// Returns the first bytes, at least [`MAGIC`] if the layer has as many.
+    /// Returns the first bytes, at least [`MAGIC`] unless the layer is shorter.
     fn start(&mut self) -> &[u8] {
         while self.part.len() < MAGIC {
             match self.parts.blocking_recv() {

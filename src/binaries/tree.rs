@@ -143,7 +143,7 @@ impl Tree {
         match self.nodes.get(&key) {
             Some(upper) if upper.layer < node.layer => {
                 if upper.kind == Kind::Directory && node.kind != Kind::Directory {
-                    // The upper layer replaced this member by a directory, which hides lower directories.
+                    // The upper layer replaced this member with a directory, which hides lower directories.
                     self.hide(key);
                 }
                 self.replaced.insert(key, node);

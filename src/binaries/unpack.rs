@@ -61,7 +61,7 @@ impl Unpacked {
     }
 }
 
-/// Fails if a limit is exceeded.
+/// A reader that fails if a limit is exceeded.
 struct Bounded<'a> {
     unpacked: Box<dyn Read + 'a>,
     /// The number of bytes that this layer may still unpack to.

@@ -194,7 +194,7 @@ pub(super) struct PushArgs {
     /// Remove the local manifest list after the push
     #[arg(long, short)]
     pub(super) purge: bool,
-    /// Also push under this tag in the repository of the list, or this reference
+    /// Also push to this tag in the repository of the list, or to this reference
     #[arg(
         long = "tag",
         alias = "tags",

@@ -11,7 +11,7 @@ use crate::environment::Environment;
 /// The exit code of a shell for a command that does not exist.
 const NOT_FOUND: u8 = 127;
 
-/// Replaces this process by the next `docker`. Returns only if that fails.
+/// Replaces this process with the next `docker`. Returns only if that fails.
 pub(super) fn run_next(arguments: &[OsString], environment: &Environment) -> ExitCode {
     let Some(docker) = next_docker(environment) else {
         eprintln!("error: cannot run docker: there is no other docker on PATH");

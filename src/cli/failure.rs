@@ -18,7 +18,7 @@ use crate::text::{log_safe, with_causes};
 
 /// Exit codes, documented in the README.
 pub mod exit {
-    /// Any failure that has no code of its own.
+    /// Any other failure.
     pub const FAILURE: u8 = 1;
     /// Wrong usage: flags, arguments, malformed reference, bad spec file.
     pub const USAGE: u8 = 2;
@@ -41,7 +41,7 @@ pub(super) struct Failure {
     code: u8,
     error: anyhow::Error,
     hints: Vec<Hint>,
-    /// The report for the CI system contains it.
+    /// The report for the CI system contains this failure.
     is_reported: bool,
 }
 

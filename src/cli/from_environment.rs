@@ -1,5 +1,5 @@
 //! Reads options from the environment: `POLYARCH_<OPTION>`, and `PLUGIN_<OPTION>` as Woodpecker and Drone set it.
-//! They are inserted before the given arguments, unless the option is among these.
+//! Each is inserted before the given arguments, unless these contain the option.
 
 use std::ffi::OsString;
 
@@ -99,8 +99,8 @@ fn from_variable(
     }
 }
 
-/// Returns the names of the option `--<long>` in variables, without a prefix. The variable of a list may have a plural
-/// name: `POLYARCH_PLATFORMS`.
+/// Returns the names of the option `--<long>` in variables, without a prefix. The name of a list may be plural:
+/// `POLYARCH_PLATFORMS`.
 pub(super) fn names(long: &str, option: &Arg) -> Vec<String> {
     let name = long.to_uppercase().replace('-', "_");
     let is_list = matches!(option.get_action(), ArgAction::Append);

@@ -32,7 +32,7 @@ const DOCKER_VALUES: [&str; 11] = [
     "--mirror",
 ];
 
-/// The purpose for which the process was started.
+/// The kind of call with which the process was started.
 pub(super) enum Invocation<'e> {
     /// Docker requests the metadata of the plugin.
     PluginMetadata,

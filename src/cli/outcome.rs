@@ -18,7 +18,7 @@ pub(super) struct Outcome {
 
 /// The outcomes of all indexes of a run.
 pub(super) struct Outcomes {
-    /// The reports list the indexes, even if there is only one.
+    /// The reports are lists, even if there is only one index.
     are_several: bool,
     images: Vec<Result<Outcome, (Vec<Target>, Failure)>>,
 }
@@ -61,7 +61,7 @@ impl Outcomes {
         }
     }
 
-    /// Returns the results, and the first failure with the others as hints. If one of several indexes was pushed, the
+    /// Returns the results, and the first failure with the others as notes. If one of several indexes was pushed, the
     /// failure is partial.
     pub(super) fn split(self, wording: Wording) -> (Results, Option<Failure>) {
         let mut results = Results::new(self.are_several);

@@ -44,7 +44,7 @@ impl<'a> Reporter<'a> {
         }
     }
 
-    /// Runs `work` and writes its reports. Without running it, refuses report files that could not be written.
+    /// Runs `work` and writes its reports. If a report file could not be written, `work` is not run.
     pub(super) async fn report(
         &self,
         work: impl Future<Output = Result<Outcomes, Failure>>,

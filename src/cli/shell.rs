@@ -32,7 +32,7 @@ pub(super) fn man() -> Result<ExitCode, Failure> {
         let words = format!("polyarch {}", subcommand.get_name());
         let _ = writeln!(page, ".SH \"{}\"", words.to_uppercase());
         let subcommand = subcommand.clone().name(words.clone()).bin_name(words);
-        // Of an option that `-h` omits, the page would contain only the name.
+        // Otherwise, the page would contain only the names of the options that `-h` omits.
         let part = clap_mangen::Man::new(subcommand.mut_args(|it| it.hide_short_help(false)));
         let parts = [
             section(|out| part.render_description_section(out))?,

@@ -7,7 +7,7 @@ use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, Command};
 
 pub(super) struct Switches {
-    /// Contains `--purge` instead of `--purge=true`, and no switch that is false.
+    /// The arguments, with `--purge` instead of `--purge=true` and without switches that are false.
     pub(super) arguments: Vec<OsString>,
     /// The long names of the switches whose last value is false.
     pub(super) declined: Vec<String>,

@@ -86,7 +86,7 @@ pub(super) fn warnings(command: &Command, environment: &Environment) -> Vec<Stri
     warnings
 }
 
-/// Returns the names of the options of all commands in variables, without prefixes.
+/// Returns the names that the options of all commands have in variables, without prefixes.
 fn options(command: &Command) -> BTreeSet<String> {
     let of_subcommands = command.get_subcommands().flat_map(Command::get_arguments);
     let options = command.get_arguments().chain(of_subcommands);

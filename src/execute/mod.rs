@@ -232,8 +232,8 @@ impl Run<'_> {
         join_all(looks).await.into_iter().flatten().collect()
     }
 
-    /// Adds the names of missing images to the errors: a registry refuses an index of missing images, usually without
-    /// names.
+    /// Adds the names of missing images to the errors: a registry that refuses an index because of missing images
+    /// usually does not name them.
     async fn name_absent(&self, store: &Arc<dyn Store>, results: &mut [Result<(), StoreError>]) {
         let may_lack =
             |error: &StoreError| matches!(error.kind, FailureKind::NotFound | FailureKind::Other);

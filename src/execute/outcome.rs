@@ -8,7 +8,7 @@ use crate::store::StoreError;
 pub struct Execution {
     /// One for each target of the plan, in its order.
     pub targets: Vec<TargetOutcome>,
-    /// The signal that interrupted it.
+    /// The signal that interrupted the execution.
     pub interrupted: Option<u8>,
     /// The base has moved, so at least one target was not changed.
     pub base_moved: bool,

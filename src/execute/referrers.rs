@@ -94,7 +94,8 @@ impl Copier<'_> {
         Ok(())
     }
 
-    /// Copies the referrers that the registry lists for `subject`. Returns all their digests, including existing ones.
+    /// Copies the referrers that the registry lists for `subject`. Returns all their digests, including referrers that
+    /// the target already has.
     async fn copy_listed(&self, subject: &Digest) -> Result<Vec<Digest>, StoreError> {
         let listed: Vec<Digest> = digests(self.from.referrers(subject).await?);
         if listed.is_empty() {

@@ -53,7 +53,8 @@ impl Survey {
             })
     }
 
-    /// Reads each distinct manifest of the tags. Skips manifests that cannot be read: they only serve a comparison.
+    /// Reads each distinct manifest of the tags. Skips manifests that cannot be read: they are needed only for a
+    /// comparison.
     pub async fn previous(&self, stores: &Stores) -> Vec<Manifest> {
         let mut seen = HashSet::new();
         let mut found: Vec<(&Location, &Digest)> = (self.tags.iter())

@@ -29,7 +29,7 @@ impl Job {
         })
     }
 
-    /// Resolves the index at the first tag. A tag that does not exist yet gives a notice.
+    /// Resolves the index at the first tag. If the tag does not exist yet, returns a notice instead.
     pub(super) async fn resolve_append(
         &self,
         stores: &Stores,
@@ -60,8 +60,9 @@ impl Job {
     }
 }
 
-/// Returns whether another job has overwritten the appended entries: it may have read the tag before this job wrote it,
-/// and written the tag later. Therefore the tag is read again, after a pause in which such a write completes.
+/// Returns whether another job has overwritten the appended entries. That job may have read the tag before this job
+/// wrote it, and written it afterwards. Therefore, the tag is read again, after a pause in which such a write
+/// completes.
 pub(super) async fn was_overwritten(
     execution: &Execution,
     base: &Base,
@@ -88,7 +89,7 @@ pub(super) async fn was_overwritten(
     Ok(!now.index().is_some_and(|now| includes(now, plan)))
 }
 
-/// Returns whether an index contains each entry of a plan, or another entry with the same platform.
+/// Returns whether an index contains, for each entry of a plan, that entry or another entry with the same platform.
 fn includes(index: &Index, plan: &Plan) -> bool {
     plan.entries.iter().all(|entry| {
         let entry = &entry.descriptor;

@@ -10,7 +10,8 @@ pub async fn copy(job: Job, run: Run<'_>) -> Result<Report, OpsError> {
     Box::pin(job.run_alone(run, planner)).await
 }
 
-/// Plans an exact copy of the source if no platforms are chosen, of the image if one is, otherwise an index.
+/// Without platforms, plans an exact copy of the source. With one platform, plans an exact copy of its image. With
+/// several platforms, plans an index of their images.
 fn planner(sources: &[Source], targets: &[Target], options: &Options) -> Result<Plan, PlanError> {
     match (sources, &options.platforms[..]) {
         ([source], []) => plan::copy(source, targets),

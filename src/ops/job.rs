@@ -15,7 +15,7 @@ pub struct Job {
     pub targets: Vec<Target>,
     /// The repository of bare digests. `None` means the repositories of the targets.
     pub image: Option<Repository>,
-    /// Starts from the index at the first tag.
+    /// Adds to the index at the first tag.
     pub append: bool,
     /// The maximum time to wait for sources that do not exist yet.
     pub wait: Duration,
@@ -38,11 +38,11 @@ pub struct Job {
 /// The policy for a tag that points to another digest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum IfExists {
-    /// Move it.
+    /// Moves the tag.
     #[default]
     Replace,
-    /// Leave it.
+    /// Does not move the tag.
     Keep,
-    /// Refuse the run before anything is pushed.
+    /// Fails before anything is pushed.
     Refuse,
 }

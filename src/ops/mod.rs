@@ -16,7 +16,8 @@ pub use error::OpsError;
 pub use job::{IfExists, Job};
 
 use crate::interrupt::Interrupt;
-use crate::progress::Observed;
+use crate::plan::{Notice, Severity};
+use crate::progress::{Event, Observed};
 use crate::stores::Stores;
 
 /// The context of all operations of one run.
@@ -28,6 +29,15 @@ pub struct Run<'a> {
 }
 
 impl Run<'_> {
+    fn observe_notices(&self, notices: &[Notice]) {
+        for notice in notices {
+            self.observed.observe(match notice.severity {
+                Severity::Warning => Event::Warning(&notice.text),
+                Severity::Notice => Event::Notice(&notice.text),
+            });
+        }
+    }
+
     /// Runs `work`, which needs no cleanup, until it is done or interrupted.
     pub async fn unless_interrupted<T>(
         &self,

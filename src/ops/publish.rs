@@ -15,7 +15,7 @@ use crate::execute::{
 };
 use crate::hint::Hint;
 use crate::plan::{
-    self, MediaTypeChoice, Options, Plan, PlanError, Severity, Source, SourceLocation, Target,
+    self, MediaTypeChoice, Options, Plan, PlanError, Source, SourceLocation, Target,
 };
 use crate::progress::Event;
 use crate::registry::Access;
@@ -112,7 +112,7 @@ pub async fn publish_all(jobs: Vec<Job>, run: Run<'_>) -> Vec<Result<Report, Unp
     let reports: Vec<_> = reports.collect().await;
     let is_complete = |it: &Result<Report, _>| it.as_ref().is_ok_and(Report::is_complete);
     if !reports.iter().all(is_complete) {
-        // Not earlier: another index of the run may have used the uploads.
+        // Not earlier, because other indexes of the run may use the uploads.
         run.stores.abandon().await;
     }
     reports
@@ -230,7 +230,7 @@ impl Job {
         targets.map(|target| target.location.clone()).collect()
     }
 
-    /// Resolves, plans and checks. In parallel, reads the current digests of the tags, and the manifests there.
+    /// Resolves, plans and checks. In parallel, reads the current digests of the tags, and their manifests.
     async fn make_plan(
         &mut self,
         run: Run<'_>,
@@ -290,13 +290,9 @@ impl Job {
         self.options.append = append;
         let mut plan = self.plan(&sources, planner)?;
         plan.notices.splice(0..0, start);
-        for notice in &plan.notices {
-            run.observed.observe(match notice.severity {
-                Severity::Warning => Event::Warning(&notice.text),
-                Severity::Notice => Event::Notice(&notice.text),
-            });
-        }
-        self.check_targets(&plan.index.digest, &mut known, run)?;
+        run.observe_notices(&plan.notices);
+        self.check_failures(&known, run)?;
+        self.check_tags(&plan.index.digest, &mut known)?;
         let targets = self.locations();
         let incomplete = (self.targets.iter())
             .filter(|target| !known.is_complete(target, &plan.index.digest))
@@ -321,13 +317,8 @@ impl Job {
         })
     }
 
-    /// Refuses targets whose credentials are rejected and tags that must not move. Marks the tags that are kept.
-    fn check_targets(
-        &self,
-        digest: &Digest,
-        known: &mut Survey,
-        run: Run<'_>,
-    ) -> Result<(), OpsError> {
+    /// Refuses targets whose credentials are rejected, and targets whose tags must be known but are not.
+    fn check_failures(&self, known: &Survey, run: Run<'_>) -> Result<(), OpsError> {
         for error in &known.failures {
             let is_refusal = matches!(error.kind, FailureKind::Unauthorized | FailureKind::Denied);
             let is_anonymous = error.hints.iter().any(Hint::is_missing_credentials);
@@ -344,6 +335,11 @@ impl Job {
                 run.observed.observe(Event::Warning(&error.to_string()));
             }
         }
+        Ok(())
+    }
+
+    /// Refuses tags that must not move, or marks them as kept.
+    fn check_tags(&self, digest: &Digest, known: &mut Survey) -> Result<(), OpsError> {
         for target in &self.targets {
             for tag in &target.tags {
                 let now = known.points_at(&target.location, tag);

@@ -100,7 +100,7 @@ fn observe_missing(missing: &[(String, StoreError)], delay: Duration, run: Run<'
     });
 }
 
-/// Returns the first error, with the others as hints.
+/// Returns the first error, with the others as notes.
 fn joined(missing: Vec<(String, StoreError)>) -> StoreError {
     let mut errors = missing.into_iter().map(|(_, error)| error);
     let first = errors.next();

@@ -13,7 +13,7 @@ use super::notice::Notice;
 pub(super) struct Routed<'a> {
     index: Vec<&'a AnnotationRule>,
     entries: Vec<(Option<&'a Platform>, &'a AnnotationRule)>,
-    /// For the descriptor of the index in a layout.
+    /// The annotations of the descriptor of the index in a layout.
     pub(super) index_descriptor: Annotations,
 }
 

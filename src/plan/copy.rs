@@ -1,4 +1,4 @@
-//! Plans to copy a source unchanged, an image or an index.
+//! Plans the exact copy of a source, which is an image or an index.
 
 use std::sync::Arc;
 
@@ -56,8 +56,8 @@ pub fn copy(source: &Source, targets: &[Target]) -> Result<Plan, PlanError> {
     })
 }
 
-/// Returns the image for `platform` in `source`: the first matching entry of an index, as clients select it, or a matching
-/// image.
+/// Returns the image for `platform` in `source`: the first matching entry of an index, as clients select it, or a
+/// matching image.
 pub fn image_of(source: &Source, platform: &Platform) -> Result<Source, PlanError> {
     let images = images(&source.root);
     let fits = |image: &&Node| {

@@ -18,7 +18,7 @@ pub(super) struct Entry<'a> {
     /// The positions of its sources. Not empty; messages name the first.
     pub(super) sources: Vec<usize>,
     pub(super) origin: Origin,
-    /// Whether it is a source itself, not an entry of a source index.
+    /// Whether the entry itself is a source, not an entry of a source index.
     pub(super) named: bool,
     /// Whether it is the entry of an image, with a platform.
     pub(super) has_platform: bool,

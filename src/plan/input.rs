@@ -144,13 +144,14 @@ pub struct Options {
     pub manifest_annotations: ManifestAnnotations,
     /// The index to append to: the current content of the first tag.
     pub append: Option<Source>,
-    /// An index whose fields the new index keeps, except its entries, as if that index were the only source.
+    /// An index whose fields, except its entries, the new index keeps.
     pub base_index: Option<Index>,
     pub media_type: MediaTypeChoice,
     pub attestations: Attestations,
     pub on_duplicate: OnDuplicate,
     pub style: Style,
-    /// Whether images may have no platform, in an index that is only displayed: they get an empty one, as in Docker.
+    /// Whether images may lack a platform, because the index is only displayed. They get an empty platform, as in
+    /// Docker.
     pub may_lack_platform: bool,
 }
 
@@ -189,13 +190,13 @@ pub enum OnDuplicate {
     Error,
     /// The later image replaces the earlier one.
     Replace,
-    /// Keep both.
+    /// Keeps both.
     Keep,
-    /// Keep both, with a warning, as in the drop-in commands.
+    /// Keeps both, with a warning, as in the drop-in commands.
     Warn,
 }
 
-/// The tool whose output the index equals, byte for byte.
+/// The tool whose output is reproduced byte for byte.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Style {
     /// `docker buildx imagetools create`: platforms from configs are normalised.

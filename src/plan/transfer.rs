@@ -200,8 +200,8 @@ impl<'a> Inventory<'a> {
         Ok(plan)
     }
 
-    /// Returns the nearest location of a digest, or `None` if the target has it. The first of several equal ones
-    /// counts.
+    /// Returns the nearest location of a digest, or `None` if the target has it. If several locations are equally near,
+    /// returns the first.
     fn nearest(
         &self,
         kind: Kind,

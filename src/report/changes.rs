@@ -105,7 +105,7 @@ fn difference(old: Option<u64>, new: Option<u64>) -> Option<i64> {
 
 impl IndexResult {
     /// Records the digests of the tags before the run, and compares the new index with each previous index. `previous`
-    /// receives a full reference.
+    /// returns the digest for a full reference.
     pub fn record_previous(
         &mut self,
         previous: impl Fn(&str) -> Previous,
@@ -167,7 +167,7 @@ impl IndexResult {
     }
 }
 
-/// Quotes an argument for a shell where necessary: the path of a layout may contain anything.
+/// Quotes an argument for a shell if necessary: the path of a layout may contain any character.
 fn quoted(argument: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "._:/@+=,-".contains(c);
     if argument.chars().all(is_plain) {

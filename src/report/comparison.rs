@@ -61,7 +61,7 @@ impl Previous {
     }
 }
 
-/// Serialises a new tag as `null`. The field skips an unknown digest.
+/// Serialises a new tag as `null`. An unknown digest is not serialised: the field skips it.
 impl Serialize for Previous {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {

@@ -35,8 +35,8 @@ pub struct FileError {
 }
 
 impl Files {
-    /// Overwrites the files. Indexes that were not published are left out; if none was published, no file is
-    /// written. With several indexes, `index` and `dotenv` describe the first.
+    /// Overwrites the files. Indexes that were not published are skipped; if none was published, no file is written.
+    /// With several indexes, `index` and `dotenv` describe the first.
     pub fn write(&self, results: &Results) -> Result<(), FileError> {
         let good: Vec<&IndexResult> = results
             .iter()
@@ -100,7 +100,7 @@ fn metadata_of(result: &IndexResult) -> Value {
     Value::Object(object)
 }
 
-/// Returns the tags that were pushed, or would be in a real run; for targets without tags, their names.
+/// Returns the tags that were pushed, or would be pushed in a real run. For a target without tags, returns its name.
 fn references(result: &IndexResult) -> impl Iterator<Item = &str> {
     let is_good = Status::has_index;
     result

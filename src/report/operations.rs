@@ -13,7 +13,7 @@ use crate::spec::{Digest, Location, RegistryHost, Tag};
 #[serde(rename_all = "camelCase")]
 pub struct OperationResult {
     pub operation: OperationKind,
-    /// The digest of the blob or manifest; for a tag, of the index.
+    /// The digest of the blob or manifest. For a tag, the digest of the index.
     pub digest: Digest,
     /// The size in bytes.
     pub size: u64,

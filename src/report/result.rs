@@ -10,7 +10,7 @@ use crate::binaries::Executable;
 use crate::execute::{Change, Execution, Survey, TagStatus};
 use crate::hint::Hint;
 use crate::plan::{Plan, Severity};
-use crate::spec::{Annotations, Digest, MediaType, attestation};
+use crate::spec::{Annotations, Digest, Location, MediaType, Tag, attestation};
 use crate::store::StoreError;
 
 /// One published, planned or failed index. `docs/result.schema.json` describes its JSON.
@@ -164,18 +164,15 @@ impl IndexResult {
             tags: target
                 .tags
                 .iter()
-                .map(|tag| TagResult {
-                    reference: format!("{}:{tag}", target.location),
-                    status: if known.points_at(&target.location, tag) == Some(digest) {
+                .map(|tag| {
+                    let status = if known.points_at(&target.location, tag) == Some(digest) {
                         Status::Already
                     } else if known.is_kept(&target.location, tag) {
                         Status::Kept
                     } else {
                         Status::Planned
-                    },
-                    previous: Previous::Unknown,
-                    error: None,
-                    change: Change::None,
+                    };
+                    TagResult::new(&target.location, tag, status)
                 })
                 .collect(),
             operations,
@@ -196,28 +193,24 @@ impl IndexResult {
                 let mut tags: Vec<TagResult> = target
                     .tags
                     .iter()
-                    .map(|tag| TagResult {
-                        reference: format!("{}:{}", target.location, tag.tag),
-                        status: match &tag.result {
+                    .map(|tag| {
+                        let status = match &tag.result {
                             Ok(TagStatus::Pushed) => Status::Published,
                             Ok(TagStatus::Already) => Status::Already,
                             Ok(TagStatus::Kept) => Status::Kept,
                             Err(_) => Status::Failed,
-                        },
-                        previous: Previous::Unknown,
-                        error: tag.result.as_ref().err().map(error_of),
-                        change: tag.change,
+                        };
+                        TagResult {
+                            error: tag.result.as_ref().err().map(error_of),
+                            change: tag.change,
+                            ..TagResult::new(&target.location, &tag.tag, status)
+                        }
                     })
                     .collect();
                 if target.failure.is_some() && tags.is_empty() {
                     // The tags failed with their target.
-                    tags.extend(planned.tags.iter().map(|tag| TagResult {
-                        reference: format!("{}:{tag}", target.location),
-                        status: Status::Failed,
-                        previous: Previous::Unknown,
-                        error: None,
-                        change: Change::None,
-                    }));
+                    let failed = |tag| TagResult::new(&target.location, tag, Status::Failed);
+                    tags.extend(planned.tags.iter().map(failed));
                 }
                 let status = match (&target.failure, tags.is_empty()) {
                     (Some(_), _) => Status::Failed,
@@ -350,6 +343,18 @@ fn combined(parts: impl Iterator<Item = Status>) -> Status {
         Status::Partial
     } else {
         Status::Failed
+    }
+}
+
+impl TagResult {
+    pub(super) fn new(location: &Location, tag: &Tag, status: Status) -> Self {
+        Self {
+            reference: format!("{location}:{tag}"),
+            status,
+            previous: Previous::Unknown,
+            error: None,
+            change: Change::None,
+        }
     }
 }
 

@@ -4,9 +4,7 @@ use std::ops::Deref;
 
 use serde::{Serialize, Serializer};
 
-use super::comparison::Previous;
 use super::result::{ErrorResult, IndexResult, NoticeResult, Status, TagResult, TargetResult};
-use crate::execute::Change;
 use crate::plan::Target;
 
 /// The version of the JSON that `docs/result.schema.json` describes.
@@ -154,13 +152,7 @@ impl UnplannedResult {
             tags: target
                 .tags
                 .iter()
-                .map(|tag| TagResult {
-                    reference: format!("{}:{tag}", target.location),
-                    status: Status::Failed,
-                    previous: Previous::Unknown,
-                    error: None,
-                    change: Change::None,
-                })
+                .map(|tag| TagResult::new(&target.location, tag, Status::Failed))
                 .collect(),
             operations: Vec::new(),
             error: Some(error.clone()),

@@ -81,7 +81,7 @@ fn entry_line(entry: &EntryResult, palette: Palette) -> String {
     line.trim_end().to_owned()
 }
 
-/// Pads before painting: escape sequences have no width.
+/// Pads a text before painting it, because escape sequences have no width.
 fn padded(text: &str, width: usize, tone: Tone, palette: Palette) -> String {
     let missing = width.saturating_sub(text.chars().count());
     palette.paint(tone, text) + &" ".repeat(missing)

@@ -42,7 +42,7 @@ pub struct Wanted {
     pub location: SourceLocation,
     pub read_from: Location,
     pub point: Point,
-    /// Whether a described source was seen in its location.
+    /// Whether the manifest of a descriptor is known to exist in its location.
     pub seen: bool,
     /// Overrides every other platform.
     pub set_platform: Option<Platform>,
@@ -201,12 +201,12 @@ impl Reader<'_> {
     /// Returns whether an entry can be planned without reading it.
     fn is_sufficient(&self, entry: &Descriptor) -> bool {
         let is_index = entry.media_type.is_index();
-        // No manifest has another size. If the declared size is wrong, reading the manifest reports it.
+        // The size of a manifest is in this range. Reading the manifest reports a wrong size.
         let has_size = entry.media_type.manifest_family().is_none()
             || (1..=MAX_MANIFEST).contains(&entry.size);
         let has_platform = self.platform_known
             || has_platform(entry)
-            // Other content is passed on unchanged.
+            // Other content is copied unchanged.
             || entry.media_type.manifest_family().is_none();
         !self.content && !is_index && has_platform && has_size
     }
@@ -265,7 +265,7 @@ impl Reader<'_> {
         Err(self.refused(digest, cause))
     }
 
-    /// Reads those entries of an index that the plan needs. Other entries need no future: an index may have 10,000.
+    /// Reads the entries of an index that the plan needs. The others get no future, because an index may have 10,000.
     async fn children(
         &self,
         entries: &[Descriptor],

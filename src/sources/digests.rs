@@ -17,9 +17,9 @@ const MAX_FILE: u64 = 1024;
 /// The names of the files in an OCI layout, which are never in a directory of digests.
 const LAYOUT_NAMES: [&str; 3] = ["oci-layout", "index.json", "blobs"];
 
-/// Reads the digests in `directory`: files with 64 hex digits as their name (`touch "digests/${digest#sha256:}"`), in
-/// the directory or in its subdirectories, where download-artifact puts them without `merge-multiple`. A file with any
-/// other name may contain a digest (`echo "$digest" > digests/amd64`).
+/// Reads the digests in `directory` and in its subdirectories, which download-artifact creates without
+/// `merge-multiple`. The name of a file consists of the 64 hex digits (`touch "digests/${digest#sha256:}"`), or the
+/// file contains the digest (`echo "$digest" > digests/amd64`).
 ///
 /// Returns the files of the directory first, then the files of each subdirectory, sorted by name like
 /// `digests/* digests/*/*` in a shell. A repeated digest is one source.

@@ -7,7 +7,7 @@ use crate::hint::Hint;
 use crate::spec::{Reference, ReferenceError};
 
 const FORMS: &str = "use a reference, sha256:…, oci:PATH, oci-archive:FILE, a descriptor, or a JSON object or array of these";
-const TOUCH: &str = "touch \"digests/${digest#sha256:}\", and write nothing else to that directory";
+const TOUCH: &str = "`touch \"digests/${digest#sha256:}\"`";
 
 /// Prefixes of other tools, and their equivalents.
 const PREFIXES: [(&str, &str); 6] = [
@@ -52,8 +52,8 @@ impl SourceError {
             Self::DescriptorAsSpec { path } => {
                 vec![format!("pass the descriptor as a source: \"$(cat {})\"", path.display()).into()]
             }
-            Self::TargetDigest { .. } => vec!["use the tag under which to publish".into()],
-            Self::NoDigests { .. } => vec![format!("run after the build: {TOUCH}").into()],
+            Self::TargetDigest { .. } => vec!["use a tag instead of the digest".into()],
+            Self::NoDigests { .. } => vec![format!("run {TOUCH} after the build").into()],
             Self::Disk(error) if error.is_not_found() => vec![
                 "check the path, which is relative to the working directory, and whether an earlier job uploaded the files and this job downloaded them".into(),
             ],
@@ -115,7 +115,7 @@ fn foreign_file_hint(path: &Path, in_layout: bool) -> Hint {
         format!("use oci:{directory} as a source, because the directory is an OCI layout").into()
     } else {
         format!(
-            "name each file with the 64 hex digits of a digest, or write one digest to it: {TOUCH}"
+            "name each file after the 64 hex digits of a digest ({TOUCH}), or write one digest to it"
         )
         .into()
     }

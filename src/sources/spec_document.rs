@@ -36,8 +36,8 @@ pub(super) enum PlatformText {
     Text(String),
 }
 
-/// manifest-tool's names of the version and features of Windows have no dot. The OCI names are accepted too, and
-/// `features` of the Docker format, which manifest-tool v1 supports.
+/// The fields of a platform. The OCI names `os.version` and `os.features` are accepted, manifest-tool's names without a
+/// dot, and `features` of the Docker format, which manifest-tool v1 supports.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PlatformParts {

@@ -30,7 +30,7 @@ impl Edit {
     }
 }
 
-/// Changes the entry `image` of the draft, or without `image` the draft itself.
+/// Changes the entry `image` of a draft, or the draft itself if `image` is `None`.
 pub fn annotate(
     list: &Reference,
     image: Option<&Reference>,

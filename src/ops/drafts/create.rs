@@ -16,7 +16,7 @@ pub struct CreateOptions {
     pub existing: Existing,
 }
 
-/// What to do with an existing draft of the same name.
+/// The policy for an existing draft with the same name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Existing {
     Refuse,
@@ -200,7 +200,8 @@ fn leaves(node: &Node) -> Vec<&Node> {
     }
 }
 
-/// Keeps the annotations and the bytes of an index that is the only source. Its digest changes only if it is nested.
+/// If the only source is an index, keeps its annotations and bytes. Nested indexes are flattened, so that an index with
+/// nested indexes counts as changed.
 fn set_origin(draft: &mut Draft, sources: &[(&Reference, &Source)]) {
     let [(reference, source)] = sources else {
         return;
@@ -221,7 +222,7 @@ fn set_origin(draft: &mut Draft, sources: &[(&Reference, &Source)]) {
     }
 }
 
-/// Warns about entries that `push` would refuse, and about the warnings of the plan.
+/// Emits warnings about entries that `push` would refuse, and the warnings of the plan.
 fn warn(draft: &Draft, observed: &Observed) {
     let warn = |text: &str| observed.observe(Event::Warning(text));
     for entry in &draft.entries {

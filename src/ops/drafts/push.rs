@@ -7,7 +7,7 @@ use crate::draft::{Draft, Drafts, Entry};
 use crate::execute::{ExecuteOptions, Execution, PushAccess, Survey, execute};
 use crate::hint::Hint;
 use crate::ops::{OpsError, Run};
-use crate::plan::{Plan, Severity, Target};
+use crate::plan::{Plan, Target};
 use crate::progress::Event;
 use crate::registry::Access;
 use crate::spec::{Location, Reference, attestation};
@@ -19,7 +19,7 @@ pub struct PushOptions {
     /// Removes the draft after a push without failures.
     pub purge: bool,
     pub verify: bool,
-    /// What is checked before a tag moves.
+    /// The checks before a tag moves.
     pub check: CheckLevel,
     /// The maximum number of transfers at the same time.
     pub jobs: usize,
@@ -43,12 +43,7 @@ pub async fn push(
 ) -> Result<PushReport, OpsError> {
     let draft = load(&options.list, drafts)?;
     let plan = plan_of(&draft, &options.targets)?;
-    for notice in &plan.notices {
-        run.observed.observe(match notice.severity {
-            Severity::Warning => Event::Warning(&notice.text),
-            Severity::Notice => Event::Notice(&notice.text),
-        });
-    }
+    run.observe_notices(&plan.notices);
     let targets: Vec<Location> = (options.targets.iter())
         .map(|target| target.location.clone())
         .collect();

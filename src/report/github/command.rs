@@ -62,7 +62,7 @@ pub(super) fn with_details(failure: &ErrorResult) -> String {
     text
 }
 
-/// Returns one command for each text. If there are too many texts, the last command contains the number of the rest.
+/// Returns one command for each text. If there are too many, the last command contains the number of remaining texts.
 pub(super) fn commands(kind: &str, title: &str, mut texts: Vec<String>) -> Vec<String> {
     if texts.len() > MAX_COMMANDS {
         let more = texts.len() - (MAX_COMMANDS - 1);
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn foreign_text_stays_in_its_annotation() {
+    fn untrusted_text_stays_in_its_annotation() {
         let failure = ErrorResult {
             message: HOSTILE.to_owned(),
             hints: vec![HOSTILE.to_owned()],

@@ -7,7 +7,7 @@ use crate::text::clean;
 /// The maximum number of characters shown of an untrusted text.
 const MAX_TEXT: usize = 1000;
 
-/// Markdown that stops growing at a limit, with all opened elements closed.
+/// Markdown that stops growing at a limit and closes all its elements.
 pub(super) struct Page {
     text: String,
     limit: usize,
@@ -115,7 +115,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn foreign_text_has_no_markup(value in "[a&<>|`*_\\[\\]#!~@$:/\\\\\r\n]{0,40}") {
+        fn untrusted_text_has_no_markup(value in "[a&<>|`*_\\[\\]#!~@$:/\\\\\r\n]{0,40}") {
             let safe = text(&value);
             let visible = safe.replace(|c: char| c == '&' || c == '#' || c == ';' || c.is_ascii_digit(), "");
             prop_assert!(!visible.contains(['<', '>', '|', '`', '*', '_', '[', ']', '!', '@', '$', '\n', '\r']));

@@ -89,7 +89,7 @@ fn write_log(lines: &[String]) {
     let _ = io::stderr().write_all(text.as_bytes());
 }
 
-/// Writes the bytes of the index for later steps. The name contains the digest: a machine may have several runs.
+/// Writes the bytes of the index for later steps. The name contains the digest, because runs may share the directory.
 fn write_index(environment: &Environment, results: &Results) -> Result<Option<PathBuf>, FileError> {
     let (Some(directory), Some(result)) = (environment.var("RUNNER_TEMP"), results.first_good())
     else {

@@ -249,7 +249,7 @@ fn missing_source_or_target_is_explained() {
     exit code: 2
     ----- stderr -----
     error: a target cannot have a digest: "HOST/a:b@sha256:1111111111111111111111111111111111111111111111111111111111111111"
-     hint: use the tag under which to publish
+     hint: use a tag instead of the digest
     "#);
 }
 

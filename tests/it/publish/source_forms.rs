@@ -323,13 +323,13 @@ fn invalid_sources_are_refused_and_nothing_is_pushed() {
     exit code: 2
     ----- stderr -----
     error: digests/build.log is not a digest file: neither its name nor its content is a digest
-     hint: name each file with the 64 hex digits of a digest, or write one digest to it: touch "digests/${digest#sha256:}", and write nothing else to that directory
+     hint: name each file after the 64 hex digits of a digest (`touch "digests/${digest#sha256:}"`), or write one digest to it
 
     $ polyarch publish -t HOST/team/app:1 --digests empty
     exit code: 2
     ----- stderr -----
     error: no digest file in empty
-     hint: run after the build: touch "digests/${digest#sha256:}", and write nothing else to that directory
+     hint: run `touch "digests/${digest#sha256:}"` after the build
 
     $ polyarch publish -t HOST/team/app:1 --digests nowhere
     exit code: 2

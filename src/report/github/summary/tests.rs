@@ -47,7 +47,7 @@ fn a_moved_tag_without_verification_has_its_own_heading() {
 }
 
 #[test]
-fn foreign_text_is_shown_without_markup() {
+fn untrusted_text_is_shown_without_markup() {
     let error = ErrorResult {
         message: HOSTILE.to_owned(),
         hints: vec![HOSTILE.to_owned()],
