@@ -43,6 +43,8 @@ pub(super) struct Call {
     pub(super) repository: Repository,
     /// Whether the body of the request or of its answer is large: see [`crate::transport::Request::is_bulk`].
     pub(super) is_bulk: bool,
+    /// Whether the body comes from the same registry: see [`crate::transport::Request::holds_another`].
+    pub(super) holds_another: bool,
     /// Another repository that the registry reads for this call.
     pub(super) also_reads: Option<Repository>,
     /// Measures the waits of all calls that lead to one result.
@@ -85,6 +87,7 @@ impl Call {
             is_optional: false,
             reads_own_write: false,
             is_bulk: false,
+            holds_another: false,
             repository: repository.clone(),
             also_reads: None,
             meter: None,

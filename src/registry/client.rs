@@ -24,6 +24,9 @@ pub(super) struct Client {
     authorizer: Authorizer,
     /// Whether one `PUT` may set several tags (`OCI-Tag`), once an answer has shown it.
     pub(super) takes_many_tags: OnceLock<bool>,
+    /// Held by a copy within the registry after the registry accepted no second connection for it. So these copies are
+    /// made one after another, and at least one of them has both connections.
+    pub(super) copies_within: tokio::sync::Mutex<()>,
 }
 
 /// The reason why a call has no answer.
@@ -58,6 +61,7 @@ impl Client {
             endpoint,
             authorizer,
             takes_many_tags: OnceLock::new(),
+            copies_within: tokio::sync::Mutex::default(),
         }
     }
 

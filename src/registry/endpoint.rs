@@ -174,6 +174,7 @@ impl Endpoint {
         let mut request = Request::new(call.method.clone(), url.clone());
         request.headers = call.headers.clone();
         request.is_bulk = call.is_bulk;
+        request.holds_another = call.holds_another;
         request.meter.clone_from(&call.meter);
         request.authorization = authorization
             .filter(|_| may_carry_authorization(&base, &url))

@@ -403,6 +403,7 @@ pub(super) fn unreachable(
         | TransportError::TooSlow { .. }
         | TransportError::Broken { .. }
         | TransportError::TooMuchAtOnce { .. }
+        | TransportError::NoFurtherConnection { .. }
         | TransportError::NoCommonProtocol { .. }
         | TransportError::GaveUp { .. } => failed(FailureKind::Unavailable),
         TransportError::TooLarge { what: A_MANIFEST, .. } => failed(FailureKind::Refused)

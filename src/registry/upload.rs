@@ -35,6 +35,8 @@ pub(super) struct Upload<'a> {
     pub(super) max_chunk: u64,
     /// The minimum size of every chunk except the last one, in bytes (`OCI-Chunk-Min-Length`).
     pub(super) min_chunk: u64,
+    /// Whether the source is in the same registry.
+    pub(super) is_within: bool,
     /// Whether the registry does not support chunks. An upload that breaks then starts over.
     pub(super) is_monolithic: bool,
     /// Whether the position has been requested after a 416.
@@ -58,7 +60,8 @@ pub(super) struct Position {
 impl Upload<'_> {
     /// Opens an upload. For a large blob, also starts to read the source and to open a connection for the upload.
     pub(super) async fn begin_and_open(&mut self) -> Outcome<Position> {
-        if self.blob.size < BULK_SIZE {
+        // Within a registry, the download could hold the connection that the first request of the upload needs.
+        if self.blob.size < BULK_SIZE || self.is_within {
             return self.begin().await;
         }
         let (content, size) = (self.content.clone(), self.blob.size);
@@ -116,6 +119,7 @@ impl Upload<'_> {
                 HeaderValue::from_static("application/octet-stream"),
             );
         call.is_bulk = length >= BULK_SIZE;
+        call.holds_another = self.is_within;
         let last = position.offset.saturating_add(length.saturating_sub(1));
         let range = format!("{}-{last}", position.offset);
         match HeaderValue::from_str(&range) {

@@ -15,7 +15,7 @@ use super::client::{CallError, RetryCause, is_temporary};
 use super::repository::RegistryRepository;
 use super::upload::{Position, Upload, range_end, without_digest};
 use super::upload_content::{CHECKPOINT, Content};
-use crate::spec::{Descriptor, Manifest};
+use crate::spec::{Descriptor, Manifest, Repository};
 use crate::store::{FailureKind, Operation, Store, StoreError};
 use crate::sync::Mutex;
 use crate::transport::{BULK_SIZE, TransportError};
@@ -34,6 +34,8 @@ impl RegistryRepository {
         from: Arc<dyn Store>,
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Outcome<()> {
+        let source = from.repository().map(Repository::registry);
+        let is_within = source == Some(self.repository.registry());
         let mut upload = Upload {
             repository: self,
             blob,
@@ -46,6 +48,7 @@ impl RegistryRepository {
             ),
             max_chunk: u64::MAX,
             min_chunk: 0,
+            is_within,
             is_monolithic: false,
             has_resynced: false,
             has_reread: false,
@@ -152,6 +155,7 @@ impl Upload<'_> {
             None => self.begin_and_open().await?,
         };
         let mut furthest = 0;
+        let mut only_one = None;
         loop {
             repository
                 .state
@@ -188,6 +192,12 @@ impl Upload<'_> {
                 Next::Restart => {
                     self.turn(&call)?;
                     position = self.begin().await?;
+                    continue;
+                }
+                Next::Wait(RetryCause::Transport(TransportError::NoFurtherConnection {
+                    ..
+                })) if only_one.is_none() => {
+                    only_one = Some(repository.client.copies_within.lock().await);
                     continue;
                 }
                 Next::Wait(cause) => cause,

@@ -54,6 +54,8 @@ impl HostClient {
             if self.needs_connection(&choice) && self.connections.are_exhausted() {
                 if matches!(choice.takes, Takes::Bulk(_)) && self.can_share() {
                     choice = self.shared();
+                } else if request.holds_another {
+                    return Err(self.no_further_connection());
                 } else {
                     self.wait_for_connection(idle_timeout).await;
                 }
@@ -74,9 +76,16 @@ impl HostClient {
                     may_be_bulk = false;
                     shares += 1;
                 }
+                Next::Wait if request.holds_another => return Err(self.no_further_connection()),
                 Next::Wait if self.wait_for_connection(idle_timeout).await => {}
                 Next::GiveUp | Next::Share | Next::Wait => return Err(failure.error),
             }
+        }
+    }
+
+    fn no_further_connection(&self) -> TransportError {
+        TransportError::NoFurtherConnection {
+            host: self.host.clone(),
         }
     }
 

@@ -41,6 +41,9 @@ pub enum TransportError {
     /// The host speaks none of the offered HTTP versions.
     #[error("{host} speaks no common HTTP version")]
     NoCommonProtocol { host: String },
+    /// The host accepts no further connection, and the request may not wait for one.
+    #[error("{host} accepts no further connection for the upload")]
+    NoFurtherConnection { host: String },
     #[error("no answer from {host} for {seconds} s")]
     Timeout { host: String, seconds: u64 },
     #[error("{host} transferred less than 1 KiB/s for {seconds} s")]
@@ -107,6 +110,7 @@ impl TransportError {
             | Self::TooSlow { .. }
             | Self::Broken { .. }
             | Self::TooMuchAtOnce { .. }
+            | Self::NoFurtherConnection { .. }
             | Self::NoCommonProtocol { .. } => true,
             Self::Connect { kind, .. } => *kind != ConnectFailure::UnknownHost,
             Self::NotTls { .. }

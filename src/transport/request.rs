@@ -23,6 +23,9 @@ pub struct Request {
     /// gets a separate HTTP/1.1 connection: the window of a shared HTTP/2 connection would limit the bytes for each
     /// round trip.
     pub is_bulk: bool,
+    /// Whether the body is read from another connection to the same origin. Such a request never waits for a connection:
+    /// the one that it needs may be released only after this request.
+    pub holds_another: bool,
     /// The origin that named this URL (a registry that names its token server or the location of an upload). The trust
     /// settings of that origin apply, since one authority often signs for all hosts of a registry. Client certificates
     /// are selected by the host of this URL, and the host must not resolve to this machine or link.
@@ -53,6 +56,7 @@ impl Request {
             body: Body::Empty,
             is_confidential: false,
             is_bulk: false,
+            holds_another: false,
             referred_by: None,
             redirects: Redirects::Follow,
             is_direct: false,
@@ -70,6 +74,7 @@ impl Request {
             body: self.body.try_clone()?,
             is_confidential: self.is_confidential,
             is_bulk: self.is_bulk,
+            holds_another: self.holds_another,
             referred_by: self.referred_by.clone(),
             redirects: self.redirects,
             is_direct: self.is_direct,

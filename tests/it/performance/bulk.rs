@@ -204,6 +204,26 @@ fn limit_of_connections_over_http1_is_respected() {
     copy_within_limit(|| Registry::builder().scheme(Scheme::TlsHttp1), 4);
 }
 
+/// Each blob is read and written at the same registry, so a download must not keep the connection that its upload needs.
+#[test]
+fn limit_of_connections_is_respected_by_copies_within_a_registry() {
+    let cases = [
+        (Scheme::TlsHttp1, 2),
+        (Scheme::TlsHttp1, 3),
+        (Scheme::TlsHttp2, 1),
+        (Scheme::TlsHttp2, 2),
+    ];
+    for (scheme, most) in cases {
+        let registry = Registry::builder().scheme(scheme).without_mounts();
+        let scene = job::scene_of([registry.most_connections(most)]);
+        load_layers(&scene, 6);
+        let words = scene.line("copy HOST/a:1 HOST/b:1");
+        let run = scene.polyarch().args(words).limit(Duration::from_secs(25));
+        run.run().ok();
+        assert_eq!(scene.registry().problems(), Vec::<String>::new());
+    }
+}
+
 #[test]
 fn limit_of_connections_of_a_storage_host_is_respected() {
     let storage = || Site::new(Scheme::TlsHttp2).ip("127.0.0.3");
