@@ -30,7 +30,7 @@ impl Challenge {
             .map(|(_, value)| value.as_str())
     }
 
-    /// Returns the URL of the token server for Bearer, a display text for Basic.
+    /// Returns the URL of the token server for Bearer, or a display text for Basic.
     pub fn realm(&self) -> Option<&str> {
         self.parameter("realm")
     }
@@ -65,8 +65,7 @@ pub fn parse_challenges<H: AsRef<[u8]>>(headers: impl IntoIterator<Item = H>) ->
 /// Parser of one header value.
 ///
 /// A comma separates challenges as well as parameters, so it cannot be used to split them. A word with `=` after it is
-/// a parameter of the current challenge; any other word begins a new challenge. (RFC 9110 says the same in its note on
-/// parsing.)
+/// a parameter of the current challenge; any other word begins a new challenge.
 struct Parser<'a> {
     rest: &'a str,
 }

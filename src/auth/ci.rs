@@ -10,8 +10,7 @@ use crate::spec::RegistryHost;
 pub(super) enum Provider {
     /// `GITHUB_TOKEN` for `ghcr.io`.
     GitHub,
-    /// `CI_REGISTRY_USER` and `CI_REGISTRY_PASSWORD`, else `CI_JOB_TOKEN`, for
-    /// `CI_REGISTRY`.
+    /// `CI_REGISTRY_USER` and `CI_REGISTRY_PASSWORD`, else `CI_JOB_TOKEN`, for `CI_REGISTRY`.
     GitLab,
     /// `DOCKERHUB_USERNAME` and `DOCKERHUB_TOKEN` for Docker Hub.
     DockerHub,
@@ -20,7 +19,7 @@ pub(super) enum Provider {
 }
 
 impl Provider {
-    /// In the order of the search.
+    /// All providers, in the order of the search.
     pub(super) const ALL: [Self; 4] = [Self::GitHub, Self::GitLab, Self::DockerHub, Self::Docker];
 
     /// Returns the names of the variables, for display.

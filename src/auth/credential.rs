@@ -6,7 +6,6 @@ use base64::engine::general_purpose::STANDARD;
 use super::{Origin, Secret};
 
 /// The user name that marks an identity token in the protocol of credential helpers. Token servers accept it, too.
-///
 /// <https://docs.docker.com/reference/cli/docker/login/#credential-helper-protocol>
 pub(super) const TOKEN_USERNAME: &str = "<token>";
 
@@ -14,17 +13,11 @@ pub(super) const TOKEN_USERNAME: &str = "<token>";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Credential {
     /// A user name and a password, or an access token instead of the password.
-    Basic {
-        /// The user.
-        username: String,
-        /// The password.
-        password: Secret,
-    },
+    Basic { username: String, password: Secret },
     /// A refresh token, which the token server exchanges in an OAuth2 POST.
     IdentityToken {
         /// The user name, where the source has one. Used only if the token server does not support POST.
         username: Option<String>,
-        /// The refresh token.
         token: Secret,
     },
     /// A registry token that is sent as it is, without a token server.

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 /// A document with credentials: a file, or an environment variable with the same JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Location {
-    /// A file.
     File(PathBuf),
     /// The name of a variable.
     Variable(String),
@@ -28,12 +27,10 @@ pub enum Origin {
     Variables(Vec<String>),
     /// An entry in `auths` of a document.
     Entry {
-        /// The document.
         location: Location,
         /// The key of the entry, as it is written in the document.
         key: String,
     },
-    /// A credential helper.
     Helper {
         /// The program, such as `docker-credential-ecr-login`.
         program: String,

@@ -113,9 +113,7 @@ fn docker_auth_config(environment: &Environment) -> Place {
     Place::named(name, source)
 }
 
-/// Returns the directory of buildx's scoped configuration: `$BUILDX_CONFIG/config`, or else `buildx/config` in Docker's
-/// directory.
-///
+/// Returns the scoped configuration of buildx: `$BUILDX_CONFIG/config`, or else `buildx/config` in Docker's directory.
 /// <https://docs.docker.com/build/building/registry-auth/>
 fn scoped(environment: &Environment) -> Place {
     let buildx = environment

@@ -34,7 +34,6 @@ pub enum HelperFailure {
     /// The name could select a program outside of the search path.
     #[error("its name may contain only letters, digits, `.`, `_`, `+` and `-`")]
     BadName,
-    /// No such program.
     #[error("no such program in PATH")]
     NotFound,
     /// The program cannot be started, or its pipes fail.
@@ -42,10 +41,8 @@ pub enum HelperFailure {
     NotRunnable(#[source] Arc<io::Error>),
     #[error("no answer within {} s", .0.as_secs_f32())]
     TimedOut(Duration),
-    /// Its output exceeds the limit.
     #[error("its answer is larger than {0} bytes")]
     TooMuchOutput(u64),
-    /// It exited with an error.
     #[error("{status}{message}")]
     Failed {
         status: String,
@@ -53,12 +50,7 @@ pub enum HelperFailure {
         message: String,
     },
     #[error("its answer is not JSON (line {line}, column {column})")]
-    NotJson {
-        /// Line, from 1.
-        line: usize,
-        /// Column, from 1.
-        column: usize,
-    },
+    NotJson { line: usize, column: usize },
     #[error("its answer lacks {0}")]
     Incomplete(&'static str),
 }

@@ -15,16 +15,12 @@ pub struct Realm(Url);
 pub enum RealmError {
     #[error("the realm of the challenge is not a URL")]
     NotAUrl,
-    /// Neither `https` nor `http`.
     #[error("unsupported URL scheme for token server {0}")]
     Scheme(String),
-    /// The URL contains a user name or password.
     #[error("the URL of the token server {0} contains a user name or password")]
     UserInfo(String),
-    /// Plain HTTP on another host than the registry.
     #[error("the token server {0} uses plain HTTP; credentials are not sent to it")]
     Plain(String),
-    /// An internal address that is not the host of the registry.
     #[error("the token server {0} is an internal address, and not the host of the registry")]
     Internal(String),
 }

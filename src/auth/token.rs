@@ -38,20 +38,12 @@ pub enum TokenError {
     TooLarge,
     #[error("the answer of the token server is nested deeper than {MAX_JSON_DEPTH} levels")]
     TooDeep,
-    /// Not the JSON of a token.
     #[error(
         "the answer of the token server is not the JSON of a token (line {line}, column {column})"
     )]
-    NotJson {
-        /// Line, from 1.
-        line: usize,
-        /// Column, from 1.
-        column: usize,
-    },
-    /// JSON, but neither `token` nor `access_token`.
+    NotJson { line: usize, column: usize },
     #[error("the answer of the token server contains no token")]
     NoToken,
-    /// The token cannot be sent in a header.
     #[error("the token contains characters that are not allowed in a header")]
     NotPrintable,
 }

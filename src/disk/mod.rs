@@ -34,7 +34,6 @@ pub enum Access {
 /// Why an operation on a file failed. Every message names the path.
 #[derive(Debug, thiserror::Error)]
 pub enum DiskError {
-    /// The cause is part of the message.
     #[error("cannot {operation} {path}: {cause}")]
     Io {
         /// The operation as a verb: `read`, `write`, `lock`.
@@ -181,7 +180,7 @@ pub fn remove(path: &Path) -> Result<bool, DiskError> {
 pub enum Durability {
     /// A power failure: the content is synced before the file is renamed.
     Synced,
-    /// None of them: only this process uses the file.
+    /// None: only this process uses the file.
     Volatile,
 }
 

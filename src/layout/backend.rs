@@ -89,7 +89,7 @@ impl Backend {
         )?)
     }
 
-    /// Returns the image if neither tag nor digest is given: see [`super::Layout::default_manifest`].
+    /// Returns the image that is meant if neither tag nor digest is given: see [`super::Layout::default_manifest`].
     pub(super) fn default_manifest(&self) -> Result<Descriptor, LayoutError> {
         let index = self.index()?;
         let mut roots = catalog::roots(entries(&index));

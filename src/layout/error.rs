@@ -19,7 +19,7 @@ pub enum LayoutError {
         found: String,
         expected: &'static str,
     },
-    #[error("index.json: {0}")]
+    #[error("invalid index.json: {0}")]
     InvalidIndex(Arc<ManifestError>),
     #[error("index.json is not an index")]
     NotAnIndex,
@@ -51,14 +51,14 @@ pub enum LayoutError {
     },
     #[error("{count} images, and neither tag nor digest was given; names: {names}")]
     SeveralImages { count: usize, names: String },
-    #[error("{0} is not in the layout")]
+    #[error("{} is not in the layout", .0.short())]
     Absent(Digest),
 
     #[error("{found} bytes instead of {expected}")]
     WrongSize { found: u64, expected: u64 },
     #[error("more than the expected {expected} bytes")]
     TooManyBytes { expected: u64 },
-    #[error("content has digest {found} instead of {expected}: damaged or altered")]
+    #[error("the content has the digest {} instead of {}: damaged or altered", found.short(), expected.short())]
     WrongDigest { found: Digest, expected: Digest },
     #[error("{size} bytes exceed the limit of {limit}")]
     TooLarge { size: u64, limit: u64 },
@@ -69,7 +69,7 @@ pub enum LayoutError {
 
     #[error("existing archives are read-only")]
     ReadOnly,
-    #[error("is a directory")]
+    #[error("the path is a directory")]
     IsDirectory { path: PathBuf },
     #[error("the directory is neither empty nor an OCI image layout: it contains {0}")]
     OtherFiles(String),

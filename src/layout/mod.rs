@@ -38,7 +38,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Opens an existing layout. Of an archive, only the headers and `index.json` are read.
+    /// Opens an existing layout. Reads only the headers and `index.json` of an archive.
     pub async fn open(location: &LayoutPath) -> Result<Self, StoreError> {
         let path = location.path.clone();
         let opened = match location.kind {
@@ -78,7 +78,7 @@ impl Layout {
         }
     }
 
-    /// Returns the image if neither tag nor digest is given:
+    /// Returns the image that is meant if neither tag nor digest is given:
     ///
     /// - the only image, also if it has several names (`docker buildx build -o type=oci`, Docker, skopeo and buildah
     ///   write an entry for each name);

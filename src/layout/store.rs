@@ -174,7 +174,7 @@ impl Store for Layout {
 
 impl Layout {
     fn on_blob(&self, verb: &str, blob: &Descriptor) -> Operation {
-        let action = format!("{verb} blob {} of", blob.digest);
+        let action = format!("{verb} blob {} of", blob.digest.short());
         Operation::new(action, self.location.to_string())
     }
 }

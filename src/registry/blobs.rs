@@ -11,7 +11,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 use super::answer::{Answer, Reply, Success};
 use super::call::{Call, Outcome};
 use super::client::{Client, RetryCause};
-use super::error::DAMAGED;
+use super::error::{DAMAGED, wrong_digest};
 use super::repository::RegistryRepository;
 use crate::spec::{Descriptor, Repository};
 use crate::store::{BlobStream, FailureKind, Operation, StoreError};
@@ -43,13 +43,14 @@ impl RegistryRepository {
             }
             mismatches += 1;
             if mismatches == 2 {
-                return Err(refused(format!(
-                    "the registry sent {} bytes with the digest {} twice, not the expected {} bytes",
-                    answer.body.len(),
-                    blob.digest.algorithm().digest(&answer.body),
-                    blob.size
-                ))
-                .hint(DAMAGED));
+                let found = answer.body.len();
+                let cause = if found as u64 == blob.size {
+                    wrong_digest(&answer.body, &blob.digest)
+                } else {
+                    let expected = blob.size;
+                    format!("the registry twice sent {found} bytes instead of {expected} bytes")
+                };
+                return Err(refused(cause).hint(DAMAGED));
             }
         }
     }
@@ -71,7 +72,7 @@ impl RegistryRepository {
         if from.registry() != self.repository.registry() {
             return Ok(false);
         }
-        let action = format!("mount {} from {from} into", blob.digest);
+        let action = format!("mount blob {} from {from} into", blob.digest.short());
         let operation = Operation::new(action, self.repository.to_string());
         let path = format!("blobs/uploads/?mount={}&from={}", blob.digest, from.path());
         let mut call = self.call(Method::POST, path, operation);
@@ -180,9 +181,9 @@ impl Download {
             return Ok(0);
         }
         Err(self.refused(format!(
-            "requested the rest from byte {}; the registry answered {} with another range",
-            self.position,
-            response.status()
+            "the registry answered {} with another range than the rest from byte {}",
+            response.status(),
+            self.position
         )))
     }
 

@@ -13,7 +13,7 @@ use super::call::{A_MANIFEST, Access, Call};
 use super::redactor::Redactor;
 use crate::auth::{Candidate, Credential, KeychainError, ecr_region};
 use crate::hint::Hint;
-use crate::spec::{MediaType, RegistryHost};
+use crate::spec::{Digest, MediaType, RegistryHost};
 use crate::store::{FailureKind, StoreError};
 use crate::text::clean;
 use crate::transport::{ConnectFailure, GiveUp, TransportError};
@@ -27,6 +27,16 @@ const MAX_DETAIL_VALUES: usize = 6;
 /// A hint after content with a wrong digest.
 pub(super) const DAMAGED: &str =
     "check the registry, or a proxy in front of it: it serves wrong or damaged content";
+
+/// Returns the cause for content that had a wrong digest when it was read for the second time.
+pub(super) fn wrong_digest(content: &[u8], expected: &Digest) -> String {
+    let found = expected.algorithm().digest(content);
+    format!(
+        "the registry twice sent content with the digest {} instead of {}",
+        found.short(),
+        expected.short()
+    )
+}
 
 #[derive(Deserialize)]
 struct ErrorBody {
@@ -391,7 +401,7 @@ pub(super) fn unreachable(
             "install the client certificate as /etc/docker/certs.d/{host}/client.cert, and its key as client.key"
         )),
         TransportError::Connect { kind: ConnectFailure::UnknownHost, .. } => failed(FailureKind::Unavailable)
-            .hint(format!("check the name {registry}: it could not be resolved")),
+            .hint(format!("check the name {registry}")),
         TransportError::Connect { .. }
         | TransportError::GaveUp { reason: GiveUp::NeverConnected, .. } => {
             failed(FailureKind::Unavailable).hint(format!("check that {registry} is running and reachable from here"))

@@ -6,7 +6,7 @@ use http::{Method, StatusCode, header};
 use super::answer::Answer;
 use super::call::{A_MANIFEST, Call, Outcome};
 use super::client::{CallError, RetryCause, is_temporary};
-use super::error::{DAMAGED, RegistryError};
+use super::error::{DAMAGED, RegistryError, wrong_digest};
 use super::repository::{RegistryRepository, manifest_path};
 use crate::spec::{Descriptor, Digest, Manifest, ManifestError};
 use crate::store::{FailureKind, ManifestName, StoreError};
@@ -60,8 +60,8 @@ impl RegistryRepository {
                 FailureKind::Refused,
                 call.operation,
                 format!(
-                    "the registry sent content with the digest {} twice, not with {expected}{}",
-                    expected.algorithm().digest(&answer.body),
+                    "{}{}",
+                    wrong_digest(&answer.body, &expected),
                     describe_encoding(&answer)
                 ),
             )
@@ -110,7 +110,7 @@ impl RegistryRepository {
                     && reported.algorithm() == expected.algorithm()
                     && reported != *expected
                 {
-                    let cause = format!("the registry reports the digest {reported}");
+                    let cause = format!("the registry reports the digest {}", reported.short());
                     return Err(StoreError::new(FailureKind::Refused, call.operation, cause));
                 }
                 Some(expected.clone())
@@ -235,7 +235,11 @@ impl RegistryRepository {
         match answer.digest() {
             Some(stored) if stored.algorithm() == expected.algorithm() && stored != *expected => {
                 let registry = self.repository.registry();
-                let cause = format!("{registry} stored it as {stored}, not as {expected}");
+                let cause = format!(
+                    "{registry} stored it with the digest {} instead of {}",
+                    stored.short(),
+                    expected.short()
+                );
                 Err(
                     StoreError::new(FailureKind::Refused, call.operation.clone(), cause)
                         .hint("check the registry, or a proxy in front of it: it changes manifests")

@@ -64,7 +64,7 @@ impl RegistryRepository {
     }
 
     pub(super) fn blob_call(&self, method: Method, blob: &Descriptor, verb: &str) -> Call {
-        let action = format!("{verb} blob {} of", blob.digest);
+        let action = format!("{verb} blob {} of", blob.digest.short());
         let operation = Operation::new(action, self.repository.to_string());
         self.call(method, format!("blobs/{}", blob.digest), operation)
     }

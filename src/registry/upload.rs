@@ -88,7 +88,7 @@ impl Upload<'_> {
             StoreError::new(
                 FailureKind::Refused,
                 self.operation.clone(),
-                "the registry opened an upload without a location",
+                "the registry started an upload without a Location header",
             )
         })?;
         Ok(Position {

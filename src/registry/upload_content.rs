@@ -139,7 +139,9 @@ impl Reader {
             if self.position == self.blob.size {
                 let found = self.hasher.clone().finish();
                 if found != self.blob.digest {
-                    return Err(self.refused(format!("its content has the digest {found}")));
+                    return Err(
+                        self.refused(format!("its content has the digest {}", found.short()))
+                    );
                 }
             }
             // Bytes that the registry has are hashed, but not sent.
@@ -165,7 +167,7 @@ impl Reader {
     fn refused(&self, cause: String) -> StoreError {
         StoreError::new(
             FailureKind::Refused,
-            format!("read blob {} of {}", self.blob.digest, self.source),
+            format!("read blob {} of {}", self.blob.digest.short(), self.source),
             cause,
         )
         .hint("check the source: it is damaged, or its descriptor is wrong; nothing was published")

@@ -43,7 +43,7 @@ impl RegistryRepository {
             content: Content::new(blob.clone(), from),
             opened: Mutex::default(),
             operation: Operation::new(
-                format!("push blob {} to", blob.digest),
+                format!("push blob {} to", blob.digest.short()),
                 self.repository.to_string(),
             ),
             max_chunk: u64::MAX,
@@ -247,7 +247,7 @@ impl Upload<'_> {
         if offset <= position.offset {
             let error = TransportError::Broken {
                 host: self.repository.repository.registry().to_string(),
-                cause: "the registry accepted nothing of what was sent".to_owned(),
+                cause: "the registry stored none of the sent bytes".to_owned(),
             };
             return Ok(Next::Wait(RetryCause::Transport(error)));
         }
@@ -277,7 +277,7 @@ impl Upload<'_> {
         }
         let registry = self.repository.repository.registry();
         let cause = format!(
-            "{registry} answered {} twice, but does not have the blob",
+            "{registry} answered {} twice, but did not store the blob",
             answer.status
         );
         Err(StoreError::new(
@@ -349,10 +349,8 @@ impl Upload<'_> {
         if self.turns <= MAX_TURNS {
             return Ok(());
         }
-        Err(StoreError::new(
-            FailureKind::Refused,
-            call.operation.clone(),
-            "upload redirect loop",
-        ))
+        let cause = format!("the registry redirected or restarted it more than {MAX_TURNS} times");
+        let operation = call.operation.clone();
+        Err(StoreError::new(FailureKind::Refused, operation, cause))
     }
 }

@@ -59,7 +59,7 @@ pub fn parse_own<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
     Ok(serde_json::from_slice(bytes)?)
 }
 
-/// Deserialises a value for which Go's writers put `null` if it is empty.
+/// Deserialises a value. `null`, which Go writes for some empty values, is the default.
 pub(super) fn null_is_default<'de, D, T>(value: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,

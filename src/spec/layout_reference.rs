@@ -1,5 +1,4 @@
-//! How a layout is named on a command line: `oci:PATH[:TAG][@DIGEST]` and
-//! `oci-archive:FILE[:TAG][@DIGEST]`.
+//! How a layout is named on a command line: `oci:PATH[:TAG][@DIGEST]` and `oci-archive:FILE[:TAG][@DIGEST]`.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -44,10 +43,8 @@ pub enum LayoutKind {
 /// Why a text does not name a layout.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LayoutReferenceError {
-    /// The text has neither of the two prefixes.
     #[error("not a layout: expected oci:PATH[:TAG][@DIGEST] or oci-archive:FILE[:TAG][@DIGEST]")]
     Prefix,
-    /// There is no path after `oci:`.
     #[error(
         "no path in {0:?}: expected oci:PATH[:TAG][@DIGEST] or oci-archive:FILE[:TAG][@DIGEST]"
     )]

@@ -85,7 +85,6 @@ pub struct Index {
 pub enum ManifestError {
     #[error("not a manifest: {0}")]
     Json(#[from] JsonError),
-    /// Both an index and an image (CVE-2021-41190).
     #[error(
         "refused: the document has both \"manifests\" and \"{0}\", so clients could read different images (CVE-2021-41190)"
     )]
@@ -102,7 +101,6 @@ pub enum ManifestError {
     ByteOrderMark,
     #[error("neither an image manifest nor an index: no \"manifests\" and no \"config\"")]
     Neither,
-    /// The body declares another type than the response or the descriptor.
     #[error(
         "refused: the document declares the type \"{inside}\", but was served as \"{outside}\""
     )]
@@ -120,7 +118,7 @@ pub enum ManifestError {
     SchemaVersion(u64),
     #[error(transparent)]
     Platform(#[from] PlatformError),
-    #[error("the annotations and URLs of {0} exceed {MAX_DESCRIPTOR_TEXT} bytes")]
+    #[error("the annotations and URLs of {} exceed {MAX_DESCRIPTOR_TEXT} bytes", .0.short())]
     TooMuchText(Digest),
 }
 

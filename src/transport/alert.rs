@@ -6,8 +6,8 @@ use std::io;
 
 use rustls::AlertDescription as Alert;
 
-/// Returns the object of "refused" for an alert with which the peer refuses something. Returns `None` for a failure
-/// inside the server or in transit, after which a retry may succeed.
+/// Returns what the peer refuses with an alert, for a message such as "refused the client certificate". Returns `None`
+/// for a failure inside the server or in transit, after which a retry may succeed.
 pub(super) fn refused(alert: Alert) -> Option<&'static str> {
     match alert {
         Alert::CloseNotify

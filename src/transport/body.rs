@@ -63,7 +63,7 @@ impl Body {
         }
     }
 
-    /// Returns whether the body was streamed, so that it cannot be sent again.
+    /// Returns whether a stream has been read from. Such a body cannot be sent again.
     pub(super) fn is_spent(&self) -> bool {
         matches!(self, Self::Stream { content, .. } if content.0.lock().is_none())
     }
@@ -108,7 +108,7 @@ pub(super) struct Activity(Arc<Mutex<ActivityState>>);
 struct ActivityState {
     waiting_for: WaitingFor,
     rate: RateWindow,
-    /// The time spent waiting for the peer before `waiting_for`.
+    /// The time spent waiting for the peer until `waiting_for` last changed.
     waited: Duration,
     /// The number of bytes of a streamed body that were transferred so far.
     sent: u64,
@@ -119,7 +119,7 @@ enum WaitingFor {
     Peer(Instant),
     /// The source of the body is being read; it has its own limits.
     Source,
-    /// The whole body was sent at this instant.
+    /// Since this instant, no part of a body is being sent: a connection is being opened, or the response is awaited.
     Response(Instant),
 }
 
@@ -170,7 +170,7 @@ impl Activity {
         }
     }
 
-    /// Returns the time spent waiting for the peer, and the bytes of a streamed body.
+    /// Returns the time spent waiting for the peer, and the number of bytes of a streamed body that were sent.
     pub(super) fn total(&self) -> (Duration, u64) {
         let state = self.0.lock();
         let current = match state.waiting_for {
@@ -321,8 +321,8 @@ impl Response {
         self.inner.version() == http::Version::HTTP_2
     }
 
-    /// Reads the whole body, at most `limit` bytes of `what`. A body that ends before its `Content-Length` is an
-    /// error, and so are more than 12 MiB of all bodies that the run reads at the same time.
+    /// Reads the whole body, at most `limit` bytes of `what`. Fails if it ends before its `Content-Length`, or if all
+    /// bodies that the run reads at the same time exceed 12 MiB in total.
     pub async fn bytes(mut self, what: &'static str, limit: u64) -> Result<Bytes, TransportError> {
         let too_large = |host: &str| TransportError::TooLarge {
             host: host.to_owned(),

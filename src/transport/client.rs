@@ -38,8 +38,8 @@ struct Inner {
     at_once: Arc<BytesAtOnce>,
 }
 
-/// An origin, and the origin that referred to it unless the user named it: each has its own trust settings, and its own
-/// restrictions on URLs that it may refer to.
+/// An origin, and the origin that referred to it (`None` if the user named it). Each pair has separate trust settings and
+/// restrictions. An origin paired with itself is a client without proxies.
 type ClientKey = (Origin, Option<Origin>);
 
 impl Transport {
@@ -108,7 +108,7 @@ impl Transport {
     }
 
     /// Begins to open `count` connections to the host of `url` (one if it is known to speak HTTP/2). The next requests
-    /// take them, and report their failures. Does nothing if there have been connections already.
+    /// take them, and report their failures. Does nothing if a connection was requested before.
     pub fn preconnect(&self, url: &Url, count: usize) {
         let Ok(host_client) = self.host_client(url) else {
             return;
@@ -265,7 +265,7 @@ impl Transport {
         })
     }
 
-    /// Returns a client that uses no proxy. No origin refers to itself, so this key is free.
+    /// Returns a client that uses no proxy.
     fn direct_client(&self, url: &Url) -> Result<Arc<HostClient>, TransportError> {
         self.client_or_new(url, (url.origin(), Some(url.origin())), || ClientOptions {
             profile: self.0.settings.tls.clone(),

@@ -40,7 +40,8 @@ impl Connections {
         Held(Arc::clone(self))
     }
 
-    /// Returns whether the host is expected to refuse a further connection.
+    /// Returns whether the host is expected to refuse a further connection. Counts this request: after
+    /// [`PROBE_AFTER`] requests, the limit increases by one.
     pub(super) fn are_exhausted(&self) -> bool {
         let mut state = self.state.lock();
         let Some(most) = state.most else {

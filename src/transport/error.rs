@@ -38,8 +38,7 @@ pub enum TransportError {
         what: &'static str,
         alert: String,
     },
-    /// The host speaks none of the offered HTTP versions.
-    #[error("{host} speaks no common HTTP version")]
+    #[error("{host} supports none of the offered HTTP versions")]
     NoCommonProtocol { host: String },
     /// The host accepts no further connection, and the request may not wait for one.
     #[error("{host} accepts no further connection for the upload")]
@@ -48,8 +47,8 @@ pub enum TransportError {
     Timeout { host: String, seconds: u64 },
     #[error("{host} transferred less than 1 KiB/s for {seconds} s")]
     TooSlow { host: String, seconds: u64 },
-    /// The connection broke, or its content was not HTTP.
-    #[error("the connection to {host} broke: {cause}")]
+    /// The connection ended early, or its content was not HTTP.
+    #[error("the connection to {host} was interrupted: {cause}")]
     Broken { host: String, cause: String },
     /// A body or head over its limit, in bytes.
     #[error("{host} sent more than {limit} bytes of {what}")]
@@ -58,8 +57,8 @@ pub enum TransportError {
         what: &'static str,
         limit: u64,
     },
-    /// The total size of the bodies that are read at the same time exceeds the limit.
-    #[error("{host} sent large answers to many requests at once: together more than {limit} MiB")]
+    /// The total size of the bodies that the run reads at the same time exceeds the limit.
+    #[error("the response of {host} and other concurrent responses exceed {limit} MiB in total")]
     TooMuchAtOnce { host: String, limit: u64 },
     #[error(transparent)]
     Redirect(#[from] RedirectRefused),
@@ -75,16 +74,16 @@ pub enum TransportError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConnectFailure {
     UnknownHost,
-    /// The port is closed, there is no route, or the name servers fail. A host that has never accepted a connection is
-    /// tried until this time.
+    /// The port is closed, there is no route, or the name servers fail.
     Unavailable {
+        /// The remaining time for which a host that has never accepted a connection is tried.
         retry_within: Option<Duration>,
     },
     Other,
 }
 
 impl TransportError {
-    /// Returns what this failure requires for the pause before the next try.
+    /// Returns the values that decide how long to wait after this failure.
     pub fn delay(&self) -> RetryDelay {
         let (lost, longest) = match self {
             Self::Timeout { seconds, .. } | Self::TooSlow { seconds, .. } => {
@@ -124,10 +123,10 @@ impl TransportError {
         }
     }
 
-    /// Creates the error of an answer so slow that it exceeds the retry budget.
+    /// Creates the error for slow responses that exceed the retry budget.
     pub(super) fn slow(host: &str, reason: GiveUp) -> Self {
         Self::GaveUp {
-            cause: format!("{host} answers slowly"),
+            cause: format!("{host} responds too slowly"),
             reason,
         }
     }
@@ -281,8 +280,7 @@ fn describe_tls(error: &rustls::Error) -> String {
             "the certificate is signed by an unknown authority".to_owned()
         }
         rustls::Error::InvalidCertificate(certificate) if is_ca_certificate(certificate) => {
-            "the certificate is that of an authority, and not itself trusted for this server"
-                .to_owned()
+            "the certificate is a CA certificate, which is not trusted for a server".to_owned()
         }
         rustls::Error::InvalidCertificate(
             Certificate::Expired | Certificate::ExpiredContext { .. },

@@ -44,7 +44,8 @@ impl GuardedResolver {
         }
     }
 
-    /// Returns the allowed addresses of `found`. `referred_by` resolves the referring host if that matters.
+    /// Returns the allowed addresses of `found`. If none of them is external, awaits `referred_by`, the addresses of the
+    /// referring host.
     async fn allowed(
         &self,
         name: &str,

@@ -96,8 +96,8 @@ impl Request {
         headers
     }
 
-    /// Returns the next request if `response` is a redirect that can be followed. Returns `None` if the redirect of a
-    /// confidential request leads to another origin.
+    /// Returns the request that follows a redirect, or `None` if `response` is not a redirect that is followed. A
+    /// confidential request is not redirected to another origin.
     pub(super) fn redirected(self, response: &Response) -> Result<Option<Self>, TransportError> {
         let is_read = matches!(self.method, Method::GET | Method::HEAD);
         let is_followed = match response.status().as_u16() {

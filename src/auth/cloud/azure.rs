@@ -16,7 +16,7 @@ const TENANT_ID: &str = "AZURE_TENANT_ID";
 const AUTHORITY: &str = "AZURE_AUTHORITY_HOST";
 const IDENTITY_ENDPOINT: &str = "IDENTITY_ENDPOINT";
 const IDENTITY_HEADER: &str = "IDENTITY_HEADER";
-/// The variable with which the SDK moves the metadata service.
+/// The variable of the SDK with another address of the metadata service.
 const POD_IDENTITY: &str = "AZURE_POD_IDENTITY_AUTHORITY_HOST";
 const METADATA: &str = "http://169.254.169.254/";
 /// The user name of a refresh token of a registry.
@@ -31,7 +31,7 @@ pub(in crate::auth) enum Source {
 }
 
 impl Source {
-    /// In the order of the SDK.
+    /// All sources, in the order of the SDK.
     pub(super) const ALL: [Self; 3] = [Self::ClientSecret, Self::Federated, Self::ManagedIdentity];
 
     pub(super) fn name(self) -> &'static str {

@@ -48,12 +48,12 @@ pub enum CloudError {
     },
     #[error(transparent)]
     File(#[from] FileError),
-    #[error("{}: {problem}", path.display())]
+    #[error("cannot use {}: {problem}", path.display())]
     BadFile {
         path: PathBuf,
         problem: &'static str,
     },
-    #[error("the profile {profile:?}: {problem}")]
+    #[error("cannot use the AWS profile {profile:?}: {problem}")]
     Profile { profile: String, problem: String },
     #[error("`credential_process` of the profile {profile:?} failed")]
     Process {

@@ -126,7 +126,7 @@ fn unreachable_registry_is_reported() {
     $ polyarch push --jobs 1 --retry-for 0 HOST/app:1 -t CLOSED/app:1
     exit code: 7
     ----- stderr -----
-    error: failed to look for blob sha256:58eeb94c299a3058e33d8cb58e612aec73a32ac5b56e8a91f9ac32a4101854d7 of CLOSED/app: cannot connect to CLOSED: Connection refused (os error 111) (gave up after waiting 0 s for retries)
+    error: failed to look for blob 58eeb94c299a of CLOSED/app: cannot connect to CLOSED: Connection refused (os error 111) (gave up after waiting 0 s for retries)
      hint: check that CLOSED is running and reachable from here
      hint: allow more time for retries with --retry-for DURATION
      note: these tags were pushed: HOST/app:1

@@ -34,7 +34,7 @@ fn expect_budget(error: &StoreError, began: Instant, registry: &Registry) {
     let host = registry.host();
     assert_eq!(
         error.cause(),
-        format!("{host} answers slowly (gave up after 1 s of slow answers and retries)")
+        format!("{host} responds too slowly (gave up after 1 s of slow answers and retries)")
     );
     assert_eq!(error.kind, FailureKind::Unavailable);
     assert_eq!(error.hints, [Hint::RaiseRetryBudget]);

@@ -243,7 +243,7 @@ fn profiles_have_keys_roles_and_processes() {
         let (_, output) = auth(&scene, HOST);
         assert_eq!(
             result_of(&output, "AWS_PROFILE"),
-            "error: the profile \"single\": profiles with SSO are not supported"
+            "error: cannot use the AWS profile \"single\": profiles with SSO are not supported"
         );
     }
 }

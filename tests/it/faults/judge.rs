@@ -132,16 +132,16 @@ fn after_reason(text: &str) -> String {
     }
 }
 
-/// Removes the reason why a connection broke, which depends on the protocol and the system.
+/// Removes the reason why a connection was interrupted, which depends on the protocol and the system.
 fn without_reason(text: &str) -> String {
-    let Some((before, reason)) = text.split_once(" broke: ") else {
+    let Some((before, reason)) = text.split_once(" was interrupted: ") else {
         return text.to_owned();
     };
     if reason.starts_with("the blob ended") {
         return text.to_owned();
     }
     let after = reason.find(" (gave up").map_or("", |at| &reason[at..]);
-    format!("{before} broke{after}")
+    format!("{before} was interrupted{after}")
 }
 
 /// Replaces numbers of bytes that are not limits: they depend on which of several concurrent requests failed first.
@@ -172,6 +172,12 @@ fn without_varying_details(text: &str) -> String {
             .fold(word, |word, tag| {
                 word.replace(&format!("{SOURCE}:{tag}"), &format!("{SOURCE}:TAG"))
             });
+        let is_short_digest = word.len() == 12 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let word = if is_short_digest {
+            "DIGEST".to_owned()
+        } else {
+            word
+        };
         words.push(word.replace('|', "\\|"));
     }
     words.join(" ")

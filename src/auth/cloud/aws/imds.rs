@@ -1,4 +1,4 @@
-//! Keys of the role of an EC2 instance, by version 2 of the metadata service.
+//! Keys of the role of an EC2 instance, from version 2 of the metadata service.
 //! <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-metadata-security-credentials.html>
 
 use http::Method;

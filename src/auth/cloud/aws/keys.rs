@@ -16,7 +16,7 @@ pub(super) struct AwsKeys {
     pub(super) id: String,
     pub(super) secret: Secret,
     pub(super) token: Option<Secret>,
-    /// Fits after "with".
+    /// Where the keys come from, in words that fit after "with".
     pub(super) origin: String,
 }
 

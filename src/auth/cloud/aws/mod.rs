@@ -54,7 +54,7 @@ pub(in crate::auth) enum Source {
 }
 
 impl Source {
-    /// In the order of the SDK.
+    /// All sources, in the order of the SDK.
     pub(super) const ALL: [Self; 5] = [
         Self::Variables,
         Self::WebIdentity,

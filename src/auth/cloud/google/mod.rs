@@ -29,7 +29,7 @@ pub(in crate::auth) enum Source {
 }
 
 impl Source {
-    /// In the order of the SDK.
+    /// All sources, in the order of the SDK.
     pub(super) const ALL: [Self; 7] = [
         Self::File("GOOGLE_APPLICATION_CREDENTIALS"),
         Self::File("GOOGLE_GHA_CREDS_PATH"),
