@@ -117,8 +117,7 @@ impl Backend {
     pub(super) fn referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>, LayoutError> {
         let index = self.index()?;
         let mut found: Vec<Descriptor> = Vec::new();
-        if let Some(entry) = catalog::find_named(entries(&index), &catalog::fallback_name(subject))
-        {
+        if let Some(entry) = catalog::find_named(entries(&index), &subject.referrers_tag()) {
             let list = self.entry(entry)?;
             found.extend(
                 list.index()
@@ -134,7 +133,7 @@ impl Backend {
             };
             let refers = manifest.subject().is_some_and(|s| s.digest == *subject);
             if refers && !found.iter().any(|known| known.digest == manifest.digest) {
-                found.push(catalog::referrer_descriptor(&manifest));
+                found.push(manifest.referrer_descriptor());
             }
         }
         Ok(found)

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::error::LayoutError;
-use crate::spec::{Descriptor, Digest, Document, Index, Manifest, Reference, Tag, attestation};
+use crate::spec::{Descriptor, Index, Manifest, Reference, Tag, attestation};
 
 /// The name of an entry. The specification allows any text; in practice it is a tag, or a whole reference (skopeo,
 /// podman). <https://github.com/opencontainers/image-spec/blob/v1.1.0/annotations.md#pre-defined-annotation-keys>.
@@ -124,13 +124,6 @@ pub fn roots(index: &Index) -> Vec<&Descriptor> {
         .collect()
 }
 
-/// Returns the name of the list of referrers for registries without a referrers API.
-/// <https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#referrers-tag-schema>.
-pub fn fallback_name(subject: &Digest) -> String {
-    let hex: String = subject.hex().chars().take(64).collect();
-    format!("{}-{hex}", subject.algorithm().as_str())
-}
-
 fn is_fallback(name: &str) -> bool {
     name.split_once('-').is_some_and(|(algorithm, hex)| {
         matches!(algorithm, "sha256" | "sha512")
@@ -168,30 +161,9 @@ pub fn insert_unnamed(index: &mut Index, manifest: &Manifest) {
 }
 
 fn entry_of(manifest: &Manifest) -> Descriptor {
-    let mut entry = manifest.descriptor();
-    entry.artifact_type = artifact_type(manifest);
-    entry
-}
-
-/// Returns the descriptor of a referrer, with its artifact type (else the media type of its config) and annotations.
-/// <https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#listing-referrers>.
-pub fn referrer_descriptor(manifest: &Manifest) -> Descriptor {
-    let mut descriptor = manifest.descriptor();
-    descriptor.artifact_type = artifact_type(manifest).or_else(|| {
-        let image = manifest.image()?;
-        Some(image.config.media_type.as_str().to_owned())
-    });
-    descriptor.annotations = match &manifest.document {
-        Document::Image(image) => image.annotations.clone(),
-        Document::Index(index) => index.annotations.clone(),
-    };
-    descriptor
-}
-
-fn artifact_type(manifest: &Manifest) -> Option<String> {
-    match &manifest.document {
-        Document::Image(image) => image.artifact_type.clone(),
-        Document::Index(index) => index.artifact_type.clone(),
+    Descriptor {
+        artifact_type: manifest.artifact_type().cloned(),
+        ..manifest.descriptor()
     }
 }
 
@@ -201,7 +173,7 @@ mod tests {
 
     use super::*;
     use crate::hint::Hint;
-    use crate::spec::MediaType;
+    use crate::spec::{Digest, MediaType};
 
     fn entry(content: &str, annotations: &[(&str, &str)]) -> Descriptor {
         let media_type = MediaType::new(MediaType::OCI_MANIFEST);

@@ -142,19 +142,7 @@ impl RegistryRepository {
         {
             return Ok(());
         }
-        let mut entry = manifest.descriptor();
-        if let Some(image) = manifest.image() {
-            entry.annotations.clone_from(&image.annotations);
-            let artifact_type = image
-                .artifact_type
-                .clone()
-                .unwrap_or_else(|| image.config.media_type.as_str().to_owned());
-            entry.artifact_type = Some(artifact_type);
-        } else if let Some(index) = manifest.index() {
-            entry.annotations.clone_from(&index.annotations);
-            entry.artifact_type.clone_from(&index.artifact_type);
-        }
-        index.manifests.push(entry);
+        index.manifests.push(manifest.referrer_descriptor());
         let bytes = write(&index, JsonStyle::Oci);
         let fallback = Manifest::parse(bytes.into(), &MediaType::new(MediaType::OCI_INDEX))
             .map_err(|error| {
@@ -288,11 +276,7 @@ pub(super) fn page_of(
     }))
 }
 
-/// Returns `sha256-<hex>`.
 fn fallback_tag(subject: &Digest) -> Tag {
-    let text = format!("{}-{}", subject.algorithm().as_str(), subject.hex());
-    // A tag has at most 128 characters: the specification truncates sha512 digests.
-    let cut: String = text.chars().take(128).collect();
-    cut.parse()
-        .expect("an algorithm, a dash and hex digits are a tag")
+    let tag = subject.referrers_tag().parse();
+    tag.expect("an algorithm, a dash and hex digits are a tag")
 }

@@ -131,7 +131,7 @@ impl TokenClient<'_> {
 
 async fn read(response: Response, sent: std::time::Instant) -> Result<Token, TokenFailure> {
     let body = response
-        .bytes("a token answer", MAX_TOKEN_ANSWER as u64)
+        .bytes("a token answer", MAX_TOKEN_ANSWER)
         .await
         .map_err(TokenFailure::Transport)?;
     Token::parse(&body, sent).map_err(TokenFailure::Unusable)

@@ -83,6 +83,12 @@ impl Digest {
         &self.hex[..12]
     }
 
+    /// Returns the tag that lists the referrers of a manifest in registries without a referrers API.
+    /// <https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#referrers-tag-schema>.
+    pub fn referrers_tag(&self) -> String {
+        format!("{}-{}", self.algorithm.as_str(), &self.hex[..64])
+    }
+
     pub fn matches(&self, bytes: &[u8]) -> bool {
         self.algorithm.digest(bytes) == *self
     }
@@ -131,20 +137,6 @@ fn is_algorithm_name(name: &str) -> bool {
         })
 }
 
-impl TryFrom<String> for Digest {
-    type Error = DigestError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<Digest> for String {
-    fn from(digest: Digest) -> Self {
-        digest.to_string()
-    }
-}
-
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.algorithm.as_str(), self.hex)
@@ -191,7 +183,8 @@ impl Hasher {
     }
 }
 
-fn to_hex(bytes: &[u8]) -> String {
+/// Returns the bytes as lower-case hex digits.
+pub fn to_hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     bytes
         .iter()
@@ -212,6 +205,7 @@ mod tests {
         assert_eq!(EMPTY.parse::<Digest>().unwrap(), Digest::sha256(b""));
         let long = Algorithm::Sha512.digest(b"abc");
         assert!(long.to_string().starts_with("sha512:ddaf35a19361"));
+        assert_eq!(long.referrers_tag(), format!("sha512-{:.64}", long.hex()));
         assert_eq!(long.to_string().parse::<Digest>().unwrap(), long);
     }
 

@@ -266,6 +266,28 @@ impl Manifest {
         )
     }
 
+    pub fn artifact_type(&self) -> Option<&String> {
+        match &self.document {
+            Document::Image(image) => image.artifact_type.as_ref(),
+            Document::Index(index) => index.artifact_type.as_ref(),
+        }
+    }
+
+    /// Returns the descriptor of this document in a list of referrers, with its annotations and its artifact type (else
+    /// the media type of its config).
+    /// <https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#listing-referrers>.
+    pub fn referrer_descriptor(&self) -> Descriptor {
+        let config_type = || Some(self.image()?.config.media_type.as_str().to_owned());
+        Descriptor {
+            artifact_type: self.artifact_type().cloned().or_else(config_type),
+            annotations: match &self.document {
+                Document::Image(image) => image.annotations.clone(),
+                Document::Index(index) => index.annotations.clone(),
+            },
+            ..self.descriptor()
+        }
+    }
+
     pub fn image(&self) -> Option<&ImageManifest> {
         match &self.document {
             Document::Image(image) => Some(image),

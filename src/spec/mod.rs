@@ -17,7 +17,7 @@ mod registry_host;
 
 pub use annotation::{AnnotationLevel, AnnotationRule, AnnotationRuleError};
 pub use descriptor::{Annotations, Descriptor, ImageConfig};
-pub use digest::{Algorithm, Digest, DigestError, Hasher};
+pub use digest::{Algorithm, Digest, DigestError, Hasher, to_hex};
 pub use json::{
     BYTE_ORDER_MARK, JsonError, JsonStyle, compact_for_go, indent, parse, parse_own, write,
 };
@@ -29,3 +29,29 @@ pub(crate) use platform::nearest;
 pub use platform::{Platform, PlatformError};
 pub use reference::{FormatError, Reference, ReferenceError, Repository, Tag};
 pub use registry_host::{RegistryHost, RegistryHostError};
+
+/// Converts types from and to their text, for serde.
+macro_rules! through_text {
+    ($($name:ty: $error:ty),*) => {$(
+        impl TryFrom<String> for $name {
+            type Error = $error;
+
+            fn try_from(text: String) -> Result<Self, Self::Error> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(value: $name) -> Self {
+                value.to_string()
+            }
+        }
+    )*};
+}
+
+through_text!(
+    Digest: DigestError,
+    Reference: ReferenceError,
+    RegistryHost: RegistryHostError,
+    Tag: ReferenceError
+);

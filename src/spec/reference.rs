@@ -353,25 +353,5 @@ impl fmt::Display for Tag {
     }
 }
 
-macro_rules! through_text {
-    ($($name:ty),*) => {$(
-        impl TryFrom<String> for $name {
-            type Error = ReferenceError;
-
-            fn try_from(text: String) -> Result<Self, Self::Error> {
-                text.parse()
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(value: $name) -> Self {
-                value.to_string()
-            }
-        }
-    )*};
-}
-
-through_text!(Reference, Tag);
-
 #[cfg(test)]
 mod tests;

@@ -94,20 +94,6 @@ impl FromStr for RegistryHost {
     }
 }
 
-impl TryFrom<String> for RegistryHost {
-    type Error = RegistryHostError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<RegistryHost> for String {
-    fn from(host: RegistryHost) -> Self {
-        host.0
-    }
-}
-
 impl fmt::Display for RegistryHost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

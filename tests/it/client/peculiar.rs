@@ -63,7 +63,7 @@ async fn an_upload_counts_only_if_the_blob_is_there() {
         let (copied, is_stored) = upload(status, None).await;
         let error = copied.unwrap_err();
         assert_eq!(error.kind, FailureKind::Refused, "{error}");
-        assert!(error.cause().contains("does not have the blob"), "{error}");
+        assert!(error.cause().contains("did not store the blob"), "{error}");
         assert!(!is_stored);
         let (copied, is_stored) = upload(status, Some(1)).await;
         copied.unwrap();

@@ -4,12 +4,13 @@ use std::fmt::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ring::hmac;
-use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use super::keys::AwsKeys;
 use crate::auth::Secret;
 use crate::auth::cloud::client::CloudRequest;
+use crate::spec::{Digest, to_hex};
+use crate::transport::authority;
 
 /// Signs requests to one service in one region.
 pub(super) struct Signer<'a> {
@@ -65,12 +66,12 @@ impl Signer<'_> {
         for (name, value) in headers {
             let _ = writeln!(canonical, "{name}:{}", value.trim());
         }
-        let _ = write!(canonical, "\n{names}\n{}", sha256(body));
+        let _ = write!(canonical, "\n{names}\n{}", Digest::sha256(body).hex());
         let date = &time[..8];
         let scope = format!("{date}/{}/{}/aws4_request", self.region, self.service);
         let text = format!(
             "AWS4-HMAC-SHA256\n{time}\n{scope}\n{}",
-            sha256(canonical.as_bytes())
+            Digest::sha256(canonical.as_bytes()).hex()
         );
         let secret = Secret::new(format!("AWS4{}", self.keys.secret.reveal()));
         let key = [date, self.region, self.service, "aws4_request"]
@@ -84,20 +85,11 @@ impl Signer<'_> {
                     )
                 },
             );
-        let signature = hex(hmac::sign(&key, text.as_bytes()).as_ref());
+        let signature = to_hex(hmac::sign(&key, text.as_bytes()).as_ref());
         format!(
             "AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={names}, Signature={signature}",
             self.keys.id
         )
-    }
-}
-
-/// Returns host and port, as the client sends them.
-fn authority(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    match url.port() {
-        Some(port) => format!("{host}:{port}"),
-        None => host.to_owned(),
     }
 }
 
@@ -120,17 +112,6 @@ fn encoded(text: &str) -> String {
         }
     }
     encoded
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// Returns `YYYYMMDDTHHMMSSZ`. Days to dates: <https://howardhinnant.github.io/date_algorithms.html#civil_from_days>.
