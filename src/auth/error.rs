@@ -1,8 +1,6 @@
 //! Errors of the search for credentials. No message quotes the content of a file or variable, which may be secret.
 
-use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use super::cloud::CloudError;
 use super::file::FileError;
@@ -18,12 +16,8 @@ pub enum KeychainError {
     ConflictingVariables { first: String, second: String },
     #[error("{variable} is not the name of a registry")]
     NotARegistry { variable: String },
-    #[error("cannot read {}", path.display())]
-    Unreadable {
-        path: PathBuf,
-        #[source]
-        cause: Arc<io::Error>,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     #[error("{}, named by {variable}, is empty", path.display())]
     EmptyFile { path: PathBuf, variable: String },
     #[error("{location} is larger than {limit} bytes")]
@@ -72,16 +66,4 @@ pub enum EntryProblem {
     NoColon,
     #[error("it has no user name")]
     NoUsername,
-}
-
-impl From<FileError> for KeychainError {
-    fn from(error: FileError) -> Self {
-        match error {
-            FileError::Unreadable { path, cause } => Self::Unreadable { path, cause },
-            FileError::TooLarge { path, limit } => Self::TooLarge {
-                location: Location::File(path),
-                limit,
-            },
-        }
-    }
 }

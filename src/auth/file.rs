@@ -22,16 +22,22 @@ pub enum FileError {
     TooLarge { path: PathBuf, limit: u64 },
 }
 
+impl FileError {
+    pub(super) fn unreadable(path: &Path, cause: impl Into<io::Error>) -> Self {
+        Self::Unreadable {
+            path: path.to_owned(),
+            cause: Arc::new(cause.into()),
+        }
+    }
+}
+
 /// Returns the content of the file, or `None` if it does not exist. Fails above `limit` bytes.
 pub(super) async fn read_bounded(
     path: &Path,
     limit: u64,
 ) -> Result<Option<Zeroizing<Vec<u8>>>, FileError> {
     use io::ErrorKind::{NotADirectory, NotFound};
-    let unreadable = |error| FileError::Unreadable {
-        path: path.into(),
-        cause: Arc::new(error),
-    };
+    let unreadable = |error| FileError::unreadable(path, error);
     let file = match disk::open(path) {
         Ok((file, _)) => tokio::fs::File::from_std(file),
         // A parent of the path may be a file: then there is no such file, either.

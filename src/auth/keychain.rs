@@ -153,14 +153,7 @@ impl Keychain {
     }
 }
 
-impl std::fmt::Debug for Keychain {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Keychain").finish_non_exhaustive()
-    }
-}
-
 /// A search in progress. A source is read only after all sources before it were returned.
-#[derive(Debug)]
 pub struct Search {
     keychain: Keychain,
     host: RegistryHost,

@@ -50,10 +50,16 @@ pub use file::FileError;
 pub use keychain::{Keychain, Search};
 pub use origin::{Location, Origin};
 pub use process::HelperFailure;
-pub use realm::{Realm, RealmError};
+pub use realm::{Realm, RealmError, TokenServer};
 pub use scope::{Scope, ScopeError};
 pub use secret::Secret;
 pub use token::{MAX_TOKEN_ANSWER, Token, TokenError};
-pub use token_request::{TokenForm, TokenRequest};
+pub use token_request::TokenRequest;
 pub use variables::secrets_in_variables;
-pub use well_known::{WellKnownRealm, well_known_realm};
+pub use well_known::known_token_server;
+
+/// Returns whether a text consists of the characters of a part of a host name.
+fn is_label(text: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    !text.is_empty() && text.bytes().all(is_part)
+}

@@ -2,13 +2,21 @@
 
 use std::fmt;
 
-use url::{Origin, Url};
+use url::Url;
 
 use crate::address::{is_internal, is_loopback};
 
 /// The URL of a token server that passed [`Realm::check`]: credentials may be sent to it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Realm(Url);
+
+/// A token server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenServer {
+    pub realm: Realm,
+    /// The name of the registry at the token server.
+    pub service: Option<String>,
+}
 
 /// Why a realm is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -69,10 +77,6 @@ impl Realm {
 
     pub fn url(&self) -> &Url {
         &self.0
-    }
-
-    pub fn origin(&self) -> Origin {
-        self.0.origin()
     }
 }
 

@@ -6,8 +6,8 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
+use super::file::FileError;
 use super::{KeychainError, Scope};
 use crate::spec::RegistryHost;
 
@@ -106,14 +106,11 @@ impl Directory {
 /// Returns the entries of a directory, sorted by name. Empty if the directory does not exist.
 async fn list(path: &Path) -> Result<Vec<Directory>, KeychainError> {
     use std::io::ErrorKind::{NotADirectory, NotFound};
-    let unreadable = |error| KeychainError::Unreadable {
-        path: path.into(),
-        cause: Arc::new(error),
-    };
+    let unreadable = |error| FileError::unreadable(path, error);
     let mut entries = match tokio::fs::read_dir(path).await {
         Ok(entries) => entries,
         Err(error) if matches!(error.kind(), NotFound | NotADirectory) => return Ok(Vec::new()),
-        Err(error) => return Err(unreadable(error)),
+        Err(error) => return Err(unreadable(error).into()),
     };
     let mut found = Vec::new();
     while found.len() < MAX_ENTRIES

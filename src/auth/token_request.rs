@@ -6,36 +6,26 @@
 use url::Url;
 use url::form_urlencoded::Serializer;
 
-use super::{Realm, Scope, Secret};
+use super::{Scope, Secret, TokenServer};
 
 const CLIENT_ID: &str = "polyarch";
 
 /// A request for a token.
 #[derive(Debug, Clone)]
 pub struct TokenRequest<'a> {
-    pub realm: &'a Realm,
-    /// The name of the registry in the challenge.
-    pub service: Option<&'a str>,
+    pub server: &'a TokenServer,
     pub scopes: &'a [Scope],
     /// The user name of a request with Basic authorisation.
     pub account: Option<&'a str>,
 }
 
-/// The POST of a token request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TokenForm {
-    pub url: Url,
-    /// The body, of type `application/x-www-form-urlencoded`. It contains the refresh token.
-    pub body: Secret,
-}
-
 impl TokenRequest<'_> {
     /// Returns the URL of the GET: the query of the realm, `service`, one `scope` for each repository, `account`.
     pub fn get(&self) -> Url {
-        let mut url = self.realm.url().clone();
+        let mut url = self.server.realm.url().clone();
         {
             let mut query = url.query_pairs_mut();
-            if let Some(service) = self.service {
+            if let Some(service) = &self.server.service {
                 query.append_pair("service", service);
             }
             for scope in self.scopes {
@@ -52,43 +42,43 @@ impl TokenRequest<'_> {
         url
     }
 
-    /// Returns the POST that exchanges an identity token. All scopes are in one field.
-    pub fn post(&self, identity_token: &Secret) -> TokenForm {
+    /// Returns the form of the POST to the realm that exchanges an identity token. All scopes are in one field.
+    pub fn form(&self, identity_token: &Secret) -> Secret {
         let scopes: Vec<String> = self.scopes.iter().map(Scope::to_string).collect();
         let mut form = Serializer::new(String::new());
         form.append_pair("grant_type", "refresh_token");
         form.append_pair("client_id", CLIENT_ID);
-        if let Some(service) = self.service {
+        if let Some(service) = &self.server.service {
             form.append_pair("service", service);
         }
         if !scopes.is_empty() {
             form.append_pair("scope", &scopes.join(" "));
         }
         form.append_pair("refresh_token", identity_token.reveal());
-        TokenForm {
-            url: self.realm.url().clone(),
-            body: Secret::new(form.finish()),
-        }
+        Secret::new(form.finish())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::Realm;
 
-    fn realm(text: &str) -> Realm {
-        let registry = Url::parse("https://registry.example").expect("a URL");
-        Realm::check(text, &registry).expect("allowed")
+    fn server(realm: &str, service: Option<&str>) -> TokenServer {
+        TokenServer {
+            realm: Realm::trusted(realm.parse().expect("a URL")),
+            service: service.map(str::to_owned),
+        }
     }
 
     #[test]
     fn a_get_repeats_the_scope() {
-        let realm = realm("https://auth.example/token?tenant=a%20b");
-        let scopes = [Scope::push("team/app"), Scope::pull("team/base")];
         let request = TokenRequest {
-            realm: &realm,
-            service: Some("registry & co"),
-            scopes: &scopes,
+            server: &server(
+                "https://auth.example/token?tenant=a%20b",
+                Some("registry & co"),
+            ),
+            scopes: &[Scope::push("team/app"), Scope::pull("team/base")],
             account: Some("joe+x"),
         };
         assert_eq!(
@@ -100,11 +90,9 @@ mod tests {
     }
 
     #[test]
-    fn a_get_with_nothing_to_say_is_the_realm() {
-        let realm = realm("https://auth.example/token");
+    fn a_get_without_parameters_is_the_realm() {
         let request = TokenRequest {
-            realm: &realm,
-            service: None,
+            server: &server("https://auth.example/token", None),
             scopes: &[],
             account: None,
         };
@@ -112,23 +100,17 @@ mod tests {
     }
 
     #[test]
-    fn a_post_joins_the_scopes() {
-        let realm = realm("https://auth.example/token");
-        let scopes = [Scope::push("app"), Scope::pull("base")];
+    fn a_form_joins_the_scopes() {
         let request = TokenRequest {
-            realm: &realm,
-            service: Some("registry.example"),
-            scopes: &scopes,
+            server: &server("https://auth.example/token", Some("registry.example")),
+            scopes: &[Scope::push("app"), Scope::pull("base")],
             account: None,
         };
-        let form = request.post(&Secret::new("re=fresh&"));
-        assert_eq!(form.url.as_str(), "https://auth.example/token");
         assert_eq!(
-            form.body.reveal(),
+            request.form(&Secret::new("re=fresh&")).reveal(),
             "grant_type=refresh_token&client_id=polyarch&service=registry.example\
              &scope=repository%3Aapp%3Apull%2Cpush+repository%3Abase%3Apull\
              &refresh_token=re%3Dfresh%26"
         );
-        assert!(!format!("{form:?}").contains("fresh"));
     }
 }

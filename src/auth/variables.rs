@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use super::config_key::ConfigKey;
 use super::credential::without_newline;
-use super::file::read_bounded;
+use super::file::{FileError, read_bounded};
 use super::secret_variables::{PREFIXES, is_cloud_secret};
 use super::{Candidate, Credential, KeychainError, Origin, Secret};
 use crate::environment::Environment;
@@ -217,10 +217,7 @@ impl Group<'_> {
 
     async fn password_from_file(&self) -> Result<Secret, KeychainError> {
         let path = PathBuf::from(self.value(PASSWORD_FILE).unwrap_or_default());
-        let unreadable = |kind: std::io::ErrorKind| KeychainError::Unreadable {
-            path: path.clone(),
-            cause: std::sync::Arc::new(kind.into()),
-        };
+        let unreadable = |kind: std::io::ErrorKind| FileError::unreadable(&path, kind);
         // A file that a variable names must exist.
         let text = read_bounded(&path, MAX_PASSWORD)
             .await?

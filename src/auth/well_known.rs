@@ -3,16 +3,8 @@
 
 use url::Url;
 
-use super::Realm;
+use super::{Realm, TokenServer, is_label};
 use crate::spec::RegistryHost;
-
-/// The token server of a registry.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WellKnownRealm {
-    pub realm: Realm,
-    /// The name of the registry at the token server.
-    pub service: String,
-}
 
 /// Host, realm, service.
 const FIXED: [(&str, &str, &str); 6] = [
@@ -45,25 +37,21 @@ const FAMILIES: [(&str, &str); 2] = [
 ];
 
 /// Returns the token server of a known registry at its default port.
-pub fn well_known_realm(host: &RegistryHost) -> Option<WellKnownRealm> {
+pub fn known_token_server(host: &RegistryHost) -> Option<TokenServer> {
     let host = host.as_str();
-    if let Some((_, realm, service)) = FIXED.into_iter().find(|(known, _, _)| *known == host) {
-        return Some(WellKnownRealm {
+    let server = |realm: &str, service: &str| {
+        Some(TokenServer {
             realm: Realm::trusted(Url::parse(realm).ok()?),
-            service: service.to_owned(),
-        });
+            service: Some(service.to_owned()),
+        })
+    };
+    if let Some((_, realm, service)) = FIXED.into_iter().find(|(known, _, _)| *known == host) {
+        return server(realm, service);
     }
     let (name, path) = FAMILIES
         .into_iter()
         .find_map(|(end, path)| Some((host.strip_suffix(end)?, path)))?;
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    if name.is_empty() || !name.bytes().all(plain) {
-        return None;
-    }
-    Some(WellKnownRealm {
-        realm: Realm::trusted(Url::parse(&format!("https://{host}{path}")).ok()?),
-        service: host.to_owned(),
-    })
+    is_label(name).then(|| server(&format!("https://{host}{path}"), host))?
 }
 
 #[cfg(test)]
@@ -71,8 +59,8 @@ mod tests {
     use super::*;
 
     fn known(host: &str) -> Option<(String, String)> {
-        let known = well_known_realm(&host.parse().ok()?)?;
-        Some((known.realm.to_string(), known.service))
+        let known = known_token_server(&host.parse().ok()?)?;
+        Some((known.realm.to_string(), known.service?))
     }
 
     #[test]

@@ -10,12 +10,10 @@ use super::call::{Access, Call, Outcome};
 use super::endpoint::Endpoint;
 use super::error::search_failed;
 use super::token_client::{TokenClient, realm_host};
-use super::tokens::{
-    AuthHeader, AuthMethod, AuthState, HeldToken, TokenServer, bearer_header, secret_header,
-};
+use super::tokens::{AuthHeader, AuthMethod, AuthState, HeldToken, bearer_header, secret_header};
 use crate::auth::{
-    Candidate, Challenge, Credential, Origin, Realm, Scheme, Scope, Search, parse_challenges,
-    well_known_realm,
+    Candidate, Challenge, Credential, Origin, Realm, Scheme, Scope, Search, TokenServer,
+    known_token_server, parse_challenges,
 };
 use crate::progress::Event;
 use crate::store::{FailureKind, StoreError};
@@ -317,12 +315,8 @@ impl Authorizer {
             state.fix(bearer_header(token));
             return Ok(());
         }
-        if let Some(known) = well_known_realm(self.endpoint.registry()) {
+        if let Some(server) = known_token_server(self.endpoint.registry()) {
             self.endpoint.preconnect();
-            let server = TokenServer {
-                realm: known.realm,
-                service: Some(known.service),
-            };
             // A failure costs only this request: the challenge of the registry follows.
             if self
                 .fetch_from(state, server, None, call, true)

@@ -10,7 +10,7 @@ use super::answer::Reply;
 use super::call::{Call, CallTarget};
 use super::scheme::Schemes;
 use super::warning::warnings;
-use crate::auth::well_known_realm;
+use crate::auth::known_token_server;
 use crate::progress::Event;
 use crate::spec::RegistryHost;
 use crate::sync::Mutex;
@@ -55,7 +55,7 @@ impl Endpoint {
     ) -> Result<Self, TransportError> {
         let expects_tls = profile.expects_tls(registry.as_str());
         let schemes = Schemes::new(&registry, profile.insecure, expects_tls);
-        let protocol = match well_known_realm(&registry) {
+        let protocol = match known_token_server(&registry) {
             // All of these speak HTTP/2.
             Some(_) => Protocol::Http2,
             None => Protocol::Unknown,

@@ -12,9 +12,10 @@ use super::answer::MAX_ERROR_BODY;
 use super::call::Outcome;
 use super::error::{RegistryError, describe_status, no_credentials, wrong_credentials};
 use super::redactor::Redactor;
-use super::tokens::{TokenServer, secret_header};
+use super::tokens::secret_header;
 use crate::auth::{
     Candidate, Credential, MAX_TOKEN_ANSWER, Realm, Scope, Secret, Token, TokenError, TokenRequest,
+    TokenServer,
 };
 use crate::spec::RegistryHost;
 use crate::store::{FailureKind, StoreError};
@@ -46,17 +47,15 @@ impl TokenClient<'_> {
 
     async fn request(&self, candidate: &Candidate) -> Result<Token, TokenFailure> {
         let request = TokenRequest {
-            realm: &self.server.realm,
-            service: self.server.service.as_deref(),
+            server: self.server,
             scopes: self.scopes,
             account: candidate.credential.username(),
         };
         if let Credential::IdentityToken { token, .. } = &candidate.credential {
-            let form = request.post(token);
             let post = TokenCall {
-                url: form.url,
+                url: self.server.realm.url().clone(),
                 authorization: None,
-                form: Some(form.body),
+                form: Some(request.form(token)),
                 secret: Some(token.clone()),
             };
             match self.send(post).await {

@@ -3,7 +3,7 @@
 use http::HeaderValue;
 use tokio::time::Instant;
 
-use crate::auth::{Candidate, Realm, Scope, Search, Secret, Token};
+use crate::auth::{Candidate, Scope, Search, Secret, Token, TokenServer};
 
 /// A credential, the search that found it, and the header or tokens that are sent for it.
 pub(super) struct AuthState {
@@ -32,14 +32,6 @@ pub(super) enum AuthMethod {
         /// The tokens, the newest one last. Usually there is only one; a run with very many repositories needs several.
         tokens: Vec<HeldToken>,
     },
-}
-
-/// A token server.
-#[derive(Clone)]
-pub(super) struct TokenServer {
-    pub(super) realm: Realm,
-    /// The name of the registry at the token server.
-    pub(super) service: Option<String>,
 }
 
 /// A token, and the scopes that it was requested with.

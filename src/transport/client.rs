@@ -14,7 +14,7 @@ use super::body::{Body, BytesAtOnce, Response};
 use super::dial::Protocol;
 use super::error::{MAX_HEAD, TransportError};
 use super::guarded_resolver::GuardedResolver;
-use super::host_client::{HostClient, MAX_HEADERS, authority};
+use super::host_client::{HostClient, HostOptions, MAX_HEADERS, authority};
 use super::proxy::Proxies;
 use super::rate::RateWindow;
 use super::redirect::{MAX_HOPS, RedirectRefused};
@@ -84,7 +84,7 @@ impl Transport {
         certs_name: &str,
         known: Protocol,
     ) -> Result<(), TransportError> {
-        self.client_or_new(url, (url.origin(), None), || ClientOptions {
+        self.client_or_new(url, (url.origin(), None), || HostOptions {
             profile: profile.clone(),
             certs_name: certs_name.to_owned(),
             known,
@@ -257,22 +257,23 @@ impl Transport {
     }
 
     fn host_client(&self, url: &Url) -> Result<Arc<HostClient>, TransportError> {
-        self.client_or_new(url, (url.origin(), None), || ClientOptions {
-            profile: self.0.settings.tls.clone(),
-            certs_name: authority(url),
-            known: Protocol::Unknown,
-            guarded_resolver: None,
-        })
+        self.client_or_new(url, (url.origin(), None), || self.own_options(url))
     }
 
     /// Returns a client that uses no proxy.
     fn direct_client(&self, url: &Url) -> Result<Arc<HostClient>, TransportError> {
-        self.client_or_new(url, (url.origin(), Some(url.origin())), || ClientOptions {
+        let key = (url.origin(), Some(url.origin()));
+        self.client_or_new(url, key, || self.own_options(url))
+    }
+
+    /// Returns the options for an origin without separate trust settings that no other origin referred to.
+    fn own_options(&self, url: &Url) -> HostOptions {
+        HostOptions {
             profile: self.0.settings.tls.clone(),
             certs_name: authority(url),
             known: Protocol::Unknown,
             guarded_resolver: None,
-        })
+        }
     }
 
     /// Returns the client for `url`, which `referred_by` has named (`by` is the client of `referred_by`). An origin
@@ -291,7 +292,7 @@ impl Transport {
         if let Some(own) = self.clients().get(&own) {
             return Ok(Arc::clone(own));
         }
-        self.client_or_new(url, (origin, Some(referring)), || ClientOptions {
+        self.client_or_new(url, (origin, Some(referring)), || HostOptions {
             profile: by.profile.clone(),
             certs_name: authority(url),
             known: Protocol::Unknown,
@@ -303,24 +304,16 @@ impl Transport {
         &self,
         url: &Url,
         key: ClientKey,
-        options: impl FnOnce() -> ClientOptions,
+        options: impl FnOnce() -> HostOptions,
     ) -> Result<Arc<HostClient>, TransportError> {
         if let Some(client) = self.clients().get(&key) {
             return Ok(Arc::clone(client));
         }
-        let options = options();
         let mut settings = self.0.settings.clone();
         if key.1.as_ref() == Some(&key.0) {
             settings.proxies = Proxies::default();
         }
-        let (client, warnings) = HostClient::new(
-            url,
-            &settings,
-            &options.profile,
-            &options.certs_name,
-            options.known,
-            options.guarded_resolver.as_ref(),
-        )?;
+        let (client, warnings) = HostClient::new(url, settings, options())?;
         for warning in warnings {
             self.0.observed.observe(Event::Warning(&warning));
         }
@@ -333,14 +326,6 @@ impl Transport {
     fn clients(&self) -> MutexGuard<'_, HashMap<ClientKey, Arc<HostClient>>> {
         self.0.clients.lock()
     }
-}
-
-/// The settings of a new [`HostClient`].
-struct ClientOptions {
-    profile: TlsProfile,
-    certs_name: String,
-    known: Protocol,
-    guarded_resolver: Option<GuardedResolver>,
 }
 
 fn check_head(response: &reqwest::Response, host: &str) -> Result<(), TransportError> {

@@ -33,18 +33,9 @@ pub enum Protocol {
     Http2,
 }
 
-#[derive(Debug, thiserror::Error)]
-#[error("no connection within {} s", .0.as_secs_f32())]
-struct TooSlow(Duration);
-
-#[derive(Debug, thiserror::Error)]
-#[error("the host does not speak HTTP/2")]
-struct NotHttp2;
-
-/// The answer to a request that only opens a connection for others.
-#[derive(Debug, thiserror::Error)]
-#[error("the connection is opened for a later request")]
-struct OpenedAhead;
+const NOT_HTTP2: &str = "the host does not speak HTTP/2";
+/// The error of a request that only opens a connection for others.
+const OPENED_AHEAD: &str = "the connection is opened for a later request";
 
 /// The connections that a client accepts.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -148,7 +139,7 @@ impl Shared {
         self.protocol.store(seen as u8, Ordering::Relaxed);
         while let Some(waiter) = state.next_waiter() {
             if waiter.only_http2 && !open.is_http2 {
-                let _ = waiter.reply.send(Err(NotHttp2.into()));
+                let _ = waiter.reply.send(Err(NOT_HTTP2.into()));
                 continue;
             }
             let Err(Ok(back)) = waiter.reply.send(Ok(open)) else {
@@ -219,10 +210,10 @@ where
         if usage == Use::Ahead {
             shared.state().under_way += 1;
             tokio::spawn(dial(self.inner.call(destination), shared));
-            return Box::pin(std::future::ready(Err(OpenedAhead.into())));
+            return Box::pin(std::future::ready(Err(OPENED_AHEAD.into())));
         }
         if only_http2 && shared.protocol.load(Ordering::Relaxed) == Protocol::Http1 as u8 {
-            return Box::pin(std::future::ready(Err(NotHttp2.into())));
+            return Box::pin(std::future::ready(Err(NOT_HTTP2.into())));
         }
         let (reply, answer) = oneshot::channel();
         let mut state = shared.state();
@@ -260,7 +251,10 @@ where
 {
     let outcome = tokio::time::timeout(shared.timeout, attempt)
         .await
-        .unwrap_or_else(|_| Err(TooSlow(shared.timeout).into()));
+        .unwrap_or_else(|_| {
+            let seconds = shared.timeout.as_secs_f32();
+            Err(format!("no connection within {seconds} s").into())
+        });
     shared.finished(outcome.map(|connection| Open {
         is_http2: connection.connected().is_negotiated_h2(),
         connection: Box::new(connection),

@@ -33,6 +33,16 @@ const LOOPBACK: [SocketAddr; 2] = [
     SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), 0),
 ];
 
+/// The settings of one [`HostClient`], besides the settings of the run.
+pub(super) struct HostOptions {
+    pub(super) profile: TlsProfile,
+    /// The name of the host's directory in certs.d.
+    pub(super) certs_name: String,
+    pub(super) known: Protocol,
+    /// Set if another origin referred to this one.
+    pub(super) guarded_resolver: Option<GuardedResolver>,
+}
+
 /// The clients for one origin.
 pub(super) struct HostClient {
     /// The client for a host that speaks HTTP/2: all requests share one connection.
@@ -72,27 +82,24 @@ pub(super) enum Takes<'a> {
 }
 
 impl HostClient {
-    /// Creates the clients for the origin of `url`, without connections; with `guarded_resolver` if another origin
-    /// referred to it. Also returns warnings about certificate files that cannot be used.
+    /// Creates the clients for the origin of `url`, without connections. Also returns warnings about certificate files
+    /// that cannot be used.
     pub(super) fn new(
         url: &Url,
-        settings: &TransportSettings,
-        profile: &TlsProfile,
-        certs_name: &str,
-        known: Protocol,
-        guarded_resolver: Option<&GuardedResolver>,
+        settings: TransportSettings,
+        options: HostOptions,
     ) -> Result<(Self, Vec<String>), TransportError> {
         let host = authority(url);
-        let tls = profile
-            .setup(certs_name)
-            .map_err(|error| TransportError::Tls {
-                host: host.clone(),
-                cause: error.to_string(),
-            })?;
+        let tls = options.profile.setup(&options.certs_name);
+        let tls = tls.map_err(|error| TransportError::Tls {
+            host: host.clone(),
+            cause: error.to_string(),
+        })?;
+        let (jobs, timeouts) = (settings.jobs, settings.timeouts);
         let builder = ClientBuilder {
             tls: tls.config,
-            settings: settings.clone(),
-            guarded_resolver: guarded_resolver.cloned(),
+            settings,
+            guarded_resolver: options.guarded_resolver,
             loopback_name: url
                 .domain()
                 .filter(|name| name.ends_with(".localhost"))
@@ -101,17 +108,17 @@ impl HostClient {
             is_direct: url.host().is_some_and(|host| is_loopback(&host)),
             url: url.clone(),
         };
-        let dialer = Dialer::new(settings.timeouts.connect);
-        let may_share = url.scheme() == "https" && known == Protocol::Http2;
+        let dialer = Dialer::new(timeouts.connect);
+        let may_share = url.scheme() == "https" && options.known == Protocol::Http2;
         let one_connection = may_share.then(|| builder.only_http2(&dialer)).transpose()?;
         let client = Self {
             one_connection,
             any: builder.any(&dialer)?,
             bulk: OnceLock::new(),
-            limiter: Limiter::new(settings.jobs),
+            limiter: Limiter::new(jobs),
             connections: Arc::default(),
-            profile: profile.clone(),
-            first_pause: settings.timeouts.first_pause,
+            profile: options.profile,
+            first_pause: timeouts.first_pause,
             dialer,
             identities: tls.identities,
             has_answered: AtomicBool::new(false),

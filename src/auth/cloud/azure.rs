@@ -7,7 +7,7 @@ use super::error::CloudError;
 use super::lookup::Lookup;
 use super::machine::Machine;
 use super::oidc::IdTokenRequest;
-use crate::auth::{Credential, Secret};
+use crate::auth::{Credential, Secret, is_label};
 use crate::spec::RegistryHost;
 
 const CLIENT_ID: &str = "AZURE_CLIENT_ID";
@@ -82,9 +82,8 @@ pub(super) fn is_azure(host: &RegistryHost) -> bool {
 
 fn cloud_of(host: &RegistryHost) -> Option<&'static AzureCloud> {
     let (name, domain) = host.as_str().split_once('.')?;
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     let cloud = CLOUDS.iter().find(|cloud| cloud.domain == domain)?;
-    (!name.is_empty() && name.bytes().all(plain)).then_some(cloud)
+    is_label(name).then_some(cloud)
 }
 
 pub(super) async fn find(
@@ -139,10 +138,8 @@ async fn federated(cloud: &AzureCloud, client: &CloudClient) -> Result<Lookup<Se
         return Ok(Lookup::nothing("no ID token was found"));
     };
     let is_tenant = |byte: u8| byte.is_ascii_alphanumeric() || b".-".contains(&byte);
-    let authority = match client.endpoint(AUTHORITY)? {
-        Some(url) => Some(url),
-        None => Url::parse(cloud.authority).ok(),
-    };
+    let authority = client.endpoint(AUTHORITY)?;
+    let authority = authority.or_else(|| Url::parse(cloud.authority).ok());
     let url = authority
         .filter(|_| tenant.bytes().all(is_tenant))
         .and_then(|url| url.join(&format!("/{tenant}/oauth2/v2.0/token")).ok())
@@ -167,11 +164,8 @@ async fn federated(cloud: &AzureCloud, client: &CloudClient) -> Result<Lookup<Se
         "cannot log in as the application {id} with {}",
         id_token.origin
     );
-    let token = client
-        .send(&request)
-        .await?
-        .field(&operation, "/access_token")?;
-    Ok(Lookup::Found(client.keep(token)))
+    let token = client.token(&request, &operation, "/access_token");
+    token.await.map(Lookup::Found)
 }
 
 /// Gets an access token of App Service, Container Apps or a virtual machine.
@@ -189,9 +183,7 @@ async fn managed_identity(
         let mut url = match client.metadata_endpoint(POD_IDENTITY)? {
             Some(url) => url,
             None if Machine::current() == Machine::Azure => {
-                Url::parse(METADATA).map_err(|_| CloudError::BadEndpoint {
-                    variable: POD_IDENTITY.to_owned(),
-                })?
+                Url::parse(METADATA).expect("a valid URL")
             }
             None => return Ok(Lookup::nothing("this machine is not in Azure")),
         };
@@ -242,12 +234,9 @@ async fn refresh_token(
     }
     let request = CloudRequest::form(url, &fields);
     let operation = format!("cannot log in to {host} (the role AcrPush or AcrPull is needed)");
-    let token = client
-        .send(&request)
-        .await?
-        .field(&operation, "/refresh_token")?;
+    let token = client.token(&request, &operation, "/refresh_token");
     Ok(Credential::IdentityToken {
         username: Some(TOKEN_USER.to_owned()),
-        token: client.keep(token),
+        token: token.await?,
     })
 }

@@ -16,9 +16,7 @@ use crate::auth::Secret;
 use crate::auth::secret::SecretLog;
 use crate::environment::Environment;
 use crate::text::clean;
-use crate::transport::{
-    Body, Redirects, Request, RetryDelay, Transport, TransportError, is_retryable_status,
-};
+use crate::transport::{Body, Redirects, Request, RetryDelay, Transport, is_retryable_status};
 
 /// The maximum size of an answer in bytes.
 const MAX_ANSWER: u64 = 256 << 10;
@@ -221,6 +219,17 @@ impl CloudClient {
         }
     }
 
+    /// Sends a request and returns the token in a field of the answer.
+    pub(super) async fn token(
+        &self,
+        request: &CloudRequest,
+        operation: &str,
+        pointer: &'static str,
+    ) -> Result<Secret, CloudError> {
+        let token = self.send(request).await?.field(operation, pointer)?;
+        Ok(self.keep(token))
+    }
+
     /// Sends a request to a metadata service: once, without a proxy, and for at most one second.
     pub(super) async fn ask_metadata(
         &self,
@@ -249,16 +258,12 @@ impl CloudClient {
                 text: Secret::new(String::from_utf8_lossy(&body)),
                 host,
             }),
-            Ok(Err(cause)) => Err(transport_error(host, cause)),
+            Ok(Err(cause)) => Err(CloudError::Transport {
+                host,
+                cause: Arc::new(cause),
+            }),
             Err(_) => Err(CloudError::TimedOut { host, limit }),
         }
-    }
-}
-
-fn transport_error(host: String, cause: TransportError) -> CloudError {
-    CloudError::Transport {
-        host,
-        cause: Arc::new(cause),
     }
 }
 

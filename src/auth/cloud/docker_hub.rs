@@ -44,11 +44,8 @@ pub(super) async fn find(client: &CloudClient) -> Result<Lookup<Credential>, Clo
     let Some(id_token) = client.id_token(&request).await? else {
         return Ok(Lookup::nothing("no ID token was found"));
     };
-    let url = Url::parse(EXCHANGE).map_err(|_| CloudError::BadEndpoint {
-        variable: CONNECTION.to_owned(),
-    })?;
     let form = CloudRequest::form(
-        url,
+        Url::parse(EXCHANGE).expect("a valid URL"),
         &[
             (
                 "grant_type",
@@ -64,12 +61,8 @@ pub(super) async fn find(client: &CloudClient) -> Result<Lookup<Credential>, Clo
         ],
     );
     let operation = format!("cannot exchange {} for {CONNECTION}", id_token.origin);
-    let token = client
-        .send(&form)
-        .await?
-        .field(&operation, "/access_token")?;
     Ok(Lookup::Found(Credential::Basic {
         username: username.to_owned(),
-        password: client.keep(token),
+        password: client.token(&form, &operation, "/access_token").await?,
     }))
 }

@@ -74,10 +74,7 @@ impl CloudClient {
 
     /// Reads a text file that must exist.
     pub(super) async fn text_file(&self, path: &Path) -> Result<Secret, CloudError> {
-        let missing = || FileError::Unreadable {
-            path: path.to_owned(),
-            cause: std::sync::Arc::new(std::io::ErrorKind::NotFound.into()),
-        };
+        let missing = || FileError::unreadable(path, std::io::ErrorKind::NotFound);
         let bytes = read_bounded(path, MAX_TOKEN).await?.ok_or_else(missing)?;
         let text = std::str::from_utf8(&bytes).map_err(|_| CloudError::BadFile {
             path: path.to_owned(),
@@ -104,10 +101,10 @@ impl CloudClient {
         url.query_pairs_mut()
             .append_pair("audience", request.audience);
         let bearer = self.keep(Secret::new(token));
-        let answer = self.send(&CloudRequest::get(url).bearer(&bearer)).await?;
-        let token = answer.field("cannot get an ID token of GitHub", "/value")?;
+        let request = CloudRequest::get(url).bearer(&bearer);
+        let operation = "cannot get an ID token of GitHub";
         Ok(Some(IdToken {
-            token: self.keep(token),
+            token: self.token(&request, operation, "/value").await?,
             origin: "GitHub's ID token".to_owned(),
         }))
     }

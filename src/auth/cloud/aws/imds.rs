@@ -23,7 +23,7 @@ pub(super) async fn find(client: &CloudClient) -> Result<Lookup<AwsKeys>, CloudE
     }
     let base = match client.metadata_endpoint(ENDPOINT)? {
         Some(url) => url,
-        None if Machine::current() == Machine::Aws => default_url()?,
+        None if Machine::current() == Machine::Aws => Url::parse(DEFAULT).expect("a valid URL"),
         None => return Ok(Lookup::nothing("this machine is not in EC2")),
     };
     // A network may block the service. This source then has no keys.
@@ -64,10 +64,4 @@ fn joined(base: &Url, path: &str) -> Url {
     let mut url = base.clone();
     url.set_path(path);
     url
-}
-
-fn default_url() -> Result<Url, CloudError> {
-    Url::parse(DEFAULT).map_err(|_| CloudError::BadEndpoint {
-        variable: ENDPOINT.to_owned(),
-    })
 }

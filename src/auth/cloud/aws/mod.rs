@@ -18,7 +18,7 @@ use self::keys::AwsKeys;
 use super::client::{CloudClient, CloudRequest};
 use super::error::CloudError;
 use super::lookup::Lookup;
-use crate::auth::{Credential, Secret};
+use crate::auth::{Credential, Secret, is_label};
 use crate::spec::RegistryHost;
 
 /// The domains below which partitions of AWS have private registries.
@@ -98,8 +98,7 @@ impl Ecr {
         let (region, domain) = rest.split_once('.')?;
         let is_fips = service.contains("fips");
         let is_dual_stack = service.starts_with("dkr-");
-        let is_region = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-        if region.is_empty() || !region.bytes().all(is_region) {
+        if !is_label(region) {
             return None;
         }
         let api = if is_dual_stack {

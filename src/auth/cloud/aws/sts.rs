@@ -9,6 +9,7 @@ use crate::auth::cloud::client::{CloudAnswer, CloudClient, CloudRequest, encoded
 use crate::auth::cloud::error::CloudError;
 use crate::auth::cloud::lookup::Lookup;
 use crate::auth::cloud::oidc::{IdToken, IdTokenRequest};
+use crate::auth::is_label;
 
 const ROLE: &str = "AWS_ROLE_ARN";
 const SESSION: &str = "AWS_ROLE_SESSION_NAME";
@@ -123,8 +124,7 @@ fn region<'a>(client: &'a CloudClient, registry_region: &'a str) -> &'a str {
 }
 
 fn sts(client: &CloudClient, region: &str) -> Result<url::Url, CloudError> {
-    let is_region = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    if !region.bytes().all(is_region) {
+    if !is_label(region) {
         return Err(CloudError::BadVariable {
             variable: "AWS_REGION".to_owned(),
             expected: "the name of a region",

@@ -51,11 +51,7 @@ impl Exchange {
             ],
         );
         let operation = format!("cannot exchange {}", self.origin);
-        let token = client
-            .send(&request)
-            .await?
-            .field(&operation, "/access_token")?;
-        let token = client.keep(token);
+        let token = client.token(&request, &operation, "/access_token").await?;
         match &self.impersonation {
             Some(url) => self.impersonate(url, &token, client).await,
             None => Ok(token),
@@ -78,11 +74,7 @@ impl Exchange {
         let body = json!({ "delegates": null, "scope": [CLOUD_PLATFORM], "lifetime": lifetime });
         let body = Secret::new(body.to_string());
         let request = CloudRequest::post(url, "application/json", body).bearer(token);
-        let token = client
-            .send(&request)
-            .await?
-            .field(&operation, "/accessToken")?;
-        Ok(client.keep(token))
+        client.token(&request, &operation, "/accessToken").await
     }
 }
 

@@ -128,11 +128,8 @@ pub(super) async fn find(path: &Path, client: &CloudClient) -> Result<Credential
                 ],
             );
             let operation = format!("cannot refresh the token in {}", path.display());
-            let token = client
-                .send(&request)
-                .await?
-                .field(&operation, "/access_token")?;
-            Ok(access_token(client.keep(token)))
+            let token = client.token(&request, &operation, "/access_token");
+            token.await.map(access_token)
         }
         CredentialFile::Other => Err(bad(
             "its type is not service_account, external_account or authorized_user",

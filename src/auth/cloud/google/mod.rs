@@ -11,7 +11,7 @@ use super::client::CloudClient;
 use super::error::CloudError;
 use super::lookup::Lookup;
 use super::oidc::IdTokenRequest;
-use crate::auth::{Credential, Secret};
+use crate::auth::{Credential, Secret, is_label};
 use crate::spec::RegistryHost;
 
 const PROVIDER: &str = "POLYARCH_GOOGLE_PROVIDER";
@@ -54,10 +54,6 @@ impl Source {
 /// Returns whether a host is a registry of Google.
 pub(super) fn is_google(host: &RegistryHost) -> bool {
     let host = host.as_str();
-    let is_label = |name: &str| {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-        !name.is_empty() && name.bytes().all(plain)
-    };
     host == "gcr.io"
         || host.strip_suffix(".gcr.io").is_some_and(is_label)
         || host.strip_suffix("-docker.pkg.dev").is_some_and(is_label)
