@@ -5,10 +5,11 @@ use std::sync::{Arc, OnceLock};
 use http::StatusCode;
 
 use super::answer::{Answer, MAX_WRITE_ANSWER, Reply};
-use super::authorizer::{AuthOutcome, Authorizer, Trials};
+use super::authorizer::Authorizer;
 use super::call::{Call, Outcome};
 use super::endpoint::{BulkUpload, Endpoint};
 use super::error::{refused, unreachable};
+use super::refusal::{AuthOutcome, Trials};
 use crate::auth::Candidate;
 use crate::hint::Hint;
 use crate::spec::RegistryHost;

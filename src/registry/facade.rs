@@ -6,7 +6,7 @@ use url::Url;
 
 use super::answer::Answer;
 use super::blobs::starts_at;
-use super::error::RegistryError;
+use super::error_body::RegistryError;
 use super::redactor::Redactor;
 use super::referrers::{next_page, page_of};
 use super::upload::{range_end, without_digest};

@@ -12,9 +12,10 @@
 //! | `blobs` | blobs: looked up, mounted, downloaded |
 //! | `repository`, `state` | a repository, and what this run has done in it |
 //! | `client` | calls: authorized, sent, retried |
+//! | `refusal` | new credentials for a call that was refused |
 //! | `authorizer`, `tokens`, `token_client` | the `Authorization` header of a call |
 //! | `endpoint`, `scheme` | one registry, and single requests to it |
-//! | `error`, `redactor` | the errors of calls |
+//! | `error`, `error_body`, `redactor` | the errors of calls |
 //! | `call`, `answer`, `link`, `warning` | requests and answers as data |
 
 mod answer;
@@ -24,12 +25,14 @@ mod call;
 mod client;
 mod endpoint;
 mod error;
+mod error_body;
 #[doc(hidden)]
 pub mod facade;
 mod link;
 mod manifests;
 mod redactor;
 mod referrers;
+mod refusal;
 mod registries;
 mod repository;
 mod scheme;

@@ -10,7 +10,8 @@ use url::Url;
 
 use super::answer::MAX_ERROR_BODY;
 use super::call::Outcome;
-use super::error::{RegistryError, describe_status, no_credentials, wrong_credentials};
+use super::error::{describe_status, no_credentials, wrong_credentials};
+use super::error_body::RegistryError;
 use super::redactor::Redactor;
 use super::tokens::secret_header;
 use crate::auth::{

@@ -8,9 +8,9 @@ use http::{HeaderValue, Method, StatusCode, header};
 use url::Url;
 
 use super::answer::{Answer, Reply};
-use super::authorizer::Trials;
 use super::call::{Call, Outcome};
 use super::client::CallError;
+use super::refusal::Trials;
 use super::repository::RegistryRepository;
 use super::upload_content::{Content, Pieces};
 use crate::spec::Descriptor;

@@ -9,9 +9,9 @@ use http::{Method, StatusCode};
 use url::Url;
 
 use super::answer::{Answer, Reply};
-use super::authorizer::Trials;
 use super::call::{Call, Outcome};
 use super::client::{CallError, RetryCause, is_temporary};
+use super::refusal::Trials;
 use super::repository::RegistryRepository;
 use super::upload::{Position, Upload, range_end, without_digest};
 use super::upload_content::{CHECKPOINT, Content};

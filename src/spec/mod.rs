@@ -12,6 +12,7 @@ mod location;
 mod manifest;
 mod media_type;
 mod platform;
+mod platform_names;
 mod reference;
 mod registry_host;
 
@@ -25,8 +26,8 @@ pub use layout_reference::{LayoutKind, LayoutPath, LayoutReference, LayoutRefere
 pub use location::Location;
 pub use manifest::{Document, ImageManifest, Index, Manifest, ManifestError, attestation};
 pub use media_type::{Family, MediaType};
-pub(crate) use platform::nearest;
 pub use platform::{Platform, PlatformError};
+pub(crate) use platform_names::nearest;
 pub use reference::{FormatError, Reference, ReferenceError, Repository, Tag};
 pub use registry_host::{RegistryHost, RegistryHostError};
 

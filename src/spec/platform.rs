@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::limits::{MAX_OS_FEATURES, MAX_PLATFORM_FIELD};
+use super::platform_names::{
+    ARCHITECTURES, OPERATING_SYSTEMS, nearest, normalised_architecture, normalised_os,
+};
 use crate::text::{Printable, is_printable};
 
 /// The platform of an image, from a descriptor or an image config.
@@ -70,57 +73,6 @@ pub enum PlatformError {
 fn did_you_mean(nearest: Option<&'static str>) -> String {
     nearest.map_or_else(String::new, |name| format!(" (did you mean {name:?}?)"))
 }
-
-/// The `GOOS` values of Go's toolchain (internal/syslist).
-const OPERATING_SYSTEMS: &[&str] = &[
-    "aix",
-    "android",
-    "darwin",
-    "dragonfly",
-    "freebsd",
-    "hurd",
-    "illumos",
-    "ios",
-    "js",
-    "linux",
-    "nacl",
-    "netbsd",
-    "openbsd",
-    "plan9",
-    "solaris",
-    "wasip1",
-    "wasi",
-    "windows",
-    "zos",
-];
-
-/// The `GOARCH` values of Go's toolchain (internal/syslist).
-const ARCHITECTURES: &[&str] = &[
-    "386",
-    "amd64",
-    "amd64p32",
-    "arm",
-    "armbe",
-    "arm64",
-    "arm64be",
-    "loong64",
-    "mips",
-    "mipsle",
-    "mips64",
-    "mips64le",
-    "mips64p32",
-    "mips64p32le",
-    "ppc",
-    "ppc64",
-    "ppc64le",
-    "riscv",
-    "riscv64",
-    "s390",
-    "s390x",
-    "sparc",
-    "sparc64",
-    "wasm",
-];
 
 impl Platform {
     /// Returns whether the operating system or the architecture is missing or is `unknown`, the placeholder in
@@ -263,70 +215,6 @@ impl Platform {
             })
         }
     }
-}
-
-fn normalised_os(os: &str) -> String {
-    let os = os.to_ascii_lowercase();
-    if os == "macos" {
-        "darwin".to_owned()
-    } else {
-        os
-    }
-}
-
-#[expect(clippy::match_same_arms, reason = "one line per family of processors")]
-fn normalised_architecture(architecture: &str, variant: &str) -> (String, String) {
-    let (architecture, variant) = (
-        architecture.to_ascii_lowercase(),
-        variant.to_ascii_lowercase(),
-    );
-    let (architecture, variant) = match (architecture.as_str(), variant.as_str()) {
-        ("i386" | "i486" | "i586" | "i686" | "x86", _) => ("386", ""),
-        ("x86_64" | "x86-64" | "amd64", "v1") => ("amd64", ""),
-        ("x86_64" | "x86-64", variant) => ("amd64", variant),
-        ("aarch64" | "arm64", "8" | "v8" | "v8.0") => ("arm64", ""),
-        ("aarch64", variant) => ("arm64", variant),
-        ("armhf", _) | ("arm", "" | "7") => ("arm", "v7"),
-        ("armel", _) | ("arm", "6") => ("arm", "v6"),
-        ("armv7" | "armv7l" | "armv7hf", _) => ("arm", "v7"),
-        ("armv6" | "armv6l", _) => ("arm", "v6"),
-        ("armv5" | "armv5l", _) | ("arm", "5") => ("arm", "v5"),
-        ("armv8" | "armv8l", _) => ("arm64", ""),
-        ("arm", "8") => ("arm", "v8"),
-        ("powerpc64le" | "ppc64el", variant) => ("ppc64le", variant),
-        ("mips64el", variant) => ("mips64le", variant),
-        ("mipsel", variant) => ("mipsle", variant),
-        ("loongarch64", variant) => ("loong64", variant),
-        ("wasm32", variant) => ("wasm", variant),
-        other => other,
-    };
-    (architecture.to_owned(), variant.to_owned())
-}
-
-/// Returns the candidate with the smallest edit distance, if the distance is small enough for a typing error.
-pub(crate) fn nearest(name: &str, candidates: &[&'static str]) -> Option<&'static str> {
-    let allowed = 1 + name.len() / 3;
-    candidates
-        .iter()
-        .map(|candidate| (edit_distance(name, candidate), *candidate))
-        .filter(|(distance, _)| *distance <= allowed)
-        .min()
-        .map(|(_, candidate)| candidate)
-}
-
-fn edit_distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(32).collect(), b.chars().collect());
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(from != to);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 /// Displays `os/arch[/variant]`, with version and features in containerd's form:

@@ -10,7 +10,7 @@ use http::{HeaderMap, Method};
 use tokio::time::Instant;
 use url::{Origin, Url};
 
-use super::body::{Body, BytesAtOnce, Response};
+use super::body::Body;
 use super::dial::Protocol;
 use super::error::{MAX_HEAD, TransportError};
 use super::guarded_resolver::GuardedResolver;
@@ -19,6 +19,7 @@ use super::proxy::Proxies;
 use super::rate::RateWindow;
 use super::redirect::{MAX_HOPS, RedirectRefused};
 use super::request::Request;
+use super::response::{BytesAtOnce, Response};
 use super::retry::{Budget, Retries};
 use super::settings::TransportSettings;
 use super::tls::TlsProfile;

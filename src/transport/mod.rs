@@ -7,7 +7,7 @@
 //! | `attempt` | sends one request to one host, on a suitable connection |
 //! | `host_client`, `bulk` | the clients for one origin: for shared connections, and for large bodies |
 //! | `dial`, `connections`, `limiter` | opening connections; how many the host accepts; the number of concurrent requests |
-//! | `body`, `rate` | request and response bodies, with limits and a minimum rate |
+//! | `body`, `response`, `rate` | request bodies, and responses, with limits and a minimum rate |
 //! | `error`, `alert` | failures and their causes |
 //! | `redirect`, `guarded_resolver` | which URLs and addresses an origin may refer to |
 //! | `retry`, `wait_meter` | delays between tries, the retry budget, and the waits that count against it |
@@ -27,13 +27,14 @@ mod proxy;
 mod rate;
 mod redirect;
 mod request;
+mod response;
 mod retry;
 mod settings;
 mod timeouts;
 mod tls;
 mod wait_meter;
 
-pub use body::{Body, Response};
+pub use body::Body;
 pub use client::Transport;
 pub use dial::Protocol;
 pub use error::{ConnectFailure, TransportError};
@@ -41,6 +42,7 @@ pub use host_client::authority;
 pub use proxy::Proxies;
 pub use redirect::{RedirectRefused, check_hop, may_carry_authorization};
 pub use request::{Redirects, Request};
+pub use response::Response;
 pub use retry::{
     Budget, GaveUpAfter, GiveUp, Retries, RetryAfter, RetryDelay, is_retryable_status,
 };

@@ -3,9 +3,10 @@
 use http::{HeaderMap, HeaderValue, Method, header};
 use url::Url;
 
-use super::body::{Body, Response};
+use super::body::Body;
 use super::error::TransportError;
 use super::redirect::{RedirectRefused, check_hop, may_carry_authorization};
+use super::response::Response;
 use super::wait_meter::WaitMeter;
 
 /// A request that is sent once.

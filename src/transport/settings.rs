@@ -8,7 +8,7 @@ use super::tls::TlsProfile;
 use crate::environment::Environment;
 
 /// Limits, trust and proxies of one run.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct TransportSettings {
     /// The maximum number of concurrent requests to one host. Requests with a streamed body are not counted, since the
     /// source of the body may be a request to the same host.

@@ -127,25 +127,6 @@ async fn nothing_of_it_goes_to_another_registry() {
 }
 
 #[tokio::test]
-async fn a_search_can_move_between_threads() {
-    let keychain = Keychain::new(&Environment::default());
-    let mut search = keychain.search(&"ghcr.io".parse().expect("a host"), &Scope::pull("a"));
-    let candidate = tokio::spawn(async move { search.next().await }).await;
-    let candidate = candidate.expect("no panic").expect("no error");
-    assert_eq!(
-        candidate.expect("a candidate").credential,
-        Credential::Anonymous
-    );
-}
-
-#[tokio::test]
-async fn an_empty_environment_leaves_anonymous_access() {
-    let keychain = Keychain::new(&Environment::default());
-    let found = all(&keychain, "ghcr.io", &Scope::pull("a")).await;
-    assert_eq!(found, ["anonymous"]);
-}
-
-#[tokio::test]
 async fn inside_a_file_the_closest_key_wins() {
     let home = Home::new();
     home.helper("store", &answering(&home, "from-helper"));
@@ -297,22 +278,6 @@ async fn a_broken_entry_of_another_registry_does_no_harm() {
     let keychain = Keychain::new(&home.environment(&[]));
     let found = all(&keychain, "ghcr.io", &Scope::pull("a")).await;
     assert_eq!(found, ["p", "anonymous"]);
-}
-
-#[tokio::test]
-async fn half_given_variables_stop_the_search_before_anything_is_sent() {
-    let home = Home::new();
-    let environment = home.environment(&[("POLYARCH_PASSWORD", "hunter2")]);
-    let keychain = Keychain::new(&environment);
-    let error = keychain
-        .search(&"ghcr.io".parse().expect("a host"), &Scope::pull("a"))
-        .next()
-        .await
-        .expect_err("the registry is missing");
-    assert_eq!(
-        error.to_string(),
-        "POLYARCH_PASSWORD is set, but POLYARCH_REGISTRY is not"
-    );
 }
 
 #[tokio::test]

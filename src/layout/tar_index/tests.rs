@@ -133,13 +133,3 @@ fn hostile_archives_are_refused() {
         assert!(error.contains(message), "{error} / {message}");
     }
 }
-
-proptest::proptest! {
-    #[test]
-    fn no_input_panics(at in 0_usize..3072, byte: u8, cut in 0_usize..3072) {
-        let mut bytes = [pax("size=1"), file("index.json", b"12"), file("y", b"z")].concat();
-        bytes[at] = byte;
-        bytes.truncate(cut);
-        let _ = walk(&[bytes]);
-    }
-}
