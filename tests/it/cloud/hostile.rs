@@ -189,8 +189,7 @@ fn a_registry_that_names_a_metadata_service_is_refused() {
         assert!(passed.iter().all(is_registry), "{passed:?}");
         let error = &output.stderr;
         assert!(
-            error.contains("must not receive credentials")
-                || error.contains("refused redirect"),
+            error.contains("must not receive credentials") || error.contains("refused redirect"),
             "{error}"
         );
     }
