@@ -342,7 +342,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn contradictions_name_what_was_found_and_declared() {
+    fn contradictions_name_both_machines() {
         let mach_o = [0xcf, 0xfa, 0xed, 0xfe, 0, 0, 0, 0];
         let cases = [
             (elf_header("amd64"), "linux/arm64", "x86-64, not arm64"),

@@ -488,7 +488,7 @@ fn the_command_after_a_shell_or_an_init_is_checked() {
 }
 
 #[test]
-fn narrow_code_is_a_notice() {
+fn code_of_32_bits_is_a_notice() {
     let layers = [archive().program("app", "386").bytes()];
     let expected = ["/app i386", "/app is i386, which amd64 can run"];
     assert_found(&entrypoint(&["/app"]), &layers, &expected);

@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn manifest_in_front_is_accepted() {
+    fn leading_manifest_is_accepted() {
         assert_eq!(
             command(&["polyarch", "manifest", "create", "a", "manifest"]),
             ["polyarch", "create", "a", "manifest"]

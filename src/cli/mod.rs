@@ -205,7 +205,7 @@ impl Online<'_> {
     }
 }
 
-/// Checks that the runtime can open what it needs: it panics where it cannot.
+/// Checks that enough file descriptors are free for the runtime, which would otherwise panic.
 fn require_free_descriptors() -> std::io::Result<()> {
     const PIPES: usize = 4;
     let pipes: std::io::Result<Vec<_>> = (0..PIPES).map(|_| std::io::pipe()).collect();

@@ -7,7 +7,7 @@ use super::{OpsError, Run};
 use crate::execute::{Base, Execution};
 use crate::plan::{Notice, Plan, Severity, Source};
 use crate::registry::Access;
-use crate::resolve::{Point, Wanted, resolve};
+use crate::resolve::{Requested, SourceRequest, resolve};
 use crate::spec::{Digest, Index};
 use crate::store::{FailureKind, ManifestName};
 use crate::stores::Stores;
@@ -40,19 +40,19 @@ impl Job {
             return Ok((None, None));
         };
         let location = &target.location;
-        let wanted = Wanted {
+        let request = SourceRequest {
             name: format!("{location}:{tag}"),
             location: location.clone().into(),
             read_from: location.clone(),
-            point: Point::Name(ManifestName::Tag(tag.clone())),
+            requested: Requested::Name(ManifestName::Tag(tag.clone())),
             seen: false,
             set_platform: None,
-            content: (self.targets.iter()).any(|other| other.location != *location),
+            read_all: (self.targets.iter()).any(|other| other.location != *location),
         };
-        match resolve(stores, std::slice::from_ref(&wanted)).await {
+        match resolve(stores, std::slice::from_ref(&request)).await {
             Ok(mut sources) => Ok((sources.pop(), None)),
             Err(error) if error.kind == FailureKind::NotFound => {
-                let text = format!("{} does not exist yet: nothing to append to", wanted.name);
+                let text = format!("{} does not exist yet: nothing to append to", request.name);
                 Ok((None, Some(notice(text))))
             }
             Err(error) => Err(error.into()),

@@ -36,8 +36,8 @@ pub async fn check(
     run: Run<'_>,
 ) -> Result<CheckReport, OpsError> {
     let job = Job::of_source(source);
-    let wanted = locate(&job, run.stores).await?;
-    let sources = resolve(run.stores, &wanted).await?;
+    let requests = locate(&job, run.stores).await?;
+    let sources = resolve(run.stores, &requests).await?;
     let plan = match &sources[..] {
         [source] => plan::copy(source, &[])?,
         _ => plan::plan(&sources, &[], &Options::default())?,

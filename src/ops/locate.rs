@@ -6,7 +6,7 @@ use super::OpsError;
 use super::job::Job;
 use crate::plan::{SourceLocation, Target};
 use crate::registry::Access;
-use crate::resolve::{Point, Wanted};
+use crate::resolve::{Requested, SourceRequest};
 use crate::sources::{SourceForm, SourceSpec};
 use crate::spec::{Digest, Location};
 use crate::store::ManifestName;
@@ -32,7 +32,7 @@ impl Located {
 
 /// Locates all sources of a job. A bare digest must be in the repository of the target. With several targets, it is
 /// read from the first repository that contains it, and copied to the others.
-pub(super) async fn locate(job: &Job, stores: &Stores) -> Result<Vec<Wanted>, OpsError> {
+pub(super) async fn locate(job: &Job, stores: &Stores) -> Result<Vec<SourceRequest>, OpsError> {
     let repositories: Vec<&Location> = match &job.image {
         Some(_) => Vec::new(),
         None => job
@@ -74,9 +74,9 @@ pub(super) async fn locate(job: &Job, stores: &Stores) -> Result<Vec<Wanted>, Op
         .await
         .into_iter()
         .collect::<Result<_, _>>()?;
-    let wanted = job.sources.iter().zip(located);
-    Ok(wanted
-        .map(|(source, located)| to_resolve(source, located, job))
+    let requests = job.sources.iter().zip(located);
+    Ok(requests
+        .map(|(source, located)| request_of(source, located, job))
         .collect())
 }
 
@@ -110,20 +110,20 @@ async fn find(
     located
 }
 
-fn to_resolve(source: &SourceSpec, located: Located, job: &Job) -> Wanted {
-    let point = match &source.form {
-        SourceForm::Digest(digest) => Point::Name(ManifestName::Digest(digest.clone())),
-        SourceForm::Descriptor(descriptor) => Point::Described(descriptor.clone()),
-        SourceForm::Layout(reference) => Point::Layout(reference.clone()),
-        SourceForm::Reference(reference) => Point::Name(ManifestName::of(reference)),
+fn request_of(source: &SourceSpec, located: Located, job: &Job) -> SourceRequest {
+    let requested = match &source.form {
+        SourceForm::Digest(digest) => Requested::Name(ManifestName::Digest(digest.clone())),
+        SourceForm::Descriptor(descriptor) => Requested::Described(descriptor.clone()),
+        SourceForm::Layout(reference) => Requested::Layout(reference.clone()),
+        SourceForm::Reference(reference) => Requested::Name(ManifestName::of(reference)),
     };
     let lacks = |target: &Target| !located.location.includes(&target.location);
-    Wanted {
+    SourceRequest {
         name: source.text.clone(),
-        content: job.read_all || job.targets.iter().any(lacks),
+        read_all: job.read_all || job.targets.iter().any(lacks),
         location: located.location,
         read_from: located.read_from,
-        point,
+        requested,
         seen: located.seen,
         set_platform: source.set_platform.clone(),
     }

@@ -8,7 +8,7 @@ use super::{OpsError, Run};
 use crate::hint::Hint;
 use crate::plan::Source;
 use crate::progress::Event;
-use crate::resolve::{Wanted, resolve, resolve_each};
+use crate::resolve::{SourceRequest, resolve, resolve_each};
 use crate::sources::SourceForm;
 use crate::store::{FailureKind, StoreError};
 use crate::stores::Stores;
@@ -23,8 +23,8 @@ impl Job {
     pub(super) async fn resolve(&self, run: Run<'_>) -> Result<Vec<Source>, OpsError> {
         let stores = run.stores;
         if self.wait.is_zero() {
-            let wanted = locate(self, stores).await?;
-            let sources = resolve(stores, &wanted).await;
+            let requests = locate(self, stores).await?;
+            let sources = resolve(stores, &requests).await;
             return sources.map_err(|error| {
                 let can_wait = error.kind == FailureKind::NotFound && !self.read_all;
                 let hint = can_wait.then_some(Hint::WaitForSource);
@@ -58,14 +58,14 @@ impl Job {
     ) -> Result<Vec<(String, StoreError)>, OpsError> {
         let all = locate(self, stores).await?;
         let open = sources.iter_mut().zip(&all);
-        let (open, wanted): (Vec<_>, Vec<&Wanted>) =
+        let (open, requests): (Vec<_>, Vec<&SourceRequest>) =
             open.filter(|(source, _)| source.is_none()).unzip();
         let mut missing = Vec::new();
-        let results = resolve_each(stores, &wanted).await?;
-        for ((source, wanted), result) in open.into_iter().zip(wanted).zip(results) {
+        let results = resolve_each(stores, &requests).await?;
+        for ((source, request), result) in open.into_iter().zip(requests).zip(results) {
             match result {
                 Ok(found) => *source = Some(found),
-                Err(error) if error.is_missing() => missing.push((wanted.name.clone(), error)),
+                Err(error) if error.is_missing() => missing.push((request.name.clone(), error)),
                 Err(error) => return Err(error.into()),
             }
         }

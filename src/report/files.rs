@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn unpublished_images_are_left_out() {
+    fn unpublished_images_are_skipped() {
         assert_eq!(written(&[failed()]), [None, None, None, None]);
         let [.., dotenv] = written(&[dry_run()]);
         assert_eq!(

@@ -40,7 +40,8 @@ pub(super) fn published() -> IndexResult {
         changes: Vec::new(),
         notices: vec![NoticeResult {
             severity: "notice",
-            text: "left out, because --platform does not name it: linux/s390x".to_owned(),
+            text: "omitted, because the platforms are limited to linux/amd64: linux/s390x"
+                .to_owned(),
         }],
         bytes,
     }

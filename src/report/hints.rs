@@ -366,7 +366,7 @@ mod tests {
     ];
 
     #[test]
-    fn inputs_are_those_of_the_action_and_the_component() {
+    fn inputs_match_the_action_and_the_component() {
         let action = mappings(include_str!("../../action.yml"), "${{ inputs.");
         let component = include_str!("../../templates/publish/template.yml");
         let component = mappings(component, "$[[ inputs.");
@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn actions_are_not_pointed_at_docker_login() {
+    fn hints_in_actions_do_not_name_docker_login() {
         let hint = Hint::SetCredentials {
             registry: "ghcr.io".parse().unwrap(),
         };

@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_of_a_release_shows_what_changed() {
+    fn the_text_of_a_release_shows_the_changes() {
         insta::assert_snapshot!("released", plain(&released()));
     }
 

@@ -35,93 +35,96 @@ enum ConfigError {
 
 /// A source to resolve.
 #[derive(Clone, Debug)]
-pub struct Wanted {
+pub struct SourceRequest {
     /// As the user wrote it.
     pub name: String,
     /// The location of its content, for the plan.
     pub location: SourceLocation,
     pub read_from: Location,
-    pub point: Point,
+    pub requested: Requested,
     /// Whether the manifest of a descriptor is known to exist in its location.
     pub seen: bool,
     /// Overrides every other platform.
     pub set_platform: Option<Platform>,
     /// Whether all manifests must be read because a target lacks them.
-    pub content: bool,
+    pub read_all: bool,
 }
 
 /// The content that a source refers to.
 #[derive(Clone, Debug)]
-pub enum Point {
+pub enum Requested {
     /// A manifest in a repository.
     Name(ManifestName),
     /// An image in a layout.
     Layout(LayoutReference),
-    /// A descriptor. Nothing is read unless the content is wanted or the descriptor is incomplete.
+    /// A descriptor. Nothing is read unless `read_all` is set or the descriptor is incomplete.
     Described(Box<Descriptor>),
 }
 
 /// Resolves all sources concurrently and returns them in their order, or the first error.
-pub async fn resolve(stores: &Stores, wanted: &[Wanted]) -> Result<Vec<Source>, StoreError> {
-    open_all(stores, wanted).await?;
+pub async fn resolve(
+    stores: &Stores,
+    requests: &[SourceRequest],
+) -> Result<Vec<Source>, StoreError> {
+    open_all(stores, requests).await?;
     let read = AtomicU64::new(0);
-    let sources = wanted
+    let sources = requests
         .iter()
-        .map(|source| resolve_one(stores, source, &read));
+        .map(|request| resolve_one(stores, request, &read));
     try_join_all(sources).await
 }
 
 /// Resolves all sources concurrently and returns the result of each.
 pub async fn resolve_each(
     stores: &Stores,
-    wanted: &[&Wanted],
+    requests: &[&SourceRequest],
 ) -> Result<Vec<Result<Source, StoreError>>, StoreError> {
-    open_all(stores, wanted.iter().copied()).await?;
+    open_all(stores, requests.iter().copied()).await?;
     let read = AtomicU64::new(0);
-    let sources = wanted
+    let sources = requests
         .iter()
-        .map(|source| resolve_one(stores, source, &read));
+        .map(|request| resolve_one(stores, request, &read));
     Ok(join_all(sources).await)
 }
 
 /// Opens all repositories before the first request, so that one token covers all of them.
 async fn open_all(
     stores: &Stores,
-    wanted: impl IntoIterator<Item = &Wanted>,
+    requests: impl IntoIterator<Item = &SourceRequest>,
 ) -> Result<(), StoreError> {
-    for source in wanted {
-        stores.open(&source.read_from, Access::Pull).await?;
+    for request in requests {
+        stores.open(&request.read_from, Access::Pull).await?;
     }
     Ok(())
 }
 
 async fn resolve_one(
     stores: &Stores,
-    wanted: &Wanted,
+    request: &SourceRequest,
     read: &AtomicU64,
 ) -> Result<Source, StoreError> {
-    let store = stores.open(&wanted.read_from, Access::Pull).await?;
-    let name = match &wanted.point {
-        Point::Name(name) => name.clone(),
-        Point::Layout(reference) => stores.select(reference).await?,
-        Point::Described(descriptor) => ManifestName::Digest(descriptor.digest.clone()),
+    let store = stores.open(&request.read_from, Access::Pull).await?;
+    let name = match &request.requested {
+        Requested::Name(name) => name.clone(),
+        Requested::Layout(reference) => stores.select(reference).await?,
+        Requested::Described(descriptor) => ManifestName::Digest(descriptor.digest.clone()),
     };
-    let given = match &wanted.point {
-        Point::Described(descriptor) => Some(descriptor.as_ref()),
+    let given = match &request.requested {
+        Requested::Described(descriptor) => Some(descriptor.as_ref()),
         _ => None,
     };
     let reader = Reader {
         store,
         read,
-        seen: wanted.seen,
-        content: wanted.content,
-        platform_known: wanted.set_platform.as_ref().is_some_and(is_final),
+        seen: request.seen,
+        read_all: request.read_all,
+        platform_known: request.set_platform.as_ref().is_some_and(is_final),
     };
     let root = reader.root(&name, given).await?;
-    let set_platform = wanted.set_platform.clone();
+    let set_platform = request.set_platform.clone();
     Ok(Source {
-        name: wanted.name.clone(),
-        location: wanted.location.clone(),
+        name: request.name.clone(),
+        location: request.location.clone(),
         set_platform: set_platform.map(|platform| completed(platform, &root)),
         root,
     })
@@ -165,7 +168,7 @@ struct Reader<'s> {
     /// The total size of the manifests of all sources so far, in bytes.
     read: &'s AtomicU64,
     seen: bool,
-    content: bool,
+    read_all: bool,
     platform_known: bool,
 }
 
@@ -184,7 +187,7 @@ impl Reader<'_> {
             }
             return self.entry(descriptor, 0).await;
         }
-        if self.platform_known && !self.content {
+        if self.platform_known && !self.read_all {
             let descriptor = self.store.describe(name).await?;
             if !descriptor.media_type.is_index() {
                 return Ok(Node {
@@ -208,7 +211,7 @@ impl Reader<'_> {
             || has_platform(entry)
             // Other content is copied unchanged.
             || entry.media_type.manifest_family().is_none();
-        !self.content && !is_index && has_platform && has_size
+        !self.read_all && !is_index && has_platform && has_size
     }
 
     async fn entry(&self, descriptor: &Descriptor, depth: usize) -> Result<Node, StoreError> {

@@ -5,7 +5,7 @@ use crate::draft::{Draft, Drafts, Entry, Exact};
 use crate::ops::{OpsError, Run};
 use crate::plan::{Node, Notice, PlanError, Severity, Source, lost_fields};
 use crate::progress::{Event, Observed};
-use crate::resolve::{Point, Wanted, resolve};
+use crate::resolve::{Requested, SourceRequest, resolve};
 use crate::spec::{Location, Reference, attestation};
 use crate::store::ManifestName;
 
@@ -34,8 +34,8 @@ pub async fn create(
     if options.existing != Existing::Replace {
         refuse_existing(drafts.load(list)?.as_ref(), options.existing)?;
     }
-    let wanted: Vec<Wanted> = options.sources.iter().map(wanted).collect();
-    let sources = resolve(run.stores, &wanted)
+    let requests: Vec<SourceRequest> = options.sources.iter().map(request).collect();
+    let sources = resolve(run.stores, &requests)
         .await
         .map_err(OpsError::of_manifest)?;
     let named: Vec<(&Reference, &Source)> = options.sources.iter().zip(&sources).collect();
@@ -56,16 +56,16 @@ fn refuse_existing(draft: Option<&Draft>, existing: Existing) -> Result<(), OpsE
     Ok(())
 }
 
-fn wanted(reference: &Reference) -> Wanted {
+fn request(reference: &Reference) -> SourceRequest {
     let location = Location::Repository(reference.repository().clone());
-    Wanted {
+    SourceRequest {
         name: reference.to_string(),
         location: location.clone().into(),
         read_from: location,
-        point: Point::Name(ManifestName::of(reference)),
+        requested: Requested::Name(ManifestName::of(reference)),
         seen: false,
         set_platform: None,
-        content: true,
+        read_all: true,
     }
 }
 

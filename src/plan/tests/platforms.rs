@@ -119,7 +119,7 @@ fn set_platforms_override_others() {
 }
 
 #[test]
-fn index_entries_without_platform_are_passed_on() {
+fn index_entries_without_platform_are_kept() {
     let chart = entry(image("chart", ""), "");
     let mut artifact = entry(image("signature", ""), "");
     artifact.descriptor.artifact_type = Some("application/x.signature".to_owned());

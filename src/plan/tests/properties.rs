@@ -167,7 +167,7 @@ fn index_schema() -> Validator {
 }
 
 #[test]
-fn the_schema_can_refuse() {
+fn the_schema_refuses_an_invalid_index() {
     let schema = index_schema();
     let mut index = serde_json::json!({"schemaVersion": 2, "manifests": [{
         "mediaType": MediaType::OCI_MANIFEST, "digest": Digest::sha256(b""), "size": 0,
@@ -316,7 +316,7 @@ proptest! {
     }
 
     #[test]
-    fn planning_what_was_planned_changes_nothing(sources in any_sources(), options in any_options()) {
+    fn planning_a_planned_index_changes_nothing(sources in any_sources(), options in any_options()) {
         if let Ok(first) = planned(&sources, &options) && !first.exact {
             let again = source("again", published(&first));
             let exact = planned(std::slice::from_ref(&again), &Options::default()).unwrap();

@@ -17,7 +17,7 @@ fn on_duplicate(on_duplicate: OnDuplicate) -> Options {
 }
 
 #[test]
-fn two_images_for_one_platform() {
+fn duplicates_follow_the_policy() {
     let (old, old_image, old_proof) = with_proof("old", "linux/arm64");
     let (new, new_image, new_proof) = with_proof("new", "linux/arm64");
     let other = image("other", "linux/amd64");

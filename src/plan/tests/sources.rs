@@ -44,7 +44,7 @@ fn entries_keep_the_order_of_the_sources() {
 }
 
 #[test]
-fn a_single_index_is_passed_on_unchanged() {
+fn a_single_index_is_copied_unchanged() {
     let image = image_entry("a", "linux/amd64");
     let proof = attestation_of(&image, "a");
     let nested = index(vec![image_entry("b", "linux/arm64")]);

@@ -151,7 +151,9 @@ mod tests {
     fn a_successful_run_has_only_notices() {
         assert_eq!(
             annotations(&[published()], None),
-            ["::notice title=polyarch::left out, because --platform does not name it: linux/s390x"]
+            [
+                "::notice title=polyarch::omitted, because the platforms are limited to linux/amd64: linux/s390x"
+            ]
         );
     }
 

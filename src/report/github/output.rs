@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_partial_failure_lists_what_was_pushed() {
+    fn a_partial_failure_lists_the_pushed_tags() {
         let outputs = read_back(&[partial()]);
         let digest = partial().digest.to_string();
         assert_eq!(outputs["digest"], digest);

@@ -211,7 +211,7 @@ fn docker_manifest_is_handled_under_the_name_docker() {
 }
 
 #[test]
-fn manifest_in_front_is_accepted() {
+fn leading_manifest_is_accepted() {
     let scene = Scene::new();
     Image::new("linux/amd64").load(scene.registry(), "app", "a");
     scene.ok("manifest create HOST/app:1 HOST/app:a");

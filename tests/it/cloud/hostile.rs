@@ -96,6 +96,8 @@ fn redirects_are_not_followed() {
 
 #[test]
 fn no_source_follows_a_redirect() {
+    /// The registry, the variables, and the name of the source.
+    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
     let other = CloudServer::start(|_, _| Reply::status(200, ""));
     let location = format!("location: {}/\r\n", other.url());
     let server = CloudServer::start(move |_, _| Reply::Full(307, location.clone(), String::new()));
@@ -104,7 +106,7 @@ fn no_source_follows_a_redirect() {
         "type": "external_account", "audience": "a", "subject_token_type": "t",
         "token_url": url, "credential_source": { "file": "HOME/token" },
     });
-    let sources: [(&str, &[(&str, &str)], &str); 8] = [
+    let sources: [Case<'_>; 8] = [
         (HOST, &[("AWS_ROLE_ARN", ROLE), TOKEN], "AWS_ROLE_ARN"),
         (
             HOST,

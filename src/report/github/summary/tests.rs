@@ -68,7 +68,7 @@ fn untrusted_text_is_shown_without_markup() {
 }
 
 #[test]
-fn many_tags_are_folded_and_failures_are_not() {
+fn many_tags_are_collapsed_and_failures_are_not() {
     let mut result = partial();
     let names: Vec<String> = (0..900).map(|n| format!("1.2.{n}")).collect();
     let tags: Vec<(&str, Status)> = names
