@@ -2,7 +2,7 @@
 //! large layers, and one with many small layers. The target is empty in each run.
 
 use std::{
-    net::{SocketAddr, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -15,11 +15,7 @@ use crate::{
     binary,
     child::{self, Used, find, median},
     output,
-    support::{
-        image::Image,
-        registry::{Registry, closed_address},
-        scene::Scene,
-    },
+    support::{image::Image, registry::Registry, scene::Scene},
 };
 
 const RUNS: usize = 3;
@@ -88,6 +84,13 @@ struct Results {
     rows: Vec<Row>,
 }
 
+/// Returns an address on loopback that no program uses. The port is free again when this function returns, so that the
+/// registry can listen on it.
+fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    listener.local_addr().expect("a bound socket")
+}
+
 /// A registry process with its own storage. It is ended when this value is dropped.
 struct Server {
     address: SocketAddr,
@@ -98,7 +101,7 @@ struct Server {
 impl Server {
     fn start(program: &Path) -> Self {
         let store = tempfile::tempdir().expect("a temporary directory");
-        let address = closed_address();
+        let address = free_address();
         let config = store.path().join("config.yml");
         let text = format!(
             "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\n\
