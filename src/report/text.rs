@@ -1,5 +1,5 @@
-//! The text that `publish` and `copy` print: the index as a tree, the tags, the changes, notices, and the digest on the
-//! last line.
+//! The text that `publish` and `copy` print: the index as a tree, the tags, the changes, and the digest on the last line.
+//! Notices, warnings and causes of failures are printed on standard error.
 
 use std::fmt::Write as _;
 
@@ -24,17 +24,6 @@ pub fn publish_text(result: &IndexResult, palette: Palette) -> String {
     for comparison in &result.changes {
         out.push('\n');
         changes(&mut out, comparison, result.status, palette);
-    }
-    if !result.notices.is_empty() {
-        out.push('\n');
-        for notice in &result.notices {
-            let tone = match notice.severity {
-                "warning" => Tone::Warning,
-                _ => Tone::Notice,
-            };
-            let severity = palette.paint(tone, notice.severity);
-            let _ = writeln!(out, "{severity}: {}", clean(&notice.text, MAX_MESSAGE));
-        }
     }
     if result.status.has_index() {
         let _ = writeln!(out, "\n{}", result.digest);
@@ -100,7 +89,7 @@ fn short_source(entry: &EntryResult) -> String {
     }
 }
 
-/// Appends each tag and its outcome, in aligned columns. The causes of failures are printed on standard error.
+/// Appends each tag and its outcome, in aligned columns.
 fn tag_table(out: &mut String, result: &IndexResult, palette: Palette) {
     let mut rows: Vec<(String, String)> = Vec::new();
     for target in &result.targets {

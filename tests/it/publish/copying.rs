@@ -184,8 +184,6 @@ fn failure_to_copy_referrers_is_a_partial_success() {
 
     OTHER/other/app:1  pushed (new)
 
-    warning: failed to copy all referrers: failed to push OTHER/other/app@sha256:1a33765f872cc36b544bf5b98b211ba57b899d43a399d1af55e206a8db58e36e: OTHER answered 500 Internal Server Error (gave up after waiting 0 s for retries)
-
     sha256:d744833917e1a644fd3ca564a257c6f7944d436536dca98e3695d06cc89aa2ce
     ----- stderr -----
     warning: failed to copy all referrers: failed to push OTHER/other/app@sha256:1a33765f872cc36b544bf5b98b211ba57b899d43a399d1af55e206a8db58e36e: OTHER answered 500 Internal Server Error (gave up after waiting 0 s for retries)

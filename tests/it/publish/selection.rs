@@ -303,8 +303,6 @@ fn control_characters_in_a_platform_are_escaped() {
       total size +2.3 kB
     to undo: polyarch copy HOST/team/app@sha256:06790c5ee288451f3386259f90fc9e1162a3bfd6497267ec6934248fdb1a0b17 HOST/team/app:1
 
-    warning: these images have no platform in the index, as in their source: sha256:544d67056f8a555d4c683ba87a97ee9b674a303bac1259d408cae7cad82a4460 from HOST/team/app:half
-
     sha256:c78e39b87842eb6508c213660f664d39d740b6b004399e600ad5f73be5602a7d
     ----- stderr -----
     warning: these images have no platform in the index, as in their source: sha256:544d67056f8a555d4c683ba87a97ee9b674a303bac1259d408cae7cad82a4460 from HOST/team/app:half
