@@ -42,7 +42,7 @@ async fn publish(
             Ok(Outcome::new(report, context.wording).into())
         }
         Err(jobs) => {
-            let reports = ops::publish::publish_all(jobs, run).await;
+            let reports = ops::publish::publish_all(jobs, run).await?;
             Ok(Outcomes::new(reports, context.wording))
         }
     }
@@ -56,7 +56,12 @@ fn jobs(arguments: &PublishArgs, context: &Context<'_>) -> Result<Vec<Job>, Fail
     }
     let annotations = annotations(arguments, context)?;
     if let Some(path) = &arguments.file {
-        return jobs_of_spec(read_spec(path)?, &annotations, arguments);
+        // Read first: buildx has descriptors in this option, together with tags.
+        let images = read_spec(path)?;
+        if is_given(&arguments.tags) {
+            return Err(Failure::usage("--tag cannot be used with --file"));
+        }
+        return jobs_of_spec(images, &annotations, arguments);
     }
     let mut sources = Vec::new();
     for text in arguments.sources.iter().chain(&arguments.source) {

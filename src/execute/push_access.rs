@@ -1,7 +1,7 @@
 //! Tries the push credentials of several targets before anything is written: if one target refuses, no target is
 //! changed. A single target needs no trial, because its refusal changes nothing.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashSet};
 
 use futures_util::future::join_all;
 use tokio::sync::OnceCell;
@@ -14,11 +14,13 @@ use crate::stores::Stores;
 /// The trials of one run, each made at most once.
 pub struct PushAccess<'a> {
     stores: &'a Stores,
-    trials: HashMap<&'a Location, OnceCell<Result<(), StoreError>>>,
+    trials: BTreeMap<&'a Location, OnceCell<Result<(), StoreError>>>,
+    /// Whether a check of any target makes all trials.
+    checks_all: bool,
 }
 
 impl<'a> PushAccess<'a> {
-    /// Prepares the trials for all targets of a run.
+    /// Prepares the trials for the targets of one index: one for each repository.
     pub fn new(stores: &'a Stores, targets: &'a [Location]) -> Self {
         let repositories = targets.iter().filter(|it| it.repository().is_some());
         let trials = repositories.map(|location| (location, OnceCell::new()));
@@ -27,8 +29,29 @@ impl<'a> PushAccess<'a> {
             trials: if targets.len() > 1 {
                 trials.collect()
             } else {
-                HashMap::new()
+                BTreeMap::new()
             },
+            checks_all: false,
+        }
+    }
+
+    /// Prepares the trials for the targets of several indexes: one for the first repository of each registry, because
+    /// a file may name hundreds of repositories. All of them are made before the first index is pushed.
+    pub fn of_several(stores: &'a Stores, targets: &'a [Location]) -> Self {
+        let mut seen = HashSet::new();
+        let is_first = |location: &&Location| {
+            (location.repository()).is_some_and(|it| seen.insert(it.registry().clone()))
+        };
+        let trials = targets.iter().filter(is_first);
+        let trials: BTreeMap<_, _> = trials.map(|it| (it, OnceCell::new())).collect();
+        Self {
+            stores,
+            trials: if trials.len() > 1 {
+                trials
+            } else {
+                BTreeMap::new()
+            },
+            checks_all: true,
         }
     }
 
@@ -37,9 +60,19 @@ impl<'a> PushAccess<'a> {
         &self,
         targets: impl IntoIterator<Item = &Location>,
     ) -> Result<(), StoreError> {
+        let mut targets: Vec<&Location> = targets.into_iter().collect();
+        if self.checks_all && !targets.is_empty() {
+            targets = self.trials.keys().copied().collect();
+        }
         // Waits for all trials, so that every started upload is known and can be cancelled.
         let tried = join_all(targets.into_iter().map(|target| self.check_one(target))).await;
         tried.into_iter().collect()
+    }
+
+    /// Returns the first refusal of the trials that were made.
+    pub fn refusal(&self) -> Option<StoreError> {
+        let mut outcomes = self.trials.values().filter_map(OnceCell::get);
+        outcomes.find_map(|outcome| outcome.clone().err())
     }
 
     async fn check_one(&self, target: &Location) -> Result<(), StoreError> {

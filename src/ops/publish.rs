@@ -95,17 +95,24 @@ pub async fn publish(job: Job, run: Run<'_>) -> Result<Report, OpsError> {
     Box::pin(job.run_alone(run, plan::plan)).await
 }
 
-/// Publishes several indexes, which share tokens.
-pub async fn publish_all(jobs: Vec<Job>, run: Run<'_>) -> Vec<Result<Report, Unplanned>> {
+/// Publishes several indexes, which share tokens. Fails if a registry refuses the push credentials; then no tag was
+/// changed.
+pub async fn publish_all(
+    jobs: Vec<Job>,
+    run: Run<'_>,
+) -> Result<Vec<Result<Report, Unplanned>>, OpsError> {
     for job in &jobs {
         job.declare_targets(run.stores).await;
     }
     for job in &jobs {
         job.declare_sources(run.stores).await;
     }
+    let written = jobs.iter().filter(|job| !job.dry_run);
+    let locations: Vec<Location> = written.flat_map(Job::locations).collect();
+    let access = &PushAccess::of_several(run.stores, &locations);
     let reports = jobs.into_iter().map(|job| async move {
         let targets = job.targets.clone();
-        let report = job.run(run, plan::plan).await;
+        let report = job.run(run, plan::plan, access).await;
         report.map_err(|error| Unplanned { targets, error })
     });
     let reports = futures_util::stream::iter(reports).buffered(MAX_PARALLEL_JOBS);
@@ -115,7 +122,10 @@ pub async fn publish_all(jobs: Vec<Job>, run: Run<'_>) -> Vec<Result<Report, Unp
         // Not earlier, because other indexes of the run may use the uploads.
         run.stores.abandon().await;
     }
-    reports
+    match access.refusal() {
+        Some(error) => Err(error.hint(Hint::Unchanged).into()),
+        None => Ok(reports),
+    }
 }
 
 impl Job {
@@ -166,18 +176,23 @@ impl Job {
         run: Run<'_>,
         planner: Planner,
     ) -> Result<Report, OpsError> {
-        let report = Box::pin(self.run(run, planner)).await;
+        let locations = self.locations();
+        let tried = if self.dry_run { &[][..] } else { &locations };
+        let access = PushAccess::new(run.stores, tried);
+        let report = Box::pin(self.run(run, planner, &access)).await;
         if !report.as_ref().is_ok_and(Report::is_complete) {
             run.stores.abandon().await;
         }
         report
     }
 
-    async fn run(mut self, run: Run<'_>, planner: Planner) -> Result<Report, OpsError> {
-        let locations = self.locations();
-        let tried = if self.dry_run { &[][..] } else { &locations };
-        let access = PushAccess::new(run.stores, tried);
-        let work = Box::pin(self.make_plan(run, planner, &access));
+    async fn run(
+        mut self,
+        run: Run<'_>,
+        planner: Planner,
+        access: &PushAccess<'_>,
+    ) -> Result<Report, OpsError> {
+        let work = Box::pin(self.make_plan(run, planner, access));
         let mut current = run.unless_interrupted(work).await?;
         if self.dry_run {
             return Ok(current.into_report(self.targets));
@@ -196,7 +211,7 @@ impl Job {
             rounds += 1;
             let text = format!("another job has changed {name}: planning again");
             run.observed.observe(Event::Notice(&text));
-            let work = Box::pin(self.make_plan(run, planner, &access));
+            let work = Box::pin(self.make_plan(run, planner, access));
             current = run.unless_interrupted(work).await?;
             execution = self.execute(&current, run).await?;
         }

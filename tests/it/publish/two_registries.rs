@@ -200,6 +200,51 @@ fn trial_of_the_credentials_leaves_no_upload_open() {
 }
 
 #[test]
+fn refusal_for_one_image_of_a_file_ends_the_run_before_any_tag_moves() {
+    let scene = readers(basic);
+    write_four_images(&scene);
+    insta::assert_snapshot!(scene.run("publish -f spec.yml"), @r#"
+    exit code: 3
+    ----- stderr -----
+    error: failed to push to OTHER/c/app: not allowed: OTHER answered 403 Forbidden (DENIED: requested access to the resource is denied)
+     hint: the credentials of "ci" from POLYARCH_USERNAME and POLYARCH_PASSWORD are valid, but they lack push access to c/app
+     hint: no tag was changed
+    "#);
+    assert_eq!(scene.registry().count(Class::ManifestPut), 0);
+}
+
+#[test]
+fn images_of_a_file_are_tried_once_for_each_registry() {
+    let (scene, _) = scene();
+    write_four_images(&scene);
+    let trials = || {
+        let registries = scene.registries.iter();
+        registries
+            .map(|it| it.count(Class::UploadDelete))
+            .collect::<Vec<_>>()
+    };
+    scene.ok("publish -f spec.yml");
+    assert_eq!(trials(), vec![1, 1]);
+    // A run that changes nothing needs no push access.
+    scene.registries.iter().for_each(Registry::clear);
+    scene.ok("publish -f spec.yml");
+    assert_eq!(trials(), vec![0, 0]);
+}
+
+/// Writes a spec file with two images in each registry.
+fn write_four_images(scene: &Scene) {
+    let targets = [
+        "HOST/team/app:1",
+        "HOST/b/app:1",
+        "OTHER/c/app:1",
+        "OTHER/d/app:1",
+    ];
+    let document = |image| format!("image: {image}\nmanifests:\n  - image: HOST/team/app:amd64\n");
+    let documents: Vec<_> = targets.iter().map(document).collect();
+    scene.write("spec.yml", documents.join("---\n"));
+}
+
+#[test]
 fn push_of_a_list_tries_every_target_first() {
     let scene = readers(basic);
     scene.ok("create HOST/team/app:1 HOST/team/app:amd64 HOST/team/app:arm64");
