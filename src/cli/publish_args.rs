@@ -38,7 +38,7 @@ pub(super) struct PublishArgs {
     #[arg(long, value_name = "REPOSITORY")]
     pub(super) image: Option<String>,
     /// YAML file of images, as for manifest-tool
-    #[arg(long, short, value_name = "SPEC", conflicts_with_all = ["sources", "source", "digests", "tags"])]
+    #[arg(long, short, value_name = "SPEC", conflicts_with_all = ["sources", "source", "digests"])]
     pub(super) file: Option<PathBuf>,
     /// Wait for sources that do not exist yet
     ///

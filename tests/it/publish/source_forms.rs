@@ -312,11 +312,17 @@ fn invalid_sources_are_refused_and_nothing_is_pushed() {
         "spec.yml",
         "image: HOST/team/app:1\nsources: ['HOST/team/app:amd64']\n",
     );
+    // buildx takes this file together with a tag.
+    scene.write(
+        "descriptor.json",
+        r#"{"mediaType":"a/b","digest":"sha256:0","size":1}"#,
+    );
     insta::assert_snapshot!(scene.transcript([
         "publish -t HOST/team/app:1 --digests digests",
         "publish -t HOST/team/app:1 --digests empty",
         "publish -t HOST/team/app:1 --digests nowhere",
         "publish -t HOST/team/app:2 -f spec.yml",
+        "publish -t HOST/team/app:2 -f descriptor.json",
         "publish -t HOST/team/app:1 HOST/team/app:amd64 HOST/team/app:riscv64",
     ]), @r#"
     $ polyarch publish -t HOST/team/app:1 --digests digests
@@ -341,7 +347,12 @@ fn invalid_sources_are_refused_and_nothing_is_pushed() {
     exit code: 2
     ----- stderr -----
     error: --tag cannot be used with --file
-     hint: see `polyarch publish --help`
+
+    $ polyarch publish -t HOST/team/app:2 -f descriptor.json
+    exit code: 2
+    ----- stderr -----
+    error: descriptor.json: the file contains a descriptor, not a spec file
+     hint: pass the descriptor as a source: "$(cat descriptor.json)"
 
     $ polyarch publish -t HOST/team/app:1 HOST/team/app:amd64 HOST/team/app:riscv64
     exit code: 4
