@@ -8,9 +8,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use super::answer::Answer;
 use super::call::{A_MANIFEST, Access, Call};
 use super::error_body::RegistryError;
-use crate::auth::{Candidate, Credential, KeychainError, ecr_region};
+use crate::auth::{Candidate, CloudError, Credential, KeychainError, ecr_region};
 use crate::hint::Hint;
-use crate::spec::{Digest, MediaType, RegistryHost};
+use crate::spec::{Digest, MediaType, RegistryHost, Repository};
 use crate::store::{FailureKind, StoreError};
 use crate::text::clean;
 use crate::transport::{ConnectFailure, GiveUp, TransportError};
@@ -122,7 +122,13 @@ fn headed(error: StoreError, headline: &'static str) -> StoreError {
 /// Returns the error of a search for credentials.
 pub(super) fn search_failed(registry: &RegistryHost, error: KeychainError) -> StoreError {
     let operation = format!("find the credentials for {registry}");
-    StoreError::new(FailureKind::Unauthorized, operation, error).hint(Hint::ShowCredentialSearch)
+    let hint = match &error {
+        KeychainError::Cloud(CloudError::MissingPermission { .. }) => {
+            "add `id-token: write` to the permissions of the job".into()
+        }
+        _ => Hint::ShowCredentialSearch,
+    };
+    StoreError::new(FailureKind::Unauthorized, operation, error).hint(hint)
 }
 
 /// Completes the error of a call without credentials.
@@ -251,7 +257,7 @@ pub(super) fn unreachable(
             "install the client certificate as /etc/docker/certs.d/{host}/client.cert, and its key as client.key"
         )),
         TransportError::Connect { kind: ConnectFailure::UnknownHost, .. } => failed(FailureKind::Unavailable)
-            .hint(format!("check the name {registry}")),
+            .hint(unknown_host(&call.repository)),
         TransportError::Connect { .. }
         | TransportError::GaveUp { reason: GiveUp::NeverConnected, .. } => {
             failed(FailureKind::Unavailable).hint(format!("check that {registry} is running and reachable from here"))
@@ -278,5 +284,49 @@ pub(super) fn unreachable(
             "contact the operator of {registry}: the redirect is unsafe"
         )),
         TransportError::Source(_) => failed(FailureKind::Other),
+    }
+}
+
+/// Returns the hint for a host name that could not be resolved. Docker reads `You/app` as the repository `app` at the
+/// host `You`, because a repository name has no capital letters.
+fn unknown_host(repository: &Repository) -> String {
+    let registry = repository.registry().as_str();
+    if registry.contains(['.', ':']) || !registry.contains(|c: char| c.is_ascii_uppercase()) {
+        return format!("check the name {registry}");
+    }
+    format!(
+        "for a repository on Docker Hub, write {}/{}: capital letters make {registry:?} a registry host",
+        registry.to_lowercase(),
+        repository.path()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missing_permission_has_only_the_hint_that_helps() {
+        let given = "AWS_ROLE_ARN".to_owned();
+        let error = CloudError::MissingPermission { given };
+        let error = search_failed(&"registry.test".parse().unwrap(), error.into());
+        let expected = "add `id-token: write` to the permissions of the job";
+        assert_eq!(error.hints, [Hint::from(expected)]);
+    }
+
+    #[test]
+    fn unknown_host_with_capital_letters_is_explained() {
+        let hint = |name: &str| unknown_host(&name.parse().unwrap());
+        assert_eq!(
+            hint("You/app"),
+            "for a repository on Docker Hub, write you/app: capital letters make \"You\" a registry host"
+        );
+        for name in [
+            "Registry.test/app",
+            "Registry:5000/app",
+            "registry.test/app",
+        ] {
+            assert!(hint(name).starts_with("check the name"), "{name}");
+        }
     }
 }

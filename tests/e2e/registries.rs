@@ -186,7 +186,7 @@ async fn a_registry_without_pushes_is_reported() {
         .await
         .exits(1);
     insta::assert_snapshot!(output.error(), @"
-    error: failed to push blob sha256:58eeb94c299a3058e33d8cb58e612aec73a32ac5b56e8a91f9ac32a4101854d7 to REGISTRY/team/app: REGISTRY answered 405 Method Not Allowed (UNSUPPORTED: the operation is unsupported; method not allowed)
+    error: failed to push blob 58eeb94c299a to REGISTRY/team/app: REGISTRY answered 405 Method Not Allowed (UNSUPPORTED: the operation is unsupported; method not allowed)
      hint: no tag was changed
     ");
 }
