@@ -187,7 +187,7 @@ async fn a_registry_without_pushes_is_reported() {
         .exits(1);
     insta::assert_snapshot!(output.error(), @"
     error: failed to push blob 58eeb94c299a to REGISTRY/team/app: REGISTRY answered 405 Method Not Allowed (UNSUPPORTED: the operation is unsupported; method not allowed)
-     hint: no tag was changed
+     note: no tag was changed
     ");
 }
 

@@ -39,7 +39,7 @@ fn a_blob_that_drips_ends_the_run_after_the_budget() {
     let output = scene.run("copy --retry-for 5 HOST/a:1 OTHER/b:1").exits(6);
     took(&output, 30..40);
     insta::assert_snapshot!(output.error(), @"
-    error: failed to read blob LAYER of HOST/a: HOST transferred less than 1 KiB/s for 30 s (gave up after waiting 5 s for retries)
+    error: failed to read blob 8666c6820a04 of HOST/a: HOST transferred less than 1 KiB/s for 30 s (gave up after waiting 5 s for retries)
      hint: allow more time for retries with --retry-for DURATION
      note: no tag was changed
     ");

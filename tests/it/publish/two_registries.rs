@@ -207,8 +207,8 @@ fn refusal_for_one_image_of_a_file_ends_the_run_before_any_tag_moves() {
     exit code: 3
     ----- stderr -----
     error: failed to push to OTHER/c/app: not allowed: OTHER answered 403 Forbidden (DENIED: requested access to the resource is denied)
-     hint: the credentials of "ci" from POLYARCH_USERNAME and POLYARCH_PASSWORD are valid, but they lack push access to c/app
-     hint: no tag was changed
+     hint: check the permissions of the account: the credentials of "ci" from POLYARCH_USERNAME and POLYARCH_PASSWORD are valid, but they lack push access to c/app
+     note: no tag was changed
     "#);
     assert_eq!(scene.registry().count(Class::ManifestPut), 0);
 }
