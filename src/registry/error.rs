@@ -295,7 +295,7 @@ fn unknown_host(repository: &Repository) -> String {
         return format!("check the name {registry}");
     }
     format!(
-        "for a repository on Docker Hub, write {}/{}: capital letters make {registry:?} a registry host",
+        "write {}/{} for a repository on Docker Hub: capital letters make {registry:?} a registry host",
         registry.to_lowercase(),
         repository.path()
     )
@@ -319,7 +319,7 @@ mod tests {
         let hint = |name: &str| unknown_host(&name.parse().unwrap());
         assert_eq!(
             hint("You/app"),
-            "for a repository on Docker Hub, write you/app: capital letters make \"You\" a registry host"
+            "write you/app for a repository on Docker Hub: capital letters make \"You\" a registry host"
         );
         for name in [
             "Registry.test/app",
