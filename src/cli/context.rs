@@ -55,7 +55,12 @@ pub(super) struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    pub(super) fn new(environment: &'a Environment, progress: Progress, debug: bool) -> Self {
+    pub(super) fn new(
+        environment: &'a Environment,
+        progress: Progress,
+        debug: bool,
+        wording: Wording,
+    ) -> Self {
         let observed: Observed = match progress.mode() {
             Some(mode) => {
                 let palette = Palette::of_stderr(environment);
@@ -67,7 +72,7 @@ impl<'a> Context<'a> {
         let observed: Observed = Arc::<Recorder>::clone(&recorder);
         Self {
             environment,
-            wording: Wording::of_environment(environment),
+            wording,
             interrupt: signals::watch(Arc::clone(&observed)),
             observed,
             recorder,

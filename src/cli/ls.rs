@@ -9,13 +9,16 @@ use crate::draft::Drafts;
 use crate::environment::Environment;
 use crate::report::{Wording, drafts_json, drafts_table};
 
-pub(super) fn run(arguments: &LsArgs, environment: &Environment) -> Result<ExitCode, Failure> {
+pub(super) fn run(
+    arguments: &LsArgs,
+    environment: &Environment,
+    wording: Wording,
+) -> Result<ExitCode, Failure> {
     let listing = Drafts::locate(environment)?.list()?;
     print(&match arguments.format {
         Some(Format::Json) => drafts_json(&listing.drafts),
         None => drafts_table(&listing.drafts).into_bytes(),
     })?;
-    let wording = Wording::of_environment(environment);
     for broken in &listing.broken {
         eprintln!("warning: {broken}");
         if let Some(hint) = broken.hint() {

@@ -9,9 +9,12 @@ use crate::environment::Environment;
 use crate::ops::drafts::remove;
 use crate::report::Wording;
 
-pub(super) fn run(arguments: &RmArgs, environment: &Environment) -> Result<ExitCode, Failure> {
+pub(super) fn run(
+    arguments: &RmArgs,
+    environment: &Environment,
+    wording: Wording,
+) -> Result<ExitCode, Failure> {
     let drafts = Drafts::locate(environment)?;
-    let wording = Wording::of_environment(environment);
     let mut code = 0;
     for text in &arguments.lists {
         let removed = parse_reference(text).and_then(|list| Ok(remove(&list, &drafts)?));

@@ -60,9 +60,12 @@ impl Job {
     }
 }
 
-/// Returns whether another job has overwritten the appended entries. That job may have read the tag before this job
-/// wrote it, and written it afterwards. Therefore, the tag is read again, after a pause in which such a write
-/// completes.
+/// Returns whether to plan again, because another job has overwritten the appended entries. That job may have read the
+/// tag before this job wrote it, and written it afterwards. Therefore, the tag is read again, after a pause in which
+/// such a write completes.
+///
+/// If another job has appended to the index of this job before this job verified it, the verification has failed. Then
+/// planning again finds all entries in place.
 pub(super) async fn was_overwritten(
     execution: &Execution,
     base: &Base,
@@ -86,7 +89,17 @@ pub(super) async fn was_overwritten(
         return Ok(false);
     }
     let now = store.manifest(&name).await?;
-    Ok(!now.index().is_some_and(|now| includes(now, plan)))
+    let Some(now) = now.index().filter(|now| includes(now, plan)) else {
+        return Ok(true);
+    };
+    Ok(!execution.is_complete() && has_all_digests(now, plan))
+}
+
+fn has_all_digests(index: &Index, plan: &Plan) -> bool {
+    plan.entries.iter().all(|entry| {
+        let mut digests = index.manifests.iter().map(|other| &other.digest);
+        digests.any(|digest| *digest == entry.descriptor.digest)
+    })
 }
 
 /// Returns whether an index contains, for each entry of a plan, that entry or another entry with the same platform.

@@ -5,9 +5,16 @@ use crate::environment::Environment;
 use crate::hint::Hint;
 use crate::spec::{RegistryHost, Repository};
 
+/// How messages name options: for the environment of the run and for its command.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wording {
+    form: Form,
+    missing: MissingOptions,
+}
+
 /// The form in which messages name options.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Wording {
+enum Form {
     /// Flags of a command line.
     #[default]
     CommandLine,
@@ -19,6 +26,68 @@ pub enum Wording {
     GitLab,
     /// Inputs of the GitLab component, whose job sets the variables.
     GitLabComponent,
+}
+
+/// The options that hints name and that the command does not have, as bits of [`Named`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct MissingOptions(u16);
+
+/// An option that hints name. `publish` has all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Named {
+    Attestations,
+    CaCert,
+    Image,
+    Insecure,
+    Jobs,
+    ManifestAnnotations,
+    MaxManifest,
+    MediaType,
+    OnDuplicate,
+    Platform,
+    RetryFor,
+    SetPlatform,
+    Wait,
+}
+
+impl Named {
+    const ALL: [Self; 13] = [
+        Self::Attestations,
+        Self::CaCert,
+        Self::Image,
+        Self::Insecure,
+        Self::Jobs,
+        Self::ManifestAnnotations,
+        Self::MaxManifest,
+        Self::MediaType,
+        Self::OnDuplicate,
+        Self::Platform,
+        Self::RetryFor,
+        Self::SetPlatform,
+        Self::Wait,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Attestations => "attestations",
+            Self::CaCert => "ca-cert",
+            Self::Image => "image",
+            Self::Insecure => "insecure",
+            Self::Jobs => "jobs",
+            Self::ManifestAnnotations => "manifest-annotations",
+            Self::MaxManifest => "max-manifest",
+            Self::MediaType => "media-type",
+            Self::OnDuplicate => "on-duplicate",
+            Self::Platform => "platform",
+            Self::RetryFor => "retry-for",
+            Self::SetPlatform => "set-platform",
+            Self::Wait => "wait",
+        }
+    }
+
+    fn bit(self) -> u16 {
+        1 << self as u16
+    }
 }
 
 /// The options that are inputs of the GitHub Action and of the GitLab component under the same name.
@@ -43,17 +112,31 @@ impl Wording {
     /// sets `COMPONENT_PUSH`.
     pub fn of_environment(environment: &Environment) -> Self {
         let is_true = |name| environment.var(name) == Some("true");
-        if is_true("GITHUB_ACTIONS") && environment.var("ACTION_COMMAND").is_some() {
-            Self::GitHubAction
+        let form = if is_true("GITHUB_ACTIONS") && environment.var("ACTION_COMMAND").is_some() {
+            Form::GitHubAction
         } else if is_true("GITHUB_ACTIONS") {
-            Self::GitHubStep
+            Form::GitHubStep
         } else if is_true("GITLAB_CI") && environment.var("COMPONENT_PUSH").is_some() {
-            Self::GitLabComponent
+            Form::GitLabComponent
         } else if is_true("GITLAB_CI") {
-            Self::GitLab
+            Form::GitLab
         } else {
-            Self::CommandLine
+            Form::CommandLine
+        };
+        Self {
+            form,
+            missing: MissingOptions::default(),
         }
+    }
+
+    /// Names an option that the command does not have as an option of `polyarch publish`.
+    #[must_use]
+    pub fn for_command(mut self, has_option: impl Fn(&str) -> bool) -> Self {
+        let missing = Named::ALL
+            .into_iter()
+            .filter(|option| !has_option(option.name()));
+        self.missing = MissingOptions(missing.fold(0, |bits, option| bits | option.bit()));
+        self
     }
 
     /// Renders hints, each once.
@@ -87,7 +170,7 @@ impl Wording {
                 user,
                 origin,
             } => self.grant_access(repository, *push, user.as_deref(), origin),
-            Hint::ShowCredentialSearch if self == Self::GitHubAction => {
+            Hint::ShowCredentialSearch if self.form == Form::GitHubAction => {
                 "set the variable POLYARCH_DEBUG to true to log the search for credentials"
                     .to_owned()
             }
@@ -96,45 +179,45 @@ impl Wording {
             }
             Hint::LowerRequestRate => format!(
                 "log in, lower {}, or wait: the registry limits the rate of requests",
-                self.option("jobs", "N")
+                self.option(Named::Jobs, "N")
             ),
             Hint::RaiseRetryBudget => {
                 format!(
                     "allow more time for retries with {}",
-                    self.option("retry-for", "DURATION")
+                    self.option(Named::RetryFor, "DURATION")
                 )
             }
             Hint::ChooseMediaType { media_type } => format!(
                 "try {} or {}: the registry may not accept the media type {media_type}",
-                self.option("media-type", "docker"),
-                self.option("media-type", "oci")
+                self.option(Named::MediaType, "docker"),
+                self.option(Named::MediaType, "oci")
             ),
             Hint::RaiseManifestLimit => format!(
                 "raise the limit with {} if the manifest is intended to have this size",
-                self.option("max-manifest", "SIZE")
+                self.option(Named::MaxManifest, "SIZE")
             ),
             Hint::AllowPlainHttp { registry } => format!(
                 "allow plain HTTP with {} if it is intended: {registry} does not use TLS",
-                self.option("insecure", "")
+                self.option(Named::Insecure, "")
             ),
             Hint::NameInsecureSources { registry } => format!(
                 "use `polyarch publish --insecure`, which names its sources, if plain HTTP is intended: {registry} does not use TLS"
             ),
             Hint::InsecureForNamedOnly { registry } => format!(
                 "{} applies only to registries that the command names, and it does not name {registry}",
-                self.option("insecure", "")
+                self.option(Named::Insecure, "")
             ),
             Hint::TrustCertificate { registry } => format!(
                 "trust its certificate with {}, SSL_CERT_FILE, or /etc/docker/certs.d/{registry}/ca.crt",
-                self.option("ca-cert", "FILE")
+                self.option(Named::CaCert, "FILE")
             ),
             Hint::SkipCertificateChecks => format!(
                 "skip certificate checks for this command with {}",
-                self.option("insecure", "")
+                self.option(Named::Insecure, "")
             ),
             Hint::PlainHttpScheme => format!(
                 "omit http://, and allow plain HTTP with {}",
-                self.option("insecure", "")
+                self.option(Named::Insecure, "")
             ),
             Hint::CorrectVariable { variable } => format!("correct or unset {variable}"),
             Hint::SetPlatform { source } => {
@@ -148,11 +231,11 @@ impl Wording {
             }
             Hint::AddMissingPlatform => format!(
                 "add the missing source, or remove the platform from {}",
-                self.list("platform", "platforms")
+                self.list(Named::Platform, "platforms")
             ),
             Hint::ChooseDuplicate => format!(
                 "remove one of them, or set {} to keep the later one, or `keep` to keep both",
-                self.option("on-duplicate", "replace")
+                self.option(Named::OnDuplicate, "replace")
             ),
             Hint::CorrectPlatform => format!(
                 "correct a wrong platform with {}",
@@ -160,27 +243,27 @@ impl Wording {
             ),
             Hint::ChooseAnnotationLevel { key } => format!(
                 "write index:{key}=… or manifest-descriptor:{key}=…, or use {}",
-                self.option("manifest-annotations", "index")
+                self.option(Named::ManifestAnnotations, "index")
             ),
             Hint::UseOciIndex => {
                 format!(
                     "create an OCI index with {}",
-                    self.option("media-type", "oci")
+                    self.option(Named::MediaType, "oci")
                 )
             }
             Hint::DropAttestations => format!(
                 "omit attestations with {}",
-                self.option("attestations", "drop")
+                self.option(Named::Attestations, "drop")
             ),
             Hint::NameImageRepository => format!(
                 "name the repository of bare digests with {} (the default is the repository of each tag)",
-                self.option("image", "REPOSITORY")
+                self.option(Named::Image, "REPOSITORY")
             ),
             Hint::WaitForSource => format!(
                 "check the name, or wait with {} if another job still pushes it",
-                self.option("wait", "5m")
+                self.option(Named::Wait, "5m")
             ),
-            Hint::AddImageRepository => format!("add {}", self.option("image", "REPOSITORY")),
+            Hint::AddImageRepository => format!("add {}", self.option(Named::Image, "REPOSITORY")),
             Hint::SetPersistentHome => {
                 "set POLYARCH_HOME to a directory that persists until the push".to_owned()
             }
@@ -206,57 +289,73 @@ impl Wording {
         }
     }
 
+    fn has(self, option: Named) -> bool {
+        self.missing.0 & option.bit() == 0
+    }
+
     /// Names an option with its value, or a switch if `value` is empty.
-    fn option(self, name: &str, value: &str) -> String {
+    fn option(self, option: Named, value: &str) -> String {
+        let name = option.name();
         let flag = if value.is_empty() {
             format!("--{name}")
         } else {
             format!("--{name} {value}")
         };
+        if !self.has(option) {
+            return of_publish(&flag);
+        }
         let assigned = if value.is_empty() { "true" } else { value };
-        match self {
-            Self::CommandLine | Self::GitHubStep => flag,
-            Self::GitHubAction | Self::GitLabComponent if INPUTS.contains(&name) => {
+        match self.form {
+            Form::CommandLine | Form::GitHubStep => flag,
+            Form::GitHubAction | Form::GitLabComponent if INPUTS.contains(&name) => {
                 format!("`{name}: {assigned}`")
             }
-            Self::GitHubAction => format!("`args: {flag}`"),
-            Self::GitLab | Self::GitLabComponent => format!("{}={assigned}", variable(name)),
+            Form::GitHubAction => format!("`args: {flag}`"),
+            Form::GitLab | Form::GitLabComponent => format!("{}={assigned}", variable(name)),
         }
     }
 
     /// Names an option that is a list: singular as a flag, plural as an input.
-    fn list(self, flag: &str, input: &str) -> String {
-        match self {
-            Self::CommandLine | Self::GitHubStep => format!("--{flag}"),
-            Self::GitHubAction | Self::GitLabComponent => format!("the input {input}"),
-            Self::GitLab => variable(flag),
+    fn list(self, option: Named, input: &str) -> String {
+        let flag = format!("--{}", option.name());
+        if !self.has(option) {
+            return of_publish(&flag);
+        }
+        match self.form {
+            Form::CommandLine | Form::GitHubStep => flag,
+            Form::GitHubAction | Form::GitLabComponent => format!("the input {input}"),
+            Form::GitLab => variable(option.name()),
         }
     }
 
     fn set_platform(self, setting: &str) -> String {
-        match self {
-            Self::CommandLine | Self::GitHubStep => format!("--set-platform '{setting}'"),
-            Self::GitHubAction | Self::GitLabComponent => {
+        let flag = format!("--set-platform '{setting}'");
+        if !self.has(Named::SetPlatform) {
+            return of_publish(&flag);
+        }
+        match self.form {
+            Form::CommandLine | Form::GitHubStep => flag,
+            Form::GitHubAction | Form::GitLabComponent => {
                 format!("the input set-platform: {setting}")
             }
-            Self::GitLab => format!("POLYARCH_SET_PLATFORM={setting}"),
+            Form::GitLab => format!("POLYARCH_SET_PLATFORM={setting}"),
         }
     }
 
     fn set_credentials(self, registry: &RegistryHost) -> String {
-        match self {
-            Self::CommandLine => format!(
+        match self.form {
+            Form::CommandLine => format!(
                 "log in (`docker login {registry}`), or set POLYARCH_REGISTRY={registry}, POLYARCH_USERNAME and POLYARCH_PASSWORD"
             ),
-            Self::GitHubStep => format!(
+            Form::GitHubStep => format!(
                 "log in with docker/login-action, or set POLYARCH_REGISTRY={registry}, POLYARCH_USERNAME and POLYARCH_PASSWORD{}",
                 or_permission(registry)
             ),
-            Self::GitHubAction => format!(
+            Form::GitHubAction => format!(
                 "log in with docker/login-action, or set the inputs registry: {registry}, username and password{}",
                 or_permission(registry)
             ),
-            Self::GitLab | Self::GitLabComponent => format!(
+            Form::GitLab | Form::GitLabComponent => format!(
                 "set the variables POLYARCH_REGISTRY={registry}, POLYARCH_USERNAME and POLYARCH_PASSWORD"
             ),
         }
@@ -279,7 +378,7 @@ impl Wording {
             of_user(user),
             repository.path()
         );
-        let in_actions = matches!(self, Self::GitHubStep | Self::GitHubAction);
+        let in_actions = matches!(self.form, Form::GitHubStep | Form::GitHubAction);
         if in_actions && repository.registry().as_str() == GHCR {
             format!(
                 "grant `permissions: packages: {level}` to the job, and access to the package under \"Manage Actions access\": {cause}"
@@ -304,6 +403,11 @@ fn of_user(user: Option<&str>) -> String {
     user.map_or_else(String::new, |user| format!(" of {user:?}"))
 }
 
+/// Names a flag of `publish`, for a command that does not have it.
+fn of_publish(flag: &str) -> String {
+    format!("`polyarch publish {flag}`")
+}
+
 fn variable(option: &str) -> String {
     format!("POLYARCH_{}", option.to_uppercase().replace('-', "_"))
 }
@@ -312,23 +416,31 @@ fn variable(option: &str) -> String {
 mod tests {
     use super::*;
 
+    /// Returns the wording for a command that has all options.
+    fn of(form: Form) -> Wording {
+        Wording {
+            form,
+            ..Wording::default()
+        }
+    }
+
     #[test]
     fn options_are_named_for_the_environment() {
         let render = |wording: Wording| wording.render(&Hint::UseOciIndex);
         assert_eq!(
-            render(Wording::CommandLine),
+            render(of(Form::CommandLine)),
             "create an OCI index with --media-type oci"
         );
         assert_eq!(
-            render(Wording::GitHubAction),
+            render(of(Form::GitHubAction)),
             "create an OCI index with `media-type: oci`"
         );
         assert_eq!(
-            render(Wording::GitLab),
+            render(of(Form::GitLab)),
             "create an OCI index with POLYARCH_MEDIA_TYPE=oci"
         );
         assert_eq!(
-            Wording::GitHubAction.render(&Hint::RaiseRetryBudget),
+            of(Form::GitHubAction).render(&Hint::RaiseRetryBudget),
             "allow more time for retries with `args: --retry-for DURATION`"
         );
     }
@@ -384,7 +496,7 @@ mod tests {
 
     #[test]
     fn waiting_for_a_source_is_an_input() {
-        let text = Wording::GitHubAction.render(&Hint::WaitForSource);
+        let text = of(Form::GitHubAction).render(&Hint::WaitForSource);
         assert_eq!(
             text,
             "check the name, or wait with `wait: 5m` if another job still pushes it"
@@ -397,9 +509,9 @@ mod tests {
             names.iter().map(|name| (*name, "true")).collect()
         };
         let wording = |names: &[&'static str]| Wording::of_environment(&environment(names));
-        assert_eq!(wording(&["GITLAB_CI"]), Wording::GitLab);
+        assert_eq!(wording(&["GITLAB_CI"]), of(Form::GitLab));
         let component = wording(&["GITLAB_CI", "COMPONENT_PUSH"]);
-        assert_eq!(component, Wording::GitLabComponent);
+        assert_eq!(component, of(Form::GitLabComponent));
         assert_eq!(
             component.render(&Hint::UseOciIndex),
             "create an OCI index with `media-type: oci`"
@@ -418,9 +530,9 @@ mod tests {
             user: None,
             origin: "GITHUB_TOKEN".to_owned(),
         };
-        let text = Wording::GitHubAction.render(&hint);
+        let text = of(Form::GitHubAction).render(&hint);
         assert!(text.contains("`permissions: packages: write`"), "{text}");
-        let text = Wording::CommandLine.render(&hint);
+        let text = of(Form::CommandLine).render(&hint);
         assert!(!text.contains("packages: write"), "{text}");
     }
 
@@ -429,7 +541,7 @@ mod tests {
         let hint = Hint::SetCredentials {
             registry: "ghcr.io".parse().unwrap(),
         };
-        for wording in [Wording::GitHubAction, Wording::GitHubStep] {
+        for wording in [Form::GitHubAction, Form::GitHubStep].map(of) {
             let text = wording.render(&hint);
             assert!(!text.contains("docker login"), "{text}");
             assert!(text.contains("`permissions: packages: write`"), "{text}");
@@ -439,7 +551,7 @@ mod tests {
     #[test]
     fn repeated_hints_are_shown_once() {
         let hints = [Hint::Unchanged, Hint::from("a"), Hint::Unchanged];
-        let lines = Wording::CommandLine.render_all(&hints);
+        let lines = of(Form::CommandLine).render_all(&hints);
         assert_eq!(lines, ["no tag was changed", "a"]);
     }
 }

@@ -1,9 +1,13 @@
 //! Missing, wrong and insufficient credentials: three different errors, and no secret in any output.
 
+use std::{fs, os::unix::fs::PermissionsExt as _};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+
 use crate::support::{
     Scene,
     image::Image,
-    registry::{Accounts, Bearer, Builder, Registry},
+    registry::{Accounts, Bearer, Builder, Class, Fault, Registry, Rule},
 };
 
 const CREATE: &str = "create HOST/team/app:1 HOST/team/app:a";
@@ -343,5 +347,74 @@ fn no_output_of_any_kind_shows_a_secret() {
             }
             files = vec!["output", "summary", "metadata", "dotenv"];
         }
+    }
+}
+
+/// Returns the forms in which a registry can repeat the password of `ci`: alone, with the user, and both in base64.
+fn forms(password: &str) -> [String; 4] {
+    let pair = format!("ci:{password}");
+    let [alone, both] = [password, &pair].map(|text| STANDARD.encode(text));
+    [password.to_owned(), pair, alone, both]
+}
+
+/// Each source of a password that is not a variable, and a registry that repeats the password in its error.
+#[test]
+fn passwords_from_files_and_helpers_are_masked_in_actions() {
+    const PASSWORD: &str = "correct horse";
+    let [_, pair, _, both] = forms(PASSWORD);
+    let config = format!(r#"{{"auths":{{"HOST":{{"auth":"{both}"}}}}}}"#);
+    for source in ["a password file", "config.json", "a helper"] {
+        let accounts = Accounts::new("ci", PASSWORD).grant("ci", "team/*", "pull,push");
+        let mut scene = scene(Registry::builder().basic(accounts));
+        match source {
+            "a password file" => {
+                scene.write("password", PASSWORD);
+                scene.log_in("ci", "");
+                scene.unset("POLYARCH_PASSWORD");
+                let path = scene.path("password");
+                scene.set("POLYARCH_PASSWORD_FILE", &path.to_string_lossy());
+            }
+            "config.json" => scene.write(".docker/config.json", &config),
+            _ => {
+                let answer = format!(r#"{{"Username":"ci","Secret":"{PASSWORD}"}}"#);
+                let script = format!("#!/bin/sh\necho '{answer}'\n");
+                scene.write("docker-credential-vault", script);
+                let helper = scene.path("docker-credential-vault");
+                fs::set_permissions(helper, fs::Permissions::from_mode(0o755)).expect("a mode");
+                scene.set("PATH", &format!("{}:/bin", scene.home().display()));
+                scene.write(".docker/config.json", r#"{"credsStore":"vault"}"#);
+            }
+        }
+        let texts = [PASSWORD, &pair, &both].join(" / ");
+        let body = format!(r#"{{"errors":[{{"code":"DENIED","message":"{texts}"}}]}}"#);
+        let json = [("content-type", "application/json")];
+        let reply = Fault::reply(403, &json, body);
+        scene
+            .registry()
+            .rule(Rule::on(Class::ManifestPut).forever().then(reply));
+        scene.set("GITHUB_ACTIONS", "true");
+        for name in ["GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"] {
+            scene.write(name, "");
+            let path = scene.path(name);
+            scene.set(name, &path.to_string_lossy());
+        }
+        let publish = ["publish", "-t", "HOST/team/app:1", "HOST/team/app:a"];
+        let output = scene.polyarch().unwatched().args(publish).run().exits(3);
+        let log = format!("{}{}", output.stdout, output.stderr);
+        assert!(log.contains("DENIED: ***"), "{source}: {log}");
+        let (masks, rest): (Vec<&str>, Vec<&str>) = log
+            .lines()
+            .partition(|line| line.starts_with("::add-mask::"));
+        let files = ["GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"].map(|name| scene.read(name));
+        let shown = [rest.join("\n"), files.join("\n")].join("\n");
+        for form in forms(PASSWORD) {
+            assert!(
+                masks.contains(&&*format!("::add-mask::{form}")),
+                "{source}: {log}"
+            );
+            assert!(!shown.contains(&form), "{source}: {shown}");
+        }
+        let (last_mask, error) = (log.rfind("::add-mask::"), log.find("::error"));
+        assert!(last_mask < error, "{source}: {log}");
     }
 }

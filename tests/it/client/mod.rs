@@ -22,5 +22,5 @@ use polyarch::store::StoreError;
 
 /// Returns the hints of an error as a command line shows them.
 fn shown_hints(error: &StoreError) -> String {
-    Wording::CommandLine.render_all(&error.hints).join("\n")
+    Wording::default().render_all(&error.hints).join("\n")
 }

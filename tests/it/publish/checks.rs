@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::support::{
     Registry, Scene,
     image::{Image, Index, Loaded, media},
-    registry::{Class, Fault, Rule},
+    registry::{Class, Fault, Recorded, Rule},
     scene::{entries, platforms},
 };
 
@@ -205,4 +205,32 @@ fn append_is_repeated_if_it_was_overwritten() {
     let is_written =
         |registry: &Registry| registry.tag("team/app", "app") != Some(base.digest.clone());
     append(&scene, is_written, || ());
+}
+
+/// The other client reads the result of the job, and adds to it before the job verifies it.
+#[test]
+fn append_succeeds_if_another_job_appends_to_its_result_before_the_verification() {
+    const PLATFORMS: [&str; 4] = ["linux/amd64", "linux/arm64", "linux/ppc64le", "linux/s390x"];
+    let (scene, base) = scene();
+    Image::new("linux/s390x").load(scene.registry(), "team/app", "s390x");
+    let moved = Arc::new(AtomicBool::new(false));
+    for class in [Class::ManifestGet, Class::ManifestHead] {
+        let seen = Arc::clone(&moved);
+        let held = Fault::until(move |requests| {
+            let is_write = |request: &Recorded| request.class == Class::ManifestPut;
+            seen.load(Ordering::SeqCst) || !requests.iter().any(is_write)
+        });
+        let verification = Rule::on(class).path("*/manifests/app");
+        scene.registry().rule(verification.forever().then(held));
+    }
+    thread::scope(|threads| {
+        let run = threads.spawn(|| scene.run(APPEND));
+        let registry = scene.registry();
+        registry.wait_until(|it| it.tag("team/app", "app") != Some(base.digest.clone()));
+        let all = Index::oci().of(PLATFORMS);
+        all.load(registry, "team/app", "app");
+        moved.store(true, Ordering::SeqCst);
+        run.join().expect("a run").ok();
+    });
+    assert_eq!(platforms(scene.registry(), "team/app", "app"), PLATFORMS);
 }

@@ -66,6 +66,27 @@ fn an_upload_that_is_not_read_ends_the_run_after_the_budget() {
     ");
 }
 
+/// The small layer fits in the buffers of the kernel. The large layer does not.
+#[test]
+fn an_upload_that_is_read_byte_by_byte_ends_the_run_after_the_budget() {
+    for size in [200_000, 40_000_000] {
+        let mut scene = Scene::two();
+        scene.set("POLYARCH_PROGRESS", "none");
+        let image = Image::new("linux/amd64").layers(&[size]);
+        image.load(scene.registry(), "a", "1");
+        for class in [Class::UploadPut, Class::UploadPatch] {
+            let drip = Fault::DripUpload(Duration::from_secs(1));
+            scene.other().rule(Rule::on(class).forever().then(drip));
+        }
+        let output = scene.run("copy --retry-for 5 HOST/a:1 OTHER/b:1").exits(6);
+        took(&output, 30..45);
+        let error = output.error();
+        assert!(error.contains("failed to push blob sha256:"), "{error}");
+        assert!(error.ends_with("note: no tag was changed"), "{error}");
+        assert!(scene.other().tag("b", "1").is_none());
+    }
+}
+
 #[test]
 fn a_registry_that_refuses_all_connections_is_tried_for_five_seconds() {
     let (mut scene, _) = scene();

@@ -215,6 +215,10 @@ pub struct Inbox {
     body: Incoming,
     received: Arc<AtomicU64>,
     limit: Option<u64>,
+    /// The pause before each byte.
+    drip: Option<Duration>,
+    /// Bytes that have arrived and are not read yet.
+    unread: Bytes,
 }
 
 /// The request body was interrupted by the client or by a rule.
@@ -228,7 +232,14 @@ impl Inbox {
             body,
             received,
             limit: None,
+            drip: None,
+            unread: Bytes::new(),
         }
+    }
+
+    /// Reads one byte after each `pause`.
+    pub fn drip(&mut self, pause: Duration) {
+        self.drip = Some(pause);
     }
 
     /// Interrupts the body after `limit` bytes.
@@ -242,12 +253,20 @@ impl Inbox {
             if self.limit == Some(0) {
                 return Some(Err(Interrupted));
             }
-            let Ok(frame) = self.body.frame().await? else {
-                return Some(Err(Interrupted));
-            };
-            let Ok(mut data) = frame.into_data() else {
-                continue;
-            };
+            let mut data = std::mem::take(&mut self.unread);
+            if data.is_empty() {
+                let Ok(frame) = self.body.frame().await? else {
+                    return Some(Err(Interrupted));
+                };
+                let Ok(arrived) = frame.into_data() else {
+                    continue;
+                };
+                data = arrived;
+            }
+            if let Some(pause) = self.drip {
+                tokio::time::sleep(pause).await;
+                self.unread = data.split_off(data.len().min(1));
+            }
             if let Some(limit) = &mut self.limit {
                 data.truncate(usize::try_from(*limit).unwrap_or(usize::MAX));
                 *limit -= data.len() as u64;

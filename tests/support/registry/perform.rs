@@ -45,6 +45,7 @@ pub async fn before(shared: &Shared, faults: &[Fault], body: &mut Inbox) -> Befo
             }
             Fault::ExpireTokens => shared.tokens().expire(),
             Fault::ResetUpload(bytes) => body.break_after(*bytes),
+            Fault::DripUpload(pause) => body.drip(*pause),
             Fault::Reply {
                 status,
                 headers,

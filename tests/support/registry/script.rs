@@ -43,6 +43,8 @@ pub enum Fault {
     LastOnConnection,
     /// The request is reset after this number of bytes of its body.
     ResetUpload(u64),
+    /// The body of the request is read byte by byte, with this pause before each byte.
+    DripUpload(Duration),
     /// The answer is reset after this number of bytes of its body.
     ResetBody(u64),
     /// This number of bytes of the body is sent; then the connection stays open without data.
