@@ -82,7 +82,7 @@ fn an_upload_that_is_read_byte_by_byte_ends_the_run_after_the_budget() {
         took(&output, 30..45);
         let error = output.error();
         assert!(error.contains("failed to push blob sha256:"), "{error}");
-        assert!(error.ends_with("note: no tag was changed"), "{error}");
+        assert!(error.contains("note: no tag was changed"), "{error}");
         assert!(scene.other().tag("b", "1").is_none());
     }
 }
