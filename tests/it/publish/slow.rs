@@ -81,7 +81,7 @@ fn an_upload_that_is_read_byte_by_byte_ends_the_run_after_the_budget() {
         let output = scene.run("copy --retry-for 5 HOST/a:1 OTHER/b:1").exits(6);
         took(&output, 30..45);
         let error = output.error();
-        assert!(error.contains("failed to push blob sha256:"), "{error}");
+        assert!(error.contains("failed to push blob "), "{error}");
         assert!(error.contains("note: no tag was changed"), "{error}");
         assert!(scene.other().tag("b", "1").is_none());
     }
