@@ -162,10 +162,12 @@ impl Client {
         stream: Option<Body>,
         trials: &mut Trials,
     ) -> Result<Option<Reply>, CallError> {
+        let permit = self.endpoint.permit(call, stream.is_some()).await?;
         let header = self.authorizer.header(call).await?;
-        let reply = self
+        // The permit of a refused request is kept until there are new credentials: the next request needs them.
+        let (reply, _permit) = self
             .endpoint
-            .send(call, header.value.as_ref(), stream)
+            .send(call, permit, header.value.as_ref(), stream)
             .await?;
         let Reply::Refusal(answer) = &reply else {
             if call.is_to_registry() {
@@ -190,10 +192,15 @@ impl Client {
 
     /// Sends a call once with the current credentials (best effort). The answer is ignored.
     pub(super) async fn send_best_effort(&self, call: &Call) {
+        let Ok(permit) = self.endpoint.permit(call, false).await else {
+            return;
+        };
         let header = self.authorizer.current_header(call).await;
         // The answer is read so that the connection can be reused.
-        if let Ok(Reply::Success(success)) =
-            self.endpoint.send(call, header.value.as_ref(), None).await
+        if let Ok((Reply::Success(success), _)) = self
+            .endpoint
+            .send(call, permit, header.value.as_ref(), None)
+            .await
         {
             drop(success.read_write_answer(&call.method).await);
         }

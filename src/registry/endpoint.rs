@@ -15,8 +15,8 @@ use crate::progress::Event;
 use crate::spec::RegistryHost;
 use crate::sync::Mutex;
 use crate::transport::{
-    Body, ConnectFailure, Protocol, Request, TlsProfile, Transport, TransportError, check_hop,
-    may_carry_authorization,
+    Body, ConnectFailure, Permit, Protocol, Request, TlsProfile, Transport, TransportError,
+    check_hop, may_carry_authorization,
 };
 
 /// The number of connections that are opened in advance to a registry that speaks HTTP/1.1.
@@ -105,20 +105,34 @@ impl Endpoint {
         BulkUpload(&self.bulk_uploads)
     }
 
+    /// Waits until one more request may be sent. The authorization of a call is chosen after this wait, so that it is
+    /// valid when the request is sent. A streamed body does not count towards the limit of concurrent requests.
+    pub(super) async fn permit(
+        &self,
+        call: &Call,
+        is_streamed: bool,
+    ) -> Result<Option<Permit>, TransportError> {
+        let (mut request, _) = self.request(call, None, None)?;
+        request.is_counted = !is_streamed;
+        self.transport.permit(&request).await
+    }
+
     /// Sends a call, and sends it again with the other scheme if the registry does not support the first one. `stream`
     /// replaces the body of the call. It is allowed only for calls to an upload location, since it cannot be sent
-    /// twice.
+    /// twice. Also returns the permit of a request that was refused.
     pub(super) async fn send(
         &self,
         call: &Call,
+        mut permit: Option<Permit>,
         authorization: Option<&HeaderValue>,
         mut stream: Option<Body>,
-    ) -> Result<Reply, TransportError> {
+    ) -> Result<(Reply, Option<Permit>), TransportError> {
         // The answer of another host does not show which scheme the registry supports.
         let is_own = call.is_to_registry();
         loop {
-            let (request, url) = self.request(call, authorization, stream.take())?;
-            let response = match self.transport.send(request).await {
+            let (mut request, url) = self.request(call, authorization, stream.take())?;
+            request.permit = permit.take();
+            let mut response = match self.transport.send(request).await {
                 Ok(response) => response,
                 Err(error)
                     if is_own
@@ -138,6 +152,9 @@ impl Endpoint {
             if is_own && !from_other_origin {
                 self.show_warnings(response.headers());
             }
+            if !response.status().is_success() {
+                permit = response.take_permit();
+            }
             let reply = Reply::receive(response, from_other_origin, authorization).await;
             if is_own {
                 if let Reply::Refusal(answer) = &reply
@@ -148,7 +165,7 @@ impl Endpoint {
                 }
                 self.schemes.settle(&url);
             }
-            return Ok(reply);
+            return Ok((reply, permit));
         }
     }
 

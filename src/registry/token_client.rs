@@ -109,6 +109,7 @@ impl TokenClient<'_> {
         let sent = Instant::now().into_std();
         let mut request = call.request();
         request.referred_by = Some(self.base.clone());
+        request.is_counted = false;
         let response = self
             .transport
             .send(request)

@@ -15,6 +15,7 @@ use super::dial::Protocol;
 use super::error::{MAX_HEAD, TransportError};
 use super::guarded_resolver::GuardedResolver;
 use super::host_client::{HostClient, HostOptions, MAX_HEADERS, authority};
+use super::limiter::Permit;
 use super::proxy::Proxies;
 use super::rate::RateWindow;
 use super::redirect::{MAX_HOPS, RedirectRefused};
@@ -146,17 +147,16 @@ impl Transport {
         }
     }
 
+    /// Waits until `request` may be sent. A header that may expire, such as a token, is chosen after this wait. Returns
+    /// no permit if the request does not count towards the limit of concurrent requests.
+    pub async fn permit(&self, request: &Request) -> Result<Option<Permit>, TransportError> {
+        Ok(self.client_of(request)?.permit(request).await)
+    }
+
     /// Sends a request once and follows redirects. The caller reads the body of the response. A redirect of a request
     /// with a streamed body is returned to the caller, since the body cannot be sent twice.
     pub async fn send(&self, mut request: Request) -> Result<Response, TransportError> {
-        let mut host_client = match &request.referred_by {
-            Some(referred_by) => {
-                let by = self.host_client(referred_by)?;
-                self.referred_client(&request.url, referred_by, &by)?
-            }
-            None if request.is_direct => self.direct_client(&request.url)?,
-            None => self.host_client(&request.url)?,
-        };
+        let mut host_client = self.client_of(&request)?;
         request.meter.get_or_insert_with(|| self.wait_meter());
         for hops in 0..=MAX_HOPS {
             let copy = request.try_clone();
@@ -178,15 +178,13 @@ impl Transport {
     async fn send_to(
         &self,
         host_client: &HostClient,
-        request: Request,
+        mut request: Request,
     ) -> Result<Response, TransportError> {
         let is_read = matches!(request.body, Body::Empty);
         let meter = request.meter.clone().unwrap_or_else(|| self.wait_meter());
-        let permit = if matches!(request.body, Body::Stream { .. }) {
-            host_client.limiter.wait_for_pause().await;
-            None
-        } else {
-            Some(host_client.limiter.acquire().await)
+        let permit = match request.permit.take() {
+            Some(permit) => Some(permit),
+            None => host_client.permit(&request).await,
         };
         let began = Instant::now();
         let idle_timeout = self.0.settings.timeouts.idle;
@@ -255,6 +253,17 @@ impl Transport {
             outcome: &outcome,
             took,
         });
+    }
+
+    fn client_of(&self, request: &Request) -> Result<Arc<HostClient>, TransportError> {
+        match &request.referred_by {
+            Some(referred_by) => {
+                let by = self.host_client(referred_by)?;
+                self.referred_client(&request.url, referred_by, &by)
+            }
+            None if request.is_direct => self.direct_client(&request.url),
+            None => self.host_client(&request.url),
+        }
     }
 
     fn host_client(&self, url: &Url) -> Result<Arc<HostClient>, TransportError> {

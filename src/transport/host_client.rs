@@ -9,12 +9,14 @@ use http::StatusCode;
 use tokio::time::Instant;
 use url::Url;
 
+use super::body::Body;
 use super::bulk::Bulk;
 use super::connections::Connections;
 use super::dial::{Dialer, Protocol, Use};
 use super::error::{ConnectFailure, MAX_HEAD, TransportError};
 use super::guarded_resolver::GuardedResolver;
-use super::limiter::Limiter;
+use super::limiter::{Limiter, Permit};
+use super::request::Request;
 use super::retry::{Budget, GiveUp, LONGEST_RETRY_AFTER, NEVER_CONNECTED_FOR, RetryAfter};
 use super::settings::TransportSettings;
 use super::tls::{Identities, TlsProfile};
@@ -167,6 +169,15 @@ impl HostClient {
             },
             _ => self.shared(),
         }
+    }
+
+    /// Waits until `request` may be sent. Returns no permit if the request does not count towards the limit.
+    pub(super) async fn permit(&self, request: &Request) -> Option<Permit> {
+        if request.is_counted && !matches!(request.body, Body::Stream { .. }) {
+            return Some(self.limiter.acquire().await);
+        }
+        self.limiter.wait_for_pause().await;
+        None
     }
 
     /// Returns the clients for large bodies. Returns `None` if the host speaks only HTTP/1.1, where any client is

@@ -15,8 +15,9 @@ const START: usize = 24;
 /// Smaller differences in delay are ignored.
 const NOISE: Duration = Duration::from_millis(50);
 
-/// Limits the concurrent requests to one host. Requests with a streamed body are not counted: the source of the body
-/// may be a request to the same host, and two requests that wait for each other's permit would deadlock.
+/// Limits the concurrent requests to one host. Some requests are not counted, because two requests that wait for each
+/// other's permit would deadlock: the source of a streamed body may be a request to the same host, and requests that
+/// hold permits wait for the answer to a request for a token.
 pub(super) struct Limiter {
     slots: Arc<Semaphore>,
     state: Mutex<State>,
@@ -61,7 +62,7 @@ impl Delay {
 }
 
 /// The permission for one request; returned when dropped.
-pub(super) struct Permit {
+pub struct Permit {
     limiter: Arc<Limiter>,
     slot: Option<OwnedSemaphorePermit>,
 }

@@ -39,6 +39,7 @@ pub use client::Transport;
 pub use dial::Protocol;
 pub use error::{ConnectFailure, TransportError};
 pub use host_client::authority;
+pub use limiter::Permit;
 pub use proxy::Proxies;
 pub use redirect::{RedirectRefused, check_hop, may_carry_authorization};
 pub use request::{Redirects, Request};

@@ -5,6 +5,7 @@ use url::Url;
 
 use super::body::Body;
 use super::error::TransportError;
+use super::limiter::Permit;
 use super::redirect::{RedirectRefused, check_hop, may_carry_authorization};
 use super::response::Response;
 use super::wait_meter::WaitMeter;
@@ -27,6 +28,11 @@ pub struct Request {
     /// Whether the body is read from another connection to the same origin. Such a request never waits for a connection:
     /// the one that it needs may be released only after this request.
     pub holds_another: bool,
+    /// Whether the request counts towards the limit of concurrent requests. A request for a token does not: requests
+    /// that wait for the token hold permits.
+    pub is_counted: bool,
+    /// The permission to send this request ([`super::Transport::permit`]). If `None`, the request waits for one.
+    pub permit: Option<Permit>,
     /// The origin that named this URL (a registry that names its token server or the location of an upload). The trust
     /// settings of that origin apply, since one authority often signs for all hosts of a registry. Client certificates
     /// are selected by the host of this URL, and the host must not resolve to this machine or link.
@@ -58,6 +64,8 @@ impl Request {
             is_confidential: false,
             is_bulk: false,
             holds_another: false,
+            is_counted: true,
+            permit: None,
             referred_by: None,
             redirects: Redirects::Follow,
             is_direct: false,
@@ -65,7 +73,7 @@ impl Request {
         }
     }
 
-    /// Returns a copy; `None` if the body is a stream, which can be read only once.
+    /// Returns a copy without permit; `None` if the body is a stream, which can be read only once.
     pub(super) fn try_clone(&self) -> Option<Self> {
         Some(Self {
             method: self.method.clone(),
@@ -76,6 +84,8 @@ impl Request {
             is_confidential: self.is_confidential,
             is_bulk: self.is_bulk,
             holds_another: self.holds_another,
+            is_counted: self.is_counted,
+            permit: None,
             referred_by: self.referred_by.clone(),
             redirects: self.redirects,
             is_direct: self.is_direct,

@@ -65,6 +65,11 @@ impl Drop for Share<'_> {
 }
 
 impl Response {
+    /// Removes and returns the permit of the request. The permit is otherwise returned when the body has been read.
+    pub fn take_permit(&mut self) -> Option<Permit> {
+        self.permit.take()
+    }
+
     pub fn status(&self) -> StatusCode {
         self.inner.status()
     }

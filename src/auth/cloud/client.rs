@@ -98,6 +98,7 @@ impl CloudRequest {
         request.authorization = request.headers.remove(AUTHORIZATION);
         request.is_confidential = true;
         request.is_direct = is_direct;
+        request.is_counted = false;
         request.redirects = Redirects::Return;
         if let Some(body) = &self.body {
             request.body = Body::Bytes(Bytes::copy_from_slice(body.reveal().as_bytes()));
