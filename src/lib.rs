@@ -24,7 +24,7 @@
 //! | [`auth`] | credentials from files, programs, variables and clouds; challenges, tokens |
 //! | [`transport`] | the HTTP client: TLS, connections, redirects, limits, retry |
 //! | [`store`] | the interface of a registry or layout, and its error |
-//! | [`hint`] | suggestions after an error, as data |
+//! | [`hint`] | suggestions and facts after an error, as data |
 //! | [`interrupt`] | early end of a run by a signal |
 //! | [`progress`] | events of a run |
 //! | [`disk`] | atomic writes, locks, bounded reads |

@@ -56,7 +56,7 @@ fn jobs(arguments: &PublishArgs, context: &Context<'_>) -> Result<Vec<Job>, Fail
     }
     let annotations = annotations(arguments, context)?;
     if let Some(path) = &arguments.file {
-        // Read first: buildx has descriptors in this option, together with tags.
+        // The file is read first, because users of buildx pass a descriptor and tags. Its error has a specific hint.
         let images = read_spec(path)?;
         if is_given(&arguments.tags) {
             return Err(Failure::usage("--tag cannot be used with --file"));

@@ -15,7 +15,7 @@ use crate::stores::Stores;
 pub struct PushAccess<'a> {
     stores: &'a Stores,
     trials: BTreeMap<&'a Location, OnceCell<Result<(), StoreError>>>,
-    /// Whether a check of any target makes all trials.
+    /// If set, a check of any target makes all trials.
     checks_all: bool,
 }
 
@@ -36,7 +36,7 @@ impl<'a> PushAccess<'a> {
     }
 
     /// Prepares the trials for the targets of several indexes: one for the first repository of each registry, because
-    /// a file may name hundreds of repositories. All of them are made before the first index is pushed.
+    /// a file may name hundreds of repositories. All trials are made before the first index is pushed.
     pub fn of_several(stores: &'a Stores, targets: &'a [Location]) -> Self {
         let mut seen = HashSet::new();
         let is_first = |location: &&Location| {

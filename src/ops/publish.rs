@@ -95,7 +95,7 @@ pub async fn publish(job: Job, run: Run<'_>) -> Result<Report, OpsError> {
     Box::pin(job.run_alone(run, plan::plan)).await
 }
 
-/// Publishes several indexes, which share tokens. Fails if a registry refuses the push credentials; then no tag was
+/// Publishes several indexes, which share tokens. If a registry refuses the push credentials, fails before any tag is
 /// changed.
 pub async fn publish_all(
     jobs: Vec<Job>,
