@@ -17,6 +17,9 @@ use crate::text::with_causes;
 /// The content of a blob as it arrives. It is not verified: the consumer hashes it.
 pub type BlobStream = BoxStream<'static, Result<Bytes, StoreError>>;
 
+/// The result of an operation of a [`Store`], when it is there.
+pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
+
 /// The maximum number of direct and indirect referrers of a manifest.
 pub const MAX_REFERRERS: usize = 10_000;
 
@@ -33,33 +36,19 @@ pub trait Store: Send + Sync {
     fn repository(&self) -> Option<&Repository>;
 
     /// Returns media type, digest and size of a manifest, if possible without reading its content.
-    fn describe<'a>(
-        &'a self,
-        name: &'a ManifestName,
-    ) -> BoxFuture<'a, Result<Descriptor, StoreError>>;
+    fn describe<'a>(&'a self, name: &'a ManifestName) -> StoreFuture<'a, Descriptor>;
 
     /// Reads a manifest.
-    fn manifest<'a>(
-        &'a self,
-        name: &'a ManifestName,
-    ) -> BoxFuture<'a, Result<Manifest, StoreError>>;
+    fn manifest<'a>(&'a self, name: &'a ManifestName) -> StoreFuture<'a, Manifest>;
 
     /// Reads a small blob, such as a config: at most `limit` bytes, verified.
-    fn blob<'a>(
-        &'a self,
-        blob: &'a Descriptor,
-        limit: u64,
-    ) -> BoxFuture<'a, Result<Bytes, StoreError>>;
+    fn blob<'a>(&'a self, blob: &'a Descriptor, limit: u64) -> StoreFuture<'a, Bytes>;
 
     /// Streams a blob from byte `offset` on, and resumes after a broken connection.
-    fn open_blob<'a>(
-        &'a self,
-        blob: &'a Descriptor,
-        offset: u64,
-    ) -> BoxFuture<'a, Result<BlobStream, StoreError>>;
+    fn open_blob<'a>(&'a self, blob: &'a Descriptor, offset: u64) -> StoreFuture<'a, BlobStream>;
 
     /// Returns whether a blob exists.
-    fn has_blob<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<bool, StoreError>>;
+    fn has_blob<'a>(&'a self, blob: &'a Descriptor) -> StoreFuture<'a, bool>;
 
     /// Mounts a blob of `from`, another repository of the same registry. Returns `false` if the registry
     /// did not mount it, so that it must be copied.
@@ -67,7 +56,7 @@ pub trait Store: Send + Sync {
         &'a self,
         blob: &'a Descriptor,
         from: &'a Repository,
-    ) -> BoxFuture<'a, Result<bool, StoreError>>;
+    ) -> StoreFuture<'a, bool>;
 
     /// Copies a blob from another store and hashes every byte. `progress` receives the number of bytes that
     /// have arrived so far; it decreases when part of the work must be repeated.
@@ -76,10 +65,10 @@ pub trait Store: Send + Sync {
         blob: &'a Descriptor,
         from: Arc<dyn Store>,
         progress: &'a (dyn Fn(u64) + Send + Sync),
-    ) -> BoxFuture<'a, Result<(), StoreError>>;
+    ) -> StoreFuture<'a, ()>;
 
     /// Stores a manifest under its digest.
-    fn put_manifest<'a>(&'a self, manifest: &'a Manifest) -> BoxFuture<'a, Result<(), StoreError>>;
+    fn put_manifest<'a>(&'a self, manifest: &'a Manifest) -> StoreFuture<'a, ()>;
 
     /// Stores a manifest under tags, all in parallel. Returns one result for each tag, in their order.
     fn put_tags<'a>(
@@ -90,7 +79,7 @@ pub trait Store: Send + Sync {
 
     /// Checks whether content may be pushed, without writing any. Fails only if access is refused. Any other failure is
     /// reported later, when the content itself is pushed.
-    fn try_push(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+    fn try_push(&self) -> StoreFuture<'_, ()> {
         Box::pin(std::future::ready(Ok(())))
     }
 
@@ -106,10 +95,7 @@ pub trait Store: Send + Sync {
 
     /// Lists the manifests that refer to `subject`, at most [`MAX_REFERRERS`]. Their descriptors may have only
     /// media type, digest, size and artifact type.
-    fn referrers<'a>(
-        &'a self,
-        subject: &'a Digest,
-    ) -> BoxFuture<'a, Result<Vec<Descriptor>, StoreError>>;
+    fn referrers<'a>(&'a self, subject: &'a Digest) -> StoreFuture<'a, Vec<Descriptor>>;
 }
 
 /// A digest or a tag.

@@ -101,6 +101,21 @@ pub fn listed<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
     }
 }
 
+/// Reads the content of a quoted string (RFC 9110, section 5.6.4) whose opening quote was removed. Also returns the text
+/// after the closing quote, or `None` if the quote is missing.
+pub fn unquoted(text: &str) -> (String, Option<&str>) {
+    let mut value = String::new();
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '"' => return (value, Some(chars.as_str())),
+            '\\' => value.extend(chars.next()),
+            _ => value.push(c),
+        }
+    }
+    (value, None)
+}
+
 /// Returns whether a character is neither a control character nor one that hides or reorders text.
 pub fn is_printable(c: char) -> bool {
     let is_format = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::text::unquoted;
+
 /// One challenge of a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Challenge {
@@ -139,26 +141,12 @@ impl<'a> Parser<'a> {
         self.skip_spaces();
         match self.rest.strip_prefix('"') {
             Some(rest) => {
-                self.rest = rest;
-                Cow::Owned(self.quoted())
+                let (value, rest) = unquoted(rest);
+                self.rest = rest.unwrap_or_default();
+                Cow::Owned(value)
             }
             None => Cow::Borrowed(self.take_while(|c| !is_space(c) && c != ',')),
         }
-    }
-
-    /// Returns the text up to the closing quote or the end.
-    fn quoted(&mut self) -> String {
-        let mut value = String::new();
-        let mut characters = self.rest.chars();
-        while let Some(character) = characters.next() {
-            match character {
-                '"' => break,
-                '\\' => value.extend(characters.next()),
-                other => value.push(other),
-            }
-        }
-        self.rest = characters.as_str();
-        value
     }
 
     fn take_while(&mut self, wanted: impl Fn(char) -> bool) -> &'a str {

@@ -1,7 +1,6 @@
 //! Errors of layouts, before the operation is known.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::tar_index::TarError;
 use crate::disk::DiskError;
@@ -10,7 +9,7 @@ use crate::spec::{Digest, JsonError, ManifestError};
 use crate::store::{FailureKind, Operation, StoreError};
 
 /// Why a layout cannot be read or written. Becomes a [`StoreError`] with [`LayoutError::during`].
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum LayoutError {
     #[error("not an OCI image layout: no file oci-layout")]
     NoLayout,
@@ -20,12 +19,12 @@ pub enum LayoutError {
         expected: &'static str,
     },
     #[error("invalid index.json: {0}")]
-    InvalidIndex(Arc<ManifestError>),
+    InvalidIndex(ManifestError),
     #[error("index.json is not an index")]
     NotAnIndex,
 
-    #[error("{0}")]
-    Tar(Arc<TarError>),
+    #[error(transparent)]
+    Tar(#[from] TarError),
     #[error("compressed archives are not supported ({format})")]
     Compressed {
         format: &'static str,
@@ -76,14 +75,14 @@ pub enum LayoutError {
     #[error("the copy was cancelled")]
     Cancelled,
 
-    #[error("{0}")]
-    Disk(Arc<DiskError>),
     #[error(transparent)]
-    Manifest(Arc<ManifestError>),
+    Disk(#[from] DiskError),
     #[error(transparent)]
-    Json(Arc<JsonError>),
-    #[error("{0}")]
-    Task(Arc<tokio::task::JoinError>),
+    Manifest(#[from] ManifestError),
+    #[error(transparent)]
+    Json(#[from] JsonError),
+    #[error(transparent)]
+    Task(#[from] tokio::task::JoinError),
 }
 
 impl LayoutError {
@@ -91,11 +90,8 @@ impl LayoutError {
         match self {
             Self::Empty | Self::UnknownTag { .. } | Self::Absent(_) => FailureKind::NotFound,
             Self::Task(_) => FailureKind::Other,
-            Self::Disk(error) => match &**error {
-                error if error.is_not_found() => FailureKind::NotFound,
-                DiskError::TooLarge { .. } | DiskError::NotRegular { .. } => FailureKind::Refused,
-                DiskError::Io { .. } | DiskError::Busy { .. } => FailureKind::Other,
-            },
+            Self::Disk(error) if error.is_not_found() => FailureKind::NotFound,
+            Self::Disk(DiskError::Io { .. } | DiskError::Busy { .. }) => FailureKind::Other,
             _ => FailureKind::Refused,
         }
     }
@@ -131,29 +127,5 @@ impl LayoutError {
             tool,
             path: path.to_owned(),
         }
-    }
-}
-
-impl From<DiskError> for LayoutError {
-    fn from(error: DiskError) -> Self {
-        Self::Disk(Arc::new(error))
-    }
-}
-
-impl From<ManifestError> for LayoutError {
-    fn from(error: ManifestError) -> Self {
-        Self::Manifest(Arc::new(error))
-    }
-}
-
-impl From<JsonError> for LayoutError {
-    fn from(error: JsonError) -> Self {
-        Self::Json(Arc::new(error))
-    }
-}
-
-impl From<TarError> for LayoutError {
-    fn from(error: TarError) -> Self {
-        Self::Tar(Arc::new(error))
     }
 }

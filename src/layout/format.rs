@@ -1,7 +1,5 @@
 //! The files of a layout that are not blobs: `oci-layout` and `index.json`.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use serde::Deserialize;
 
@@ -41,8 +39,8 @@ pub fn parse_index(bytes: Vec<u8>) -> Result<Manifest, LayoutError> {
         Some(rest) => text.slice_ref(rest),
         None => text,
     };
-    let manifest = Manifest::parse(text, &MediaType::default())
-        .map_err(|error| LayoutError::InvalidIndex(Arc::new(error)))?;
+    let manifest =
+        Manifest::parse(text, &MediaType::default()).map_err(LayoutError::InvalidIndex)?;
     match manifest.index() {
         Some(_) => Ok(manifest),
         None => Err(LayoutError::NotAnIndex),

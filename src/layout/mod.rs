@@ -184,8 +184,5 @@ fn stage(archive: &Path) -> Result<(Directory, TempDir), LayoutError> {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, LayoutError> + Send + 'static,
 ) -> Result<T, LayoutError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(error) => Err(LayoutError::Task(Arc::new(error))),
-    }
+    tokio::task::spawn_blocking(work).await?
 }

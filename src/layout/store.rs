@@ -12,7 +12,7 @@ use super::error::LayoutError;
 use super::region::{CHUNK, Content};
 use super::{Layout, blocking};
 use crate::spec::{Descriptor, Digest, Manifest, Repository, Tag};
-use crate::store::{BlobStream, ManifestName, Operation, Store, StoreError};
+use crate::store::{BlobStream, ManifestName, Operation, Store, StoreError, StoreFuture};
 
 /// The number of pieces of a blob that wait for the disk.
 const QUEUED_PARTS: usize = 2;
@@ -26,39 +26,25 @@ impl Store for Layout {
         None
     }
 
-    fn describe<'a>(
-        &'a self,
-        name: &'a ManifestName,
-    ) -> BoxFuture<'a, Result<Descriptor, StoreError>> {
+    fn describe<'a>(&'a self, name: &'a ManifestName) -> StoreFuture<'a, Descriptor> {
         let wanted = name.clone();
         let operation = move || Operation::new("find", format!("{}{name}", self.location));
         Box::pin(self.read(operation, move |backend| backend.describe(&wanted)))
     }
 
-    fn manifest<'a>(
-        &'a self,
-        name: &'a ManifestName,
-    ) -> BoxFuture<'a, Result<Manifest, StoreError>> {
+    fn manifest<'a>(&'a self, name: &'a ManifestName) -> StoreFuture<'a, Manifest> {
         let wanted = name.clone();
         let operation = move || Operation::new("read", format!("{}{name}", self.location));
         Box::pin(self.read(operation, move |backend| backend.manifest(&wanted)))
     }
 
-    fn blob<'a>(
-        &'a self,
-        blob: &'a Descriptor,
-        limit: u64,
-    ) -> BoxFuture<'a, Result<Bytes, StoreError>> {
+    fn blob<'a>(&'a self, blob: &'a Descriptor, limit: u64) -> StoreFuture<'a, Bytes> {
         let wanted = blob.clone();
         let operation = move || self.on_blob("read", blob);
         Box::pin(self.read(operation, move |backend| backend.blob(&wanted, limit)))
     }
 
-    fn open_blob<'a>(
-        &'a self,
-        blob: &'a Descriptor,
-        offset: u64,
-    ) -> BoxFuture<'a, Result<BlobStream, StoreError>> {
+    fn open_blob<'a>(&'a self, blob: &'a Descriptor, offset: u64) -> StoreFuture<'a, BlobStream> {
         Box::pin(async move {
             let wanted = blob.clone();
             let operation = self.on_blob("read", blob);
@@ -79,7 +65,7 @@ impl Store for Layout {
         })
     }
 
-    fn has_blob<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<bool, StoreError>> {
+    fn has_blob<'a>(&'a self, blob: &'a Descriptor) -> StoreFuture<'a, bool> {
         let wanted = blob.clone();
         let operation = move || self.on_blob("look for", blob);
         Box::pin(self.read(operation, move |backend| backend.has_blob(&wanted)))
@@ -89,7 +75,7 @@ impl Store for Layout {
         &'a self,
         _blob: &'a Descriptor,
         _from: &'a Repository,
-    ) -> BoxFuture<'a, Result<bool, StoreError>> {
+    ) -> StoreFuture<'a, bool> {
         Box::pin(std::future::ready(Ok(false)))
     }
 
@@ -98,7 +84,7 @@ impl Store for Layout {
         blob: &'a Descriptor,
         from: Arc<dyn Store>,
         progress: &'a (dyn Fn(u64) + Send + Sync),
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
+    ) -> StoreFuture<'a, ()> {
         Box::pin(async move {
             let mut content = from.open_blob(blob, 0).await?;
             let (sender, mut receiver) = mpsc::channel(QUEUED_PARTS);
@@ -127,7 +113,7 @@ impl Store for Layout {
         })
     }
 
-    fn put_manifest<'a>(&'a self, manifest: &'a Manifest) -> BoxFuture<'a, Result<(), StoreError>> {
+    fn put_manifest<'a>(&'a self, manifest: &'a Manifest) -> StoreFuture<'a, ()> {
         Box::pin(async move {
             let stored = manifest.clone();
             let written = self.write(move |directory| directory.put_manifest(&stored));
@@ -147,22 +133,20 @@ impl Store for Layout {
                 return Vec::new();
             }
             let (stored, names) = (manifest.clone(), tags.to_vec());
-            let written = self
-                .write(move |directory| directory.put_entries(&stored, &names))
-                .await;
+            let written = self.write(move |directory| directory.put_entries(&stored, &names));
             // One index.json contains all tags: they are written together or not at all.
+            let written = written.await.map_err(|error| error.during("write"));
             let result = |tag: &Tag| {
-                let operation = || Operation::new("write", format!("{}:{tag}", self.location));
-                written.clone().map_err(|error| error.during(operation()))
+                written.clone().map_err(|error| StoreError {
+                    operation: Operation::new("write", format!("{}:{tag}", self.location)),
+                    ..error
+                })
             };
             tags.iter().map(result).collect()
         })
     }
 
-    fn referrers<'a>(
-        &'a self,
-        subject: &'a Digest,
-    ) -> BoxFuture<'a, Result<Vec<Descriptor>, StoreError>> {
+    fn referrers<'a>(&'a self, subject: &'a Digest) -> StoreFuture<'a, Vec<Descriptor>> {
         let wanted = subject.clone();
         let operation = move || {
             let subject = format!("{}@{subject}", self.location);

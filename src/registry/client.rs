@@ -7,7 +7,7 @@ use http::StatusCode;
 use super::answer::{Answer, MAX_WRITE_ANSWER, Reply};
 use super::authorizer::Authorizer;
 use super::call::{Call, Outcome};
-use super::endpoint::{BulkUpload, Endpoint};
+use super::endpoint::Endpoint;
 use super::error::{refused, unreachable};
 use super::refusal::{AuthOutcome, Trials};
 use crate::auth::Candidate;
@@ -81,11 +81,6 @@ impl Client {
 
     pub(super) fn retries(&self) -> Retries {
         self.endpoint.transport().retries()
-    }
-
-    /// Begins the upload of a large blob: see [`Endpoint::begin_bulk_upload`].
-    pub(super) fn begin_bulk_upload(&self) -> BulkUpload<'_> {
-        self.endpoint.begin_bulk_upload()
     }
 
     /// Sends a read call until it has an answer that is not temporary, and reads at most `limit` bytes of a success.

@@ -31,10 +31,10 @@ pub(super) fn wrong_digest(content: &[u8], expected: &Digest) -> String {
 
 /// An answer that is not the expected one.
 #[derive(Debug)]
-struct UnexpectedAnswer {
-    server: String,
-    status: StatusCode,
-    error: RegistryError,
+pub(super) struct UnexpectedAnswer {
+    pub(super) server: String,
+    pub(super) status: StatusCode,
+    pub(super) error: RegistryError,
 }
 
 impl fmt::Display for UnexpectedAnswer {
@@ -213,7 +213,7 @@ fn manifest_invalid(error: StoreError, call: &Call) -> StoreError {
     }
 }
 
-pub(super) fn describe_status(status: StatusCode) -> String {
+fn describe_status(status: StatusCode) -> String {
     match status.canonical_reason() {
         Some(reason) => format!("{} {reason}", status.as_u16()),
         None => status.as_u16().to_string(),

@@ -2,6 +2,8 @@
 
 use http::{HeaderMap, header};
 
+use crate::text::unquoted;
+
 /// A `Link` header that cannot be parsed.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
@@ -84,16 +86,8 @@ fn parameter_value(text: &str) -> Option<(String, &str)> {
         let end = text.find([';', ',']).unwrap_or(text.len());
         return Some((text[..end].trim().to_owned(), &text[end..]));
     };
-    let mut value = String::new();
-    let mut chars = quoted.char_indices();
-    while let Some((position, c)) = chars.next() {
-        match c {
-            '"' => return Some((value, &quoted[position + 1..])),
-            '\\' => value.push(chars.next()?.1),
-            _ => value.push(c),
-        }
-    }
-    None
+    let (value, rest) = unquoted(quoted);
+    Some((value, rest?))
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ impl Schemes {
 
     /// Returns the address that the next request uses.
     pub(super) fn base(&self) -> Url {
-        if self.state().uses_tls {
+        if self.state.lock().uses_tls {
             self.secure.clone()
         } else {
             self.plain.clone()
@@ -64,7 +64,7 @@ impl Schemes {
     /// Switches from the scheme of `failed` to the other one, and back again once, if plain HTTP is allowed and no
     /// answer has decided yet. Returns whether to try again. If concurrent requests fail, only the first one switches.
     pub(super) fn switch(&self, failed: &Url) -> bool {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if (failed.scheme() == "https") != state.uses_tls {
             return self.allows_plain;
         }
@@ -79,7 +79,7 @@ impl Schemes {
 
     /// Records that an answer came from `url`, which decides the scheme.
     pub(super) fn settle(&self, url: &Url) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if !state.is_settled {
             state.is_settled = true;
             state.uses_tls = url.scheme() == "https";
@@ -90,13 +90,9 @@ impl Schemes {
     pub(super) fn is_tls_server(&self, url: &Url, answer: &Answer) -> bool {
         url.scheme() == "http"
             && answer.status == StatusCode::BAD_REQUEST
-            && !self.state().is_settled
+            && !self.state.lock().is_settled
             && answer
                 .header(header::CONTENT_TYPE)
                 .is_none_or(|text| text.starts_with("text/html"))
-    }
-
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock()
     }
 }

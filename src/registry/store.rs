@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use super::call::Outcome;
 use super::repository::RegistryRepository;
 use crate::spec::{Descriptor, Digest, Manifest, Repository, Tag};
-use crate::store::{BlobStream, ManifestName, Store};
+use crate::store::{BlobStream, ManifestName, Store, StoreFuture};
 
 impl Store for RegistryRepository {
     fn name(&self) -> String {
@@ -20,27 +20,23 @@ impl Store for RegistryRepository {
         Some(&self.repository)
     }
 
-    fn describe<'a>(&'a self, name: &'a ManifestName) -> BoxFuture<'a, Outcome<Descriptor>> {
+    fn describe<'a>(&'a self, name: &'a ManifestName) -> StoreFuture<'a, Descriptor> {
         self.describe_manifest(name).boxed()
     }
 
-    fn manifest<'a>(&'a self, name: &'a ManifestName) -> BoxFuture<'a, Outcome<Manifest>> {
+    fn manifest<'a>(&'a self, name: &'a ManifestName) -> StoreFuture<'a, Manifest> {
         self.read_manifest(name).boxed()
     }
 
-    fn blob<'a>(&'a self, blob: &'a Descriptor, limit: u64) -> BoxFuture<'a, Outcome<Bytes>> {
+    fn blob<'a>(&'a self, blob: &'a Descriptor, limit: u64) -> StoreFuture<'a, Bytes> {
         self.read_blob(blob, limit).boxed()
     }
 
-    fn open_blob<'a>(
-        &'a self,
-        blob: &'a Descriptor,
-        offset: u64,
-    ) -> BoxFuture<'a, Outcome<BlobStream>> {
+    fn open_blob<'a>(&'a self, blob: &'a Descriptor, offset: u64) -> StoreFuture<'a, BlobStream> {
         self.stream_blob(blob, offset).boxed()
     }
 
-    fn has_blob<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Outcome<bool>> {
+    fn has_blob<'a>(&'a self, blob: &'a Descriptor) -> StoreFuture<'a, bool> {
         self.find_blob(blob).boxed()
     }
 
@@ -48,7 +44,7 @@ impl Store for RegistryRepository {
         &'a self,
         blob: &'a Descriptor,
         from: &'a Repository,
-    ) -> BoxFuture<'a, Outcome<bool>> {
+    ) -> StoreFuture<'a, bool> {
         self.mount(blob, from).boxed()
     }
 
@@ -57,11 +53,11 @@ impl Store for RegistryRepository {
         blob: &'a Descriptor,
         from: Arc<dyn Store>,
         progress: &'a (dyn Fn(u64) + Send + Sync),
-    ) -> BoxFuture<'a, Outcome<()>> {
+    ) -> StoreFuture<'a, ()> {
         self.upload(blob, from, progress).boxed()
     }
 
-    fn put_manifest<'a>(&'a self, manifest: &'a Manifest) -> BoxFuture<'a, Outcome<()>> {
+    fn put_manifest<'a>(&'a self, manifest: &'a Manifest) -> StoreFuture<'a, ()> {
         async {
             let written = self.put_under_digest(manifest).await?;
             self.list_with_subject(manifest, written).await
@@ -88,7 +84,7 @@ impl Store for RegistryRepository {
         .boxed()
     }
 
-    fn try_push(&self) -> BoxFuture<'_, Outcome<()>> {
+    fn try_push(&self) -> StoreFuture<'_, ()> {
         self.try_upload().boxed()
     }
 
@@ -100,7 +96,7 @@ impl Store for RegistryRepository {
         self.cancel_uploads().boxed()
     }
 
-    fn referrers<'a>(&'a self, subject: &'a Digest) -> BoxFuture<'a, Outcome<Vec<Descriptor>>> {
+    fn referrers<'a>(&'a self, subject: &'a Digest) -> StoreFuture<'a, Vec<Descriptor>> {
         self.list_referrers(subject).boxed()
     }
 }

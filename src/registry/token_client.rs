@@ -10,7 +10,7 @@ use url::Url;
 
 use super::answer::MAX_ERROR_BODY;
 use super::call::Outcome;
-use super::error::{describe_status, no_credentials, wrong_credentials};
+use super::error::{UnexpectedAnswer, no_credentials, wrong_credentials};
 use super::error_body::RegistryError;
 use super::redactor::Redactor;
 use super::tokens::secret_header;
@@ -61,7 +61,7 @@ impl TokenClient<'_> {
             };
             match self.send(post).await {
                 // Azure answers 400, others do not support POST: fall back to GET with Basic.
-                Err(TokenFailure::Status(status, _))
+                Err(TokenFailure::Status(status, ..))
                     if matches!(status.as_u16(), 400 | 401 | 404 | 405) => {}
                 outcome => return outcome,
             }
@@ -91,7 +91,7 @@ impl TokenClient<'_> {
                 outcome => return outcome,
             };
             let delay = match &failure {
-                TokenFailure::Busy(_, _, delay) => *delay,
+                TokenFailure::Status(_, _, delay) => *delay,
                 TokenFailure::Transport(error) => error.delay(),
                 _ => RetryDelay::default(),
             };
@@ -121,12 +121,8 @@ impl TokenClient<'_> {
         }
         let delay = RetryDelay::after_response(response.headers());
         let body = response.beginning(MAX_ERROR_BODY).await;
-        let text = RegistryError::of_body(&body, &call.redactor()).text;
-        Err(if is_retryable_status(status) {
-            TokenFailure::Busy(status, text, delay)
-        } else {
-            TokenFailure::Status(status, text)
-        })
+        let error = RegistryError::of_body(&body, &call.redactor());
+        Err(TokenFailure::Status(status, error, delay))
     }
 }
 
@@ -177,10 +173,8 @@ impl TokenCall {
 
 /// The reason why there is no token.
 enum TokenFailure {
-    /// A temporary status, with the text of the error.
-    Busy(StatusCode, String, RetryDelay),
-    /// Any other status that is not a success.
-    Status(StatusCode, String),
+    /// A status that is not a success.
+    Status(StatusCode, RegistryError, RetryDelay),
     /// The answer contains no usable token.
     Unusable(TokenError),
     Transport(TransportError),
@@ -191,23 +185,21 @@ enum TokenFailure {
 impl TokenFailure {
     fn is_temporary(&self) -> bool {
         match self {
-            Self::Busy(..) => true,
+            Self::Status(status, ..) => is_retryable_status(*status),
             Self::Transport(error) => error.is_retryable(),
-            Self::Status(..) | Self::Unusable(_) | Self::Late => false,
+            Self::Unusable(_) | Self::Late => false,
         }
     }
 
     fn into_cause(self, realm: &Realm) -> Box<dyn Error + Send + Sync> {
         let server = realm_host(realm);
         match self {
-            Self::Busy(status, text, _) | Self::Status(status, text) => {
-                let status = describe_status(status);
-                if text.is_empty() {
-                    format!("{server} answered {status}").into()
-                } else {
-                    format!("{server} answered {status} ({text})").into()
-                }
+            Self::Status(status, error, _) => UnexpectedAnswer {
+                server,
+                status,
+                error,
             }
+            .into(),
             Self::Unusable(error) => error.into(),
             Self::Transport(error) => error.into(),
             Self::Late => format!("{server} did not answer in time").into(),
@@ -217,12 +209,13 @@ impl TokenFailure {
     fn into_error(self, client: &TokenClient<'_>, candidate: &Candidate) -> StoreError {
         let server = realm_host(&client.server.realm);
         let kind = match &self {
-            Self::Status(StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED, _) => {
-                FailureKind::Unauthorized
-            }
-            Self::Status(StatusCode::FORBIDDEN, _) => FailureKind::Denied,
-            Self::Status(..)
-            | Self::Transport(
+            Self::Status(status, ..) => match status.as_u16() {
+                400 | 401 => FailureKind::Unauthorized,
+                403 => FailureKind::Denied,
+                _ if is_retryable_status(*status) => FailureKind::Unavailable,
+                _ => FailureKind::Other,
+            },
+            Self::Transport(
                 TransportError::Tls { .. }
                 | TransportError::NotTls { .. }
                 | TransportError::Refused { .. },
@@ -231,7 +224,7 @@ impl TokenFailure {
             | Self::Transport(TransportError::TooLarge { .. } | TransportError::Redirect(_)) => {
                 FailureKind::Refused
             }
-            Self::Busy(..) | Self::Transport(_) | Self::Late => FailureKind::Unavailable,
+            Self::Transport(_) | Self::Late => FailureKind::Unavailable,
         };
         let error = StoreError::new(
             kind,

@@ -57,7 +57,7 @@ impl RegistryRepository {
             turns: 0,
         };
         let is_bulk = blob.size >= BULK_SIZE;
-        let _bulk = is_bulk.then(|| self.client.begin_bulk_upload());
+        let _bulk = is_bulk.then(|| self.client.endpoint().begin_bulk_upload());
         upload.run(progress).await?;
         self.state.end_upload(upload.number);
         self.state.record_push(format!("blobs/{}", blob.digest));

@@ -3,7 +3,7 @@
 
 use http::{HeaderMap, HeaderValue, header};
 
-use crate::text::clean;
+use crate::text::{clean, unquoted};
 
 /// The maximum size of a header that is read, in bytes.
 const MAX_HEADER: usize = 4 << 10;
@@ -23,17 +23,9 @@ fn text_of(value: &HeaderValue) -> Option<String> {
     }
     let value = String::from_utf8_lossy(value);
     let (_agent, quoted) = value.strip_prefix("299 ")?.trim_start().split_once(' ')?;
-    let mut text = String::new();
-    let mut chars = quoted.trim_start().strip_prefix('"')?.chars();
-    loop {
-        match chars.next()? {
-            '"' => break,
-            '\\' => text.push(chars.next()?),
-            c => text.push(c),
-        }
-    }
+    let (text, rest) = unquoted(quoted.trim_start().strip_prefix('"')?);
     let text = clean(&text, MAX_SHOWN);
-    (!text.is_empty()).then_some(text)
+    (rest.is_some() && !text.is_empty()).then_some(text)
 }
 
 #[cfg(test)]

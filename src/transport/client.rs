@@ -2,7 +2,7 @@
 //! whether to try again.
 
 use std::collections::HashMap;
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -97,14 +97,18 @@ impl Transport {
 
     /// Returns the HTTP version of the host of `url`, if it is known.
     pub fn protocol(&self, url: &Url) -> Protocol {
-        self.clients()
+        self.0
+            .clients
+            .lock()
             .get(&(url.origin(), None))
             .map_or(Protocol::Unknown, |client| client.protocol())
     }
 
     /// Returns whether a connection to the host of `url` has ever been opened, TLS included.
     pub fn has_connected(&self, url: &Url) -> bool {
-        self.clients()
+        self.0
+            .clients
+            .lock()
             .get(&(url.origin(), None))
             .is_some_and(|client| client.has_connected())
     }
@@ -299,7 +303,7 @@ impl Transport {
             return Ok(Arc::clone(by));
         }
         let own = (origin.clone(), None);
-        if let Some(own) = self.clients().get(&own) {
+        if let Some(own) = self.0.clients.lock().get(&own) {
             return Ok(Arc::clone(own));
         }
         self.client_or_new(url, (origin, Some(referring)), || HostOptions {
@@ -316,7 +320,7 @@ impl Transport {
         key: ClientKey,
         options: impl FnOnce() -> HostOptions,
     ) -> Result<Arc<HostClient>, TransportError> {
-        if let Some(client) = self.clients().get(&key) {
+        if let Some(client) = self.0.clients.lock().get(&key) {
             return Ok(Arc::clone(client));
         }
         let mut settings = self.0.settings.clone();
@@ -327,14 +331,10 @@ impl Transport {
         for warning in warnings {
             self.0.observed.observe(Event::Warning(&warning));
         }
-        let mut clients = self.clients();
+        let mut clients = self.0.clients.lock();
         Ok(Arc::clone(
             clients.entry(key).or_insert_with(|| Arc::new(client)),
         ))
-    }
-
-    fn clients(&self) -> MutexGuard<'_, HashMap<ClientKey, Arc<HostClient>>> {
-        self.0.clients.lock()
     }
 }
 

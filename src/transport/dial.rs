@@ -114,13 +114,9 @@ impl Dialer {
 }
 
 impl Shared {
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock()
-    }
-
     /// Passes the result of a connection attempt to the request that has waited longest.
     fn finished(&self, outcome: Result<Open, BoxError>) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.under_way -= 1;
         let mut open = match outcome {
             Ok(open) => open,
@@ -208,7 +204,7 @@ where
         shared.attempts.fetch_add(1, Ordering::Relaxed);
         let only_http2 = usage == Use::OnlyHttp2;
         if usage == Use::Ahead {
-            shared.state().under_way += 1;
+            shared.state.lock().under_way += 1;
             tokio::spawn(dial(self.inner.call(destination), shared));
             return Box::pin(std::future::ready(Err(OPENED_AHEAD.into())));
         }
@@ -216,7 +212,7 @@ where
             return Box::pin(std::future::ready(Err(NOT_HTTP2.into())));
         }
         let (reply, answer) = oneshot::channel();
-        let mut state = shared.state();
+        let mut state = shared.state.lock();
         if let Some(open) = state.take_ready(only_http2) {
             drop(state);
             let _ = reply.send(Ok(open));
