@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn the_job_token_stands_in_for_the_registry_password() {
+    fn the_job_token_replaces_a_missing_password() {
         let variables = [
             ("CI_REGISTRY", "registry.gitlab.com"),
             ("CI_REGISTRY_USER", "deploy"),

@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ready_token_never_becomes_basic() {
+    fn a_registry_token_is_not_sent_as_basic() {
         assert_eq!(
             Credential::Bearer(Secret::new("t")).basic_authorization(),
             None
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn one_newline_is_taken_off() {
+    fn one_newline_is_removed() {
         assert_eq!(without_newline("pass\n"), "pass");
         assert_eq!(without_newline("pass\r\n"), "pass");
         assert_eq!(without_newline("pass\n\n"), "pass\n");

@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn endless_complaints_do_not_block_the_answer() {
+    async fn endless_standard_error_does_not_block_the_answer() {
         let script = r#"head -c 1000000 /dev/zero >&2; echo '{"Username":"joe","Secret":"s"}'"#;
         assert!(ask_script(script).await.expect("an answer").is_some());
     }

@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_move_the_places() {
+    fn variables_change_the_paths() {
         assert_eq!(
             names(&[
                 ("HOME", "/home/joe"),
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_home_the_places_in_it_are_absent() {
+    fn without_a_home_no_file_in_it_is_searched() {
         assert!(names(&[]).iter().all(|name| name.ends_with(" -")));
     }
 }

@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_allowed() {
+    fn allowed_realms_are_accepted() {
         for (realm, registry) in [
             (
                 "https://auth.docker.io/token",

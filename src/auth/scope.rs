@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_written_in_one_way() {
+    fn a_scope_has_one_text() {
         for (text, written) in [
             ("repository:a/b:pull,push", "repository:a/b:pull,push"),
             ("repository:a/b:push,pull,push", "repository:a/b:pull,push"),

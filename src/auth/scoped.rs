@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_hostile_repository_leads_nowhere() {
+    async fn a_hostile_repository_name_finds_no_files() {
         let present = ["ghcr.io", "ghcr.io/a", "quay.io/a"];
         for repository in ["../quay.io/a", "..", "a/../a", "/a", ""] {
             let files = found(&present, "ghcr.io", &Scope::pull(repository)).await;

@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn either_name_of_the_token_will_do() {
+    fn both_names_of_the_token_are_read() {
         for body in [
             r#"{"token": "t"}"#,
             r#"{"access_token": "t"}"#,
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_renewed_a_little_early() {
+    fn a_token_is_renewed_early() {
         let received = Instant::now();
         let at = |seconds: u64| received + Duration::from_secs(seconds);
         let token = Token::parse(br#"{"token": "t", "expires_in": 60}"#, received);

@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_page_is_found_wherever_it_stands() {
+    fn every_form_of_the_next_page_is_found() {
         for links in [
             &["</n>; rel=\"next\""][..],
             &["</n>; rel=next"],
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_the_next_page_is_not_taken_for_it() {
+    fn other_links_are_ignored() {
         for links in [
             &[][..],
             &["</f>; rel=\"first\""],

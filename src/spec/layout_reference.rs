@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_layout_is_refused() {
+    fn other_texts_are_not_layouts() {
         for (text, message) in [
             ("nginx", "not a layout"),
             ("oci:", "no path"),

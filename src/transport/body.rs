@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_peer_that_reads_steadily_is_not() {
+    async fn a_peer_that_reads_steadily_is_not_given_up() {
         let (stall, after) = stall(Duration::from_secs(5), 100, 100_000).await;
         // Only the response is missing, after the whole body was sent.
         assert_eq!(stall, Stall::Idle(10));

@@ -30,7 +30,7 @@ fn basic(username: &str, password: &str) -> Credential {
 }
 
 #[test]
-fn the_closest_key_comes_first() {
+fn the_most_specific_key_comes_first() {
     let config = parse(
         r#"{"auths": {"https://ghcr.io": {}, "ghcr.io": {}, "ghcr.io/team": {},
             "ghcr.io/team/app": {}, "ghcr.io/other": {}, "quay.io": {}}}"#,
@@ -114,7 +114,7 @@ fn an_empty_entry_is_no_credential() {
 }
 
 #[test]
-fn a_broken_entry_says_what_is_wrong() {
+fn the_problem_of_an_entry_is_reported() {
     for (entry, problem) in [
         (r#"{"auth": "%%%"}"#, EntryProblem::NotBase64),
         // joesecret
@@ -154,7 +154,7 @@ fn a_broken_document_is_named_with_the_position_and_never_quoted() {
 }
 
 #[test]
-fn what_says_nothing_is_fine() {
+fn empty_documents_have_no_credentials() {
     for text in [
         "",
         " \n",
@@ -180,7 +180,7 @@ fn the_size_has_a_limit() {
 }
 
 #[test]
-fn a_helper_of_its_own_goes_before_the_store() {
+fn a_helper_of_the_registry_precedes_the_store() {
     let config = parse(
         r#"{"credsStore": "desktop", "credHelpers": {"https://index.docker.io/v1/": "hub",
             "123.dkr.ecr.eu-west-1.amazonaws.com": "ecr-login", "quay.io": ""}}"#,
@@ -202,7 +202,7 @@ fn a_helper_of_its_own_goes_before_the_store() {
 }
 
 #[test]
-fn a_helper_key_in_another_spelling_is_asked_both_ways() {
+fn both_spellings_of_a_helper_key_are_asked() {
     let config = parse(r#"{"credHelpers": {"docker.io": "x"}}"#);
     let host: RegistryHost = "docker.io".parse().expect("a host");
     let choice = config.helper(&host).expect("a helper");

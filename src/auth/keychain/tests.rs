@@ -89,7 +89,7 @@ fn everywhere() -> (Home, Environment) {
 }
 
 #[tokio::test]
-async fn the_places_come_in_their_order() {
+async fn sources_are_searched_in_order() {
     let (_home, environment) = everywhere();
     let keychain = Keychain::new(&environment);
     assert_eq!(
@@ -110,7 +110,7 @@ async fn the_places_come_in_their_order() {
 }
 
 #[tokio::test]
-async fn nothing_of_it_goes_to_another_registry() {
+async fn no_credential_is_used_for_another_registry() {
     let (_home, environment) = everywhere();
     let keychain = Keychain::new(&environment);
     for host in [
@@ -127,7 +127,7 @@ async fn nothing_of_it_goes_to_another_registry() {
 }
 
 #[tokio::test]
-async fn inside_a_file_the_closest_key_wins() {
+async fn the_most_specific_key_of_a_file_is_used() {
     let home = Home::new();
     home.helper("store", &answering(&home, "from-helper"));
     let entries = auths(&[
@@ -149,7 +149,7 @@ async fn inside_a_file_the_closest_key_wins() {
 }
 
 #[tokio::test]
-async fn helpers_run_only_when_it_is_their_turn_and_once() {
+async fn a_helper_runs_once_and_only_if_needed() {
     let home = Home::new();
     home.helper("store", &answering(&home, "from-helper"));
     home.write(".docker/config.json", r#"{"credsStore": "store"}"#);
@@ -185,7 +185,7 @@ async fn a_file_is_read_once() {
 }
 
 #[tokio::test]
-async fn where_the_helper_has_nothing_the_entry_counts() {
+async fn an_entry_is_used_if_the_helper_has_nothing() {
     let home = Home::new();
     home.helper(
         "store",

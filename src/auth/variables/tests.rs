@@ -79,7 +79,7 @@ async fn the_closest_registry_wins_then_the_lower_number() {
 }
 
 #[tokio::test]
-async fn plugin_variables_are_equals_but_never_mixed_in() {
+async fn plugin_variables_are_separate_groups() {
     let variables = [
         ("PLUGIN_REGISTRY", "https://index.docker.io/v1/"),
         ("PLUGIN_USERNAME", "joe"),
@@ -92,7 +92,7 @@ async fn plugin_variables_are_equals_but_never_mixed_in() {
 }
 
 #[tokio::test]
-async fn what_is_missing_is_named() {
+async fn missing_variables_are_named() {
     for (variables, expected) in [
         (
             vec![("POLYARCH_USERNAME", "joe"), ("POLYARCH_PASSWORD", "p")],
@@ -137,7 +137,7 @@ async fn what_is_missing_is_named() {
 }
 
 #[tokio::test]
-async fn other_variables_of_ours_are_no_credentials() {
+async fn other_own_variables_are_no_credentials() {
     let variables = [
         ("POLYARCH_TOKEN_FOO", "x"),
         ("POLYARCH_PASSWORDS", "x"),
@@ -170,7 +170,7 @@ async fn a_password_file_loses_one_newline() {
 }
 
 #[tokio::test]
-async fn a_password_file_that_is_of_no_use_is_named() {
+async fn an_unusable_password_file_is_named() {
     let directory = tempfile::tempdir().expect("a directory");
     let write = |name: &str, content: &[u8]| {
         let path = directory.path().join(name);

@@ -126,7 +126,7 @@ async fn stays(scheme: Scheme, class: Class, status: u16) {
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_or_falls_silent_is_made_anew() {
+async fn a_broken_or_silent_connection_is_opened_again() {
     for scheme in SCHEMES {
         for class in OPERATIONS {
             for fault in [
@@ -150,7 +150,7 @@ async fn a_connection_that_breaks_or_falls_silent_is_made_anew() {
 }
 
 #[tokio::test]
-async fn connections_that_come_to_nothing() {
+async fn unusable_connections_are_opened_again() {
     for scheme in SCHEMES {
         for greeting in [Greeting::Reset, Greeting::Close, Greeting::Silence] {
             let scene = Scene::new(scheme).await;
@@ -256,7 +256,7 @@ async fn other_refusals_are_not_tried_again() {
 }
 
 #[tokio::test]
-async fn an_error_body_that_drips_does_not_hold_the_run() {
+async fn a_slow_error_body_does_not_delay_the_run() {
     let scene = Scene::new(Scheme::Http).await;
     let stall = Rule::on(Class::ManifestGet)
         .forever()

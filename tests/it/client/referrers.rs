@@ -3,6 +3,7 @@
 use polyarch::store::{FailureKind, Store as _};
 
 use super::fixture::{Client, manifest};
+use super::shown;
 use crate::support::{
     image::{Image, Loaded, referrer},
     registry::{Class, Fault, Registry, Rule},
@@ -109,46 +110,21 @@ async fn the_next_page_is_found_in_every_form() {
 async fn truncated_list_is_refused() {
     let html = &[("content-type", "text/html")];
     let elsewhere = "<https://elsewhere.example/v2/a/referrers/x>; rel=next";
-    for (first, second, said) in [
-        (
-            None,
-            Some(Fault::status(404)),
-            "page 2 of the list was answered with 404 Not Found",
-        ),
-        (
-            None,
-            Some(Fault::status(400)),
-            "page 2 of the list was answered with 400 Bad Request",
-        ),
-        (
-            None,
-            Some(Fault::reply(200, html, "<html>")),
-            "page 2 of the list has the media type \"text/html\"",
-        ),
-        (
-            None,
-            Some(page_with("{\"manifests\":", &[])),
-            "page 2 of the list is invalid",
-        ),
-        (
-            Some(page_with("{\"manifests\":[{\"size\":1}]}", &[])),
-            None,
-            "page 1 of the list is invalid",
-        ),
-        (
-            Some(page(&[entry(1)], &[elsewhere])),
-            None,
-            "next page on another host (elsewhere.example), which is not requested",
-        ),
+    let mut errors = Vec::new();
+    for (first, second) in [
+        (None, Some(Fault::status(404))),
+        (None, Some(Fault::status(400))),
+        (None, Some(Fault::reply(200, html, "<html>"))),
+        (None, Some(page_with("{\"manifests\":", &[]))),
+        (Some(page_with("{\"manifests\":[{\"size\":1}]}", &[])), None),
+        (Some(page(&[entry(1)], &[elsewhere])), None),
         (
             Some(page(&[entry(1)], &["</v2/b/referrers/x>; rel=next"])),
             None,
-            "next page that is not a list of referrers",
         ),
         (
             Some(page(&[entry(1)], &["/v2/a/referrers/x; rel=next"])),
             None,
-            "Link header of the registry is malformed",
         ),
     ] {
         let registry = Registry::plain().await;
@@ -163,12 +139,22 @@ async fn truncated_list_is_refused() {
         }
         let store = Client::of(&registry).pull(&registry, "a").await;
         let error = store.referrers(&image.digest.parse().unwrap()).await;
-        let error = error.expect_err(said);
+        let error = error.unwrap_err();
         assert_eq!(error.kind, FailureKind::Refused, "{error}");
-        assert!(error.cause().contains(said), "{error}");
+        errors.push(shown(&error, &registry));
         // The fallback tag is for registries without the API.
-        assert_eq!(registry.count(Class::ManifestGet), 0, "{said}");
+        assert_eq!(registry.count(Class::ManifestGet), 0, "{error}");
     }
+    insta::assert_snapshot!(errors.join("\n"), @r#"
+    failed to list the referrers of HOST/a@sha256:d744833917e1a644fd3ca564a257c6f7944d436536dca98e3695d06cc89aa2ce: page 2 of the list was answered with 404 Not Found
+    failed to list the referrers of HOST/a@sha256:d744833917e1a644fd3ca564a257c6f7944d436536dca98e3695d06cc89aa2ce: page 2 of the list was answered with 400 Bad Request
+    failed to list the referrers of HOST/a@sha256:d744833917e1a644fd3ca564a257c6f7944d436536dca98e3695d06cc89aa2ce: page 2 of the list has the media type "text/html"
+    failed to list the referrers of HOST/a@sha256:d744833917e1a644fd3ca564a257c6f7944d436536dca98e3695d06cc89aa2ce: page 2 of the list is invalid: not valid JSON: EOF while parsing a value at line 1 column 13
+    failed to list the referrers of HOST/a@sha256:d744833917e1a644fd3ca564a257c6f7944d436536dca98e3695d06cc89aa2ce: page 1 of the list is invalid: not valid JSON: missing field `digest` at line 1 column 24
+    failed to list the referrers of HOST/a@sha256:d744833917e1a644fd3ca564a257c6f7944d436536dca98e3695d06cc89aa2ce: the registry names a next page on another host (elsewhere.example), which is not requested
+    failed to list the referrers of HOST/a@sha256:d744833917e1a644fd3ca564a257c6f7944d436536dca98e3695d06cc89aa2ce: the registry names a next page that is not a list of referrers
+    failed to list the referrers of HOST/a@sha256:d744833917e1a644fd3ca564a257c6f7944d436536dca98e3695d06cc89aa2ce: the Link header of the registry is malformed
+    "#);
 }
 
 #[tokio::test]

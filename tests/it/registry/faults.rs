@@ -42,7 +42,7 @@ async fn get_under(scheme: Scheme, fault: Fault) -> (Result<Answer, hyper::Error
 }
 
 #[tokio::test]
-async fn rules_play_in_order_and_count_their_matches() {
+async fn rules_apply_in_order_and_count_their_matches() {
     let (registry, _) = registry(Scheme::Http).await;
     registry.rule(
         Rule::on(Class::ManifestGet)
@@ -134,7 +134,7 @@ async fn a_reset_before_the_answer_is_an_error_at_the_client() {
 }
 
 #[tokio::test]
-async fn a_reset_over_tcp_is_a_real_one() {
+async fn a_reset_over_tcp_is_a_tcp_reset() {
     for (fault, reset) in [(Fault::Reset, true), (Fault::GoAway, false)] {
         let (registry, _) = registry(Scheme::Http).await;
         registry.rule(Rule::on(Class::ManifestGet).then(fault));
@@ -269,7 +269,7 @@ async fn length_can_be_too_small_or_too_large() {
 }
 
 #[tokio::test]
-async fn silence_and_bodies_without_end() {
+async fn a_body_can_be_silent_or_endless() {
     for scheme in SCHEMES {
         let (registry, _) = registry(scheme).await;
         registry.rule(Rule::on(Class::ManifestGet).then(Fault::Stall));
@@ -333,7 +333,7 @@ async fn raw_bytes_are_sent_unchanged() {
 }
 
 #[tokio::test]
-async fn connections_can_be_met_with_a_reset_a_close_or_silence() {
+async fn connections_can_be_reset_closed_or_left_silent() {
     let (registry, bytes) = registry(Scheme::Http).await;
     for (greeting, expected) in [
         (

@@ -75,7 +75,7 @@ async fn plain_request_is_forwarded_without_proxy_headers() {
 }
 
 #[tokio::test]
-async fn nothing_beyond_the_loopback_network_exists() {
+async fn the_proxy_reaches_only_the_loopback_network() {
     let proxy = Proxy::start().await;
     for target in ["example.com:443", "192.0.2.1:443", "nonsense"] {
         let answer = talk(&proxy, &format!("CONNECT {target} HTTP/1.1\r\n\r\n")).await;

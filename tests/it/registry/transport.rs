@@ -200,7 +200,7 @@ async fn a_rate_limit_is_kept() {
 }
 
 #[tokio::test]
-async fn a_delay_line_costs_the_round_trips_that_distance_would() {
+async fn a_delay_line_adds_the_round_trips_of_a_distance() {
     let trip = Duration::from_millis(40);
     for (scheme, handshake) in [
         (Scheme::Http, 1),
@@ -253,7 +253,7 @@ async fn a_delay_line_passes_every_byte_and_every_end() {
 }
 
 #[tokio::test]
-async fn images_and_indexes_are_what_they_were_described_as() {
+async fn images_and_indexes_match_their_descriptions() {
     let registry = Registry::plain().await;
     let windows = Image::new("windows/amd64")
         .docker()
