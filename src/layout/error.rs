@@ -89,9 +89,10 @@ impl LayoutError {
     pub(super) fn kind(&self) -> FailureKind {
         match self {
             Self::Empty | Self::UnknownTag { .. } | Self::Absent(_) => FailureKind::NotFound,
-            Self::Task(_) => FailureKind::Other,
             Self::Disk(error) if error.is_not_found() => FailureKind::NotFound,
-            Self::Disk(DiskError::Io { .. } | DiskError::Busy { .. }) => FailureKind::Other,
+            Self::Task(_) | Self::Disk(DiskError::Io { .. } | DiskError::Busy { .. }) => {
+                FailureKind::Other
+            }
             _ => FailureKind::Refused,
         }
     }

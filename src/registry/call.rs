@@ -28,6 +28,10 @@ pub(super) type Outcome<T> = Result<T, StoreError>;
 
 /// A request to a registry, before it is authorized.
 #[derive(Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts about one request"
+)]
 pub(super) struct Call {
     pub(super) operation: Operation,
     pub(super) method: Method,

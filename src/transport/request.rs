@@ -11,6 +11,10 @@ use super::response::Response;
 use super::wait_meter::WaitMeter;
 
 /// A request that is sent once.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts about one request"
+)]
 pub struct Request {
     pub method: Method,
     pub url: Url,
