@@ -161,8 +161,9 @@ impl Wording {
                 user,
                 origin,
             } => format!(
-                "check the password or token{} from {origin}: {registry} rejected it, so it may be wrong or expired",
-                of_user(user.as_deref())
+                "check the password or token{} from {}: {registry} rejected it, so it may be wrong or expired",
+                of_user(user.as_deref()),
+                self.origin(origin)
             ),
             Hint::GrantAccess {
                 repository,
@@ -361,6 +362,16 @@ impl Wording {
         }
     }
 
+    /// Names the origin of credentials. The Action sets these variables from its inputs.
+    fn origin(self, origin: &str) -> &str {
+        match origin {
+            "POLYARCH_USERNAME and POLYARCH_PASSWORD" if self == Self::GitHubAction => {
+                "the inputs username and password"
+            }
+            _ => origin,
+        }
+    }
+
     fn grant_access(
         self,
         repository: &Repository,
@@ -374,8 +385,9 @@ impl Wording {
             ("pull", "read")
         };
         let cause = format!(
-            "the credentials{} from {origin} are valid, but they lack {access} access to {}",
+            "the credentials{} from {} are valid, but they lack {access} access to {}",
             of_user(user),
+            self.origin(origin),
             repository.path()
         );
         let in_actions = matches!(self.form, Form::GitHubStep | Form::GitHubAction);
@@ -422,6 +434,22 @@ mod tests {
             form,
             ..Wording::default()
         }
+    }
+
+    #[test]
+    fn credentials_of_the_action_are_named_by_their_inputs() {
+        let render = |wording: Wording, number: &str| {
+            wording.render(&Hint::CheckCredentials {
+                registry: "registry.test".parse().unwrap(),
+                user: None,
+                origin: format!("POLYARCH_USERNAME{number} and POLYARCH_PASSWORD{number}"),
+            })
+        };
+        let inputs = "check the password or token from the inputs username and password:";
+        assert!(render(Wording::GitHubAction, "").starts_with(inputs));
+        // No input sets the variables of a second registry.
+        assert!(render(Wording::GitHubAction, "_2").contains("POLYARCH_USERNAME_2"));
+        assert!(render(Wording::CommandLine, "").contains("POLYARCH_USERNAME"));
     }
 
     #[test]
