@@ -150,9 +150,9 @@ fn variants() -> Vec<Variant> {
         variant("Bearer, cold", bearer, job, 9.4, None),
         variant("Bearer, well-known token server", public, job, 6.4, None),
         variant("platforms given", none, platforms, 4.3, None),
-        variant("descriptors given", none, descriptors, 3.3, None),
+        variant("descriptors given", none, descriptors, 4.3, None),
         variant("with verify", none, verified, 6.3, None),
-        variant("create + push", none, two_steps, 7.6, None),
+        variant("create + push", none, two_steps, 8.6, None),
         variant(
             "other repository, 12 blobs",
             none,
