@@ -365,7 +365,7 @@ impl Wording {
     /// Names the origin of credentials. The Action sets these variables from its inputs.
     fn origin(self, origin: &str) -> &str {
         match origin {
-            "POLYARCH_USERNAME and POLYARCH_PASSWORD" if self == Self::GitHubAction => {
+            "POLYARCH_USERNAME and POLYARCH_PASSWORD" if self.form == Form::GitHubAction => {
                 "the inputs username and password"
             }
             _ => origin,
@@ -438,18 +438,18 @@ mod tests {
 
     #[test]
     fn credentials_of_the_action_are_named_by_their_inputs() {
-        let render = |wording: Wording, number: &str| {
-            wording.render(&Hint::CheckCredentials {
+        let render = |form, number: &str| {
+            of(form).render(&Hint::CheckCredentials {
                 registry: "registry.test".parse().unwrap(),
                 user: None,
                 origin: format!("POLYARCH_USERNAME{number} and POLYARCH_PASSWORD{number}"),
             })
         };
         let inputs = "check the password or token from the inputs username and password:";
-        assert!(render(Wording::GitHubAction, "").starts_with(inputs));
+        assert!(render(Form::GitHubAction, "").starts_with(inputs));
         // No input sets the variables of a second registry.
-        assert!(render(Wording::GitHubAction, "_2").contains("POLYARCH_USERNAME_2"));
-        assert!(render(Wording::CommandLine, "").contains("POLYARCH_USERNAME"));
+        assert!(render(Form::GitHubAction, "_2").contains("POLYARCH_USERNAME_2"));
+        assert!(render(Form::CommandLine, "").contains("POLYARCH_USERNAME"));
     }
 
     #[test]
