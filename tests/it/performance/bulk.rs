@@ -224,6 +224,21 @@ fn limit_of_connections_is_respected_by_copies_within_a_registry() {
     }
 }
 
+/// Over one connection of HTTP/1.1, a registry cannot send and receive a blob at the same time. The copy ends with an
+/// error instead of a deadlock.
+#[test]
+fn one_connection_over_http1_is_too_few_for_copies_within_a_registry() {
+    let registry = Registry::builder().scheme(Scheme::TlsHttp1);
+    let scene = job::scene_of([registry.without_mounts().most_connections(1)]);
+    load_layers(&scene, 2);
+    let words = scene.line("copy HOST/a:1 HOST/b:1");
+    let run = scene.polyarch().args(words).limit(Duration::from_secs(25));
+    let output = run.run().exits(6);
+    let cause = "HOST accepts no further connection for the upload (gave up after 8 tries)";
+    assert!(output.stderr.contains(cause), "{output}");
+    assert_eq!(scene.registry().document("b", "1"), None);
+}
+
 #[test]
 fn limit_of_connections_of_a_storage_host_is_respected() {
     let storage = || Site::new(Scheme::TlsHttp2).ip("127.0.0.3");
