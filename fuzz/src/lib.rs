@@ -4,6 +4,7 @@
 
 mod auth;
 mod draft;
+mod layers;
 mod layout;
 mod plan;
 mod registry;
@@ -15,6 +16,7 @@ mod transport;
 
 pub use auth::{challenge, docker_config, token};
 pub use draft::draft;
+pub use layers::layers;
 pub use layout::{layout, tar};
 pub use plan::plan;
 pub use registry::{error_body, headers};
@@ -38,6 +40,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("github_output", github_output),
     ("headers", headers),
     ("json", json),
+    ("layers", layers),
     ("layout", layout),
     ("manifest", manifest),
     ("metadata", metadata),

@@ -27,6 +27,8 @@ pub enum Limit {
     Links(usize),
     #[error("a layer needs a zstd window of {} MiB; the limit is {} MiB", requested.div_ceil(1 << 20), limit >> 20)]
     Window { requested: u64, limit: u64 },
+    #[error("a layer with a zstd window of {} MiB repeats content from more than {} MiB before", window.div_ceil(1 << 20), limit >> 20)]
+    History { window: u64, limit: u64 },
     #[error("a layer unpacks to more than {MAX_UNPACKED_RATIO} times its size")]
     Ratio,
     #[error("the layers unpack to more than {} GiB", MAX_UNPACKED >> 30)]

@@ -24,8 +24,10 @@ pub(super) struct Budget {
     pub(super) files: usize,
     /// The maximum total size of the targets of links in bytes.
     pub(super) links: usize,
-    /// The maximum window of zstd in bytes.
+    /// The maximum window that a frame of zstd may declare, in bytes.
     pub(super) window: u64,
+    /// How much of a window is kept in memory, in bytes: a power of two, as the buffer of the decoder is.
+    pub(super) history: u64,
 }
 
 /// The budget of images that are read in parallel. With more files than this, the hash table would double.
@@ -33,11 +35,14 @@ pub(super) const SHARED: Budget = Budget {
     files: (1 << 16) / 8 * 7,
     links: 512 << 10,
     window: 8 << 20,
+    history: 8 << 20,
 };
 
-/// The budget of an image that exceeds [`SHARED`] and is read alone.
+/// The budget of an image that exceeds [`SHARED`] and is read alone. A whole window of 64 MiB would not fit into the
+/// memory of the process.
 pub(super) const ALONE: Budget = Budget {
     files: (1 << 19) / 8 * 7,
     links: 4 << 20,
-    window: 32 << 20,
+    window: 64 << 20,
+    history: 32 << 20,
 };

@@ -149,6 +149,30 @@ async fn read(
     Ok(SearchResult::Done(search.findings()))
 }
 
+/// Searches layers in memory, the top one first, for the programs of a config. Each layer is a list of parts, as they
+/// arrive. For fuzzing.
+pub fn search_layers(config: &[u8], layers: &[Vec<bytes::Bytes>]) -> Result<Findings, String> {
+    let config: Config = parse(config).map_err(|error| error.to_string())?;
+    let (platform, command) = config.split();
+    let platform = platform.normalised();
+    let command = Arc::new(command.ok_or("no command")?);
+    let search = |budget: Budget| {
+        let mut search = Search::new(Arc::clone(&command), platform.clone(), budget);
+        for layer in layers {
+            let size = layer.iter().map(|part| part.len() as u64).sum();
+            if search.layer(Layer::of(layer.clone()), size)? {
+                break;
+            }
+        }
+        Ok(search.findings())
+    };
+    let found = match search(SHARED) {
+        Err(LayerError::Limit(_)) => search(ALONE),
+        found => found,
+    };
+    found.map_err(|error| error.to_string())
+}
+
 /// Returns why a layer is not read.
 fn unreadable(layer: &Descriptor) -> Option<&'static str> {
     if layer.media_type.as_str().ends_with("+encrypted") {

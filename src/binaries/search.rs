@@ -51,7 +51,7 @@ impl Search {
         let unpacked = Unpacked {
             compression,
             size,
-            window: self.budget.window,
+            budget: self.budget,
         };
         let archive = unpacked.open(&mut layer, &mut self.left);
         let end = walk(archive, |path, member| {
@@ -95,6 +95,16 @@ impl Layer {
             parts,
             part: Bytes::new(),
         }
+    }
+
+    /// Creates a layer that has arrived completely.
+    pub(super) fn of(parts: Vec<Bytes>) -> Self {
+        let (sender, receiver) = mpsc::channel(parts.len().max(1));
+        for part in parts {
+            // The channel has a place for each part.
+            let _ = sender.try_send(part);
+        }
+        Self::new(receiver)
     }
 
     /// Returns the first bytes, at least [`MAGIC`] unless the layer is shorter.

@@ -118,12 +118,7 @@ fn search_within(budget: Budget, platform: &str, config: &Value, layers: &[Vec<u
             .chunks(1000)
             .map(bytes::Bytes::copy_from_slice)
             .collect();
-        let (sender, receiver) = mpsc::channel(parts.len().max(1));
-        for part in parts {
-            sender.try_send(part).expect("enough capacity");
-        }
-        drop(sender);
-        match search.layer(Layer::new(receiver), layer.len() as u64) {
+        match search.layer(Layer::of(parts), layer.len() as u64) {
             Ok(true) => break,
             Ok(false) => {}
             Err(error) => {
@@ -654,6 +649,72 @@ fn large_windows_are_refused() {
     );
 }
 
+/// The header of a block of zstd.
+fn block(kind: u32, size: usize) -> [u8; 3] {
+    let size = u32::try_from(size).expect("a small block");
+    let bytes = ((size << 3) | (kind << 1)).to_le_bytes();
+    [bytes[0], bytes[1], bytes[2]]
+}
+
+/// Returns a layer with a file of 40 MiB, which ends with bytes that are repeated from `offset` bytes before, and with
+/// the program `/app` behind it. `header` is the header of the zstd frame without the magic number.
+fn repeating(header: &[u8], offset: u64) -> Vec<u8> {
+    const BEFORE: usize = 40 << 20;
+    const REPEATED: usize = 512;
+    let mut data = Header::new_gnu();
+    data.set_path("data").expect("a short name");
+    data.set_size((BEFORE + REPEATED) as u64);
+    data.set_cksum();
+    let rest = archive().program("app", "amd64").bytes();
+    // No literals and one sequence, whose codes need no tables: no literals, the offset, a match of 259 bytes or more.
+    let code = (offset + 3).ilog2();
+    let bits = (1 << (code + 8)) | ((offset + 3 - (1 << code)) << 8) | (REPEATED as u64 - 259);
+    let mut sequence = vec![0, 1, 0b0101_0100, 0, u8::try_from(code).expect("a code"), 44];
+    sequence.extend(&bits.to_le_bytes()[..(code as usize + 8) / 8 + 1]);
+
+    let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd];
+    frame.extend(header);
+    frame.extend(block(0, 512));
+    frame.extend(data.as_bytes());
+    for _ in 0..BEFORE / (128 << 10) {
+        frame.extend(block(1, 128 << 10));
+        frame.push(b'x');
+    }
+    frame.extend(block(2, sequence.len()));
+    frame.extend(sequence);
+    frame.extend(block(0, rest.len()));
+    frame.extend(rest);
+    // An empty last block.
+    frame.extend([1, 0, 0]);
+    frame
+}
+
+#[test]
+fn a_window_is_kept_in_part() {
+    // Windows of 64 MiB: declared, and as the size of the content.
+    let declared = [0, (26 - 10) << 3];
+    let single = [&[0b1010_0000][..], &(64_u32 << 20).to_le_bytes()].concat();
+    let found = |budget: Budget, header: &[u8], offset: u64| {
+        let layer = repeating(header, offset);
+        search_within(budget, "linux/amd64", &entrypoint(&["/app"]), &[layer]).lines
+    };
+    for header in [&declared[..], &single] {
+        assert_eq!(found(ALONE, header, 31 << 20), ["/app x86-64"]);
+        assert_eq!(
+            found(ALONE, header, 39 << 20),
+            ["a layer with a zstd window of 64 MiB repeats content from more than 32 MiB before"]
+        );
+    }
+    assert_eq!(
+        found(ALONE, &[0, (27 - 10) << 3], 1),
+        ["a layer needs a zstd window of 128 MiB; the limit is 64 MiB"]
+    );
+    // An offset before the beginning of the content is damage.
+    let small = [0, (23 - 10) << 3];
+    let damaged = found(ALONE, &small, 41 << 20);
+    assert!(damaged[0].starts_with("it is damaged"), "{damaged:?}");
+}
+
 #[test]
 fn decompression_bombs_are_refused() {
     /// A header with a file of 2^40 bytes, and blocks of zstd that each unpack 128 KiB of zeros.
@@ -663,7 +724,6 @@ fn decompression_bombs_are_refused() {
         header.set_size(1 << 40);
         header.set_cksum();
         let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0, (17 - 10) << 3];
-        let block = |kind: u32, size: u32| ((size << 3) | (kind << 1)).to_le_bytes()[..3].to_vec();
         frame.extend(block(0, 512));
         frame.extend(header.as_bytes());
         for _ in 0..20_000 {

@@ -4,10 +4,10 @@ use std::io::{self, BufRead, BufReader, Read};
 
 use flate2::bufread::MultiGzDecoder;
 use ruzstd::decoding::FrameDecoder;
-use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
+use ruzstd::decoding::errors::{DecodeBufferError, FrameDecoderError, ReadFrameHeaderError};
 
 use super::error::Limit;
-use super::limits::{MAX_UNPACKED_RATIO, MIN_UNPACKED};
+use super::limits::{Budget, MAX_UNPACKED_RATIO, MIN_UNPACKED};
 
 /// The size of parts in which an archive is read.
 const PART: usize = 64 << 10;
@@ -39,8 +39,7 @@ pub(super) struct Unpacked {
     pub(super) compression: Compression,
     /// The size of the layer in bytes.
     pub(super) size: u64,
-    /// The maximum window of zstd in bytes.
-    pub(super) window: u64,
+    pub(super) budget: Budget,
 }
 
 impl Unpacked {
@@ -49,7 +48,7 @@ impl Unpacked {
         let unpacked: Box<dyn Read + 'a> = match self.compression {
             Compression::None => Box::new(layer),
             Compression::Gzip => Box::new(MultiGzDecoder::new(layer)),
-            Compression::Zstd => Box::new(Zstd::new(layer, self.window)),
+            Compression::Zstd => Box::new(Zstd::new(layer, self.budget)),
         };
         let allowed = self.size.saturating_mul(MAX_UNPACKED_RATIO);
         let bounded = Bounded {
@@ -83,26 +82,47 @@ impl Read for Bounded<'_> {
 /// Decodes consecutive frames of zstd.
 struct Zstd<R> {
     source: R,
+    budget: Budget,
     decoder: FrameDecoder,
     is_in_frame: bool,
+    /// The window of the current frame if only a part of it is kept, in bytes.
+    shortened: Option<u64>,
 }
 
 impl<R: BufRead> Zstd<R> {
-    fn new(source: R, window: u64) -> Self {
+    fn new(source: R, budget: Budget) -> Self {
         let mut decoder = FrameDecoder::new();
-        decoder.set_max_window_size(window);
+        decoder.set_max_window_size(budget.history);
         Self {
             source,
+            budget,
             decoder,
             is_in_frame: false,
+            shortened: None,
         }
     }
 
     /// Begins the next frame. Returns `false` at the end.
     fn begin(&mut self) -> io::Result<bool> {
+        self.shortened = None;
         while !self.source.fill_buf()?.is_empty() {
-            match self.decoder.reset(&mut self.source) {
+            let mut header = Vec::new();
+            let recorder = Recorder {
+                source: &mut self.source,
+                bytes: &mut header,
+            };
+            match self.decoder.reset(recorder) {
                 Ok(()) => {
+                    self.is_in_frame = true;
+                    return Ok(true);
+                }
+                Err(FrameDecoderError::WindowSizeTooBig { requested, .. })
+                    if requested <= self.budget.window =>
+                {
+                    let header = with_window(&header, self.budget.history);
+                    let begun = self.decoder.reset(&header[..]);
+                    begun.map_err(|error| self.failure(&error))?;
+                    self.shortened = Some(requested);
                     self.is_in_frame = true;
                     return Ok(true);
                 }
@@ -116,11 +136,66 @@ impl<R: BufRead> Zstd<R> {
                         return Err(io::ErrorKind::UnexpectedEof.into());
                     }
                 }
-                Err(error) => return Err(failure(&error)),
+                Err(error) => return Err(self.failure(&error)),
             }
         }
         Ok(false)
     }
+
+    fn failure(&self, error: &FrameDecoderError) -> io::Error {
+        if let FrameDecoderError::WindowSizeTooBig { requested, .. } = *error {
+            let limit = self.budget.window;
+            return Limit::Window { requested, limit }.into();
+        }
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+        while let Some(inner) = cause {
+            // The end of the input is inside an error of the decoder.
+            if let Some(inner) = inner.downcast_ref::<io::Error>()
+                && inner.kind() == io::ErrorKind::UnexpectedEof
+            {
+                return io::ErrorKind::UnexpectedEof.into();
+            }
+            if let Some(window) = self.shortened
+                && inner.is::<DecodeBufferError>()
+            {
+                let limit = self.budget.history;
+                return Limit::History { window, limit }.into();
+            }
+            cause = inner.source();
+        }
+        io::Error::new(io::ErrorKind::InvalidData, error.to_string())
+    }
+}
+
+/// Keeps the bytes that are read.
+struct Recorder<'a, R> {
+    source: &'a mut R,
+    bytes: &'a mut Vec<u8>,
+}
+
+impl<R: Read> Read for Recorder<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.source.read(buffer)?;
+        self.bytes.extend(&buffer[..count]);
+        Ok(count)
+    }
+}
+
+/// Returns a frame header with a window of `size` bytes, a power of two, and without the size of the content
+/// (RFC 8878, 3.1.1.1).
+fn with_window(header: &[u8], size: u64) -> Vec<u8> {
+    const DESCRIPTOR: usize = 4;
+    const SINGLE_SEGMENT: u8 = 1 << 5;
+    /// Whether a checksum follows the frame, and the size of the identifier of the dictionary.
+    const KEPT: u8 = 0b111;
+    let descriptor = header[DESCRIPTOR];
+    let window = usize::from(descriptor & SINGLE_SEGMENT == 0);
+    let dictionary = [0, 1, 2, 4][usize::from(descriptor & 0b11)];
+    let exponent = u8::try_from(size.ilog2() - 10).unwrap_or(u8::MAX);
+    let mut changed = header[..DESCRIPTOR].to_vec();
+    changed.extend([descriptor & KEPT, exponent << 3]);
+    changed.extend(&header[DESCRIPTOR + 1 + window..][..dictionary]);
+    changed
 }
 
 impl<R: BufRead> Read for Zstd<R> {
@@ -132,9 +207,8 @@ impl<R: BufRead> Read for Zstd<R> {
         loop {
             if self.is_in_frame {
                 while self.decoder.can_collect() == 0 && !self.decoder.is_finished() {
-                    self.decoder
-                        .decode_blocks(&mut self.source, UptoBlocks(1))
-                        .map_err(|error| failure(&error))?;
+                    let decoded = self.decoder.decode_blocks(&mut self.source, UptoBlocks(1));
+                    decoded.map_err(|error| self.failure(&error))?;
                 }
                 let count = self.decoder.read(buffer)?;
                 if count > 0 {
@@ -147,22 +221,4 @@ impl<R: BufRead> Read for Zstd<R> {
             }
         }
     }
-}
-
-fn failure(error: &FrameDecoderError) -> io::Error {
-    if let FrameDecoderError::WindowSizeTooBig { requested, max } = *error {
-        let limit = max;
-        return Limit::Window { requested, limit }.into();
-    }
-    // The end of the input is inside an error of the decoder.
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(inner) = cause {
-        if let Some(inner) = inner.downcast_ref::<io::Error>()
-            && inner.kind() == io::ErrorKind::UnexpectedEof
-        {
-            return io::ErrorKind::UnexpectedEof.into();
-        }
-        cause = inner.source();
-    }
-    io::Error::new(io::ErrorKind::InvalidData, error.to_string())
 }
