@@ -669,7 +669,14 @@ fn repeating(header: &[u8], offset: u64) -> Vec<u8> {
     // No literals and one sequence, whose codes need no tables: no literals, the offset, a match of 259 bytes or more.
     let code = (offset + 3).ilog2();
     let bits = (1 << (code + 8)) | ((offset + 3 - (1 << code)) << 8) | (REPEATED as u64 - 259);
-    let mut sequence = vec![0, 1, 0b0101_0100, 0, u8::try_from(code).expect("a code"), 44];
+    let mut sequence = vec![
+        0,
+        1,
+        0b0101_0100,
+        0,
+        u8::try_from(code).expect("a code"),
+        44,
+    ];
     sequence.extend(&bits.to_le_bytes()[..(code as usize + 8) / 8 + 1]);
 
     let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd];

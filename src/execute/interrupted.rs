@@ -37,6 +37,7 @@ impl<'a> Attempt<'a> {
                 pushed: Vec::new(),
                 has_index: false,
                 tags: Vec::new(),
+                found: Vec::new(),
                 failure: None,
             },
             reached: Reached::Content,
@@ -90,10 +91,13 @@ impl Run<'_> {
         });
         let digest = &self.plan.index.digest;
         let found = join_all(looks).await;
+        let kept: Vec<Tag> = (attempt.outcome.found.iter())
+            .map(|(tag, _)| tag.clone())
+            .collect();
         // Empty unless the registry answered all writes.
         let mut answered = std::mem::take(&mut attempt.outcome.tags).into_iter();
         let tags = attempt.target.tags.iter().zip(found).map(|(tag, found)| {
-            if self.known.is_kept(location, tag) {
+            if self.known.is_kept(location, tag) || kept.contains(tag) {
                 return TagOutcome {
                     tag: tag.clone(),
                     change: Change::None,

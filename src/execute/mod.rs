@@ -37,6 +37,19 @@ pub struct ExecuteOptions {
     pub interrupt: Interrupt,
     /// No tag is written if this tag has moved.
     pub base: Option<Base>,
+    pub if_exists: IfExists,
+}
+
+/// The policy for a tag that points to another digest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IfExists {
+    /// Moves the tag.
+    #[default]
+    Replace,
+    /// Does not move the tag.
+    Keep,
+    /// Fails before anything is pushed.
+    Refuse,
 }
 
 /// The tag that the plan appends to.
@@ -132,7 +145,7 @@ impl Run<'_> {
         let (target, outcome) = (attempt.target, &mut attempt.outcome);
         let store = self.stores.open(&target.location, Access::Push).await?;
         let digest = &self.plan.index.digest;
-        let missing: Vec<Tag> = target
+        let mut missing: Vec<Tag> = target
             .tags
             .iter()
             .filter(|tag| self.known.points_at(&target.location, tag) != Some(digest))
@@ -143,6 +156,7 @@ impl Run<'_> {
         if !complete {
             self.move_content(target, &store, outcome).await?;
             self.check_base().await?;
+            self.leave_created(&store, &mut missing, outcome).await?;
         }
         attempt.reached = Reached::Tags;
         if target.tags.is_empty() {
@@ -155,7 +169,7 @@ impl Run<'_> {
         for tag in &target.tags {
             let result = if missing.contains(tag) {
                 pushed.next().unwrap_or(Ok(())).map(|()| TagStatus::Pushed)
-            } else if self.known.is_kept(&target.location, tag) {
+            } else if self.known.is_kept(&target.location, tag) || outcome.has_found(tag) {
                 Ok(TagStatus::Kept)
             } else {
                 Ok(TagStatus::Already)
@@ -200,6 +214,42 @@ impl Run<'_> {
             Operation::new("append to", name),
             "another job has changed it",
         ))
+    }
+
+    /// Reads the tags that must not be moved again right before their write: another job may have created them since the
+    /// survey. Removes those that exist.
+    async fn leave_created(
+        &self,
+        store: &Arc<dyn Store>,
+        tags: &mut Vec<Tag>,
+        outcome: &mut TargetOutcome,
+    ) -> Result<(), StoreError> {
+        if self.options.if_exists == IfExists::Replace {
+            return Ok(());
+        }
+        let looks = tags.iter().map(|tag| async {
+            match store.describe(&ManifestName::Tag(tag.clone())).await {
+                Ok(found) => Ok(Some((tag.clone(), found.digest))),
+                Err(error) if error.kind == FailureKind::NotFound => Ok(None),
+                Err(error) => Err(error),
+            }
+        });
+        let created: Vec<_> = try_join_all(looks).await?.into_iter().flatten().collect();
+        tags.retain(|tag| created.iter().all(|(other, _)| other != tag));
+        let digest = &self.plan.index.digest;
+        let other = created.into_iter().filter(|(_, found)| found != digest);
+        outcome.found = other.collect();
+        match outcome.found.first() {
+            Some((tag, found)) if self.options.if_exists == IfExists::Refuse => {
+                let name = format!("{}:{tag}", store.name());
+                Err(StoreError::new(
+                    FailureKind::Refused,
+                    Operation::new("publish", name),
+                    format!("another job has created it with the digest {found}"),
+                ))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Reads the tags whose write failed without a response: the registry may have executed it. Returns the tags that

@@ -24,6 +24,8 @@ pub struct TargetOutcome {
     pub has_index: bool,
     /// One for each tag.
     pub tags: Vec<TagOutcome>,
+    /// The tags with another digest that did not exist before the run and were left as they are, as requested.
+    pub found: Vec<(Tag, Digest)>,
     /// The failure that ended the work on the target before any tag was written.
     pub failure: Option<StoreError>,
 }
@@ -57,6 +59,13 @@ pub enum TagStatus {
     Already,
     /// It has another digest and was not written, as requested.
     Kept,
+}
+
+impl TargetOutcome {
+    /// Returns whether another job has created a tag during the run.
+    pub(super) fn has_found(&self, tag: &Tag) -> bool {
+        self.found.iter().any(|(found, _)| found == tag)
+    }
 }
 
 impl TagOutcome {

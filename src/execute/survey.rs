@@ -34,6 +34,13 @@ impl Survey {
         Some(known.as_ref())
     }
 
+    /// Records a tag that was created after the survey and must not be moved.
+    pub fn found(&mut self, location: &Location, tag: &Tag, digest: &Digest) {
+        let key = (location.clone(), tag.clone());
+        self.tags.insert(key, Some(digest.clone()));
+        self.keep(location, tag);
+    }
+
     /// Marks a tag that must not be moved.
     pub fn keep(&mut self, location: &Location, tag: &Tag) {
         self.kept.insert((location.clone(), tag.clone()));

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::check::CheckLevel;
+pub use crate::execute::IfExists;
 use crate::plan::{Options, Target};
 use crate::sources::SourceSpec;
 use crate::spec::Repository;
@@ -33,16 +34,4 @@ pub struct Job {
     pub check: CheckLevel,
     /// The maximum number of transfers at the same time.
     pub jobs: usize,
-}
-
-/// The policy for a tag that points to another digest.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum IfExists {
-    /// Moves the tag.
-    #[default]
-    Replace,
-    /// Does not move the tag.
-    Keep,
-    /// Fails before anything is pushed.
-    Refuse,
 }

@@ -67,8 +67,8 @@ struct Planned {
     known: Survey,
     /// The digest of the index that the job appends to.
     base_digest: Option<Digest>,
-    /// The manifests of the tags before the run.
-    previous: Vec<Manifest>,
+    /// The manifests of the tags before the run, if they were read after a wait for sources.
+    previous: Option<Vec<Manifest>>,
     /// The verified executables of each entry of the plan.
     executables: Vec<Vec<Executable>>,
 }
@@ -80,7 +80,7 @@ impl Planned {
             targets,
             execution: None,
             known: self.known,
-            previous: self.previous,
+            previous: self.previous.unwrap_or_default(),
             executables: self.executables,
             referrers_failure: None,
         }
@@ -215,6 +215,11 @@ impl Job {
             current = run.unless_interrupted(work).await?;
             execution = self.execute(&current, run).await?;
         }
+        for target in &execution.targets {
+            for (tag, digest) in &target.found {
+                current.known.found(&target.location, tag, digest);
+            }
+        }
         let sources = std::mem::take(&mut current.sources);
         let mut report = current.into_report(self.targets);
         if self.referrers && execution.is_complete() {
@@ -235,6 +240,7 @@ impl Job {
             jobs: self.jobs,
             interrupt: run.interrupt.clone(),
             base: self.base(planned.base_digest.as_ref()),
+            if_exists: self.if_exists,
         };
         let (plan, known) = (&planned.plan, &planned.known);
         Ok(execute(plan, run.stores, known, &options, run.observed).await?)
@@ -262,7 +268,7 @@ impl Job {
             }
         }
         let (sender, known) = oneshot::channel();
-        let looks_at_tags = self.verify || self.if_exists != IfExists::Replace;
+        let looks_at_tags = self.looks_at_tags();
         let (targets, dry_run) = (self.targets.clone(), self.dry_run);
         let surveying = async {
             let survey = if looks_at_tags {
@@ -284,8 +290,12 @@ impl Job {
         };
         let work = self.plan_and_check(run, planner, known, access);
         let (mut current, previous) = tokio::try_join!(work, surveying)?;
-        current.previous = previous;
+        current.previous.get_or_insert(previous);
         Ok(current)
+    }
+
+    fn looks_at_tags(&self) -> bool {
+        self.verify || self.if_exists != IfExists::Replace
     }
 
     async fn plan_and_check(
@@ -298,9 +308,15 @@ impl Job {
         let stores = run.stores;
         let (sources, append, known) =
             tokio::join!(self.resolve(run), self.resolve_append(stores), known);
-        let sources = sources?;
+        let (sources, has_waited) = sources?;
         let (append, start) = append?;
         let mut known = known.unwrap_or_default();
+        let mut previous = None;
+        if has_waited && self.looks_at_tags() {
+            // Other jobs may have moved the tags during the wait.
+            known = survey(stores, &self.targets, self.dry_run).await;
+            previous = Some(known.previous(stores).await);
+        }
         let base_digest = append.as_ref().map(|base| base.root.digest().clone());
         self.options.append = append;
         let mut plan = self.plan(&sources, planner)?;
@@ -327,7 +343,7 @@ impl Job {
             sources,
             known,
             base_digest,
-            previous: Vec::new(),
+            previous,
             executables,
         })
     }

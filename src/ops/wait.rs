@@ -19,25 +19,28 @@ const FIRST_WAIT: Duration = Duration::from_millis(500);
 const MAX_WAIT: Duration = Duration::from_secs(5);
 
 impl Job {
-    /// Resolves the sources, and waits for sources that do not exist yet. Only these are read again.
-    pub(super) async fn resolve(&self, run: Run<'_>) -> Result<Vec<Source>, OpsError> {
+    /// Resolves the sources, and waits for sources that do not exist yet. Only these are read again. Returns the sources,
+    /// and whether it has waited.
+    pub(super) async fn resolve(&self, run: Run<'_>) -> Result<(Vec<Source>, bool), OpsError> {
         let stores = run.stores;
         if self.wait.is_zero() {
             let requests = locate(self, stores).await?;
             let sources = resolve(stores, &requests).await;
-            return sources.map_err(|error| {
+            let sources = sources.map_err(|error| {
                 let can_wait = error.kind == FailureKind::NotFound && !self.read_all;
                 let hint = can_wait.then_some(Hint::WaitForSource);
                 self.source_error(hint.into_iter().fold(error, StoreError::hint))
             });
+            return Ok((sources?, false));
         }
         let deadline = Instant::now() + self.wait;
         let mut pause = FIRST_WAIT;
         let mut sources: Vec<Option<Source>> = vec![None; self.sources.len()];
+        let mut has_waited = false;
         loop {
             let missing = self.resolve_missing(&mut sources, stores).await?;
             if missing.is_empty() {
-                return Ok(sources.into_iter().flatten().collect());
+                return Ok((sources.into_iter().flatten().collect(), has_waited));
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -46,6 +49,7 @@ impl Job {
             let delay = pause.min(left);
             observe_missing(&missing, delay, run);
             tokio::time::sleep(delay).await;
+            has_waited = true;
             pause = (pause * 2).min(MAX_WAIT);
         }
     }

@@ -4,7 +4,7 @@ use super::plan::plan_of;
 use crate::binaries::Executable;
 use crate::check::{CheckLevel, check, executables};
 use crate::draft::{Draft, Drafts, Entry};
-use crate::execute::{ExecuteOptions, Execution, PushAccess, Survey, execute};
+use crate::execute::{ExecuteOptions, Execution, IfExists, PushAccess, Survey, execute};
 use crate::hint::Hint;
 use crate::ops::{OpsError, Run};
 use crate::plan::{Plan, Target};
@@ -61,6 +61,7 @@ pub async fn push(
         jobs: options.jobs,
         interrupt: run.interrupt.clone(),
         base: None,
+        if_exists: IfExists::Replace,
     };
     let known = Survey::default();
     let executing = execute(&plan, run.stores, &known, &execute_options, run.observed);

@@ -8,6 +8,7 @@ mod execution;
 mod failures;
 mod load;
 mod outputs;
+mod races;
 mod random;
 mod releases;
 mod selection;
