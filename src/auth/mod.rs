@@ -42,7 +42,7 @@ mod variables;
 mod well_known;
 
 pub use challenge::{Challenge, Scheme, parse_challenges};
-pub use cloud::{CloudError, ecr_region};
+pub use cloud::{CloudError, ecr_region, needed_grant};
 pub use credential::{Candidate, Credential};
 pub use error::{EntryProblem, HelperError, KeychainError};
 pub use explain::{Explanation, Outcome, Step};

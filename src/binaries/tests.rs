@@ -1,12 +1,15 @@
 //! Tests of the search in generated layers.
 
+use std::collections::HashSet;
 use std::io::Write as _;
 
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 use tar::{EntryType, Header};
 
+use super::archive::Member;
 use super::executable::tests::elf_header;
+use super::tree::{Names, Tree};
 use super::*;
 
 /// A layer with its members in the order in which they are added.
@@ -626,6 +629,18 @@ fn the_numbers_of_files_and_links_are_bounded() {
     };
     let found = search_within(few, "linux/amd64", &entrypoint(&["/app"]), &[many.bytes()]);
     assert_eq!(found.lines, ["the image has more than 10 files"]);
+    let found = search_within(
+        Budget {
+            files: 20,
+            ..SHARED
+        },
+        "linux/amd64",
+        &entrypoint(&["/app"]),
+        &[(0..20)
+            .fold(archive(), |it, n| it.file(&format!("file-{n}"), b""))
+            .bytes()],
+    );
+    assert_eq!(found.lines, ["not verified: /app is not in its layers"]);
     let links = archive().symlink("a", &"x".repeat(500)).bytes();
     let few = Budget {
         links: 100,
@@ -720,6 +735,23 @@ fn a_window_is_kept_in_part() {
     let small = [0, (23 - 10) << 3];
     let damaged = found(ALONE, &small, 41 << 20);
     assert!(damaged[0].starts_with("it is damaged"), "{damaged:?}");
+}
+
+/// Many different scripts must not take quadratic time.
+#[test]
+fn many_scripts_are_added_quickly() {
+    let mut tree = Tree::new(Names::Unix, ALONE);
+    for number in 0..100_000_u32 {
+        let head = format!("#!/{number}\n");
+        let member = Member::File {
+            head: head.as_bytes(),
+            is_executable: true,
+        };
+        let added = tree.add(number.to_string().as_bytes(), &member);
+        added.expect("within the budget");
+    }
+    let found = tree.find(b"/99999", &mut HashSet::new()).expect("a file");
+    assert_eq!(found.content, Content::of(b"#!/99999\n"));
 }
 
 #[test]

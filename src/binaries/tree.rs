@@ -102,6 +102,7 @@ impl Tree {
         let Some(path) = self.normalised(path) else {
             return Ok(None);
         };
+        self.check_files()?;
         let at = path.iter().rposition(|byte| *byte == b'/');
         let (parent, name) = path.split_at(at.unwrap_or(0));
         let name = name.strip_prefix(b"/").unwrap_or(name);
@@ -115,19 +116,23 @@ impl Tree {
             let key = self.key(&path);
             if let Some(node) = self.node(member) {
                 self.insert(key, node);
-                self.check_size()?;
+                self.check_links()?;
                 return Ok(Some(key));
             }
         }
-        self.check_size()?;
         Ok(None)
     }
 
-    fn check_size(&self) -> Result<(), Limit> {
+    /// Checks that the budget has space for another member, before it is added: a hash table grows on an insertion.
+    fn check_files(&self) -> Result<(), Limit> {
         let files = self.nodes.len() + self.replaced.len() + self.hidden.len();
-        if files > self.budget.files {
+        if files >= self.budget.files {
             return Err(Limit::Files(self.budget.files));
         }
+        Ok(())
+    }
+
+    fn check_links(&self) -> Result<(), Limit> {
         if self.links_size > self.budget.links {
             return Err(Limit::Links(self.budget.links));
         }
@@ -202,8 +207,7 @@ impl Tree {
     fn content(&mut self, content: Content) -> (Kind, u32) {
         match content {
             Content::Program(format) => {
-                let known = self.formats.iter().position(|known| *known == format);
-                let index = known.unwrap_or_else(|| {
+                let index = recent(&self.formats, &format).unwrap_or_else(|| {
                     self.formats.push(format);
                     self.links_size += size_of::<Format>();
                     self.formats.len() - 1
@@ -211,10 +215,10 @@ impl Tree {
                 (Kind::Program, position(index))
             }
             Content::Script(line) => {
-                let known = self.scripts.iter().rposition(|known| **known == *line);
-                let index = known.unwrap_or_else(|| {
+                let line: Box<str> = line.into();
+                let index = recent(&self.scripts, &line).unwrap_or_else(|| {
                     self.links_size += line.len() + size_of::<Box<str>>();
-                    self.scripts.push(line.into());
+                    self.scripts.push(line);
                     self.scripts.len() - 1
                 });
                 (Kind::Script, position(index))
@@ -382,6 +386,14 @@ fn without_root(names: Names, path: &[u8]) -> &[u8] {
         Names::Unix => path,
         Names::Windows => path.strip_prefix(b"files/").unwrap_or(path),
     }
+}
+
+/// Returns the index of an item among the last ones of a list. Most repetitions follow each other, and a search in the
+/// whole list would take minutes in a hostile layer.
+fn recent<T: PartialEq>(list: &[T], item: &T) -> Option<usize> {
+    let start = list.len().saturating_sub(16);
+    let found = list[start..].iter().rposition(|known| known == item)?;
+    Some(start + found)
 }
 
 /// Converts the index of a list, which the budget keeps far below the maximum.

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use super::answer::Answer;
 use super::call::{A_MANIFEST, Access, Call};
 use super::error_body::RegistryError;
-use crate::auth::{Candidate, CloudError, Credential, KeychainError, ecr_region};
+use crate::auth::{Candidate, CloudError, Credential, KeychainError, ecr_region, needed_grant};
 use crate::hint::Hint;
 use crate::spec::{Digest, MediaType, RegistryHost, Repository};
 use crate::store::{FailureKind, StoreError};
@@ -159,12 +159,17 @@ pub(super) fn wrong_credentials(
 }
 
 fn denied(error: StoreError, call: &Call, candidate: &Candidate) -> StoreError {
-    headed(error, "not allowed").hint(Hint::GrantAccess {
+    let push = call.access == Access::Push;
+    let error = headed(error, "not allowed").hint(Hint::GrantAccess {
         repository: call.repository.clone(),
-        push: call.access == Access::Push,
+        push,
         user: named_user(candidate),
         origin: candidate.origin.to_string(),
-    })
+    });
+    match needed_grant(call.repository.registry(), push) {
+        Some(grant) => error.hint(format!("grant {grant}")),
+        None => error,
+    }
 }
 
 fn named_user(candidate: &Candidate) -> Option<String> {

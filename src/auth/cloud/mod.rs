@@ -42,6 +42,36 @@ pub fn ecr_region(host: &RegistryHost) -> Option<String> {
     aws::Ecr::of(host).map(|ecr| ecr.region().to_owned())
 }
 
+/// Returns what a cloud must grant to the user of a registry: the missing actions or the missing role.
+pub fn needed_grant(host: &RegistryHost, push: bool) -> Option<String> {
+    if let Some(ecr) = aws::Ecr::of(host) {
+        let service = ecr.service();
+        let actions: &[&str] = match (push, service) {
+            (true, _) => &[
+                "BatchCheckLayerAvailability",
+                "InitiateLayerUpload",
+                "UploadLayerPart",
+                "CompleteLayerUpload",
+                "PutImage",
+            ],
+            (false, "ecr-public") => return None,
+            (false, _) => &["BatchGetImage", "GetDownloadUrlForLayer"],
+        };
+        let actions: Vec<String> = (actions.iter())
+            .map(|action| format!("{service}:{action}"))
+            .collect();
+        return Some(format!("the actions {}", actions.join(", ")));
+    }
+    let role = match (google::is_google(host), azure::is_azure(host), push) {
+        (true, _, true) => "Artifact Registry Writer (roles/artifactregistry.writer)",
+        (true, _, false) => "Artifact Registry Reader (roles/artifactregistry.reader)",
+        (_, true, true) => "AcrPush",
+        (_, true, false) => "AcrPull",
+        (false, false, _) => return None,
+    };
+    Some(format!("the role {role}"))
+}
+
 impl CloudSource {
     /// Returns the sources for a registry, in the order of the SDK. Empty for a registry of no cloud.
     pub(super) fn of(host: &RegistryHost) -> Vec<Self> {

@@ -94,13 +94,11 @@ fn redirects_are_not_followed() {
     assert!(other.seen().is_empty());
 }
 
-#[test]
-fn no_source_follows_a_redirect() {
+/// Runs `polyarch auth` with each source of each cloud that calls an endpoint. All endpoints are `server`. Checks that
+/// no source gives a credential, and returns the number of requests of each.
+fn requests_of_each_source(server: &CloudServer) -> Vec<usize> {
     /// The registry, the variables, and the name of the source.
     type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
-    let other = CloudServer::start(|_, _| Reply::status(200, ""));
-    let location = format!("location: {}/\r\n", other.url());
-    let server = CloudServer::start(move |_, _| Reply::Full(307, location.clone(), String::new()));
     let url = server.url();
     let external = json!({
         "type": "external_account", "audience": "a", "subject_token_type": "t",
@@ -153,7 +151,7 @@ fn no_source_follows_a_redirect() {
             "the managed identity",
         ),
     ];
-    for (host, variables, source) in sources {
+    let requests = sources.map(|(host, variables, source)| {
         let mut scene = home();
         scene.set("AWS_ENDPOINT_URL", &url);
         scene.write("token", "tok-file");
@@ -165,9 +163,31 @@ fn no_source_follows_a_redirect() {
         let (used, output) = auth(&scene, host);
         assert_eq!(used, "anonymous access", "{output}");
         assert_ne!(result_of(&output, source), "- not set", "{output}");
-        assert_eq!(server.seen().len(), before + 1, "{output}");
-    }
+        server.seen().len() - before
+    });
+    requests.to_vec()
+}
+
+#[test]
+fn no_source_follows_a_redirect() {
+    let other = CloudServer::start(|_, _| Reply::status(200, ""));
+    let location = format!("location: {}/\r\n", other.url());
+    let server = CloudServer::start(move |_, _| Reply::Full(307, location.clone(), String::new()));
+    assert_eq!(requests_of_each_source(&server), [1; 8]);
     assert!(other.seen().is_empty());
+}
+
+#[test]
+fn no_source_believes_a_false_or_endless_answer() {
+    for reply in [
+        Reply::status(200, "<html>Sign in</html>"),
+        Reply::json(json!({ "access_token": "two words", "AccessKeyId": 7 })),
+        Reply::Endless(2 << 30),
+    ] {
+        let server = CloudServer::start(move |_, _| reply.clone());
+        let requests = requests_of_each_source(&server);
+        assert!(requests.iter().all(|count| *count > 0), "{requests:?}");
+    }
 }
 
 /// A registry of a cloud sends no client to the metadata service, neither with its challenge nor with a redirect.

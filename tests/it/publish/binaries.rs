@@ -360,3 +360,61 @@ fn many_images_are_read() {
         "{output}"
     );
 }
+
+/// Returns a frame of zstd with a window of 64 MiB, whose content is a file of 60 MiB that is stored as one repeated byte.
+fn wide_window() -> Vec<u8> {
+    const SIZE: usize = 60 << 20;
+    const BLOCK: usize = 128 << 10;
+    let block = |kind: usize, size: usize| ((size << 3) | (kind << 1)).to_le_bytes();
+    let mut header = tar::Header::new_gnu();
+    header.set_path("data").expect("a short name");
+    header.set_size(SIZE as u64);
+    header.set_cksum();
+    let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0, (26 - 10) << 3];
+    frame.extend(&block(0, 512)[..3]);
+    frame.extend(header.as_bytes());
+    for _ in 0..SIZE / BLOCK {
+        frame.extend(&block(1, BLOCK)[..3]);
+        frame.push(b'x');
+    }
+    // The end of the archive is the last block.
+    let mut last = block(1, 1024);
+    last[0] |= 1;
+    frame.extend(&last[..3]);
+    frame.push(0);
+    frame
+}
+
+/// The tree of as many files as an image may have, and a window of zstd below it.
+#[test]
+fn hostile_layers_take_less_than_64_mib() {
+    let scene = scene();
+    let mut files = Vec::new();
+    let member = LayerBuilder::new().file("0000000", 0o644, b"").build();
+    for number in 0..400_000 {
+        let mut header = tar::Header::from_byte_slice(&member[..512]).clone();
+        header.as_mut_bytes()[..7].copy_from_slice(format!("{number:07}").as_bytes());
+        header.set_cksum();
+        files.extend(header.as_bytes());
+    }
+    let layers = [
+        (media::OCI_LAYER_ZSTD, Content::from(wide_window())),
+        (media::OCI_LAYER_TAR, Content::from(files)),
+    ];
+    let image = Image::new("linux/amd64").given_layers(layers);
+    let image = image.execution(json!({ "Entrypoint": ["/app"] }));
+    image.load(scene.registry(), "team/app", "app");
+    let words = scene.line("check --level binaries HOST/team/app:app");
+    let run = scene.polyarch().args(words).unwatched().measured().run();
+    let output = run.ok();
+    assert!(
+        output.stderr.contains("/app is not in its layers"),
+        "{output}"
+    );
+    assert!(
+        output.memory > 32 << 10,
+        "the window is kept: {} KiB",
+        output.memory
+    );
+    assert!(output.memory < 64 << 10, "{} KiB", output.memory);
+}

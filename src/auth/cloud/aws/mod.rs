@@ -123,6 +123,11 @@ impl Ecr {
         }
     }
 
+    /// Returns the service name in actions.
+    pub(super) fn service(&self) -> &'static str {
+        self.call().0
+    }
+
     /// Returns the service name of signatures, the target header, the action, and the host.
     fn call(&self) -> (&'static str, &'static str, &'static str, &str) {
         match self {
