@@ -101,7 +101,8 @@ pub async fn check_all<'a>(
         .await)
 }
 
-/// Returns the locations where an entry is checked: none if this run has read the manifest and pushes it.
+/// Returns the locations where an entry is checked: none if only its manifest would be checked, which this run has read
+/// and pushes.
 fn locations<'a>(
     entry: &'a PlannedEntry,
     targets: &'a [Location],

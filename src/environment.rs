@@ -1,5 +1,5 @@
-//! The process environment as a value: read once in `main` and passed down, so that no module reads global
-//! state and a test sets exactly what it needs.
+//! The process environment as a value: read in `main` and passed down, so that a test sets exactly what it needs. Only
+//! the colours of a printed failure are chosen from the environment of the process.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;

@@ -17,7 +17,7 @@ use crate::text::with_causes;
 /// The content of a blob as it arrives. It is not verified: the consumer hashes it.
 pub type BlobStream = BoxStream<'static, Result<Bytes, StoreError>>;
 
-/// The result of an operation of a [`Store`], when it is there.
+/// A future with the result of an operation of a [`Store`].
 pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
 /// The maximum number of direct and indirect referrers of a manifest.

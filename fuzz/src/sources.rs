@@ -2,8 +2,8 @@
 
 use polyarch::environment::Environment;
 use polyarch::sources::{
-    MAX_ITEMS, MetadataDefaults, SourceError, TargetSpec, parse_annotate_list, parse_annotations,
-    parse_labels, parse_set_platform, parse_sources, parse_spec, parse_targets,
+    MAX_ITEMS, MetadataDefaults, SourceError, TargetSpec, parse_annotations, parse_labels,
+    parse_set_platform, parse_set_platforms, parse_sources, parse_spec, parse_targets,
 };
 
 use super::text;
@@ -37,7 +37,7 @@ pub fn sources(data: &[u8]) {
     }
     let _ = parse_annotations(text).map_err(|error| check_error(&error));
     let _ = parse_labels(text).map_err(|error| check_error(&error));
-    let _ = parse_annotate_list(text).map_err(|error| check_error(&error));
+    let _ = parse_set_platforms(text).map_err(|error| check_error(&error));
     let _ = parse_set_platform(text).map_err(|error| check_error(&error));
 }
 

@@ -26,7 +26,7 @@ pub(super) struct Budget {
     pub(super) links: usize,
     /// The maximum window that a frame of zstd may declare, in bytes.
     pub(super) window: u64,
-    /// How much of a window is kept in memory, in bytes: a power of two, as the buffer of the decoder is.
+    /// How much of a window is kept in memory, in bytes. It is a power of two, like the buffer size of the decoder.
     pub(super) history: u64,
 }
 

@@ -149,7 +149,7 @@ impl<R: BufRead> Zstd<R> {
         }
         let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
         while let Some(inner) = cause {
-            // The end of the input is inside an error of the decoder.
+            // The decoder reports the end of the input as a cause of its error.
             if let Some(inner) = inner.downcast_ref::<io::Error>()
                 && inner.kind() == io::ErrorKind::UnexpectedEof
             {

@@ -22,7 +22,8 @@ use crate::transport::{Timeouts, TlsProfile, Transport, TransportSettings};
 /// How progress is shown.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Progress {
-    /// Bars on a terminal, otherwise only notices and warnings: scripts expect the output of `docker manifest`.
+    /// Bars on a terminal, otherwise only notices, warnings and waits, because scripts expect the output of
+    /// `docker manifest`.
     DropIn,
     /// The mode that an option sets.
     FromOption(ProgressArg),

@@ -77,8 +77,8 @@ impl Failure {
         self.code > exit::SIGNAL
     }
 
-    /// Returns the failure of an execution: the signal that ended it, or its first failure. The exit code is
-    /// [`exit::PARTIAL`] if something was pushed. Notes list further failures and pushed tags.
+    /// Returns the failure of an execution: the signal that ended it, or its first failure. Without a signal, the exit
+    /// code is [`exit::PARTIAL`] if something was published. Notes list further failures and pushed tags.
     pub(super) fn of_execution(execution: &Execution) -> Option<Self> {
         let failures = execution.failures();
         let mut failure = match (execution.interrupted, &failures[..]) {

@@ -32,7 +32,7 @@ const DOCKER_VALUES: [&str; 11] = [
     "--mirror",
 ];
 
-/// The kind of call with which the process was started.
+/// How the program was called.
 pub(super) enum Invocation<'e> {
     /// Docker requests the metadata of the plugin.
     PluginMetadata,

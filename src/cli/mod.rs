@@ -57,7 +57,7 @@ pub fn main(arguments: Vec<OsString>, environment: &Environment) -> ExitCode {
         } => (arguments, environment),
     };
     let environment = &*environment;
-    // GitHub masks secrets only in output that follows.
+    // GitHub masks a secret only in the output after this command.
     github::mask(environment, &secrets_in_variables(environment));
     let cli = match parse(&arguments, environment) {
         Ok(cli) => cli,

@@ -13,8 +13,8 @@ use crate::ops::{IfExists, Job};
 use crate::plan::{ManifestAnnotations, Options, Target};
 use crate::progress::Event;
 use crate::sources::{
-    ImageSpec, MetadataDefaults, SourceSpec, TargetForm, TargetSpec, parse_annotate_list,
-    parse_annotations, parse_labels, parse_sources, parse_targets, read_digests, read_spec,
+    ImageSpec, MetadataDefaults, SourceSpec, TargetForm, TargetSpec, parse_annotations,
+    parse_labels, parse_set_platforms, parse_sources, parse_targets, read_digests, read_spec,
     refuse_duplicates, set_platforms,
 };
 use crate::spec::{AnnotationRule, Platform, Repository};
@@ -56,7 +56,8 @@ fn jobs(arguments: &PublishArgs, context: &Context<'_>) -> Result<Vec<Job>, Fail
     }
     let annotations = annotations(arguments, context)?;
     if let Some(path) = &arguments.file {
-        // The file is read first, because users of buildx pass a descriptor and tags. Its error has a specific hint.
+        // Reads the file before `--tag` is refused: `docker buildx imagetools create` takes a descriptor in `--file`
+        // together with `--tag`, and the error about a descriptor has a more specific hint.
         let images = read_spec(path)?;
         if is_given(&arguments.tags) {
             return Err(Failure::usage("--tag cannot be used with --file"));
@@ -143,7 +144,7 @@ fn jobs_of_spec(
 fn platform_settings(arguments: &PublishArgs) -> Result<Vec<(String, Platform)>, Failure> {
     let mut settings = Vec::new();
     for text in &arguments.set_platform {
-        settings.extend(parse_annotate_list(text)?);
+        settings.extend(parse_set_platforms(text)?);
     }
     Ok(settings)
 }
@@ -241,7 +242,7 @@ pub(super) fn platforms(texts: &[String]) -> Result<Vec<Platform>, Failure> {
         .collect()
 }
 
-/// Returns whether an option has a value: its variable may be empty.
+/// Returns whether an option has a value that is not blank: a script may pass an empty `--tag "$TAGS"`.
 fn is_given(texts: &[String]) -> bool {
     texts.iter().any(|text| !text.trim().is_empty())
 }

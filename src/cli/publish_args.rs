@@ -160,7 +160,7 @@ pub(super) struct OutputArgs {
         default_value = "auto"
     )]
     progress: ProgressArg,
-    /// Show only notices and warnings
+    /// Show only notices, warnings and waits
     ///
     /// The same as --progress none.
     #[arg(long, short)]
@@ -247,7 +247,7 @@ pub(super) enum ProgressArg {
     Plain,
     /// One JSON document for each event
     Json,
-    /// Notices and warnings only
+    /// Notices, warnings and waits only
     None,
 }
 

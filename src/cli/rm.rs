@@ -1,4 +1,4 @@
-//! `polyarch rm`: removes drafts, and continues after a missing one.
+//! `polyarch rm`: removes drafts, and continues after a failure.
 
 use std::process::ExitCode;
 

@@ -46,7 +46,7 @@ const FOREIGN: [&str; 18] = [
     "XDG_",
 ];
 
-/// Refuses variables of polyarch with values that are not UTF-8: they would have no effect.
+/// Refuses variables that polyarch reads if their values are not UTF-8: they would have no effect.
 pub(super) fn check_encoding(environment: &Environment) -> Result<(), Failure> {
     let is_read = |name: &&str| {
         let upper = name.to_ascii_uppercase();

@@ -48,7 +48,7 @@ pub enum IfExists {
     Replace,
     /// Does not move the tag.
     Keep,
-    /// Fails before anything is pushed.
+    /// Fails, if possible before anything is pushed.
     Refuse,
 }
 
@@ -216,8 +216,8 @@ impl Run<'_> {
         ))
     }
 
-    /// Reads the tags that must not be moved again right before their write: another job may have created them since the
-    /// survey. Removes those that exist.
+    /// Reads the tags again right before their write if existing tags must not be moved: another job may have created
+    /// them since the survey. Removes the tags that exist, or returns an error if the options refuse them.
     async fn leave_created(
         &self,
         store: &Arc<dyn Store>,

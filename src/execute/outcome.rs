@@ -20,7 +20,7 @@ pub struct TargetOutcome {
     pub location: Location,
     /// The child manifests that were pushed, in the order of the plan.
     pub pushed: Vec<Digest>,
-    /// Whether the index exists, at least under its digest.
+    /// Whether the index was published without a failure: under its tags or, if there are none, under its digest.
     pub has_index: bool,
     /// One for each tag.
     pub tags: Vec<TagOutcome>,
@@ -45,7 +45,7 @@ pub struct TagOutcome {
 pub enum Change {
     /// It was not moved.
     None,
-    /// The write failed, and the tag could not be read afterwards.
+    /// The write failed or was interrupted, and it is unknown whether the registry executed it.
     Unknown,
     /// The registry accepted the write.
     Certain,
@@ -62,7 +62,7 @@ pub enum TagStatus {
 }
 
 impl TargetOutcome {
-    /// Returns whether another job has created a tag during the run.
+    /// Returns whether another job has created a tag with another digest during the run.
     pub(super) fn has_found(&self, tag: &Tag) -> bool {
         self.found.iter().any(|(found, _)| found == tag)
     }
@@ -90,7 +90,7 @@ impl Execution {
             .collect()
     }
 
-    /// Returns whether all tags were pushed, without an interruption.
+    /// Returns whether there was neither a failure nor an interruption.
     pub fn is_complete(&self) -> bool {
         self.interrupted.is_none() && self.failures().is_empty()
     }

@@ -35,7 +35,7 @@ impl Survey {
     }
 
     /// Records a tag that was created after the survey and must not be moved.
-    pub fn found(&mut self, location: &Location, tag: &Tag, digest: &Digest) {
+    pub fn record_created(&mut self, location: &Location, tag: &Tag, digest: &Digest) {
         let key = (location.clone(), tag.clone());
         self.tags.insert(key, Some(digest.clone()));
         self.keep(location, tag);

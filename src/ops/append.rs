@@ -14,8 +14,8 @@ use crate::stores::Stores;
 
 /// The maximum number of attempts to append while other jobs change the index.
 pub(super) const MAX_APPEND_ROUNDS: usize = 5;
-/// The pause between the write of the index and the following read. It is longer than the time that another job needs
-/// between its last read and its write.
+/// The pause between the write of the index and the following read. Another job usually needs less time between its
+/// last read and its write.
 const APPEND_PAUSE: Duration = Duration::from_secs(1);
 
 impl Job {

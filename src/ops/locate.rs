@@ -30,8 +30,8 @@ impl Located {
     }
 }
 
-/// Locates all sources of a job. A bare digest must be in the repository of the target. With several targets, it is
-/// read from the first repository that contains it, and copied to the others.
+/// Locates all sources of a job. A bare digest is read from `job.image` or, without it, from the repository of the
+/// target. With several targets, it is read from the first repository that contains it, and copied to the others.
 pub(super) async fn locate(job: &Job, stores: &Stores) -> Result<Vec<SourceRequest>, OpsError> {
     let repositories: Vec<&Location> = match &job.image {
         Some(_) => Vec::new(),

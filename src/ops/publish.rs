@@ -217,7 +217,7 @@ impl Job {
         }
         for target in &execution.targets {
             for (tag, digest) in &target.found {
-                current.known.found(&target.location, tag, digest);
+                current.known.record_created(&target.location, tag, digest);
             }
         }
         let sources = std::mem::take(&mut current.sources);
@@ -282,9 +282,9 @@ impl Job {
                 let mut tags = target.tags.iter();
                 tags.any(|tag| survey.points_at(&target.location, tag).is_none())
             };
-            let sure = targets.iter().filter(is_new).map(|it| &it.location);
+            let written = targets.iter().filter(is_new).map(|it| &it.location);
             // Runs in parallel with reading configs and checking, which need a round trip too.
-            let (previous, tried) = tokio::join!(survey.previous(stores), access.check(sure));
+            let (previous, tried) = tokio::join!(survey.previous(stores), access.check(written));
             tried.map_err(|error| error.hint(Hint::Unchanged))?;
             Ok(previous)
         };

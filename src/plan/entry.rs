@@ -20,7 +20,7 @@ pub(super) struct Entry<'a> {
     pub(super) origin: Origin,
     /// Whether the entry itself is a source, not an entry of a source index.
     pub(super) named: bool,
-    /// Whether it is the entry of an image, with a platform.
+    /// Whether it has a known platform and is not an attestation.
     pub(super) has_platform: bool,
     /// The normalised platform, if it differs from the platform of the descriptor.
     pub(super) changed: Option<Box<Platform>>,
@@ -66,7 +66,7 @@ impl Entry<'_> {
             .map(|(_, normal)| Box::new(normal));
     }
 
-    /// Returns the normalised platform; `None` for attestations and artifacts.
+    /// Returns the normalised platform; `None` for attestations and for entries without a known platform.
     pub(super) fn normal(&self) -> Option<&Platform> {
         let normal = self.changed.as_deref();
         let normal = normal.or(self.descriptor.platform.as_ref());

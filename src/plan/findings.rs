@@ -53,7 +53,7 @@ pub fn lost_fields(
     })
 }
 
-/// Reports images in source indexes without a platform, which no engine selects.
+/// Reports images that have no platform in a source index: no engine selects them.
 pub(super) fn without_platform(entries: &[Entry<'_>], sources: Sources<'_>) -> Option<Notice> {
     let is_image = |entry: &&Entry<'_>| {
         let image = entry.manifest.and_then(|manifest| manifest.image());

@@ -22,8 +22,8 @@ fn parse(json: &Value) -> Manifest {
     Manifest::parse(Bytes::from(json.to_string()), &MediaType::default()).unwrap()
 }
 
-/// An OCI image, of a platform if `for_platform` is not empty, distinct by `name`. All images share
-/// the layer `base`.
+/// An OCI image whose content depends on `name`, with a platform unless `for_platform` is empty. All images share the
+/// layer `base`.
 pub(super) fn image(name: &str, for_platform: &str) -> Node {
     typed(
         name,
@@ -197,7 +197,7 @@ pub(super) fn texts(plan: &Plan) -> Vec<&str> {
         .collect()
 }
 
-/// The JSON of an index with two spaces.
+/// The JSON of an index, indented by two spaces.
 pub(super) fn oci_json(index: &Index) -> Vec<u8> {
     write(index, JsonStyle::Oci)
 }

@@ -275,7 +275,8 @@ fn absorb<'a>(entry: &mut Entry<'a>, again: Entry<'a>) {
     let later = *again.descriptor;
     known.platform = match (known.platform.take(), later.platform) {
         (Some(a), Some(b)) => {
-            // With equal precedence or the same platform, the later platform wins, as in buildx.
+            // As in buildx, the later platform wins if its precedence is not lower. It also wins if both are the same
+            // machine, unless the user has set the earlier one.
             let later_wins =
                 again.origin >= entry.origin || (same_machine && entry.origin != Origin::Given);
             let (mut winner, other) = if later_wins { (b, a) } else { (a, b) };

@@ -39,13 +39,13 @@ pub fn plan(sources: &[Source], targets: &[Target], options: &Options) -> Result
         ));
     }
     let found = flatten::flatten(&all, options)?;
-    let draft = match exact(&found, sources, &routed, options)? {
-        Some(draft) => draft,
+    let index_plan = match exact(&found, sources, &routed, options)? {
+        Some(index_plan) => index_plan,
         None => edited(found, sources, &routed, options)?,
     };
-    notices.extend(draft.notices);
-    notices.extend(findings::foreign_layers(&draft.contents, sources));
-    let targets = transfer::transfers(&draft.contents, &all, targets)?;
+    notices.extend(index_plan.notices);
+    notices.extend(findings::foreign_layers(&index_plan.contents, sources));
+    let targets = transfer::transfers(&index_plan.contents, &all, targets)?;
     let planned = |entry: Entry<'_>| PlannedEntry {
         source: sources.name(&entry),
         location: all[entry.sources[0]].location.clone(),
@@ -55,9 +55,9 @@ pub fn plan(sources: &[Source], targets: &[Target], options: &Options) -> Result
         descriptor: *entry.descriptor,
     };
     Ok(Plan {
-        index: draft.index,
-        exact: draft.exact,
-        entries: draft.entries.into_iter().map(planned).collect(),
+        index: index_plan.index,
+        exact: index_plan.exact,
+        entries: index_plan.entries.into_iter().map(planned).collect(),
         index_descriptor: routed.index_descriptor,
         targets,
         notices,
@@ -65,7 +65,7 @@ pub fn plan(sources: &[Source], targets: &[Target], options: &Options) -> Result
 }
 
 /// The index without transfers.
-struct Draft<'a> {
+struct IndexPlan<'a> {
     index: Manifest,
     exact: bool,
     entries: Vec<Entry<'a>>,
@@ -79,7 +79,7 @@ fn exact<'a>(
     sources: Sources<'a>,
     routed: &Routed<'_>,
     options: &Options,
-) -> Result<Option<Draft<'a>>, PlanError> {
+) -> Result<Option<IndexPlan<'a>>, PlanError> {
     let ([source], false, None) = (sources.all, sources.has_base, routed.first()) else {
         return Ok(None);
     };
@@ -98,7 +98,7 @@ fn exact<'a>(
         descriptor: Box::new(entry.node.descriptor.clone()),
         ..entry.clone()
     };
-    Ok(Some(Draft {
+    Ok(Some(IndexPlan {
         index: Manifest::clone(manifest),
         exact: true,
         entries: found.iter().map(unchanged).collect(),
@@ -115,8 +115,8 @@ fn has_type(index: &Manifest, choice: MediaTypeChoice) -> bool {
     }
 }
 
-/// Returns whether all entries are kept unchanged. An entry without a platform gets one only if the options name
-/// platforms.
+/// Returns whether all entries are kept unchanged. A platform that was completed from a config counts as a change only
+/// if the user has set or requested platforms.
 fn is_unchanged(
     found: &[Entry<'_>],
     source: &Source,
@@ -144,7 +144,7 @@ fn edited<'a>(
     sources: Sources<'a>,
     routed: &Routed<'_>,
     options: &Options,
-) -> Result<Draft<'a>, PlanError> {
+) -> Result<IndexPlan<'a>, PlanError> {
     let mut notices = Vec::new();
     let known: HashSet<&Digest> = found.iter().map(|entry| entry.node.digest()).collect();
     let mut entries = flatten::merge(found, options.style);
@@ -185,7 +185,7 @@ fn edited<'a>(
         .iter()
         .map(|entry| crate::spec::Descriptor::clone(&entry.descriptor))
         .collect();
-    Ok(Draft {
+    Ok(IndexPlan {
         index: write::manifest(index, options.style)?,
         exact: false,
         contents: entries.iter().map(Content::of).collect(),

@@ -18,7 +18,7 @@ pub struct PreviousIndex {
 pub struct PreviousEntry {
     pub platform: Option<String>,
     pub digest: Digest,
-    /// The sum of config and layers in bytes, if known.
+    /// The total size of config and layers in bytes, if known.
     pub content_size: Option<u64>,
 }
 

@@ -120,7 +120,8 @@ impl Console {
         let style = ProgressStyle::with_template(BAR)
             .unwrap_or_else(|_| ProgressStyle::default_bar())
             .progress_chars("=> ");
-        // The bar is complete before it is added: a later change would draw it on a line that is never cleared.
+        // Style and prefix are set before the bar is added: a later change would draw it on a line that is never
+        // cleared.
         let bar = ProgressBar::new(blob.size)
             .with_style(style)
             .with_prefix(blob.digest.short().to_owned());

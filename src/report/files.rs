@@ -35,8 +35,8 @@ pub struct FileError {
 }
 
 impl Files {
-    /// Overwrites the files. Indexes that were not published are skipped; if none was published, no file is written.
-    /// With several indexes, `index` and `dotenv` describe the first.
+    /// Overwrites the files. Skips indexes that failed and indexes whose tags were all kept. If no other index remains,
+    /// writes no file. With several indexes, `index` and `dotenv` describe the first.
     pub fn write(&self, results: &Results) -> Result<(), FileError> {
         let good: Vec<&IndexResult> = results
             .iter()

@@ -6,13 +6,14 @@ use std::fmt::Write as _;
 use crate::spec::{Annotations, MediaType};
 use crate::text::clean;
 
-/// The maximum number of characters shown of a word from a registry or file.
+/// The maximum number of characters of a value from a registry or file.
 const MAX_WORD: usize = 200;
 
 /// The maximum number of characters of an error message or notice.
 pub(super) const MAX_MESSAGE: usize = 1000;
 
-/// Returns a value from a registry or file as part of a line: without control characters, and not too long.
+/// Returns a value from a registry or file as part of a line: without control characters, and with at most [`MAX_WORD`]
+/// characters.
 pub(super) fn shown(text: &(impl ToString + ?Sized)) -> String {
     clean(&text.to_string(), MAX_WORD)
 }

@@ -129,7 +129,7 @@ impl Wording {
         }
     }
 
-    /// Names an option that the command does not have as an option of `polyarch publish`.
+    /// Makes messages refer to `polyarch publish` for each option that the command does not have.
     #[must_use]
     pub fn for_command(mut self, has_option: impl Fn(&str) -> bool) -> Self {
         let missing = Named::ALL
@@ -202,7 +202,7 @@ impl Wording {
                 self.option(Named::Insecure, "")
             ),
             Hint::NameInsecureSources { registry } => format!(
-                "use `polyarch publish --insecure`, which names its sources, if plain HTTP is intended: {registry} does not use TLS"
+                "name the sources in `polyarch publish --insecure` if plain HTTP is intended: {registry} does not use TLS"
             ),
             Hint::InsecureForNamedOnly { registry } => format!(
                 "{} applies only to registries that the command names, and it does not name {registry}",
@@ -487,7 +487,7 @@ mod tests {
         named.collect()
     }
 
-    /// Inputs that differ from an option in name, that have a separate method, or that no hint names.
+    /// Inputs that differ from an option in name, that a separate method renders, or that no hint names.
     const OTHERS: [&str; 14] = [
         "annotations",
         "download",

@@ -8,7 +8,7 @@ use crate::execute::Survey;
 use crate::plan::{Plan, TargetPlan};
 use crate::spec::{Digest, Location, RegistryHost, Tag};
 
-/// One operation at a target, in the order of a run.
+/// One operation at a target.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OperationResult {
@@ -51,7 +51,7 @@ impl OperationKind {
     }
 }
 
-/// Returns the operations of a plan at each of its targets.
+/// Returns the operations of a plan at each of its targets, in the order of a run.
 pub(super) fn operations(plan: &Plan, known: &Survey) -> Vec<Vec<OperationResult>> {
     let mut first_copies = HashMap::new();
     let targets = plan.targets.iter();

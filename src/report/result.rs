@@ -73,7 +73,7 @@ pub struct EntryResult {
     pub digest: Digest,
     /// The size of the manifest in bytes.
     pub size: u64,
-    /// The sum of config and layers in bytes, if the manifest was read.
+    /// The total size of config and layers in bytes, if the manifest was read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content_size: Option<u64>,
     pub media_type: MediaType,

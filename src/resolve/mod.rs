@@ -46,7 +46,7 @@ pub struct SourceRequest {
     pub seen: bool,
     /// Overrides every other platform.
     pub set_platform: Option<Platform>,
-    /// Whether all manifests must be read because a target lacks them.
+    /// Whether all manifests must be read, for example because a target lacks them.
     pub read_all: bool,
 }
 
@@ -204,7 +204,7 @@ impl Reader<'_> {
     /// Returns whether an entry can be planned without reading it.
     fn is_sufficient(&self, entry: &Descriptor) -> bool {
         let is_index = entry.media_type.is_index();
-        // The size of a manifest is in this range. Reading the manifest reports a wrong size.
+        // A size outside this range is wrong. Reading the manifest reports it.
         let has_size = entry.media_type.manifest_family().is_none()
             || (1..=MAX_MANIFEST).contains(&entry.size);
         let has_platform = self.platform_known
@@ -268,7 +268,8 @@ impl Reader<'_> {
         Err(self.refused(digest, cause))
     }
 
-    /// Reads the entries of an index that the plan needs. The others get no future, because an index may have 10,000.
+    /// Reads the entries of an index that the plan needs. Creates no futures for the others, because an index may have
+    /// 10,000 entries.
     async fn children(
         &self,
         entries: &[Descriptor],

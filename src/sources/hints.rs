@@ -84,10 +84,8 @@ fn text_hint(text: &str) -> Option<Hint> {
     if text.contains('$') || text.contains("{{") {
         return Some(Hint::Note("a variable was not replaced".to_owned()));
     }
-    if text.ends_with([':', '@']) {
-        return Some(
-            "check whether a variable is empty: nothing follows the last character".into(),
-        );
+    if let Some(last) = text.chars().last().filter(|last| ":@".contains(*last)) {
+        return Some(format!("check whether a variable is empty: nothing follows {last:?}").into());
     }
     if text.starts_with("http://") {
         return Some(Hint::PlainHttpScheme);

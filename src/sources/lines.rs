@@ -53,7 +53,7 @@ pub fn parse_labels(text: &str) -> Result<Vec<AnnotationRule>, SourceError> {
 }
 
 /// Parses platforms of sources, one `SOURCE=PLATFORM` per line.
-pub fn parse_annotate_list(text: &str) -> Result<Vec<(String, Platform)>, SourceError> {
+pub fn parse_set_platforms(text: &str) -> Result<Vec<(String, Platform)>, SourceError> {
     each_line(text, parse_set_platform)
 }
 
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn platforms_of_sources_are_parsed_per_line() {
         let settings =
-            parse_annotate_list("a=linux/arm\n\nb:1=windows(10.0.17763.1)/amd64\n").unwrap();
+            parse_set_platforms("a=linux/arm\n\nb:1=windows(10.0.17763.1)/amd64\n").unwrap();
         let shown: Vec<_> = settings
             .iter()
             .map(|(name, it)| format!("{name} {it}"))

@@ -20,7 +20,7 @@ pub use digests::read_digests;
 pub use error::SourceError;
 pub use hints::reference_hints;
 pub use limits::MAX_ITEMS;
-pub use lines::{parse_annotate_list, parse_annotations, parse_labels, refuse_duplicates};
+pub use lines::{parse_annotations, parse_labels, parse_set_platforms, refuse_duplicates};
 pub use metadata::MetadataDefaults;
 pub use platforms::{parse_set_platform, set_platforms};
 pub use source::{SourceForm, SourceSpec};

@@ -41,7 +41,7 @@ enum Mode {
     Outputs,
 }
 
-/// Returns the sources in `value`, each digest once. It is an error if there is none.
+/// Returns the sources in `value`, without repetitions. It is an error if there is none.
 pub(super) fn sources_in_json(value: &Value) -> Result<Vec<SourceSpec>, SourceError> {
     let mut collector = Collector::default();
     collector.value(value, Mode::List)?;
@@ -228,7 +228,7 @@ impl Collector {
             .map(|reference| SourceSpec::new(text, SourceForm::Reference(reference))))
     }
 
-    /// Reports an empty output whose name contains `digest`.
+    /// Refuses an empty output whose name contains `digest`, and skips any other.
     fn empty_output(&mut self) -> Result<(), SourceError> {
         let mut keys = self.path.iter().rev();
         let key = keys

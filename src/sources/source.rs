@@ -77,7 +77,7 @@ pub(super) fn is_digest_like(text: &str) -> bool {
     })
 }
 
-/// Returns whether a text is JSON and not a reference such as `[::1]:5000/app`.
+/// Returns whether a text begins like JSON, unlike a reference such as `[::1]:5000/app`.
 pub(super) fn starts_json(text: &str) -> bool {
     let Some(inside) = text.strip_prefix('[') else {
         return text.starts_with('{');

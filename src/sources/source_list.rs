@@ -9,9 +9,9 @@ use super::source::{SourceSpec, parse_one, starts_json};
 ///
 /// They are separated by line breaks or commas. Each is a reference, a digest, a layout, a descriptor, or a JSON object
 /// or array of these. Every item outside of JSON objects must be a source. A JSON object may be the outputs of a job: a
-/// value in it is a source if it is a digest, a descriptor, a layout, or a reference with registry host and tag or with
-/// a digest. (`1.2.3` and `success` are outputs too, and valid references to Docker Hub.) A layout whose path has a
-/// comma must be written in a JSON array.
+/// value in it is a source if it is a digest, a descriptor, a layout, a reference with a digest, or a reference with
+/// registry host and tag. (`1.2.3` and `success` are outputs too, and valid references to Docker Hub.) A layout whose
+/// path contains a comma must be written in a JSON array.
 ///
 /// It is an error if a source is invalid, if there is none, or if an object contains none.
 pub fn parse_sources(text: &str) -> Result<Vec<SourceSpec>, SourceError> {

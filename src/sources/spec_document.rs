@@ -36,7 +36,7 @@ pub(super) enum PlatformText {
     Text(String),
 }
 
-/// The fields of a platform. The OCI names `os.version` and `os.features` are accepted, manifest-tool's names without a
+/// The fields of a platform: the OCI names `os.version` and `os.features`, manifest-tool's names for them without a
 /// dot, and `features` of the Docker format, which manifest-tool v1 supports.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -200,8 +200,8 @@ fn leaves(node: &Node) -> Vec<&Node> {
     }
 }
 
-/// If the only source is an index, keeps its annotations and bytes. Nested indexes are flattened, so that an index with
-/// nested indexes counts as changed.
+/// If the only source is an index, keeps its annotations and bytes. An index that contains other indexes counts as
+/// changed, because its entries are flattened.
 fn set_origin(draft: &mut Draft, sources: &[(&Reference, &Source)]) {
     let [(reference, source)] = sources else {
         return;

@@ -91,7 +91,7 @@ fn load(list: &Reference, drafts: &Drafts) -> Result<Draft, OpsError> {
     Ok(draft)
 }
 
-/// Checks the images that are not copied because they should already be in the target, and tries the credentials.
+/// Checks the images of the plan at the requested level, and tries the push credentials.
 async fn check_before_push(
     plan: &Plan,
     options: &PushOptions,

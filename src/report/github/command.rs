@@ -126,7 +126,7 @@ mod tests {
     use crate::text::log_safe;
     use proptest::prelude::*;
 
-    /// Returns the command that the runner finds in a line, as `TryParseV2` and `TryParse` of
+    /// Returns the command that the runner finds in a line. Parses like `TryParseV2` and `TryParse` in
     /// <https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs>.
     fn command_in(line: &str) -> Option<(String, String, String)> {
         if let Some(rest) = line.trim_start().strip_prefix("::")

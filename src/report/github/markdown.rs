@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::text::clean;
 
-/// The maximum number of characters shown of an untrusted text.
+/// The maximum number of characters of an untrusted text.
 const MAX_TEXT: usize = 1000;
 
 /// Markdown that stops growing at a limit and closes all its elements.

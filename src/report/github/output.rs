@@ -14,7 +14,7 @@ use crate::text::clean;
 /// The maximum length of a line: longer than any reference.
 const MAX_LINE: usize = 4096;
 
-/// The maximum size of the `json` output in bytes. The outputs of a job may have 1 MB in UTF-16.
+/// The maximum size of the `json` output in bytes. The outputs of a job may have at most 1 MB in UTF-16.
 /// <https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax#jobsjob_idoutputs>
 const MAX_JSON: usize = 400 * 1024;
 
@@ -139,7 +139,7 @@ fn heredoc(name: &str, value: &str, delimiter: &str) -> Option<String> {
     Some(text)
 }
 
-/// Returns 256 random bits.
+/// Returns 256 random bits as hexadecimal digits.
 fn random_hex() -> io::Result<String> {
     let mut bytes = [0_u8; 32];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;

@@ -10,7 +10,7 @@ use super::markdown::{Page, code, counted, html_code, is_plain, text};
 /// The maximum size in bytes. GitHub accepts 1 MiB from a step, and shows nothing of a larger summary.
 pub const SUMMARY_LIMIT: usize = 900 * 1024;
 
-/// More tags are shown in a collapsed section.
+/// The maximum number of tags in a visible table. A longer table is in a collapsed section.
 const MAX_TAGS: usize = 20;
 
 /// Returns the summary of a run as Markdown of at most `limit` bytes; a longer one is cut with a notice.
