@@ -20,8 +20,8 @@ impl fmt::Display for Printable<'_> {
     }
 }
 
-/// Returns `text` as one line of at most `limit` characters. Characters that are not printable become spaces, runs of
-/// white space become one space, and `…` marks the place where the text was cut.
+/// Returns the first `limit` characters of `text` as one line, with `…` if it is longer. Characters that are not
+/// printable become spaces, and runs of white space become one space.
 pub fn clean(text: &str, limit: usize) -> String {
     let mut chars = text.chars();
     let kept: String = (&mut chars)

@@ -12,7 +12,7 @@ const MAX_WORD: usize = 200;
 /// The maximum number of characters of an error message or notice.
 pub(super) const MAX_MESSAGE: usize = 1000;
 
-/// Returns a value from a registry or file as part of a line: without control characters, and with at most [`MAX_WORD`]
+/// Returns a value from a registry or file as part of a line: without control characters, and cut after [`MAX_WORD`]
 /// characters.
 pub(super) fn shown(text: &(impl ToString + ?Sized)) -> String {
     clean(&text.to_string(), MAX_WORD)

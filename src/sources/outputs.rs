@@ -41,7 +41,7 @@ enum Mode {
     Outputs,
 }
 
-/// Returns the sources in `value`, without repetitions. It is an error if there is none.
+/// Returns the sources in `value`. A repeated digest or descriptor is one source. It is an error if there is none.
 pub(super) fn sources_in_json(value: &Value) -> Result<Vec<SourceSpec>, SourceError> {
     let mut collector = Collector::default();
     collector.value(value, Mode::List)?;
