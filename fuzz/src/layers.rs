@@ -8,7 +8,8 @@ use super::{assert_printable, parts};
 const BLOCK: usize = 512;
 
 /// Searches layers, the top one first. The first document of the input is the config. Checks that the parts in which a
-/// layer arrives do not change the result, and that every message is one line.
+/// layer arrives do not change the findings, and that every message is one line. Damaged layers may have another error
+/// in other parts.
 pub fn layers(data: &[u8]) {
     let documents = parts(data);
     let (config, layers) = documents.split_first().expect("one document at least");
@@ -18,7 +19,7 @@ pub fn layers(data: &[u8]) {
         search_layers(config, &layers.iter().map(split).collect::<Vec<_>>())
     };
     let found = search(usize::MAX);
-    assert_eq!(found, search(7));
+    assert_eq!(found.as_ref().ok(), search(7).as_ref().ok());
     match found {
         Ok(findings) => {
             for executable in &findings.verified {

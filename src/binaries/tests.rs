@@ -692,7 +692,7 @@ fn repeating(header: &[u8], offset: u64) -> Vec<u8> {
         u8::try_from(code).expect("a code"),
         44,
     ];
-    sequence.extend(&bits.to_le_bytes()[..(code as usize + 8) / 8 + 1]);
+    sequence.extend(&bits.to_le_bytes()[..=((code as usize + 8) / 8)]);
 
     let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd];
     frame.extend(header);

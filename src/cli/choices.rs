@@ -44,7 +44,7 @@ choices! {
     IfExists {
         Replace = "replace", "Move the tags to the new index";
         Keep = "keep", "Do not move the tags";
-        Refuse = "refuse", "Fail before anything is pushed";
+        Refuse = "refuse", "Fail before any tag is moved";
     }
     ManifestAnnotations {
         Index = "index", "Set them on the index, with a notice";

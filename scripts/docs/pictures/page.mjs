@@ -20,7 +20,7 @@ const STYLE = `
   ul { padding-left: 28px; }
   code { padding: 2px 5px; border-radius: 6px; background: ${code}; font: 12px 'DejaVu Sans Mono', monospace; }
   h2 code { font-size: 18px; }
-  pre { padding: 14px; border-radius: 6px; background: ${row}; line-height: 1.45; }
+  pre { padding: 14px; border-radius: 6px; overflow: hidden; background: ${row}; line-height: 1.45; }
   pre code { padding: 0; background: none; }
   table { display: block; width: max-content; max-width: 100%; overflow: auto; border-collapse: collapse; }
   th, td { padding: 5px 12px; border: 1px solid ${border}; }

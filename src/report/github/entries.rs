@@ -1,7 +1,5 @@
 //! The tables of an image: platforms, full digests, annotations.
 
-use std::fmt::Write as _;
-
 use super::super::format::human_size;
 use super::super::result::{EntryResult, IndexResult};
 use super::markdown::{Page, code, counted, text};
@@ -9,56 +7,48 @@ use crate::spec::Digest;
 
 /// Appends the table of platforms.
 pub(super) fn platforms(page: &mut Page, result: &IndexResult) {
-    let are_verified = result.entries.iter().any(|it| !it.executables.is_empty());
-    if are_verified {
-        page.line("| Platform | Size | Digest | Source | Attestations | Verified |");
-        page.line("| :-- | --: | :-- | :-- | :-- | :-- |");
-    } else {
-        page.line("| Platform | Size | Digest | Source | Attestations |");
-        page.line("| :-- | --: | :-- | :-- | :-- |");
-    }
-    for entry in &result.entries {
-        let mut row = entry_row(entry);
-        if are_verified {
-            let _ = write!(row, " {} |", executables(entry));
-        }
-        page.line(&row);
-    }
-    page.line("");
+    page.table(
+        [
+            "Platform",
+            "Size",
+            "Digest",
+            "Source",
+            "Attestations",
+            "Verified",
+        ],
+        result.entries.iter().map(entry_row),
+    );
 }
 
 /// Appends the full digests and the annotations, in collapsed sections.
 pub(super) fn details(page: &mut Page, result: &IndexResult) {
     page.open_section("Full digests");
-    page.line("| Manifest | Digest |");
-    page.line("| :-- | :-- |");
-    for entry in &result.entries {
+    let manifests = result.entries.iter().flat_map(|entry| {
         let platform = platform(entry);
-        let digest = code(&entry.digest.to_string());
-        page.line(&format!("| {platform} | {digest} |"));
-        for attestation in &entry.attestations {
-            let digest = code(&attestation.to_string());
-            page.line(&format!("| attestation of {platform} | {digest} |"));
-        }
-    }
-    page.line("");
+        let attestations = entry.attestations.iter().map({
+            let name = format!("attestation of {platform}");
+            move |digest| [name.clone(), code(&digest.to_string())]
+        });
+        let image = [platform, code(&entry.digest.to_string())];
+        std::iter::once(image).chain(attestations)
+    });
+    page.table(["Manifest", "Digest"], manifests);
     page.close_section();
     if !result.annotations.is_empty() {
         page.open_section(&format!(
             "{} of the index",
             counted(result.annotations.len(), "annotation")
         ));
-        page.line("| Annotation | Value |");
-        page.line("| :-- | :-- |");
-        for (key, value) in &result.annotations {
-            page.line(&format!("| {} | {} |", code(key), text(value)));
-        }
-        page.line("");
+        let annotations = result.annotations.iter();
+        page.table(
+            ["Annotation", "Value"],
+            annotations.map(|(key, value)| [code(key), text(value)]),
+        );
         page.close_section();
     }
 }
 
-fn entry_row(entry: &EntryResult) -> String {
+fn entry_row(entry: &EntryResult) -> [String; 6] {
     let digest = entry.digest.to_string();
     let size = entry.content_size.map_or_else(String::new, human_size);
     let name = entry.source.strip_suffix(&digest);
@@ -71,11 +61,15 @@ fn entry_row(entry: &EntryResult) -> String {
         0 => "–".to_owned(),
         count => format!("✓ {count}"),
     };
-    format!(
-        "| {} | {size} | {} | {source} | {attestations} |",
+    let digest = code(entry.digest.short());
+    [
         platform(entry),
-        code(entry.digest.short())
-    )
+        size,
+        digest,
+        source,
+        attestations,
+        executables(entry),
+    ]
 }
 
 fn executables(entry: &EntryResult) -> String {
@@ -84,7 +78,7 @@ fn executables(entry: &EntryResult) -> String {
         format!("{} {}", code(&executable.path), text(machine))
     });
     match each.collect::<Vec<_>>().join(", ") {
-        none if none.is_empty() => "–".to_owned(),
+        none if none.is_empty() => none,
         each => format!("✓ {each}"),
     }
 }

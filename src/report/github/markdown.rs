@@ -38,6 +38,30 @@ impl Page {
         }
     }
 
+    /// Appends a table without the columns that are empty in all rows. Sizes are aligned to the right.
+    pub(super) fn table<const N: usize>(
+        &mut self,
+        columns: [&str; N],
+        rows: impl IntoIterator<Item = [String; N]>,
+    ) {
+        let rows: Vec<_> = rows.into_iter().collect();
+        let is_used = |column: usize| rows.iter().any(|row| !row[column].is_empty());
+        let used: Vec<usize> = (0..N).filter(|column| is_used(*column)).collect();
+        let line = |cell: &dyn Fn(usize) -> String| {
+            let cells = used.iter().map(|column| cell(*column));
+            format!("| {} |", cells.collect::<Vec<_>>().join(" | "))
+        };
+        self.line(&line(&|column| columns[column].to_owned()));
+        self.line(&line(&|column| {
+            let is_size = columns[column] == "Size";
+            if is_size { "--:" } else { ":--" }.to_owned()
+        }));
+        for row in &rows {
+            self.line(&line(&|column| row[column].clone()));
+        }
+        self.line("");
+    }
+
     /// Appends a code block with commands, completely or not at all: a cut must leave no open block.
     pub(super) fn shell(&mut self, commands: &str) {
         self.line(&format!("\n```sh\n{commands}\n```\n"));

@@ -98,37 +98,32 @@ fn operations(page: &mut Page, target: &TargetResult) {
     }
     let count = counted(target.operations.len(), "operation");
     page.open_section(&format!("{count} at {}", html_code(&target.name)));
-    page.line("| Operation | Content | Size | From |");
-    page.line("| :-- | :-- | --: | :-- |");
-    for operation in &target.operations {
+    let rows = target.operations.iter().map(|operation| {
         let content = match &operation.tag {
             Some(tag) => code(tag),
             None => code(operation.digest.short()),
         };
-        page.line(&format!(
-            "| {} | {content} | {} | {} |",
-            operation.operation.words(),
+        [
+            operation.operation.words().to_owned(),
+            content,
             human_size(operation.size),
-            operation.from.as_deref().map(code).unwrap_or_default()
-        ));
-    }
-    page.line("");
+            operation.from.as_deref().map(code).unwrap_or_default(),
+        ]
+    });
+    page.table(["Operation", "Content", "Size", "From"], rows);
     page.close_section();
 }
 
 fn several(page: &mut Page, results: &[IndexResult]) {
-    page.line("| Image | Result | Platforms | Digest |");
-    page.line("| :-- | :-- | :-- | :-- |");
-    for result in results {
-        page.line(&format!(
-            "| {} | {} | {} | {} |",
+    let rows = results.iter().map(|result| {
+        [
             code(name(result)),
             mark(result.status),
             text(&result.platforms.join(", ")),
-            code(&result.digest.to_string())
-        ));
-    }
-    page.line("");
+            code(&result.digest.to_string()),
+        ]
+    });
+    page.table(["Image", "Result", "Platforms", "Digest"], rows);
     for result in results {
         page.open_section(&format!(
             "{} {}",
@@ -176,24 +171,14 @@ fn tags(page: &mut Page, result: &IndexResult) {
     if is_long {
         page.open_section(&counted(rest.len(), "tag"));
     }
-    let has_previous = rest.iter().any(|tag| tag.previous != Previous::Unknown);
-    if has_previous {
-        page.line("| Tag | Result | Before |");
-        page.line("| :-- | :-- | :-- |");
-    } else {
-        page.line("| Tag | Result |");
-        page.line("| :-- | :-- |");
-    }
-    for tag in rest {
-        let mut row = format!("| {} | {} |", code(&tag.reference), mark(tag.status));
-        if has_previous {
-            row.push(' ');
-            row.push_str(&before(&tag.previous));
-            row.push_str(" |");
-        }
-        page.line(&row);
-    }
-    page.line("");
+    let rows = rest.iter().map(|tag| {
+        [
+            code(&tag.reference),
+            mark(tag.status),
+            before(&tag.previous),
+        ]
+    });
+    page.table(["Tag", "Result", "Before"], rows);
     if is_long {
         page.close_section();
     }
@@ -217,12 +202,11 @@ fn failures(page: &mut Page, result: &IndexResult, tags: &[&TagResult]) {
     if failures.is_empty() {
         return;
     }
-    page.line("| Failed | Cause |");
-    page.line("| :-- | :-- |");
-    for (name, error) in failures {
-        page.line(&format!("| ❌ {} | {} |", code(name), text(&error.message)));
-    }
-    page.line("");
+    let rows = failures.into_iter();
+    page.table(
+        ["Failed", "Cause"],
+        rows.map(|(name, error)| [format!("❌ {}", code(name)), text(&error.message)]),
+    );
 }
 
 fn before(previous: &Previous) -> String {
@@ -248,12 +232,10 @@ fn changes(page: &mut Page, comparison: &Comparison, status: Status) {
     }
     page.line(&title);
     page.line("");
-    page.line("| Platform | Change | Size | Before | After |");
-    page.line("| :-- | :-- | --: | :-- | :-- |");
-    for change in &comparison.platforms {
-        page.line(&change_row(change));
-    }
-    page.line("");
+    page.table(
+        ["Platform", "Change", "Size", "Before", "After"],
+        comparison.platforms.iter().map(change_row),
+    );
     if comparison.restore.iter().all(|command| is_command(command)) {
         let when = if is_planned {
             "To undo it afterwards:"
@@ -265,7 +247,7 @@ fn changes(page: &mut Page, comparison: &Comparison, status: Status) {
     }
 }
 
-fn change_row(change: &PlatformChange) -> String {
+fn change_row(change: &PlatformChange) -> [String; 5] {
     let (icon, word) = match change.change {
         ChangeKind::Added => ("🟢", "added"),
         ChangeKind::Removed => ("🔴", "removed"),
@@ -284,13 +266,13 @@ fn change_row(change: &PlatformChange) -> String {
                 code(digest.short())
             })
     };
-    format!(
-        "| {} | {icon} {word} | {} | {} | {} |",
+    [
         platform.map_or_else(|| "none".to_owned(), code),
+        format!("{icon} {word}"),
         difference.unwrap_or_default(),
         digest(&change.previous_digest),
-        digest(&change.digest)
-    )
+        digest(&change.digest),
+    ]
 }
 
 /// Returns whether every word of a command is plain.
