@@ -20,19 +20,20 @@ use crate::{
     },
 };
 
-/// The most runs at each distance; the fastest counts.
+/// The maximum number of runs at each distance. The fastest run counts.
 const RUNS: usize = 2;
-/// A longer run is not repeated: it waits for the link, and other load on the machine does not change it much.
+/// A run that takes longer is not repeated. It mostly waits for the link, so other load on the machine has little
+/// effect.
 const LONG: Duration = Duration::from_secs(6);
 /// 1 Gbit/s, in bytes per second.
 const GIGABIT: u64 = 125_000_000;
 
-/// Distances in milliseconds.
+/// Round-trip times in milliseconds.
 const ALL: &[u64] = &[0, 40, 100];
 const ENDS: &[u64] = &[0, 100];
 const FAR: &[u64] = &[100];
 
-/// What is copied.
+/// The layers of the copied image.
 #[derive(Clone, Copy)]
 struct Content {
     name: &'static str,
@@ -64,15 +65,16 @@ const MEDIUM: Content = Content {
 /// The far registry.
 #[derive(Clone, Copy)]
 enum Far {
-    /// It takes 1 MiB at once over each HTTP/2 connection.
+    /// HTTP/2 with windows of 1 MiB for each stream and connection.
     Usual,
-    /// It takes 64 KiB at once over each HTTP/2 connection.
+    /// HTTP/2 with windows of 64 KiB for each stream and connection.
     SmallWindows,
-    /// It speaks HTTP/1.1 only.
+    /// Only HTTP/1.1.
     OnlyHttp1,
-    /// Reads of blobs are redirected to another origin: same address, since crane follows no redirect to another internal one.
+    /// Reads of blobs are redirected to another port of the same address. crane follows no redirect to another internal
+    /// address.
     Storage,
-    /// The link carries 1 Gbit/s.
+    /// HTTP/2 with a bandwidth of 1 Gbit/s.
     Limited,
 }
 
@@ -138,7 +140,7 @@ struct Row {
     version: String,
     date: String,
     points: Vec<Point>,
-    /// The most at any distance.
+    /// The maximum at any distance.
     memory_kib: i64,
 }
 
@@ -155,7 +157,7 @@ struct Results {
     rows: Vec<Row>,
 }
 
-/// A tool that takes part.
+/// A tool that is measured.
 struct Competitor {
     name: &'static str,
     path: PathBuf,
@@ -306,7 +308,8 @@ fn copy(case: &Case, distance: u64, program: &Path, line: &str) -> Option<Used> 
     }
 }
 
-/// `SOURCE=flag` and `TARGET=flag` are for a tool that needs a flag for the side that speaks plain HTTP.
+/// Returns a word of the command line, or `None` if it is a flag for the other side. `SOURCE=flag` and `TARGET=flag`
+/// are flags for the side that uses plain HTTP.
 fn for_plain_side(word: &str, direction: Direction) -> Option<&str> {
     let (source, target) = (word.strip_prefix("SOURCE="), word.strip_prefix("TARGET="));
     match (source, target, direction) {

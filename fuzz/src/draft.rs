@@ -10,10 +10,10 @@ pub fn draft(data: &[u8]) {
         assert_eq!(entry.descriptor.digest, entry.manifest.digest);
     }
     let Ok(written) = write(&draft) else {
-        panic!("what was read can be written");
+        panic!("a draft that was read can be written");
     };
     let Ok(again) = read(&written) else {
-        panic!("what was written can be read");
+        panic!("a draft that was written can be read");
     };
     assert_eq!(again, draft);
 }

@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn internal_addresses_are_for_registries_there() {
+    fn internal_addresses_are_for_registries_at_the_same_address() {
         for (realm, registry, host) in [
             ("https://127.0.0.1/t", "https://r.example", "127.0.0.1"),
             ("https://localhost/t", "https://r.example", "localhost"),
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_belongs_to_the_registry() {
+    fn a_path_is_resolved_against_the_registry() {
         assert_eq!(
             check("/token", "https://r.example:8443/v2/"),
             Ok("https://r.example:8443/token".into())
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fragment_is_cut_off() {
+    fn the_fragment_is_removed() {
         assert_eq!(
             check("https://auth.example/t#frag", "https://r.example"),
             Ok("https://auth.example/t".into())

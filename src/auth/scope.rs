@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_has_what_is_wanted_and_as_much_more_as_fits() {
+    fn a_request_has_the_wanted_scopes_and_as_many_more_as_fit() {
         let all: Vec<Scope> = (0..200)
             .map(|number| Scope::push(format!("team/app-{number}")))
             .collect();

@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_pull_does_not_find_what_is_for_pushes() {
+    async fn a_pull_does_not_find_the_files_for_pushes() {
         assert_eq!(
             found(&PRESENT, "ghcr.io", &Scope::pull("team/app")).await,
             [

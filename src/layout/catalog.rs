@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_without_a_name_gets_it() {
+    fn an_unnamed_entry_gets_the_name() {
         let manifest = manifest("m");
         let mut index = index(&[]);
         insert_unnamed(&mut index, &manifest);

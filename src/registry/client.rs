@@ -25,8 +25,8 @@ pub(super) struct Client {
     authorizer: Authorizer,
     /// Whether one `PUT` may set several tags (`OCI-Tag`), once an answer has shown it.
     pub(super) takes_many_tags: OnceLock<bool>,
-    /// Held by a copy within the registry after the registry accepted no second connection for it. So these copies are
-    /// made one after another, and at least one of them has both connections.
+    /// Locked by a copy within the registry if the registry has refused the second connection that the copy needs. Only
+    /// one such copy runs at a time, so that one copy can get both connections.
     pub(super) copies_within: tokio::sync::Mutex<()>,
 }
 

@@ -1,4 +1,4 @@
-//! The errors of calls: what an unexpected answer, or none, means to the user.
+//! The errors of calls that get an unexpected answer or no answer, with hints for the user.
 
 use std::error::Error;
 use std::fmt;

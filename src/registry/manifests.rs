@@ -19,7 +19,7 @@ const MAX_RETRIES_FOR_CONTENT: u32 = 3;
 /// Retries of a write whose digest the registry found wrong.
 const MAX_RETRIES_FOR_DIGEST: u32 = 6;
 /// Retries of such a write in a repository where earlier retries did not help.
-const MAX_RETRIES_AFTER_VAIN_ONES: u32 = 1;
+const MAX_RETRIES_AFTER_FAILED_RETRIES: u32 = 1;
 
 const DIGEST_INVALID: &str = "DIGEST_INVALID";
 
@@ -180,7 +180,7 @@ impl RegistryRepository {
                 }
                 Ok(answer) => {
                     if retried_refusals > 0 && RegistryError::of(&answer).code == DIGEST_INVALID {
-                        self.state.record_vain_retries();
+                        self.state.record_failed_retries();
                     }
                     return Err(self.refused(call, &answer));
                 }
@@ -213,7 +213,7 @@ impl RegistryRepository {
             return MAX_RETRIES_FOR_CONTENT;
         }
         match RegistryError::of(answer).code.as_str() {
-            DIGEST_INVALID if self.state.retries_did_not_help() => MAX_RETRIES_AFTER_VAIN_ONES,
+            DIGEST_INVALID if self.state.retries_did_not_help() => MAX_RETRIES_AFTER_FAILED_RETRIES,
             DIGEST_INVALID => MAX_RETRIES_FOR_DIGEST,
             _ => 0,
         }

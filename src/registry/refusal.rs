@@ -48,7 +48,8 @@ impl Authorizer {
         }
         let mut state = self.state.lock().await;
         if sent.generation != state.header(&self.needed(call)).generation {
-            // A concurrent call has changed the credentials already. The other token may have expired, too.
+            // A concurrent call has already changed the credentials. If these are refused, too, the next attempt renews
+            // them.
             return Ok(AuthOutcome::TryAgain);
         }
         if answer.status == StatusCode::FORBIDDEN {

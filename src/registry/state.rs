@@ -46,7 +46,7 @@ impl RepositoryState {
     }
 
     /// Records that an error which is usually temporary was still returned after all retries.
-    pub(super) fn record_vain_retries(&self) {
+    pub(super) fn record_failed_retries(&self) {
         self.state.lock().retries_did_not_help = true;
     }
 

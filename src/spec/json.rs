@@ -223,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn indentation_is_that_of_go() {
+    fn indentation_equals_the_output_of_go() {
         let json = br#" {"a":[1.50,{}, [ ],"x\"{"],"b" : {"c":null} }
 "#;
         let text = String::from_utf8(indent(json, b"\t")).unwrap();

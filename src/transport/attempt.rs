@@ -13,12 +13,12 @@ use super::wait_meter::WaitMeter;
 
 /// The maximum number of times that a request switches to the shared connection: once because it cannot use a bulk
 /// connection, and once because the host no longer speaks HTTP/2.
-const MOST_SHARES: u32 = 2;
+const MAX_SHARES: u32 = 2;
 
 /// A request that got no response.
 struct Failure {
     error: TransportError,
-    /// No connection could be opened, so that nothing was sent.
+    /// Whether no connection could be opened, so that nothing was sent.
     is_unconnected: bool,
 }
 
@@ -72,7 +72,7 @@ impl HostClient {
                 self.connections.clear_limit();
             }
             match self.next(&choice, request, &failure, held) {
-                Next::Share if shares < MOST_SHARES => {
+                Next::Share if shares < MAX_SHARES => {
                     may_be_bulk = false;
                     shares += 1;
                 }

@@ -104,7 +104,7 @@ enum WaitingFor {
     Peer(Instant),
     /// The source of the body is being read; it has its own limits.
     Source,
-    /// Since this instant, no part of a body is being sent: a connection is being opened, or the response is awaited.
+    /// Since this instant, no part of a body has been sent: a connection is being opened, or the response is awaited.
     Response(Instant),
 }
 

@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn refusal_beside_other_connections_limits_them() {
+    fn refusal_while_others_are_open_limits_connections() {
         let connections = connections();
         let mut held: Vec<_> = (0..5).map(|_| connections.hold()).collect();
         assert!(!connections.are_exhausted());

@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn it_doubles_each_round_while_the_delay_stays() {
+    fn the_limit_doubles_each_round_while_the_delay_is_constant() {
         let limiter = Limiter::new(128);
         assert_eq!(limiter.allowed(), START);
         for _ in 0..START {
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn growing_delay_reduces_it_to_the_start_at_most() {
+    fn growing_delay_reduces_the_limit_to_the_start_at_most() {
         let limiter = Limiter::new(128);
         for _ in 0..200 {
             limiter.succeeded(FAST, true);
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn over_http1_it_stays_at_the_start() {
+    fn over_http1_the_limit_does_not_grow() {
         let limiter = Limiter::new(128);
         for _ in 0..200 {
             limiter.succeeded(FAST, false);

@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn each_window_is_judged_by_itself() {
+    fn each_window_is_measured_separately() {
         let mut window = RateWindow::new(SECOND);
         window.add(SECOND, 1 << 20);
         assert_eq!(window.remaining(), None);

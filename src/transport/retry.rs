@@ -17,7 +17,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 /// The longest `Retry-After` that is accepted; a longer one ends the run.
 pub(super) const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 /// The maximum number of tries of one request. Limits the requests to a host where each try fails at once.
-const MOST_TRIES: u32 = 8;
+const MAX_TRIES: u32 = 8;
 /// The time for which a host that has never accepted a connection is tried, if each try fails without delay.
 pub(super) const NEVER_CONNECTED_FOR: Duration = Duration::from_secs(5);
 
@@ -39,7 +39,7 @@ pub struct GaveUpAfter {
 pub enum GiveUp {
     #[error("Retry-After of {} s exceeds the limit of {} s", .0.as_secs(), LONGEST_RETRY_AFTER.as_secs())]
     RetryAfter(Duration),
-    #[error("gave up after {MOST_TRIES} tries")]
+    #[error("gave up after {MAX_TRIES} tries")]
     Tries,
     /// The budget of the run, as configured.
     #[error("gave up after waiting {} s for retries", .0.as_secs())]
@@ -215,7 +215,7 @@ impl Retries {
         {
             return Err(GiveUp::RetryAfter(asked));
         }
-        if self.failures >= MOST_TRIES {
+        if self.failures >= MAX_TRIES {
             return Err(GiveUp::Tries);
         }
         let pause = match delay.retry_after {
@@ -343,7 +343,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_number_of_tries_is_bounded() {
         let mut retries = retries(3600);
-        for _ in 1..MOST_TRIES {
+        for _ in 1..MAX_TRIES {
             let paused = retries.pause("read", "503", RetryDelay::default()).await;
             paused.unwrap();
         }
@@ -359,7 +359,7 @@ mod tests {
             longest: Some(Duration::from_millis(1)),
             ..RetryDelay::default()
         };
-        for _ in 1..MOST_TRIES {
+        for _ in 1..MAX_TRIES {
             retries.pause("read", "refused", delay).await.unwrap();
         }
         assert!(began.elapsed() <= Duration::from_millis(20));

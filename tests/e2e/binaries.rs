@@ -1,4 +1,4 @@
-//! Real programs in images: Debian's static busybox, and what Go and Rust build.
+//! Real programs in images: Debian's static busybox, and programs that Go and Rust build.
 
 use std::{path::PathBuf, process::Command};
 
@@ -15,8 +15,8 @@ use crate::{
     },
 };
 
-/// The platform, Debian's name of its architecture, and what `check` calls it. The program of none fits the platform
-/// before it.
+/// The platform, Debian's name of the architecture, and the name that `check` prints. No program matches the platform
+/// of the previous row.
 const PLATFORMS: [(&str, &str, &str); 13] = [
     ("linux/amd64", "amd64", "x86-64"),
     ("linux/arm64", "arm64", "aarch64"),
@@ -33,7 +33,7 @@ const PLATFORMS: [(&str, &str, &str); 13] = [
     ("windows/arm64", "", "aarch64"),
 ];
 
-/// The static busybox of an architecture if the distribution has it, else a program that Go builds.
+/// Returns the static busybox of an architecture, or a program that Go builds if busybox is not installed for it.
 fn program(platform: &str, debian: &str) -> Vec<u8> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let name = format!("busybox-{debian}");
@@ -82,7 +82,8 @@ fn zstd(tar: &[u8]) -> Content {
     Bytes::from(ruzstd::encoding::compress_to_vec(tar, level)).into()
 }
 
-/// An image for `platform` with a program behind a link, which may be for another platform.
+/// Returns an image for `platform` with a program, which may be for another platform. On Linux, the entrypoint is a
+/// link to the program.
 fn image(platform: &str, program: &[u8]) -> Image {
     let (layer, entrypoint) = if platform.starts_with("windows") {
         (
@@ -163,7 +164,7 @@ async fn programs_of_go_rust_and_macos_are_distinguished() {
             .await
     };
     let rust = std::fs::read(env!("CARGO_BIN_EXE_polyarch")).expect("a program");
-    // The header decides; the rest would only be compressed.
+    // Only the header is checked. The rest would only make the layer larger.
     let rust = &rust[..1 << 20];
     let (own, other) = match std::env::consts::ARCH {
         "x86_64" => ("linux/amd64", "linux/arm64"),
@@ -184,7 +185,8 @@ async fn programs_of_go_rust_and_macos_are_distinguished() {
     );
 }
 
-/// A script at the top, its interpreter in the base, and a whiteout between.
+/// Stores an image of three layers: the interpreter and a program `below`, a whiteout of the program, and a script.
+/// Returns the reference of the image.
 fn script(
     home: &Scene,
     images: &Registry,

@@ -1,4 +1,4 @@
-//! What polyarch can do at each registry that runs here, as the table in `docs/registries.md`.
+//! The capabilities of polyarch with each registry program, as the table in `docs/registries.md`.
 //! `POLYARCH_BLESS=1` writes the table instead of comparing it.
 
 use std::{fmt::Write as _, path::Path};
@@ -31,7 +31,7 @@ const REGISTRIES: [(Software, &str); 9] = [
     (Software::OlaregLimited, "olareg, 20 requests/s"),
 ];
 
-/// In the order of the run: a later probe uses the tags of earlier ones.
+/// The probes in the order of the run. Later probes use the tags of earlier ones.
 const CAPABILITIES: [(&str, Probe); 15] = [
     ("copy an image", Probe::Copy),
     ("publish within a repository", Probe::Publish),
@@ -69,16 +69,16 @@ enum Probe {
     Cache,
 }
 
-/// One registry, and a registry in process with the content of the probes.
+/// A registry, and a registry in the test process with the content of the probes.
 struct Setting {
     _registry: Distribution,
     images: Registry,
-    /// The digest of what refers to `app:amd64`.
+    /// The digest of the referrer of `app:amd64`.
     note: String,
     home: Scene,
 }
 
-/// A failure, as the table shows it: exit code and cause.
+/// A failure as the table shows it: the exit code and the cause.
 type Refusal = String;
 
 impl Setting {
@@ -240,7 +240,7 @@ impl Setting {
     }
 }
 
-/// An image whose layer has a sha512 digest.
+/// Stores an image whose layer has a sha512 digest.
 fn load_sha512(images: &Registry) {
     let layer = Bytes::from_static(b"a layer");
     let config = Bytes::from_static(
@@ -270,7 +270,7 @@ fn load_sha512(images: &Registry) {
     );
 }
 
-/// An index whose entries are blobs.
+/// Stores an index whose entries are blobs.
 fn load_cache(images: &Registry) {
     let entries = [
         (
@@ -291,7 +291,7 @@ fn load_cache(images: &Registry) {
     images.put_manifest("app", Some("cache"), media::OCI_INDEX, index.to_string());
 }
 
-/// Shortens digests and sizes, which are of no interest.
+/// Removes the hex digits of digests, which differ between registries.
 fn without_digests(text: &str) -> String {
     let mut words = Vec::new();
     for word in text.split(' ') {
@@ -321,7 +321,7 @@ async fn the_table_shows_what_works_at_each_registry() {
     let table = table(&columns);
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/registries.md");
     let text = std::fs::read_to_string(&path).expect("docs/registries.md");
-    let (before, rest) = text.split_once(BEGIN).expect("the marker of the begin");
+    let (before, rest) = text.split_once(BEGIN).expect("the marker of the beginning");
     let (now, after) = rest.split_once(END).expect("the marker of the end");
     if std::env::var_os("POLYARCH_BLESS").is_some_and(|value| value == "1") {
         std::fs::write(&path, format!("{before}{BEGIN}{table}{END}{after}")).expect("a file");
@@ -333,7 +333,7 @@ async fn the_table_shows_what_works_at_each_registry() {
     );
 }
 
-/// One row for each capability, one column for each registry. Refusals are notes below the table.
+/// Returns the table: one row for each capability, one column for each registry, and the refusals as notes below.
 fn table(columns: &[Vec<Result<(), Refusal>>]) -> String {
     let mut notes: Vec<&str> = Vec::new();
     let names = REGISTRIES.map(|(_, name)| name).join(" | ");

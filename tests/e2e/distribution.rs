@@ -1,5 +1,5 @@
-//! Runs a registry program (Debian's `docker-registry` or another one) on a free port and with an empty store, until it
-//! is dropped; puts images into it and reads them back.
+//! Runs a registry program (Debian's `docker-registry` or another one) on a free port with an empty store. Also pushes
+//! images to it and reads them back.
 
 use std::{
     ffi::OsString, io::Write as _, net::TcpListener, path::Path, process::Stdio, time::Duration,
@@ -27,7 +27,7 @@ const ACCEPT: &str = "application/vnd.docker.distribution.manifest.v2+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, \
     application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json";
 
-/// A running registry.
+/// A running registry. It ends when dropped.
 pub(crate) struct Distribution {
     host: String,
     client: Client<HttpConnector, Full<Bytes>>,
@@ -37,7 +37,7 @@ pub(crate) struct Distribution {
     _store: TempDir,
 }
 
-/// A manifest as it was served.
+/// A manifest in the answer of a registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Served {
     pub(crate) media_type: String,
@@ -48,13 +48,13 @@ pub(crate) struct Served {
 /// A program that is a registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Software {
-    /// Debian's distribution 2.8.
+    /// distribution 2.8, from Debian.
     Debian,
-    /// Distribution 3.
+    /// distribution 3.
     Distribution3,
-    /// The one in crane, of go-containerregistry.
+    /// The registry in crane, from go-containerregistry.
     Crane,
-    /// olareg, of the author of regclient.
+    /// olareg.
     Olareg,
     /// olareg without the referrers API.
     OlaregWithoutReferrers,
@@ -62,13 +62,13 @@ pub(crate) enum Software {
     OlaregBasic,
     /// olareg with its own token server.
     OlaregToken,
-    /// olareg with a limit of 20 requests a second.
+    /// olareg with a limit of 20 requests per second.
     OlaregLimited,
     /// olareg with a `Warning` in each answer.
     OlaregWarning,
     /// olareg that accepts no pushes.
     OlaregReadOnly,
-    /// The registry in the modules of CUE, which requires that children and blobs exist.
+    /// The registry in the Go modules of CUE, which requires that children and blobs exist.
     Cue,
 }
 
@@ -83,7 +83,7 @@ impl Software {
         }
     }
 
-    /// User and password, for those that require them.
+    /// Returns the user and password that the registry requires.
     pub(crate) fn account(self) -> Option<(&'static str, &'static str)> {
         matches!(self, Self::OlaregBasic | Self::OlaregToken).then_some(("ci", "pw"))
     }
@@ -92,7 +92,7 @@ impl Software {
         self.program() == "olareg"
     }
 
-    /// `port` is for those that do not log the port that they have chosen.
+    /// Returns the command line. `port` is used by programs that do not log the port that they have chosen.
     fn arguments(self, config: &Path, port: u16) -> Vec<OsString> {
         let words: &[&str] = match self {
             Self::Debian | Self::Distribution3 => return vec!["serve".into(), config.into()],
@@ -134,17 +134,17 @@ impl Software {
 }
 
 impl Distribution {
-    /// Starts it over plain HTTP.
+    /// Starts distribution 2.8 over plain HTTP.
     pub(crate) async fn start() -> Self {
         Self::start_for(None).await
     }
 
-    /// Starts it over plain HTTP, for one user only: `htpasswd` makes the file that it reads.
+    /// Starts distribution 2.8 over plain HTTP. If there is an account, only this user has access.
     pub(crate) async fn start_for(account: Option<(&str, &str)>) -> Self {
         Self::start_program(Software::Debian, account).await
     }
 
-    /// Starts a registry of another maker over plain HTTP.
+    /// Starts a registry program over plain HTTP.
     pub(crate) async fn start_of(software: Software) -> Self {
         Self::start_program(software, software.account()).await
     }
@@ -216,12 +216,12 @@ impl Distribution {
         }
     }
 
-    /// `127.0.0.1:port`.
+    /// Returns `127.0.0.1:port`.
     pub(crate) fn host(&self) -> &str {
         &self.host
     }
 
-    /// Copies an image with its blobs from a registry in process.
+    /// Copies an image with its blobs from a registry in the test process.
     pub(crate) async fn put_image(
         &self,
         from: &Registry,
@@ -238,7 +238,7 @@ impl Distribution {
             .await;
     }
 
-    /// Puts a blob.
+    /// Pushes a blob.
     pub(crate) async fn put_blob(&self, repo: &str, digest: &str, content: Bytes) {
         let path = format!("/v2/{repo}/blobs/uploads/");
         let (status, headers, body) = self.send(Method::POST, &path, &[], Bytes::new()).await;
@@ -251,7 +251,7 @@ impl Distribution {
         assert_eq!(status, StatusCode::CREATED, "{body:?}");
     }
 
-    /// Puts a manifest under a tag or digest.
+    /// Pushes a manifest under a tag or digest.
     pub(crate) async fn put_manifest(&self, repo: &str, name: &str, media_type: &str, body: Bytes) {
         let path = format!("/v2/{repo}/manifests/{name}");
         let kind = [("content-type", media_type)];
@@ -259,7 +259,7 @@ impl Distribution {
         assert_eq!(status, StatusCode::CREATED, "{repo}:{name}: {body:?}");
     }
 
-    /// The manifest under a tag or digest.
+    /// Returns the manifest that a tag or digest refers to.
     pub(crate) async fn manifest(&self, repo: &str, name: &str) -> Option<Served> {
         let path = format!("/v2/{repo}/manifests/{name}");
         let accept = [("accept", ACCEPT)];
@@ -276,14 +276,14 @@ impl Distribution {
         }
     }
 
-    /// The content of a blob.
+    /// Returns the content of a blob.
     pub(crate) async fn blob(&self, repo: &str, digest: &str) -> Option<Bytes> {
         let path = format!("/v2/{repo}/blobs/{digest}");
         let (status, _, body) = self.send(Method::GET, &path, &[], Bytes::new()).await;
         (status == StatusCode::OK).then_some(body)
     }
 
-    /// The tags of a repository, sorted; none if there is no such repository.
+    /// Returns the sorted tags of a repository. Returns no tags if the repository does not exist.
     pub(crate) async fn tags(&self, repo: &str) -> Vec<String> {
         let path = format!("/v2/{repo}/tags/list");
         let (status, _, body) = self.send(Method::GET, &path, &[], Bytes::new()).await;
@@ -327,14 +327,14 @@ impl Distribution {
             if parts.status != StatusCode::TOO_MANY_REQUESTS {
                 return (parts.status, parts.headers, body);
             }
-            // The registry with a limit counts the requests of each second.
+            // A registry with a rate limit accepts further requests in the next second.
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         panic!("{url}: too many requests for five seconds");
     }
 }
 
-/// The line of one user, with bcrypt, which is all that the registry takes.
+/// Returns the line of one user in a password file, with bcrypt, the only hash that the registries accept.
 async fn htpasswd(user: &str, password: &str) -> Vec<u8> {
     let run = Command::new("htpasswd")
         .args(["-Bbn", user, password])

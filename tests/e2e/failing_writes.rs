@@ -1,5 +1,5 @@
-//! Local lists while the system fails: killed at every system call of a write, and with an error from each of them.
-//! The list is the old or the new one afterwards.
+//! Writes of local lists that fail: the program is killed at each system call of a write, or the call returns an error.
+//! Afterwards the list is the old one or the new one.
 
 use std::{
     fs,
@@ -16,7 +16,7 @@ use crate::support::{
 /// The exit code of a program that SIGKILL ended.
 const KILLED: i32 = 128 + 9;
 
-/// What a write consists of. A question mark: where the processor has such a call.
+/// The system calls of a write. A question mark marks a call that some architectures do not have.
 const CALLS: [&str; 12] = [
     "openat",
     "?mkdir",
@@ -52,8 +52,8 @@ impl Fixture {
         }
     }
 
-    /// Restores the present files before each run from now on.
-    fn begin_here(&mut self) {
+    /// Stores the current files. [`Self::restore`] restores them before each run.
+    fn store_files(&mut self) {
         self.before = self.files();
     }
 
@@ -69,7 +69,7 @@ impl Fixture {
         run.args(line.split_whitespace()).run()
     }
 
-    /// Every file of the home.
+    /// Returns every file of the home.
     fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let mut directories = vec![self.scene.home().clone()];
         let mut files = Vec::new();
@@ -79,7 +79,9 @@ impl Fixture {
                 if path.is_dir() {
                     directories.push(path);
                 } else {
-                    let relative = path.strip_prefix(self.scene.home()).expect("in it");
+                    let relative = path
+                        .strip_prefix(self.scene.home())
+                        .expect("a path in the home");
                     files.push((relative.to_owned(), fs::read(&path).expect("a file")));
                 }
             }
@@ -88,11 +90,11 @@ impl Fixture {
         files
     }
 
-    /// Puts the home back into its first state.
+    /// Restores the stored files of the home.
     fn restore(&self) {
         for entry in fs::read_dir(self.scene.home()).expect("a directory") {
             let path = entry.expect("an entry").path();
-            fs::remove_dir_all(&path).expect("it goes");
+            fs::remove_dir_all(&path).expect("a removed directory");
         }
         for (relative, content) in &self.before {
             let path = self.scene.home().join(relative);
@@ -101,7 +103,7 @@ impl Fixture {
         }
     }
 
-    /// How often `line` makes a call.
+    /// Returns how often `line` makes a system call.
     fn count(&self, call: &str, line: &str) -> usize {
         self.restore();
         let trace = self.scene.home().with_extension("trace");
@@ -115,12 +117,12 @@ impl Fixture {
             line,
         );
         let lines = fs::read_to_string(&trace).expect("a trace");
-        fs::remove_file(&trace).expect("it goes");
+        fs::remove_file(&trace).expect("a removed file");
         assert_eq!(output.code, 0, "{line}: {output:?}");
         lines.lines().count()
     }
 
-    /// Age that makes leftovers old.
+    /// Sets the times of all files to three days ago, so that leftovers are removed.
     fn age(&self) {
         let long_ago = SystemTime::now() - Duration::from_secs(3 * 24 * 60 * 60);
         for (relative, _) in self.files() {
@@ -134,20 +136,20 @@ impl Fixture {
     }
 }
 
-/// The files without locks and temporary files.
+/// Returns the files without locks and temporary files.
 fn kept(files: Vec<(PathBuf, Vec<u8>)>) -> Vec<(PathBuf, Vec<u8>)> {
-    let is_litter = |path: &Path| {
+    let is_leftover = |path: &Path| {
         let name = path.file_name().expect("a name").to_string_lossy();
         let ends = |ending: &str| path.extension() == Some(ending.as_ref());
         ends("lock") || (name.starts_with(".polyarch-") && ends("tmp"))
     };
     let mut files = files;
-    // The cache may be lost at any time, and has a test of its own.
-    files.retain(|(path, _)| !is_litter(path) && !path.starts_with(".cache"));
+    // The cache may be lost at any time, and has a separate test.
+    files.retain(|(path, _)| !is_leftover(path) && !path.starts_with(".cache"));
     files
 }
 
-/// Commands that write a draft, and whether one is there before.
+/// Commands that write a draft, and whether a draft exists before.
 const WRITES: [(&str, bool); 4] = [
     ("create HOST/app:1 HOST/app:a", false),
     ("create --amend HOST/app:1 HOST/app:b", true),
@@ -161,11 +163,11 @@ fn fixture(has_draft: bool) -> Fixture {
         let made = fixture.run("create HOST/app:1 HOST/app:a");
         assert_eq!(made.code, 0, "{made:?}");
     }
-    fixture.begin_here();
+    fixture.store_files();
     fixture
 }
 
-/// The states between which each command leads.
+/// Returns the files before and after a run that does not fail.
 fn states(fixture: &Fixture, line: &str) -> [Vec<(PathBuf, Vec<u8>)>; 2] {
     fixture.restore();
     let old = kept(fixture.files());
@@ -191,7 +193,7 @@ fn killed_write_leaves_the_old_or_the_new_draft() {
                 let output =
                     fixture.traced(&["-o", "/dev/null", "-e", &trace, "-e", &inject], line);
                 if output.code != KILLED {
-                    // Several threads make the call, none of them so often.
+                    // Each thread counts its own calls, and no thread makes so many of them.
                     break;
                 }
                 kills += 1;
@@ -200,7 +202,7 @@ fn killed_write_leaves_the_old_or_the_new_draft() {
                 saw_old |= left == old;
                 saw_new |= left == new;
                 assert!(left == old || left == new, "{what}: {left:?}");
-                // Nothing that was left behind is in the way.
+                // Leftovers do not prevent further runs.
                 assert_eq!(fixture.run("ls").code, 0, "{what}");
                 if left == old {
                     let again = fixture.run(line);
@@ -209,7 +211,7 @@ fn killed_write_leaves_the_old_or_the_new_draft() {
                 }
             }
         }
-        assert!(saw_old && saw_new, "{line}: the kills were all on one side");
+        assert!(saw_old && saw_new, "{line}: all kills left the same draft");
     }
     println!("{kills} kills");
     assert!(kills > 100, "{kills}");
@@ -231,9 +233,9 @@ fn leftovers_of_killed_writes_are_removed_later() {
         line,
     );
     assert_eq!(output.code, KILLED);
-    let litter = |fixture: &Fixture| fixture.files().len() - kept(fixture.files()).len();
+    let leftovers = |fixture: &Fixture| fixture.files().len() - kept(fixture.files()).len();
     assert!(
-        litter(&fixture) >= 2,
+        leftovers(&fixture) >= 2,
         "a lock and a temporary file: {:?}",
         fixture.files()
     );
@@ -254,7 +256,7 @@ fn failing_write_leaves_the_old_or_the_new_draft() {
     for (line, has_draft) in WRITES {
         let fixture = fixture(has_draft);
         let [old, new] = states(&fixture, line);
-        // An event loop that cannot write to its own pipes is not what a full disk makes.
+        // A failing write to the pipes of the event loop is not a fault of the disk.
         let has_event_loop = !line.starts_with("annotate");
         for (call, error) in [
             ("?mkdir", "EROFS"),
@@ -291,7 +293,7 @@ fn failing_write_leaves_the_old_or_the_new_draft() {
     assert!(refusals > 50, "{refusals}");
 }
 
-/// A limit on the size of files, for every file of the run at once: the disk is full.
+/// A limit on the size of all files imitates a full disk.
 #[test]
 fn full_disk_is_reported_and_loses_nothing() {
     let fixture = fixture(true);
@@ -317,10 +319,10 @@ fn full_disk_is_reported_and_loses_nothing() {
             output.stderr.contains("polyarch/drafts/"),
             "{line}: {output}"
         );
-        // Neither a lock nor anything half written is left.
+        // No lock and no incomplete file is left.
         assert_eq!(fixture.files(), old, "{line}");
     }
-    // What needs no draft works as ever.
+    // A command without a draft succeeds.
     let output = full("publish -t HOST/app:9 HOST/app:a HOST/app:b");
     assert_eq!(output.code, 0, "{output:?}");
     assert!(fixture.scene.registry().tag("app", "9").is_some());

@@ -1,4 +1,4 @@
-//! OCI layouts between this program and skopeo, buildah: each reads what the other wrote.
+//! OCI layouts of polyarch, skopeo and buildah: each program reads the layouts of the others.
 
 use std::sync::Arc;
 
@@ -48,7 +48,7 @@ async fn buildah(home: &Scene, args: &[&str]) -> String {
         .stdout
 }
 
-/// An index with attestations, which skopeo wrote as a layout under the name `given`.
+/// Writes an index with attestations to the layout `target` with skopeo. Returns the index.
 async fn written_by_skopeo(home: &Scene, target: &str) -> Loaded {
     let registry = Registry::builder().start().await;
     let index = Index::oci().of(PLATFORMS).attested();
@@ -59,7 +59,7 @@ async fn written_by_skopeo(home: &Scene, target: &str) -> Loaded {
     index
 }
 
-/// Copies everything that `name` means: blobs, children, and the index under `tags`.
+/// Copies the index that `name` refers to, with its children and blobs, and lists it under `tags`.
 async fn copy(from: &Arc<Layout>, name: &ManifestName, to: &Layout, tags: &[Tag]) -> Manifest {
     let whole = from.manifest(name).await.expect("a manifest");
     let children = whole.index().map(|index| index.manifests.clone());
@@ -67,7 +67,7 @@ async fn copy(from: &Arc<Layout>, name: &ManifestName, to: &Layout, tags: &[Tag]
         let child = from.manifest(&ManifestName::Digest(child.digest)).await;
         let child = child.expect("a child");
         copy_blobs(from, &child, to).await;
-        to.put_manifest(&child).await.expect("a child put");
+        to.put_manifest(&child).await.expect("a pushed child");
     }
     copy_blobs(from, &whole, to).await;
     for result in to.put_tags(&whole, tags).await {
@@ -157,7 +157,7 @@ async fn one_layout_is_written_by_both_in_turn() {
 #[tokio::test(flavor = "multi_thread")]
 async fn layouts_are_exchanged_with_buildah() {
     let home = home();
-    // buildah fails if the file that DOCKER_CONFIG promises is not there.
+    // buildah fails if there is no file in the directory DOCKER_CONFIG.
     home.write(".docker/config.json", "{}");
     let layout = format!("oci:{}", home.arg("layout"));
     written_by_skopeo(&home, &format!("{layout}:1")).await;

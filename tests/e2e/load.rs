@@ -10,7 +10,7 @@ use crate::{
     support::{digest, image::Image, registry::Registry},
 };
 
-/// The first run fills the repository; the others find it full or fill it beside each other.
+/// The runs publish the same images in four repositories, so many of them copy the same content at the same time.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_runs_at_once_all_succeed() {
     let target = Distribution::start().await;
@@ -55,7 +55,7 @@ async fn two_hundred_runs_at_once_all_succeed() {
         assert_eq!(digest::sha256(&index.body), digest);
         digests.insert(digest);
     }
-    assert_eq!(digests.len(), 1, "one index, whoever made it");
+    assert_eq!(digests.len(), 1, "all runs make the same index");
     for number in 0..4 {
         let repo = format!("load/app{number}");
         assert_eq!(target.tags(&repo).await.len(), 50);

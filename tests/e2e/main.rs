@@ -1,5 +1,5 @@
-//! The tests that run real programs. A program that is missing fails its tests: a
-//! test that is skipped shows nothing. Run with `cargo test --features e2e --test e2e`.
+//! The tests that run real programs. If a program is missing, its tests fail and are not skipped. Run them with
+//! `cargo test --features e2e --test e2e`.
 
 #[path = "../support/mod.rs"]
 mod support;

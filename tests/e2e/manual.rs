@@ -1,6 +1,6 @@
-//! The examples of Docker's manual pages for `docker manifest`, word for word with `polyarch`; the registry is
-//! another, and so are the digests. Once over plain HTTP, once over TLS with an untrusted certificate,
-//! once as a plugin: `docker polyarch`.
+//! The examples of Docker's manual pages for `docker manifest`, with `polyarch` in place of `docker manifest` and
+//! another registry. They run over plain HTTP, over TLS with an untrusted certificate, and as a plugin (`docker
+//! polyarch`).
 
 use std::os::unix::fs::symlink;
 
@@ -17,8 +17,8 @@ use crate::{
     },
 };
 
-/// What the manual puts into `coolapp:v1`.
-const PARTS: [(&str, &str); 5] = [
+/// The images of `coolapp:v1` in the manual, with their platforms.
+const IMAGES: [(&str, &str); 5] = [
     ("coolapp-ppc64le-linux", "linux/ppc64le"),
     ("coolapp-arm-linux", "linux/amd64"),
     ("coolapp-amd64-linux", "linux/amd64/v2"),
@@ -56,7 +56,7 @@ impl Shell {
         }
     }
 
-    /// Runs a line of the manual. `HOST` is the registry, ` INSECURE` stands where the manual has `--insecure`.
+    /// Runs a line of the manual. `HOST` is replaced by the registry, and ` INSECURE` by `--insecure` or nothing.
     async fn output(&self, line: &str) -> Output {
         let insecure = if self.insecure { " --insecure" } else { "" };
         let line = line
@@ -82,7 +82,7 @@ impl Shell {
 
 async fn the_whole_manual(shell: &Shell) {
     let host = &shell.host;
-    // "Inspect an image's manifest object", then verbosely
+    // "Inspect an image's manifest object", then with `-v`.
     let image = shell
         .json("inspect INSECURE HOST/coolapp-arm-linux:v1")
         .await;
@@ -95,10 +95,10 @@ async fn the_whole_manual(shell: &Shell) {
     let platform = json!({"architecture": "amd64", "os": "linux"});
     assert_eq!(verbose["Descriptor"]["platform"], platform);
 
-    // "Create and push a manifest list": five platforms, one of them output wrongly by its image
-    let parts = PARTS.map(|(name, _)| format!(" HOST/{name}:v1")).concat();
+    // "Create and push a manifest list": five images. The config of one has a wrong platform.
+    let sources = IMAGES.map(|(name, _)| format!(" HOST/{name}:v1")).concat();
     let output = shell
-        .run(&format!("create INSECURE HOST/coolapp:v1{parts}"))
+        .run(&format!("create INSECURE HOST/coolapp:v1{sources}"))
         .await;
     assert_eq!(output, format!("Created manifest list {host}/coolapp:v1\n"));
     let output = shell
@@ -108,16 +108,16 @@ async fn the_whole_manual(shell: &Shell) {
     let local = shell.run("inspect HOST/coolapp:v1").await;
     let output = shell.run("push --purge INSECURE HOST/coolapp:v1").await;
     let lines: Vec<&str> = output.lines().collect();
-    assert_eq!(lines.len(), PARTS.len() + 1, "{output}");
-    for line in &lines[..PARTS.len()] {
+    assert_eq!(lines.len(), IMAGES.len() + 1, "{output}");
+    for line in &lines[..IMAGES.len()] {
         let (reference, digest) = line
             .split_once(" with digest: ")
-            .expect("a line of Docker's");
+            .expect("a line in Docker's form");
         assert_eq!(reference, format!("Pushed ref {host}/coolapp@{digest}"));
     }
     assert_eq!(shell.run("ls").await, "", "the local list was purged");
 
-    // "Inspect a manifest list"
+    // "Inspect a manifest list".
     let remote = shell.run("inspect INSECURE HOST/coolapp:v1").await;
     assert_eq!(remote, local);
     let list: Value = serde_json::from_str(&remote).expect("JSON");
@@ -132,10 +132,10 @@ async fn the_whole_manual(shell: &Shell) {
     let entries = shell
         .json("inspect --verbose INSECURE HOST/coolapp:v1")
         .await;
-    assert_eq!(entries.as_array().map(Vec::len), Some(PARTS.len()));
+    assert_eq!(entries.as_array().map(Vec::len), Some(IMAGES.len()));
     assert_eq!(entries[2]["Descriptor"]["platform"]["architecture"], "arm");
 
-    // "Retag without a pull", within a repository
+    // "Retag without a pull", within a repository.
     shell
         .run("create INSECURE HOST/coolapp-arm-linux:latest HOST/coolapp-arm-linux:v1")
         .await;
@@ -149,7 +149,7 @@ async fn the_whole_manual(shell: &Shell) {
         verbose["Descriptor"]["digest"]
     );
 
-    // an existing list, updated
+    // An existing list is updated.
     let create = "create INSECURE HOST/coolapp:v2 HOST/coolapp-amd64-linux:v1";
     shell.run(create).await;
     let again = shell.output(create).await;
@@ -165,7 +165,7 @@ async fn the_whole_manual(shell: &Shell) {
     let list = shell.json("inspect INSECURE HOST/coolapp:v2").await;
     assert_eq!(list["manifests"].as_array().map(Vec::len), Some(2));
 
-    // rm
+    // Removal of a list.
     shell
         .run("create INSECURE HOST/coolapp:v3 HOST/coolapp-amd64-linux:v1")
         .await;
@@ -179,15 +179,15 @@ async fn the_whole_manual(shell: &Shell) {
     );
 }
 
-fn parts(registry: &Registry) {
-    for (name, platform) in PARTS {
+fn load_images(registry: &Registry) {
+    for (name, platform) in IMAGES {
         let image = Image::new(platform).docker().os_version_of_windows();
         image.load(registry, name, "v1");
     }
 }
 
 trait Windows {
-    /// The version that a Windows image has and no other.
+    /// Sets the version of the operating system if this is a Windows image.
     fn os_version_of_windows(self) -> Self;
 }
 
@@ -201,11 +201,11 @@ impl Windows for Image {
     }
 }
 
-/// The parts in Debian's docker-registry, over plain HTTP.
+/// Starts Debian's docker-registry over plain HTTP, with the images of the manual.
 async fn plain() -> Distribution {
     let registry = Distribution::start().await;
     let scratch = Registry::plain().await;
-    for (name, platform) in PARTS {
+    for (name, platform) in IMAGES {
         let image = Image::new(platform).docker().os_version_of_windows();
         let image = image.load(&scratch, name, None);
         registry.put_image(&scratch, name, &image, name, "v1").await;
@@ -229,7 +229,7 @@ async fn over_plain_http_on_loopback_without_a_flag() {
 async fn untrusted_certificate_is_refused() {
     for scheme in [Scheme::TlsHttp1, Scheme::TlsHttp2] {
         let registry = Registry::builder().scheme(scheme).start().await;
-        parts(&registry);
+        load_images(&registry);
         let shell = Shell::new(registry.host(), Form::Binary, true);
         let refused = shell.output("inspect HOST/coolapp-arm-linux:v1").await;
         assert!(
@@ -244,9 +244,9 @@ async fn untrusted_certificate_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_an_authority_of_ones_own() {
+async fn trusted_authority_needs_no_flag() {
     let registry = Registry::builder().tls().start().await;
-    parts(&registry);
+    load_images(&registry);
     let mut shell = Shell::new(registry.host(), Form::Binary, false);
     let authority = shell.home.arg("certs/ca.crt");
     shell.home.set("POLYARCH_CA_CERT", &authority);

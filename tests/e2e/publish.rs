@@ -51,7 +51,7 @@ impl Registries {
         registries
     }
 
-    /// The results of matrix builds: an index with provenance for one platform; and one of two.
+    /// Copies the results of a matrix build: two indexes of one image with provenance, and one index of two images.
     async fn put_indexes(&self, registry: &Registry) {
         let built = |platform: &str| Index::oci().image(Image::new(platform).seed(7)).attested();
         let indexes = [
@@ -109,7 +109,7 @@ async fn sources_in_one_registry_and_tags_in_both() {
     }
     assert_eq!(here.digest, digest);
 
-    // Every blob came along: skopeo reads them all.
+    // skopeo reads every blob, so all of them were copied.
     let source = format!("docker://{closed}/mirror/app:1");
     let args = [
         "copy",
@@ -127,7 +127,7 @@ async fn sources_in_one_registry_and_tags_in_both() {
     let index: Value = serde_json::from_slice(&here.body).expect("JSON");
     assert_eq!(docker["manifests"], index["manifests"]);
 
-    // Again: only reads.
+    // A second run only reads.
     let line = format!("--debug {line} --progress json --output json");
     let again = registries.home.run_line(&line).await;
     assert_eq!(again.code, 0, "{again}");
@@ -149,7 +149,7 @@ async fn sources_in_one_registry_and_tags_in_both() {
     );
 }
 
-/// One registry has no login: the other is left as it was.
+/// There are no credentials for one of the registries. The other registry is not changed.
 #[tokio::test(flavor = "multi_thread")]
 async fn missing_login_at_one_registry_leaves_both_unchanged() {
     let registries = Registries::new().await;
@@ -199,7 +199,7 @@ async fn an_archive_is_read_by_skopeo() {
     }
 }
 
-/// The example in the README of manifest-tool in its words, but for the host.
+/// The example in the README of manifest-tool. Only the host is replaced.
 #[tokio::test(flavor = "multi_thread")]
 async fn example_of_manifest_tool_works_unchanged() {
     let registries = Registries::new().await;
@@ -251,8 +251,8 @@ manifests:
     );
 }
 
-/// Options and sources as both take them. (Where buildx loses something the bytes differ on purpose: it drops an
-/// annotation for `linux/arm64` if the entry is for `linux/arm64/v8`.)
+/// Options and sources that both programs accept. No case contains content that buildx loses. For example, buildx drops
+/// an annotation for `linux/arm64` if the entry is for `linux/arm64/v8`.
 const CASES: [(&str, &str); 11] = [
     ("", "amd64 arm64"),
     ("", "arm64 v7"),
@@ -277,7 +277,7 @@ const CASES: [(&str, &str); 11] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_bytes_are_those_of_buildx() {
+async fn the_bytes_equal_the_bytes_of_buildx() {
     let registries = Registries::new().await;
     for (options, tags) in CASES {
         let target = registries.source("out");
@@ -302,7 +302,7 @@ async fn the_bytes_are_those_of_buildx() {
     assert_eq!(registries.open.manifest("team/app", "out").await, None);
 }
 
-/// The table of the README: what `imagetools create` does with these, and what `publish` does.
+/// The cases of the table in the README that compares `imagetools create` with `publish`.
 #[tokio::test(flavor = "multi_thread")]
 async fn content_that_buildx_loses_is_kept_or_refused() {
     let registries = Registries::new().await;
@@ -342,7 +342,7 @@ async fn content_that_buildx_loses_is_kept_or_refused() {
     assert_eq!(platform["os.version"], "10.0.20348.1");
     assert_eq!(platform["os.features"], json!(["win32k"]));
 
-    // The default of metadata-action.
+    // The default level of metadata-action.
     let (buildx, output, path) = both("--annotation manifest:a=b", "amd64 arm64").await;
     assert!(buildx.code != 0, "{}", buildx.stdout);
     output.ok();

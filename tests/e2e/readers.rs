@@ -1,5 +1,5 @@
-//! Other programs read what polyarch pushed. The images are real: the static busybox of Debian for two architectures,
-//! which must still run after it was read.
+//! Other programs read an index that polyarch has pushed. The images contain Debian's static busybox for two
+//! architectures. busybox must run after an image was pulled and unpacked.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ use crate::{
 
 const INSECURE: &str = "--tls-verify=false";
 
-/// A registry with the list `busybox:1`, made by polyarch of two images.
+/// A registry with the list `busybox:1`, which polyarch made from two images.
 struct Published {
     registry: Distribution,
     home: Scene,
@@ -30,7 +30,7 @@ impl Published {
     async fn new(flavour: Flavour) -> Self {
         let registry = Distribution::start().await;
         let home = home();
-        // podman and buildah have no flag for plain HTTP here.
+        // `manifest inspect` of podman and buildah has no flag for plain HTTP.
         let trusted = format!(
             "[[registry]]\nlocation = '{}'\ninsecure = true\n",
             registry.host()
@@ -69,7 +69,7 @@ impl Published {
         self.home.program("skopeo", &all).await.ok().stdout
     }
 
-    /// podman or buildah, with storage of their own.
+    /// Runs `manifest inspect` of podman or buildah with separate storage, and returns the JSON.
     async fn inspect_manifest(&self, program: &str) -> Value {
         let (root, run) = (self.home.arg("storage"), self.home.arg("run"));
         let reference = format!("{}/busybox:1", self.registry.host());
@@ -92,7 +92,7 @@ impl Published {
     }
 }
 
-/// The static busybox for an architecture, as `scripts/install-tools` puts it on PATH.
+/// Returns the path of the static busybox for an architecture. `scripts/install-tools` installs it on PATH.
 fn busybox(architecture: &str) -> PathBuf {
     let name = format!("busybox-{architecture}");
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -102,7 +102,7 @@ fn busybox(architecture: &str) -> PathBuf {
         .unwrap_or_else(|| panic!("{name} must be on PATH for this test: scripts/install-tools"))
 }
 
-/// An image whose one layer has `/bin/busybox`, pushed as `busybox:<architecture>`; returns its manifest.
+/// Pushes an image with `/bin/busybox` in its only layer as `busybox:<architecture>`. Returns its manifest.
 async fn put_busybox(registry: &Distribution, flavour: Flavour, architecture: &str) -> Bytes {
     let program = std::fs::read(busybox(architecture)).expect("busybox");
     let mut header = tar::Header::new_ustar();
@@ -149,7 +149,7 @@ async fn put_busybox(registry: &Distribution, flavour: Flavour, architecture: &s
     manifest
 }
 
-/// The only layer of an image that skopeo wrote to a `dir:`, unpacked: its busybox.
+/// Unpacks the only layer of an image that skopeo wrote to a `dir:`. Returns the path of its busybox.
 fn unpacked(directory: &Path, manifest: &[u8], target: &Path) -> PathBuf {
     let manifest: Value = serde_json::from_slice(manifest).expect("JSON");
     let digest = manifest["layers"][0]["digest"].as_str().expect("a layer");
@@ -168,7 +168,7 @@ fn unpacked(directory: &Path, manifest: &[u8], target: &Path) -> PathBuf {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn skopeo_reads_the_very_bytes() {
+async fn skopeo_reads_the_same_bytes() {
     for flavour in [Flavour::Docker, Flavour::Oci] {
         let published = Published::new(flavour).await;
         let reference = published.docker_reference();
@@ -256,7 +256,7 @@ async fn podman_buildah_and_docker_show_the_same_index() {
     for flavour in [Flavour::Docker, Flavour::Oci] {
         let published = Published::new(flavour).await;
         for program in ["podman", "buildah"] {
-            // Their older versions show an OCI index under Docker's type.
+            // Older versions of these programs show an OCI index with the media type of Docker.
             let shown = published.inspect_manifest(program).await;
             assert_eq!(
                 shown["manifests"],

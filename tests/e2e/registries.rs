@@ -1,4 +1,4 @@
-//! The same jobs at several implementations of registries.
+//! The same jobs with several registry programs.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ const CACHE_CONFIG: &str = "application/vnd.buildkit.cacheconfig.v0";
 const CONFIG: &str =
     r#"{"os":"linux","architecture":"amd64","rootfs":{"type":"layers","diff_ids":[]}}"#;
 
-/// One registry, with an attested index of two platforms and two images in `team/app`.
+/// A registry with two images, and an index of two platforms with attestations, in `team/app`.
 struct Setting {
     registry: Distribution,
     home: Scene,
@@ -66,7 +66,7 @@ impl Setting {
         self.home.run_line(line).await.ok().stdout
     }
 
-    /// Publishes everything there is under two tags of a repository; gives the digest.
+    /// Publishes all images under two tags of a repository. Returns the digest of the index.
     async fn publish(&self, repository: &str) -> String {
         let sources = ["amd64", "arm64", "pair"].map(|tag| self.at("team/app", tag));
         let line = format!(
@@ -91,7 +91,7 @@ async fn images_are_published_within_a_repository_and_to_another() {
                 let there = there.unwrap_or_else(|| panic!("{software:?} {repository} {tag}"));
                 assert_eq!(digest::sha256(&there.body), digest, "{software:?}");
             }
-            // Every blob of it is there: skopeo reads them all.
+            // skopeo reads every blob, so all of them were copied.
             let name = format!("docker://{}", setting.at(repository, "1"));
             let to = format!("oci:{}", repository.replace('/', "-"));
             let read = [
@@ -165,7 +165,7 @@ async fn referrers_of_an_image_are_copied() {
         setting.run(&format!("copy --referrers {from} {to}")).await;
         let mut discover = vec!["discover", "--plain-http", "--format", "json", &to];
         if software == Software::OlaregWithoutReferrers {
-            // Its answer is 405; oras looks for the fallback tag only after 404.
+            // Here olareg answers 405, but oras looks for the fallback tag only after 404.
             discover.extend(["--distribution-spec", "v1.1-referrers-tag"]);
         }
         let found = setting.home.program("oras", &discover).await.ok().stdout;

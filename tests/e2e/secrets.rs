@@ -1,4 +1,4 @@
-//! System calls of a run: no secret in the arguments of any process, and none in anything that is written, except to a
+//! Checks the system calls of a run: no argument of a process contains a secret, and secrets are written only to the
 //! registry.
 
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +11,7 @@ use crate::{
 
 const PASSWORD: &str = "hunter2";
 
-/// A registry with a password, and two images to publish there.
+/// A registry with a password, and the command line that publishes two images in it.
 struct Traced {
     closed: Distribution,
     home: Scene,
@@ -45,7 +45,7 @@ impl Traced {
         }
     }
 
-    /// The system calls of a run that succeeds.
+    /// Runs the command line, expects success, and returns its system calls of these kinds.
     async fn trace(&self, calls: &str) -> String {
         let calls = format!("trace={calls}");
         let strace = [

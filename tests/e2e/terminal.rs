@@ -1,4 +1,4 @@
-//! Ctrl-C at a terminal: what remains on the screen.
+//! Ctrl-C at a terminal: the text that remains on the screen, and the state of the terminal.
 
 use std::{process::Stdio, time::Duration};
 
@@ -24,7 +24,7 @@ async fn ctrl_c_clears_the_bars_and_reports_the_result() {
     let to = Registry::plain().await;
     let image = Image::new("linux/amd64").virtual_layers(&[64 << 20]);
     image.load(&from, "team/big", "1");
-    // The layer arrives, and is never confirmed.
+    // The registry receives the layer, but does not answer.
     to.rule(
         Rule::on(Class::UploadPut)
             .forever()
@@ -77,7 +77,7 @@ async fn ctrl_c_clears_the_bars_and_reports_the_result() {
         "{after:?}"
     );
     assert!(!message.contains("[="), "{after:?}");
-    // The cursor, the echo and the line discipline are as they were.
+    // The cursor is visible, and the settings of the terminal are unchanged.
     let (hidden, visible) = (all.rfind("\x1b[?25l"), all.rfind("\x1b[?25h"));
     assert!(hidden <= visible, "{all:?}");
     assert!(

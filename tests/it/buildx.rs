@@ -89,7 +89,7 @@ impl Images {
 }
 
 #[test]
-fn the_bytes_are_those_of_buildx() {
+fn the_bytes_equal_the_bytes_of_buildx() {
     let images = Images::load();
     let cases: Vec<Case> =
         serde_json::from_str(include_str!("../fixtures/buildx/cases.json")).unwrap();

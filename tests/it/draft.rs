@@ -139,7 +139,7 @@ fn a_change_that_fails_changes_nothing() {
 }
 
 #[test]
-fn lists_with_like_names_are_kept_apart_and_listed() {
+fn lists_with_similar_names_are_stored_separately() {
     let (dir, drafts) = empty();
     let names = ["a/b:c", "a_b-c", "a-b:c", "localhost:5000/x:_.."];
     for name in names {
@@ -212,7 +212,7 @@ fn a_damaged_draft_is_named_and_can_be_removed_or_replaced() {
 }
 
 #[test]
-fn a_later_format_asks_for_an_upgrade_and_is_left_alone() {
+fn a_later_format_requires_an_upgrade_and_is_kept() {
     let (_dir, drafts, file) = one_draft();
     let later = r#"{"version": 2, "list": {"not": "as we know it"}}"#;
     fs::write(&file, later).unwrap();
@@ -248,7 +248,7 @@ fn links_are_neither_read_nor_written_through() {
 }
 
 #[test]
-fn a_place_that_cannot_be_written_to_is_named() {
+fn a_path_that_cannot_be_written_is_named() {
     let dir = TempDir::new().unwrap();
     let file = dir.path().join("file");
     fs::write(&file, "").unwrap();
@@ -285,7 +285,7 @@ fn start(dir: &TempDir, task: &str) -> Command {
 }
 
 #[test]
-#[ignore = "started by the tests below as a process of its own"]
+#[ignore = "started by the tests below as a separate process"]
 fn child_process() {
     let (Ok(directory), Ok(task)) = (std::env::var(DIRECTORY), std::env::var(TASK)) else {
         panic!("only for the other tests of this module");

@@ -12,7 +12,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 /// All passwords of the tests.
 const PASSWORDS: [&str; 5] = ["hunter2", "s3cr3t", "pa55word", "mistaken", "swordfish"];
 
-/// The prefixes of all tokens that the registry in process issues.
+/// The prefixes of all tokens that the test registry issues.
 const TOKENS: [&str; 2] = ["tok-", "ref-"];
 
 /// The minimum length of a secret. Shorter ones would be found in other words.

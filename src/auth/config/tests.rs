@@ -129,7 +129,7 @@ fn the_problem_of_an_entry_is_reported() {
 }
 
 #[test]
-fn a_broken_document_is_named_with_the_position_and_never_quoted() {
+fn a_broken_document_is_reported_by_position_without_a_quote() {
     for (text, expected) in [
         (
             "{\"auths\":\n {\"ghcr.io\": {\"auth\": 4711}}}",
@@ -202,7 +202,7 @@ fn a_helper_of_the_registry_precedes_the_store() {
 }
 
 #[test]
-fn both_spellings_of_a_helper_key_are_asked() {
+fn both_spellings_of_a_helper_key_are_requested() {
     let config = parse(r#"{"credHelpers": {"docker.io": "x"}}"#);
     let host: RegistryHost = "docker.io".parse().expect("a host");
     let choice = config.helper(&host).expect("a helper");
@@ -210,7 +210,7 @@ fn both_spellings_of_a_helper_key_are_asked() {
 }
 
 #[test]
-fn the_old_misspelling_of_the_store_is_understood() {
+fn the_old_misspelling_of_the_store_is_accepted() {
     let config = parse(r#"{"credSstore": "desktop"}"#);
     let host: RegistryHost = "ghcr.io".parse().expect("a host");
     assert_eq!(

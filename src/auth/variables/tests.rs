@@ -60,7 +60,7 @@ async fn numbers_may_have_gaps() {
 }
 
 #[tokio::test]
-async fn the_closest_registry_wins_then_the_lower_number() {
+async fn the_most_specific_registry_wins_then_the_lower_number() {
     let variables = [
         ("POLYARCH_REGISTRY", "ghcr.io"),
         ("POLYARCH_TOKEN", "host"),

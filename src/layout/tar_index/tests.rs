@@ -50,7 +50,7 @@ fn members_of_a_layout_are_found_and_others_skipped() {
         file("index.json", b"{}"),
         file("manifest.json", b"[]"),
         vec![0; 1024],
-        file("index.json", b"behind the end"),
+        file("index.json", b"after the end"),
     ])
     .unwrap();
     assert_eq!(
@@ -77,7 +77,7 @@ fn long_names_of_both_formats_are_read() {
         file("cut", b"a"),
         member(EntryType::GNULongName, "././@LongLink", gnu.as_bytes()),
         file("cut", b"bb"),
-        file("index.json", b"the name of the one before does not stick"),
+        file("index.json", b"the long name applies to one member only"),
     ])
     .unwrap();
     assert_eq!(members.blobs[&digests[0]].length, 1);

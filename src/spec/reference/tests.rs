@@ -38,7 +38,7 @@ fn tag_and_digest_are_both_kept() {
 }
 
 #[test]
-fn messages_are_those_of_docker() {
+fn messages_equal_the_messages_of_docker() {
     let hex = &DIGEST[7..];
     for (text, message) in [
         ("", "invalid reference format"),

@@ -41,7 +41,7 @@ const PUBLIC: &str = "https://1.1.1.1/";
 const HERE: &str = "http://127.0.0.1:5000/";
 
 #[tokio::test]
-async fn each_referring_origin_is_restricted_by_itself() {
+async fn each_referring_origin_has_separate_restrictions() {
     let url = server().await;
     for origins in [[HERE, PUBLIC], [PUBLIC, HERE]] {
         let transport = transport();

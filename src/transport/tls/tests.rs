@@ -1,4 +1,4 @@
-//! Tests with a certificate that is its own authority, as `openssl req -x509` makes it.
+//! Tests with self-signed certificates, as `openssl req -x509` makes them. Such a certificate is its own authority.
 
 use rcgen::{
     BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd,
@@ -8,11 +8,11 @@ use super::*;
 
 const NAME: &str = "registry.test";
 
-fn own_authority(until: i32) -> CertificateDer<'static> {
-    own_authority_for(until, &[])
+fn self_signed(until: i32) -> CertificateDer<'static> {
+    self_signed_for(until, &[])
 }
 
-fn own_authority_for(until: i32, usages: &[ExtendedKeyUsagePurpose]) -> CertificateDer<'static> {
+fn self_signed_for(until: i32, usages: &[ExtendedKeyUsagePurpose]) -> CertificateDer<'static> {
     let mut params = CertificateParams::new([NAME.to_owned()]).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.not_before = date_time_ymd(2000, 1, 1);
@@ -59,36 +59,36 @@ fn verify(
 }
 
 #[test]
-fn it_is_accepted_where_it_is_trusted() {
-    let certificate = own_authority(2999);
+fn self_signed_is_accepted_if_trusted() {
+    let certificate = self_signed(2999);
     for in_system in [false, true] {
         verify(&certificate, NAME, &certificate, in_system).unwrap();
     }
 }
 
 #[test]
-fn it_is_refused_for_another_name() {
-    let certificate = own_authority(2999);
+fn self_signed_is_refused_for_another_name() {
+    let certificate = self_signed(2999);
     let error = verify(&certificate, "other.test", &certificate, false).unwrap_err();
     assert!(error.to_string().contains("not valid for name"), "{error}");
 }
 
 #[test]
-fn it_is_refused_when_expired() {
-    let certificate = own_authority(2001);
+fn self_signed_is_refused_when_expired() {
+    let certificate = self_signed(2001);
     let error = verify(&certificate, NAME, &certificate, false).unwrap_err();
     assert!(error.to_string().contains("expired"), "{error}");
 }
 
 #[test]
-fn another_one_of_the_same_name_is_refused() {
+fn self_signed_by_another_key_is_refused() {
     for in_system in [false, true] {
-        verify(&own_authority(2999), NAME, &own_authority(2999), in_system).unwrap_err();
+        verify(&self_signed(2999), NAME, &self_signed(2999), in_system).unwrap_err();
     }
 }
 
 #[test]
-fn its_usage_must_allow_servers() {
+fn usage_of_self_signed_must_allow_servers() {
     use ExtendedKeyUsagePurpose::{Any, ClientAuth, CodeSigning, EmailProtection, ServerAuth};
     for (usages, is_accepted) in [
         (&[ServerAuth][..], true),
@@ -97,7 +97,7 @@ fn its_usage_must_allow_servers() {
         (&[ClientAuth], false),
         (&[CodeSigning, EmailProtection], false),
     ] {
-        let certificate = own_authority_for(2999, usages);
+        let certificate = self_signed_for(2999, usages);
         let outcome = verify(&certificate, NAME, &certificate, false);
         assert_eq!(outcome.is_ok(), is_accepted, "{usages:?} {outcome:?}");
     }

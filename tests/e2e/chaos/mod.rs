@@ -1,7 +1,8 @@
 //! `publish` through a proxy that breaks connections at random, in front of Debian's `docker-registry`. Every run
 //! is published and verified, or fails without wrong content. The registries are checked directly.
 //!
-//! `POLYARCH_CHAOS_RUNS` is how many runs there are, `POLYARCH_CHAOS_SEED` the first of their seeds.
+//! `POLYARCH_CHAOS_RUNS` sets the number of runs, `POLYARCH_CHAOS_SEED` the seed of the first run. Each further run has
+//! the next seed.
 
 mod proxy;
 
@@ -20,28 +21,28 @@ use crate::{
     },
 };
 use futures_util::{StreamExt as _, stream};
-use proxy::{Proxy, Weather};
+use proxy::{FaultSettings, Proxy};
 use serde_json::Value;
 
-/// Runs under way at once.
+/// The number of runs at once.
 const AT_ONCE: usize = 8;
 /// The budget of each run for waiting (`--retry-for`), in seconds.
 const RETRY_FOR: u64 = 8;
-/// How long one run may take: its waits, a request that is never answered, and the work itself.
+/// The maximum duration of one run: its waits, a request that is never answered, and the work itself.
 const LIMIT: Duration = Duration::from_secs(150);
 
 /// The tags of `team/app` in the first registry.
 const SOURCES: [&str; 4] = ["amd64", "arm64", "s390x", "pair"];
 
-/// Two registries, of which the first has the sources.
+/// Two registries. The first one has the sources.
 struct Setting {
     near: Distribution,
     far: Distribution,
-    /// The digest that each combination of sources makes.
+    /// The digest of the index that each combination of sources gives.
     digests: BTreeMap<String, String>,
 }
 
-/// A tag, as the registry itself knows it.
+/// A tag that a run sets.
 #[derive(Clone, Debug)]
 struct Place {
     far: bool,
@@ -163,25 +164,25 @@ impl Setting {
     }
 }
 
-/// The pairs of sources for runs.
+/// Returns all pairs of sources.
 fn combinations() -> Vec<[&'static str; 2]> {
     let all = SOURCES.iter().enumerate();
     all.flat_map(|(at, one)| SOURCES[at + 1..].iter().map(|other| [*one, *other]))
         .collect()
 }
 
-/// One run with the choices of its seed. The error is what is wrong with it.
+/// Runs `publish` with random options and faults that depend only on the seed. Returns an error if the result is wrong.
 async fn run(setting: &Setting, seed: u64) -> Result<Report, String> {
     let mut dice = fastrand::Rng::with_seed(seed);
-    let weather = |dice: &mut fastrand::Rng| Weather {
+    let settings = |dice: &mut fastrand::Rng| FaultSettings {
         seed: dice.u64(..),
         rate: 0.02 + 0.4 * dice.f64() * dice.f64(),
         burst: dice.choice([3, 6, 40]).unwrap_or(3),
         endless_stall: seed % 4 == 3,
     };
-    let near = Proxy::start(setting.near.host(), weather(&mut dice)).await;
-    let far = Proxy::start(setting.far.host(), weather(&mut dice)).await;
-    let sources = dice.choice(combinations()).expect("there are some");
+    let near = Proxy::start(setting.near.host(), settings(&mut dice)).await;
+    let far = Proxy::start(setting.far.host(), settings(&mut dice)).await;
+    let sources = dice.choice(combinations()).expect("a pair of sources");
     let digest = &setting.digests[&sources.join(" ")];
     let hosts = [near.host(), far.host()];
     let places = places(setting, seed, &hosts, &mut dice).await;
@@ -222,8 +223,8 @@ async fn run(setting: &Setting, seed: u64) -> Result<Report, String> {
     })
 }
 
-/// The targets of a run: the repository of the sources, another one, another registry; one to three tags in each, some
-/// of which point to something else already.
+/// Chooses the targets of a run: one to three tags in each of up to three repositories (the repository of the sources,
+/// another one, and one in the other registry). Some of the tags already point to another index.
 async fn places(
     setting: &Setting,
     seed: u64,
@@ -272,7 +273,7 @@ struct RunResult<'a> {
 }
 
 impl RunResult<'_> {
-    /// The status that it reports of a tag.
+    /// Returns the status of a tag in the report of the run.
     fn status(&self, place: &Place) -> Option<&str> {
         let targets = self.json.as_ref()?["targets"].as_array()?;
         let mut tags = targets
@@ -287,7 +288,7 @@ impl RunResult<'_> {
     }
 }
 
-/// The outcome of a run, or what is wrong with it.
+/// Returns the outcome of a run, or a description of what is wrong.
 async fn judge(
     setting: &Setting,
     places: &[Place],
@@ -300,7 +301,7 @@ async fn judge(
         let is_right = now.as_deref() == Some(digest);
         if !is_right && now != place.before {
             return Err(format!(
-                "{} points at {now:?}, not {digest}",
+                "{} points to {now:?}, not to {digest}",
                 place.reference
             ));
         }
@@ -323,7 +324,7 @@ async fn judge(
         _ => return Err(format!("{pushed} of {} tags were pushed", places.len())),
     };
     if !result.stderr.contains("error: failed to ") {
-        return Err("no cause is named".to_owned());
+        return Err("the error has no cause".to_owned());
     }
     if result.stderr.contains("no tag was changed") && !changed.is_empty() {
         return Err(format!("{changed:?} were changed"));
@@ -331,7 +332,8 @@ async fn judge(
     Ok(outcome)
 }
 
-/// The digest of what a tag points at, if all of it can be read: every manifest and every blob below it.
+/// Returns the digest that a tag points to, or `None` if the tag does not exist. Fails if a manifest or blob below it
+/// is missing or has other content.
 async fn whole(registry: &Distribution, repo: &str, name: &str) -> Result<Option<String>, String> {
     let Some(root) = registry.manifest(repo, name).await else {
         return Ok(None);
@@ -359,7 +361,7 @@ async fn whole(registry: &Distribution, repo: &str, name: &str) -> Result<Option
     Ok(Some(root_digest))
 }
 
-/// Checks that no other tag was created.
+/// Checks that the run created no other tag.
 async fn nothing_else(setting: &Setting, places: &[Place]) -> Result<(), String> {
     for place in places.iter().filter(|place| place.repo != "team/app") {
         let wanted: BTreeSet<&str> = places

@@ -1,6 +1,7 @@
-//! A proxy that spoils HTTP/1.1 between a client and a server: resets, stalls, truncation, bursts of 5xx, answers
-//! that are lost after the server has acted. What happens to a request follows from the seed, its method and path,
-//! and how often it was seen: the same run meets the same faults however its requests overlap.
+//! A proxy that injects faults into HTTP/1.1: resets, stalls, truncated answers, bursts of 5xx, and answers that are
+//! lost after the server has handled the request. The fault of a request depends on the seed, its method and path, and
+//! the number of equal requests before it. So a repeated run has the same faults, even if its requests overlap
+//! differently.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -17,41 +18,41 @@ use tokio::{
     time::sleep,
 };
 
-/// Longer than the client waits for a sign of life.
+/// A time that is longer than the idle timeout of the client.
 const ENDLESS: Duration = Duration::from_secs(10);
-/// The most bytes of a request's or an answer's head.
+/// The maximum size of the head of a request, in bytes.
 const MAX_HEAD: usize = 64 << 10;
 
-/// How much is spoilt.
+/// The frequency of the faults.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Weather {
+pub(super) struct FaultSettings {
     pub(super) seed: u64,
-    /// The share of requests that something happens to, of 1.
+    /// The share of requests with a fault, from 0 to 1.
     pub(super) rate: f64,
-    /// The most requests in a burst of 5xx.
+    /// The maximum number of requests in a burst of error statuses.
     pub(super) burst: u32,
-    /// One request is never answered.
+    /// Whether one request is never answered.
     pub(super) endless_stall: bool,
 }
 
-/// What happens to a request.
+/// The fault of a request.
 #[derive(Clone, Copy, Debug)]
 enum Fault {
-    /// The connection is reset before the server hears of the request.
+    /// The connection is reset before the server receives the request.
     Reset,
-    /// A part of the body arrives, then the connection is reset.
+    /// The server receives a part of the body. Then the connection is reset.
     CutBody(f64),
-    /// The server acts, the answer is lost.
+    /// The server handles the request, and the answer is lost.
     LoseAnswer,
     /// The head of the answer ends in the middle.
     CutHead,
-    /// The body of the answer ends in the middle, by an end or a reset.
+    /// The body of the answer ends in the middle, because the connection is closed or reset.
     CutAnswer { at: f64, reset: bool },
-    /// Nothing moves for a while: before the server hears of it, or in the middle of the answer.
+    /// No data is transferred for this time: before the server receives the request, or in the middle of the answer.
     Stall { time: Duration, before: bool },
-    /// This status in place of the answer, whether the server acted or not.
+    /// This status is sent instead of the answer. `acted`: the server has handled the request.
     Status { code: u16, acted: bool },
-    /// The answer comes; then the connection is closed without a word.
+    /// The whole answer is sent. Then the connection is closed or reset without notice.
     CloseAfter { reset: bool },
 }
 
@@ -61,12 +62,12 @@ impl Fault {
             Self::Reset => "reset before the request",
             Self::CutBody(_) => "reset in the request body",
             Self::LoseAnswer => "answer lost",
-            Self::CutHead => "answer's head cut",
+            Self::CutHead => "head of the answer truncated",
             Self::CutAnswer { reset: true, .. } => "reset in the answer",
             Self::CutAnswer { reset: false, .. } => "answer truncated",
             Self::Stall { time, .. } if time == ENDLESS => "stall without end",
             Self::Stall { .. } => "stall",
-            Self::Status { acted: true, .. } => "error status after the write",
+            Self::Status { acted: true, .. } => "error status after the request was handled",
             Self::Status { acted: false, .. } => "error status",
             Self::CloseAfter { .. } => "closed while idle",
         }
@@ -81,28 +82,28 @@ pub(super) struct Proxy {
 }
 
 struct State {
-    weather: Weather,
+    settings: FaultSettings,
     target: SocketAddr,
-    course: Mutex<Course>,
+    history: Mutex<History>,
 }
 
-/// What has happened so far.
+/// The requests and faults so far.
 #[derive(Default)]
-struct Course {
+struct History {
     seen: HashMap<String, u64>,
     burst_left: u32,
-    stalled_for_ever: bool,
+    has_stalled: bool,
     injected: BTreeMap<&'static str, u64>,
 }
 
 impl Proxy {
-    /// Starts one in front of `target`, which is `ip:port`.
-    pub(super) async fn start(target: &str, weather: Weather) -> Self {
+    /// Starts a proxy in front of `target` (`ip:port`).
+    pub(super) async fn start(target: &str, settings: FaultSettings) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let state = Arc::new(State {
-            weather,
+            settings,
             target: target.parse().expect("an address"),
-            course: Mutex::default(),
+            history: Mutex::default(),
         });
         Self {
             address: listener.local_addr().expect("a bound socket"),
@@ -111,14 +112,14 @@ impl Proxy {
         }
     }
 
-    /// `127.0.0.1:port`.
+    /// Returns `127.0.0.1:port`.
     pub(super) fn host(&self) -> String {
         self.address.to_string()
     }
 
-    /// How often each fault was injected.
+    /// Returns how often each fault was injected.
     pub(super) fn injected(&self) -> BTreeMap<&'static str, u64> {
-        self.state.course().injected.clone()
+        self.state.history().injected.clone()
     }
 }
 
@@ -129,36 +130,36 @@ impl Drop for Proxy {
 }
 
 impl State {
-    fn course(&self) -> std::sync::MutexGuard<'_, Course> {
-        self.course.lock().unwrap_or_else(PoisonError::into_inner)
+    fn history(&self) -> std::sync::MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What happens to this request.
+    /// Chooses the fault of a request, and counts it.
     fn decide(&self, request: &Request) -> Option<Fault> {
-        let mut course = self.course();
+        let mut history = self.history();
         let key = request.key();
-        let count = course.seen.entry(key.clone()).or_default();
+        let count = history.seen.entry(key.clone()).or_default();
         *count += 1;
         let mut hasher = DefaultHasher::new();
-        (self.weather.seed, key, *count).hash(&mut hasher);
+        (self.settings.seed, key, *count).hash(&mut hasher);
         let mut dice = fastrand::Rng::with_seed(hasher.finish());
-        let fault = if course.burst_left > 0 {
-            course.burst_left -= 1;
+        let fault = if history.burst_left > 0 {
+            history.burst_left -= 1;
             Some(status(&mut dice))
-        } else if dice.f64() < self.weather.rate {
-            Some(self.draw(&mut dice, &mut course, request))
+        } else if dice.f64() < self.settings.rate {
+            Some(self.draw(&mut dice, &mut history, request))
         } else {
             None
         };
         if let Some(fault) = fault {
-            *course.injected.entry(fault.name()).or_default() += 1;
+            *history.injected.entry(fault.name()).or_default() += 1;
         }
         fault
     }
 
-    fn draw(&self, dice: &mut fastrand::Rng, course: &mut Course, request: &Request) -> Fault {
-        if self.weather.endless_stall && !course.stalled_for_ever {
-            course.stalled_for_ever = true;
+    fn draw(&self, dice: &mut fastrand::Rng, history: &mut History, request: &Request) -> Fault {
+        if self.settings.endless_stall && !history.has_stalled {
+            history.has_stalled = true;
             return Fault::Stall {
                 time: ENDLESS,
                 before: dice.bool(),
@@ -180,7 +181,7 @@ impl State {
             13..=14 => Fault::CloseAfter { reset: dice.bool() },
             15..=16 => status(dice),
             _ => {
-                course.burst_left = dice.u32(1..=self.weather.burst);
+                history.burst_left = dice.u32(1..=self.settings.burst);
                 status(dice)
             }
         }
@@ -202,7 +203,7 @@ async fn serve(listener: TcpListener, state: Arc<State>) {
                 let Ok((client, _)) = accepted else { continue };
                 let state = Arc::clone(&state);
                 connections.spawn(async move {
-                    // A connection that breaks is the client's matter.
+                    // The client detects that a connection breaks.
                     let _ = Relay { client, early: Vec::new(), state: &state }.run().await;
                 });
             }
@@ -232,7 +233,7 @@ impl Request {
         }
     }
 
-    /// The request without what is different in every run: identifiers of uploads.
+    /// Returns the method and path without the identifier of an upload, which differs in every run.
     fn key(&self) -> String {
         let path = match self.path.split_once("/blobs/uploads/") {
             Some((before, after)) => {
@@ -244,14 +245,15 @@ impl Request {
         format!("{} {path}", self.method)
     }
 
-    /// The head as the server gets it: it closes the connection behind its answer, which shows where that ends.
+    /// Returns the head for the server. The server must close the connection after its answer, which shows where the
+    /// answer ends.
     fn onward(&self) -> Vec<u8> {
         let end = self.head.len() - 2;
         [&self.head[..end], b"connection: close\r\n\r\n"].concat()
     }
 }
 
-/// The value of a header in a head.
+/// Returns the value of a header.
 fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     head.split("\r\n")
         .filter_map(|line| line.split_once(':'))
@@ -259,7 +261,7 @@ fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
         .map(|(_, value)| value.trim())
 }
 
-/// Where a head ends, behind its empty line.
+/// Returns the position after the empty line that ends a head.
 fn end_of_head(bytes: &[u8]) -> Option<usize> {
     let at = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
     Some(at + 4)
@@ -268,7 +270,7 @@ fn end_of_head(bytes: &[u8]) -> Option<usize> {
 /// The connection of a client.
 struct Relay<'a> {
     client: TcpStream,
-    /// Bytes that came behind what was read.
+    /// Bytes that have arrived and are not used yet.
     early: Vec<u8>,
     state: &'a State,
 }
@@ -285,7 +287,7 @@ impl Relay<'_> {
         Ok(())
     }
 
-    /// Answers one request. `false`: the connection is no more.
+    /// Answers one request. Returns `false` if the connection must be closed.
     async fn serve(&mut self, request: &Request, fault: Option<Fault>) -> std::io::Result<bool> {
         match fault {
             Some(Fault::Reset) => return self.reset(),
@@ -345,23 +347,23 @@ impl Relay<'_> {
         Ok(true)
     }
 
-    /// Ends the connection with a reset.
+    /// Resets the connection when it is dropped. Always returns `false`.
     fn reset(&self) -> std::io::Result<bool> {
         self.client.set_zero_linger()?;
         Ok(false)
     }
 
     async fn answer_with(&mut self, code: u16) -> std::io::Result<bool> {
-        let body = "<html>the wires are wet</html>";
+        let body = "<html>an injected error</html>";
         let answer = format!(
-            "HTTP/1.1 {code} Weather\r\ncontent-type: text/html\r\ncontent-length: {}\r\n\r\n{body}",
+            "HTTP/1.1 {code} Injected\r\ncontent-type: text/html\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         );
         self.client.write_all(answer.as_bytes()).await?;
         Ok(true)
     }
 
-    /// The next request, up to its body; `None` if there is none.
+    /// Reads the head of the next request. Returns `None` if there is no further request.
     async fn read_request(&mut self) -> std::io::Result<Option<Request>> {
         loop {
             if let Some(end) = end_of_head(&self.early) {
@@ -376,7 +378,7 @@ impl Relay<'_> {
         }
     }
 
-    /// The bytes of a request's body that come next, at most `left`.
+    /// Reads the next bytes of a request body, at most `left`.
     async fn read_some(&mut self, left: usize) -> std::io::Result<Vec<u8>> {
         if self.early.is_empty() && self.client.read_buf(&mut self.early).await? == 0 {
             return Err(std::io::ErrorKind::UnexpectedEof.into());
@@ -393,7 +395,7 @@ impl Relay<'_> {
         Ok(())
     }
 
-    /// Passes the head and the first bytes of the body on.
+    /// Sends the head and the first `length` bytes of the body to the server.
     async fn send_part(&mut self, request: &Request, length: usize) -> std::io::Result<TcpStream> {
         let mut server = TcpStream::connect(self.state.target).await?;
         server.write_all(&request.onward()).await?;
@@ -406,7 +408,7 @@ impl Relay<'_> {
         Ok(server)
     }
 
-    /// The server's whole answer, as if its connection stayed open.
+    /// Returns the whole answer of the server, without its `Connection` header.
     async fn ask(&mut self, request: &Request) -> std::io::Result<Vec<u8>> {
         let mut server = self.send_part(request, request.length).await?;
         let mut answer = Vec::new();
@@ -425,7 +427,7 @@ impl Relay<'_> {
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     clippy::cast_precision_loss,
-    reason = "a share of a length lies between nothing and all of it"
+    reason = "a share of a length is between 0 and the length"
 )]
 fn part(length: usize, share: f64) -> usize {
     (length as f64 * share) as usize

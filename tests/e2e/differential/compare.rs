@@ -1,7 +1,7 @@
 //! Runs a case with both tools and returns every difference.
 //!
-//! Media types that are mixed are the one deviation that shows in pushed bytes (Docker takes the type of
-//! the first entry, polyarch the OCI index): what Docker wrote is compared after its type was replaced.
+//! Pushed bytes differ in one case on purpose: a list of Docker and OCI images. Docker uses the type of the first
+//! entry, and polyarch uses the type of the OCI index. The type in Docker's list is replaced before the comparison.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -15,7 +15,7 @@ use super::{
     script::{Built, Case, build},
 };
 
-/// Words of Docker that scripts search for; polyarch must print them too.
+/// Parts of Docker's messages that scripts search for. polyarch must print them, too.
 const KEPT: [&str; 8] = [
     "invalid reference format: repository name",
     "invalid reference format",
@@ -27,7 +27,8 @@ const KEPT: [&str; 8] = [
     "no such manifest: ",
 ];
 
-/// Every difference between `docker`, a Docker CLI, and polyarch in one case; `number` is unique in the registry.
+/// Runs a case with the Docker CLI at `docker` and with polyarch, and returns every difference. `number` must be unique
+/// in the registry.
 pub(super) async fn differences(
     case: &Case,
     docker: &Path,
@@ -167,8 +168,8 @@ fn of_one_type(served: Served) -> Served {
     }
 }
 
-/// A list as Docker writes it, of both Docker's and OCI's children: with the type of an OCI index.
-/// Anything else stays as it is.
+/// Replaces the type of a list that contains Docker and OCI images by the type of an OCI index. Returns any other text
+/// unchanged.
 fn with_type_of_mixed(list: &str) -> String {
     let is_list = list.contains("\"manifests\": [");
     let child = |kind: &str| list.contains(&format!("         \"mediaType\": \"{kind}\""));

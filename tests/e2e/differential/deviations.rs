@@ -11,7 +11,7 @@ use crate::support::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_index_is_flattened_and_its_attestations_come_along() {
+async fn an_index_is_flattened_with_its_attestations() {
     let tools = Tools::new().await;
     let index = Index::oci().of(["linux/amd64", "linux/arm64"]).attested();
     let index = index.load(&tools.registry, "app", "built");
@@ -145,7 +145,7 @@ async fn annotations_are_kept_and_shown() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_of_a_remote_list_is_dropped() {
+async fn a_remote_list_is_shown_completely() {
     let tools = Tools::new().await;
     let index = Index::oci().of(["linux/amd64"]).attested();
     let index = index
@@ -163,7 +163,7 @@ async fn nothing_of_a_remote_list_is_dropped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_names_of_platforms_are_those_of_today() {
+async fn current_names_of_platforms_are_accepted() {
     let tools = Tools::new().await;
     tools.image("linux/amd64", "a");
     for (os, arch, expected) in [("linux", "loong64", "loong64"), ("wasip1", "wasm", "wasm")] {
@@ -274,7 +274,7 @@ async fn local_names_do_not_collide_and_can_be_listed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_images_for_one_platform_are_warned_of() {
+async fn two_images_for_one_platform_cause_a_warning() {
     let tools = Tools::new().await;
     for (tag, seed) in [("a", 1), ("b", 2)] {
         let image = Image::new("linux/amd64").docker().seed(seed);

@@ -1,9 +1,9 @@
 //! `docker manifest` and polyarch with the same commands at the same registry: outputs, exit codes and the content of
 //! the registry are equal. Intended differences are in `deviations`.
 //!
-//! The named cases run with the first Docker CLI on PATH. The random cases run with each Docker CLI on PATH in turn, so
-//! that an older one beside the pinned one is compared too. POLYARCH_DIFFERENTIAL_SEED repeats a random run,
-//! POLYARCH_DIFFERENTIAL_CASES makes it longer.
+//! The named cases run with the first Docker CLI on PATH. The random cases are distributed over all Docker CLIs on
+//! PATH, so that an older version can be compared, too. `POLYARCH_DIFFERENTIAL_SEED` repeats a random run, and
+//! `POLYARCH_DIFFERENTIAL_CASES` sets its number of cases.
 
 mod compare;
 mod deviations;
@@ -20,7 +20,7 @@ use tokio::{sync::Semaphore, task::JoinSet};
 use crate::distribution::Distribution;
 use script::Case;
 
-/// Cases under way at once. The programs mostly wait for each other.
+/// The number of cases at once. The programs mostly wait for the registry.
 const AT_ONCE: usize = 4;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -42,7 +42,7 @@ async fn random_cases_are_equal() {
     all_equal(cases.zip(docker.into_iter().cycle())).await;
 }
 
-/// Every Docker CLI on PATH, the first one first.
+/// Returns every Docker CLI on PATH, in the order of PATH.
 fn docker_clis() -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut found: Vec<PathBuf> = std::env::split_paths(&path)
@@ -55,7 +55,7 @@ fn docker_clis() -> Vec<PathBuf> {
     found
 }
 
-/// Runs each case with its Docker CLI; fails with every difference of every case.
+/// Runs each case with its Docker CLI. Panics with all differences of all cases if there are any.
 async fn all_equal(cases: impl Iterator<Item = (Case, PathBuf)>) {
     let registry = Arc::new(Distribution::start().await);
     let places = Arc::new(Semaphore::new(AT_ONCE));

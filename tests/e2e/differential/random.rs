@@ -1,10 +1,10 @@
-//! Random cases: the same for the same seed and number.
+//! Random cases. A case depends only on the seed and its number.
 
 use fastrand::Rng;
 
 use super::script::{Case, split_name};
 
-/// What `docker manifest annotate` lets through.
+/// Platforms that `docker manifest annotate` accepts.
 const PLATFORMS: [&str; 14] = [
     "linux/amd64",
     "linux/386",
@@ -23,7 +23,7 @@ const PLATFORMS: [&str; 14] = [
 ];
 const SEPARATORS: [&str; 6] = [".", "_", "__", "-", "--", "/"];
 
-/// The case of this number.
+/// Returns the case with this number.
 pub(super) fn case(seed: u64, number: u64) -> Case {
     let mut rng = Rng::with_seed(seed.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
     let rng = &mut rng;
@@ -61,7 +61,7 @@ pub(super) fn case(seed: u64, number: u64) -> Case {
     }
 }
 
-/// One to twelve images in one to three repositories, all of Docker, all of OCI, or mixed.
+/// Returns one to twelve images in one to three repositories: only Docker images, only OCI images, or both.
 fn images(rng: &mut Rng) -> Vec<String> {
     let kinds: &[&str] = rng
         .choice([&["docker"][..], &["oci"], &["docker", "oci"]])
@@ -95,7 +95,7 @@ fn name_of(image: &str) -> &str {
     image.split(' ').next().expect("a name")
 }
 
-/// That of the first image, or another.
+/// Returns the repository of the first image, or another one.
 fn repository(rng: &mut Rng, images: &[String]) -> String {
     if rng.u8(..3) > 0 {
         return split_name(&name_of(&images[0])[1..])
@@ -106,7 +106,7 @@ fn repository(rng: &mut Rng, images: &[String]) -> String {
     format!("@{}", path(rng))
 }
 
-/// By tag, by digest, by both.
+/// Returns a reference to an image by tag, by digest, or by both.
 fn source(rng: &mut Rng, image: &str) -> String {
     let name = name_of(image);
     let (repository, _) = split_name(&name[1..]);
@@ -117,8 +117,8 @@ fn source(rng: &mut Rng, image: &str) -> String {
     }
 }
 
-/// What follows the case's namespace: nothing, or up to four components with every separator. Docker's
-/// local names confuse `/` with `_`, and `:` with `-`; a number in each keeps them apart.
+/// Returns the part of a repository name after the namespace of the case: up to four components, each after a
+/// separator.
 fn path(rng: &mut Rng) -> String {
     let mut path = String::new();
     for _ in 0..rng.u8(..5) {
@@ -130,7 +130,7 @@ fn path(rng: &mut Rng) -> String {
     path
 }
 
-/// A tag with `unique` in it.
+/// Returns a tag that contains `unique`.
 fn tag(rng: &mut Rng, unique: &str) -> String {
     let mut tag = rng
         .choice(["", "_", "V", "x.", "0-"])

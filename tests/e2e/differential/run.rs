@@ -1,4 +1,4 @@
-//! One tool in a home of its own, and the words of a case for this tool.
+//! One tool with a separate home directory, and the command lines of a case for this tool.
 
 use std::path::Path;
 
@@ -32,7 +32,7 @@ impl Tool<'_> {
     }
 }
 
-/// A tool at work on one case.
+/// A tool that runs one case.
 pub(super) struct Worker<'a> {
     tool: Tool<'a>,
     home: Scene,
@@ -41,8 +41,8 @@ pub(super) struct Worker<'a> {
 }
 
 impl<'a> Worker<'a> {
-    /// The namespaces of the two tools differ in their first letter only, so that whatever is sorted
-    /// is sorted alike.
+    /// Creates a worker. The namespaces of the two tools differ only in their first letter, so that both tools sort
+    /// names in the same order.
     pub(super) fn new(tool: Tool<'a>, registry: &'a Distribution, number: usize) -> Self {
         let letter = match tool {
             Tool::Docker(_) => 'd',
@@ -56,12 +56,12 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// The path of the repository that a case calls `@…`.
+    /// Returns the path of the repository that a case names `@…`.
     pub(super) fn repository(&self, name: &str) -> String {
         format!("{}{name}", self.namespace)
     }
 
-    /// Puts the images of the case where this tool looks for them.
+    /// Pushes the images of the case to the namespace of this tool.
     pub(super) async fn load(
         &self,
         images: &[Built],
@@ -78,8 +78,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// The words of a step as they stand on the command line. To a registry without TLS Docker speaks
-    /// with `--insecure` only.
+    /// Returns the command line of a step. Docker uses a registry without TLS only with `--insecure`.
     pub(super) fn words(&self, step: &[String], images: &[Built]) -> Vec<String> {
         let mut words: Vec<String> = step.iter().map(|word| self.word(word, images)).collect();
         if ["create", "push", "inspect"].contains(&step[0].as_str()) {
@@ -101,7 +100,7 @@ impl<'a> Worker<'a> {
 
     pub(super) async fn run(&self, words: &[String]) -> Output {
         let mut output = self.tool.run(&self.home, words).await;
-        // Both outputs under one name.
+        // Both tools get the same name of the namespace in their outputs.
         let own = format!("{}/{}", self.registry.host(), self.namespace);
         let neutral = format!("{}/@{}", self.registry.host(), &self.namespace[1..]);
         output.stdout = output.stdout.replace(&own, &neutral);

@@ -1,4 +1,4 @@
-//! Both tools in front of a registry in process.
+//! Both tools with one registry in the test process.
 
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-/// A registry in process, and a home for each tool.
+/// A registry in the test process, and a home directory for each tool.
 pub(super) struct Tools {
     pub(super) registry: Registry,
     pub(super) docker: Scene,
@@ -37,12 +37,12 @@ impl Tools {
         image.load(&self.registry, "app", tag)
     }
 
-    /// The words with `@` for the registry.
+    /// Replaces `@` by the host of the registry.
     pub(super) fn line(&self, line: &str) -> String {
         line.replace('@', self.registry.host())
     }
 
-    /// Standard error of Docker, which must fail.
+    /// Runs `docker manifest`, expects a failure, and returns its standard error.
     pub(super) async fn docker_fails(&self, line: &str) -> String {
         let output = self.docker.docker_manifest(&self.line(line)).await;
         assert!(
@@ -65,7 +65,7 @@ impl Tools {
         self.polyarch.run_line(&self.line(line)).await.ok().stdout
     }
 
-    /// Standard error of polyarch, which must end with `code`.
+    /// Runs polyarch, expects the exit code `code`, and returns its standard error.
     pub(super) async fn polyarch_fails(&self, code: i32, line: &str) -> String {
         let output = self.polyarch.run_line(&self.line(line)).await;
         assert_eq!(

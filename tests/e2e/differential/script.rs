@@ -1,10 +1,12 @@
-//! The little language in which cases are written.
+//! The format of the cases.
 //!
-//! An image: `NAME docker|oci PLATFORM [version=V] [features=A,B] [layers=N] [seed=N] [newline] [compact]`.
-//! A step: the words of a command. In both, `@` in front of a word is the case's own namespace in the
-//! registry (`@/app:1`, `@:1`, `@-x/y:1`), and `{NAME}` is the digest of the image of that name.
-//! `look LIST ENTRY` stands for every form of `inspect` on a local list; `pull LIST` for those on what
-//! was pushed; `all LIST ENTRY` for both with a push between them.
+//! An image is `NAME docker|oci PLATFORM [version=V] [features=A,B] [layers=N] [seed=N] [note=TEXT] [newline]
+//! [compact]`. A step is a command with its arguments. In images and steps, `@` at the beginning of a word is the
+//! namespace of the case in the registry (`@/app:1`, `@:1`, `@-x/y:1`). In steps, `{NAME}` is the digest of the image
+//! with this name.
+//!
+//! `look LIST ENTRY` stands for every form of `inspect` of a local list. `pull LIST` stands for the removal of the
+//! local list and every form of `inspect` of the pushed list. `all LIST ENTRY` stands for `look`, `push` and `pull`.
 
 use std::fmt;
 
@@ -13,7 +15,7 @@ use crate::support::{
     registry::Registry,
 };
 
-/// Images, and commands on them.
+/// Images, and commands that use them.
 #[derive(Clone, Debug)]
 pub(super) struct Case {
     pub(super) name: String,
@@ -35,15 +37,12 @@ impl fmt::Display for Case {
 }
 
 impl Case {
-    /// The commands, with `look` and `pull` written out.
+    /// Returns the commands, with `look`, `pull` and `all` replaced by what they stand for.
     pub(super) fn commands(&self) -> Vec<Vec<String>> {
-        self.steps
-            .iter()
-            .flat_map(|step| spelled_out(step))
-            .collect()
+        self.steps.iter().flat_map(|step| expanded(step)).collect()
     }
 
-    /// The repositories that are named, as they stand behind `@`.
+    /// Returns the repositories in images and steps, without the `@`.
     pub(super) fn repositories(&self) -> Vec<String> {
         let words = self.images.iter().chain(&self.steps);
         let names = words.flat_map(|text| text.split(' '));
@@ -56,7 +55,7 @@ impl Case {
     }
 }
 
-fn spelled_out(step: &str) -> Vec<Vec<String>> {
+fn expanded(step: &str) -> Vec<Vec<String>> {
     let words: Vec<&str> = step.split_whitespace().collect();
     let own = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
     match words[..] {
@@ -72,7 +71,7 @@ fn spelled_out(step: &str) -> Vec<Vec<String>> {
             format!("pull {list}"),
         ]
         .iter()
-        .flat_map(|step| spelled_out(step))
+        .flat_map(|step| expanded(step))
         .collect(),
         ["pull", list] => vec![
             own(&["rm", list]),
@@ -83,19 +82,19 @@ fn spelled_out(step: &str) -> Vec<Vec<String>> {
     }
 }
 
-/// `repository[:tag][@digest]`, without a host, into the repository and the rest.
+/// Splits `repository[:tag][@digest]` into the repository and the rest.
 pub(super) fn split_name(name: &str) -> (&str, &str) {
     name.split_at(name.find([':', '@']).unwrap_or(name.len()))
 }
 
-/// An image of a case, built and held by a registry in process.
+/// An image of a case, which is stored in a registry in the test process.
 pub(super) struct Built {
-    /// As it stands in the case, with `@`.
+    /// The name in the case, with `@`.
     pub(super) name: String,
     pub(super) loaded: Loaded,
 }
 
-/// Builds an image into the repository `parts` of `scratch`.
+/// Builds an image, and stores it in the repository `parts` of `scratch`.
 pub(super) fn build(text: &str, scratch: &Registry) -> Built {
     let mut words = text.split(' ');
     let name = words.next().expect("a name").to_owned();

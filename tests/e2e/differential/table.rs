@@ -1,5 +1,5 @@
-//! The named cases, from the files in `cases/`: `= NAME`, a line `- IMAGE` for each image (`- as before`:
-//! those of the case above), then the steps.
+//! The named cases, from the files in `cases/`. A case is a line `= NAME`, then a line `- IMAGE` for each image (or
+//! `- as before` for the images of the previous case), then the steps.
 
 use super::script::Case;
 
@@ -11,7 +11,7 @@ const FILES: [&str; 5] = [
     include_str!("cases/refusals.txt"),
 ];
 
-/// All of them.
+/// Returns all named cases.
 pub(super) fn cases() -> Vec<Case> {
     FILES.into_iter().flat_map(read).collect()
 }

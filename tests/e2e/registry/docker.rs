@@ -1,4 +1,4 @@
-//! The Docker CLI: `docker manifest`, which needs no engine.
+//! `docker manifest` of the Docker CLI with the test registry. It needs no Docker engine.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
@@ -15,8 +15,8 @@ use crate::{
     },
 };
 
-/// `docker manifest` with these arguments. The authority is trusted or not checked, by
-/// turns, so that both are shown.
+/// Runs `docker manifest` with these arguments. Depending on the scheme, the certificate is checked or `--insecure` is
+/// set, so that both are tested.
 async fn manifest(home: &Scene, scheme: Scheme, args: &[&str]) -> Output {
     let (name, rest) = args.split_first().expect("a subcommand");
     let insecure: &[&str] = match scheme {
@@ -27,9 +27,8 @@ async fn manifest(home: &Scene, scheme: Scheme, args: &[&str]) -> Output {
     home.program("docker", &args).await
 }
 
-/// A home whose Docker config has the password of `ci`, and whose programs reach
-/// `registry.test`: on a loopback address the CLI speaks plain HTTP only, whatever the
-/// registry speaks.
+/// Returns a home with a Docker config that contains the password of `ci`, and with a proxy that resolves
+/// `registry.test`. The name is needed because the CLI uses only plain HTTP for loopback addresses.
 fn logged_in(registry: &Registry, scheme: Scheme, auth: Login, proxy: &Proxy) -> Scene {
     let mut home = home();
     let auths = if auth == Login::Open {
@@ -45,7 +44,7 @@ fn logged_in(registry: &Registry, scheme: Scheme, auth: Login, proxy: &Proxy) ->
     home
 }
 
-/// A registry that the CLI can reach.
+/// Starts a registry that the CLI can reach.
 async fn start(scheme: Scheme, auth: Login) -> Registry {
     let builder = builder(scheme, auth);
     match scheme {
@@ -115,8 +114,8 @@ async fn images_of_another_repository_are_mounted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_the_right_nothing_is_pushed() {
-    // Asked for a password, the CLI never goes on without one: Basic has no public part.
+async fn without_permission_nothing_is_pushed() {
+    // Basic is not tested: the CLI cannot read public repositories of a registry that asks for a password.
     for auth in [Login::Bearer, Login::BearerOnAnotherHost] {
         let registry = start(Scheme::Http, auth).await;
         let proxy = Proxy::start().await;

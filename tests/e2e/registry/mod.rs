@@ -1,5 +1,5 @@
-//! The test registry under clients that no one here wrote: what they can do with a
-//! real one they can do with it, in every scheme and with every kind of credentials.
+//! Tests of the test registry with other clients. It must behave like a real registry over every scheme and with every
+//! form of authentication.
 
 mod docker;
 mod skopeo;
@@ -24,7 +24,7 @@ const LOGINS: [Login; 4] = [
     Login::BearerOnAnotherHost,
 ];
 
-/// `ci` may pull and push in `team/`, which others may not.
+/// Returns accounts in which only `ci` may pull from and push to `team/`, and everyone may pull from `public/`.
 fn accounts() -> Accounts {
     Accounts::new("ci", "pw")
         .user("guest", "pw2")
@@ -46,7 +46,7 @@ fn builder(scheme: Scheme, auth: Login) -> Builder {
     }
 }
 
-/// Every scheme with every authentication.
+/// Returns every scheme with every form of authentication.
 fn combinations() -> impl Iterator<Item = (Scheme, Login)> {
     SCHEMES
         .into_iter()

@@ -1,4 +1,4 @@
-//! skopeo: pulls, pushes, lists and looks.
+//! skopeo with the test registry: it pulls, pushes, lists tags and inspects.
 
 use super::{Login, builder, combinations};
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-/// `skopeo copy --all` with what the registry needs to be reached.
+/// Runs `skopeo copy --all` with the TLS options and credentials that the registry needs.
 async fn copy(
     home: &Scene,
     registry: &Registry,
@@ -96,7 +96,7 @@ async fn docker_image_survives_a_directory() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_sees_raw_bytes_tags_in_pages_and_a_platform() {
+async fn raw_bytes_pages_of_tags_and_a_platform_are_read() {
     for (scheme, auth) in combinations() {
         let (home, registry) = (home(), builder(scheme, auth).page(2).start().await);
         let mut image = None;
@@ -148,7 +148,7 @@ async fn missing_permission_is_denied() {
             ("", &team, &layout, false),
             ("guest:pw2", &team, &layout, false),
             ("ci:wrong", &team, &layout, false),
-            // Asked for a password, skopeo sends an empty one.
+            // If a registry asks for a password, skopeo sends an empty one.
             ("", &public, &layout, auth != Login::Basic),
             ("guest:pw2", &public, &layout, true),
             ("guest:pw2", &layout, &public, false),
@@ -167,7 +167,7 @@ async fn missing_permission_is_denied() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_login_is_enough() {
+async fn a_login_is_sufficient() {
     for (scheme, auth) in combinations() {
         let (home, registry) = (home(), builder(scheme, auth).start().await);
         if auth == Login::Open {

@@ -57,7 +57,7 @@ fn twenty_processes_change_one_list_at_once() {
 }
 
 #[test]
-fn twenty_processes_write_lists_of_their_own_at_once() {
+fn twenty_processes_write_separate_lists_at_once() {
     let scene = scene();
     all_at_once(&scene, |it| format!("create HOST/app:l{it} HOST/app:s{it}"));
     assert_eq!(scene.drafts().len(), PROCESSES as usize);

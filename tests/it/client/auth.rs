@@ -130,7 +130,7 @@ async fn every_form_of_a_challenge() {
 }
 
 #[tokio::test]
-async fn one_token_for_everything_that_was_declared() {
+async fn one_token_covers_all_declared_scopes() {
     for scheme in SCHEMES {
         let registry = Registry::builder()
             .scheme(scheme)

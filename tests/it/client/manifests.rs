@@ -20,7 +20,7 @@ async fn with_image(scheme: Scheme) -> (Registry, Loaded) {
 }
 
 #[tokio::test]
-async fn by_tag_by_digest_and_by_the_longer_digest() {
+async fn manifests_are_read_by_tag_and_by_either_digest() {
     for scheme in SCHEMES {
         let (registry, image) = with_image(scheme).await;
         let sha512 = digests::sha512(&image.bytes);
@@ -315,7 +315,7 @@ async fn interrupted_put_is_looked_up_before_a_retry() {
 }
 
 #[tokio::test]
-async fn index_is_retried_only_for_parts_just_pushed() {
+async fn index_is_retried_only_for_children_just_pushed() {
     let registry = Registry::plain().await;
     let index = Index::oci()
         .of(["linux/amd64", "linux/arm64"])

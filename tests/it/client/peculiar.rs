@@ -58,7 +58,7 @@ async fn upload(status: u16, times: Option<usize>) -> (Result<(), StoreError>, b
 }
 
 #[tokio::test]
-async fn an_upload_counts_only_if_the_blob_is_there() {
+async fn an_upload_succeeds_only_if_the_blob_exists() {
     for status in [200, 202, 204] {
         let (copied, is_stored) = upload(status, None).await;
         let error = copied.unwrap_err();

@@ -112,7 +112,7 @@ async fn a_put_that_was_applied_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn an_upload_that_is_gone_starts_over() {
+async fn a_lost_upload_starts_over() {
     let copying = Copying::of(300_000).await;
     let registry = Registry::plain().await;
     registry.rule(Rule::on(Class::UploadPut).then(Fault::ResetUpload(100_000)));
@@ -341,7 +341,11 @@ async fn refused_cancellation_keeps_the_credentials() {
             registry.count_where(|it| cancels(it) && it.status.is_some_and(|it| it == refused)),
             1
         );
-        assert_eq!(registry.count(Class::Token), 1, "the first token did");
+        assert_eq!(
+            registry.count(Class::Token),
+            1,
+            "the first token was sufficient"
+        );
         assert_eq!(registry.count_where(|it| it.carries("hunter2")), 0);
         assert_eq!(client.events.of("notice"), Vec::<String>::new());
     }

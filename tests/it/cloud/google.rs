@@ -154,7 +154,7 @@ fn a_user_refreshes_a_token() {
 }
 
 #[test]
-fn the_metadata_server_is_asked_without_a_proxy() {
+fn the_metadata_server_is_called_without_a_proxy() {
     let (mut scene, server) = (home(), CloudServer::start(google));
     let proxy = CloudServer::start(|_, _| Reply::status(502, "proxy"));
     scene.set("HTTP_PROXY", &proxy.url());

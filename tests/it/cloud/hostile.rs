@@ -226,7 +226,7 @@ fn large_answers_are_cut_off() {
 }
 
 #[test]
-fn a_slow_metadata_service_is_left_after_a_second() {
+fn a_slow_metadata_service_is_given_up_after_a_second() {
     let server = CloudServer::start(|_, _| Reply::Drip);
     let mut scene = home();
     scene.set("AWS_EC2_METADATA_SERVICE_ENDPOINT", &server.url());

@@ -25,7 +25,7 @@ pub(super) fn check(groups: &[Group]) {
     println!("at most {memory} KiB of memory and {overtime} ms beyond the budget of a run");
     let path = file();
     let text = std::fs::read_to_string(&path).expect("docs/faults.md");
-    let (before, rest) = text.split_once(BEGIN).expect("the marker of the begin");
+    let (before, rest) = text.split_once(BEGIN).expect("the marker of the beginning");
     let (now, after) = rest.split_once(END).expect("the marker of the end");
     if std::env::var_os("POLYARCH_BLESS").is_some_and(|value| value == "1") {
         std::fs::write(&path, format!("{before}{BEGIN}{table}{END}{after}")).expect("a file");

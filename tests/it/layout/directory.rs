@@ -28,7 +28,7 @@ fn config_of_another_image() -> Descriptor {
 }
 
 #[tokio::test]
-async fn entries_of_others_stay() {
+async fn entries_of_other_tools_are_kept() {
     let dir = TempDir::new().unwrap();
     let (layout, first, _) = example(dir.path(), "1").await;
     let path = dir.path().join("index.json");
@@ -90,7 +90,7 @@ async fn many_writers_at_once_lose_nothing() {
 }
 
 #[tokio::test]
-async fn damage_is_found_whoever_reads() {
+async fn damage_is_found_by_every_read() {
     let dir = TempDir::new().unwrap();
     let (layout, image, layer) = example(dir.path(), "1").await;
     fs::write(blob_path(dir.path(), &layer.digest), "2").unwrap();
@@ -155,7 +155,7 @@ async fn wrong_source_leaves_nothing() {
     let layout = Layout::create(&directory(dir.path())).await.unwrap();
     let before = files_below(dir.path());
     let blob = layer(b"12345");
-    let gone = || StoreError::new(FailureKind::Unavailable, "read", "the line went dead");
+    let gone = || StoreError::new(FailureKind::Unavailable, "read", "the connection broke");
     let piece = |text: &'static str| Ok(Bytes::from_static(text.as_bytes()));
     for (pieces, kind, message) in [
         (
@@ -176,7 +176,7 @@ async fn wrong_source_leaves_nothing() {
         (
             vec![piece("12"), Err(gone())],
             FailureKind::Unavailable,
-            "the line went dead",
+            "the connection broke",
         ),
     ] {
         let source = Arc::new(BrokenSource::pieces(pieces));

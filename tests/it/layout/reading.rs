@@ -27,7 +27,7 @@ async fn platforms_listed_in_index_json_are_one_image() {
 }
 
 #[tokio::test]
-async fn referrers_are_found_and_are_no_images_of_their_own() {
+async fn referrers_are_found_and_do_not_count_as_images() {
     let dir = TempDir::new().unwrap();
     let (layout, image, _) = example(dir.path(), "1").await;
     let subject = serde_json::to_string(&image.descriptor()).unwrap();
@@ -82,7 +82,7 @@ async fn content_in_a_descriptor_needs_no_file() {
 
 /// GHSA-f36w-mj3v-6jqv (oras-go): memory was allocated for the size in a descriptor, which ended the process.
 #[tokio::test]
-async fn hostile_sizes_are_no_allocations() {
+async fn hostile_sizes_allocate_no_memory() {
     let dir = TempDir::new().unwrap();
     let (layout, image, blob) = example(dir.path(), "1").await;
     let index = dir.path().join("index.json");

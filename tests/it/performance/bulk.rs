@@ -39,7 +39,7 @@ fn by_version(registry: &Registry) -> (Vec<Recorded>, Vec<Recorded>) {
 }
 
 #[test]
-fn large_downloads_have_connections_of_their_own() {
+fn large_downloads_use_separate_connections() {
     let scene = job::scene_of([tls(), tls()]);
     copy(&scene);
     let (shared, bulk) = by_version(scene.registry());
@@ -53,7 +53,7 @@ fn large_downloads_have_connections_of_their_own() {
 }
 
 #[test]
-fn large_uploads_have_connections_of_their_own() {
+fn large_uploads_use_separate_connections() {
     let scene = job::scene_of([tls(), tls()]);
     copy(&scene);
     let (shared, bulk) = by_version(scene.other());
@@ -89,7 +89,7 @@ fn storage_hosts_carry_large_downloads_over_http1() {
 
 /// The registry refuses connections for large bodies, so all requests then share one connection.
 #[test]
-fn registries_of_http2_alone_carry_large_bodies_over_it() {
+fn large_bodies_use_http2_if_http1_is_refused() {
     let http2 = || Registry::builder().scheme(Scheme::TlsOnlyHttp2);
     let scene = job::scene_of([http2(), http2()]);
     copy(&scene);
@@ -246,7 +246,7 @@ fn limit_of_connections_of_a_storage_host_is_respected() {
 }
 
 #[test]
-fn slow_target_takes_no_memory() {
+fn slow_target_needs_no_memory() {
     let limits = [None, Some(1)];
     for limit in limits {
         let source = match limit {

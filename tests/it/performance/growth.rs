@@ -93,7 +93,7 @@ fn requests_grow_with_the_number_of_images() {
 
 /// The maximum number of round trips of two thousand requests. There are three kinds of requests, and each kind waits
 /// for the previous one.
-const MOST_TRIPS: f64 = 30.0;
+const MAX_TRIPS: f64 = 30.0;
 
 /// Creates a scene whose registry accepts 128 concurrent requests over one connection.
 fn scene_with_128_streams() -> Scene {
@@ -121,7 +121,7 @@ fn index_of_a_thousand_sources_takes_few_round_trips() {
         let _ = write!(line, " HOST/a:s{number}");
     }
     let trips = round_trips(&scene, &line, 2001);
-    assert!(trips <= MOST_TRIPS, "{trips} round trips");
+    assert!(trips <= MAX_TRIPS, "{trips} round trips");
 }
 
 #[test]
@@ -142,5 +142,5 @@ fn two_hundred_images_take_few_round_trips() {
     }
     scene.write("spec.yaml", &text);
     let trips = round_trips(&scene, "publish --no-verify --file spec.yaml", 2000);
-    assert!(trips <= MOST_TRIPS, "{trips} round trips");
+    assert!(trips <= MAX_TRIPS, "{trips} round trips");
 }

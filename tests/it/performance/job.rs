@@ -12,7 +12,7 @@ use crate::support::{
 
 /// The maximum number of connections of a job. Its first four requests are sent at once, before the client knows
 /// whether the registry speaks HTTP/2.
-const MOST_CONNECTIONS: usize = 4;
+const MAX_CONNECTIONS: usize = 4;
 
 fn job(scheme: Scheme, login: Login, text: &str) -> Costs {
     job_in(&scene(scheme, login), text)
@@ -27,7 +27,7 @@ fn job_in(scene: &Scene, text: &str) -> Costs {
 fn without_authorisation() {
     let costs = job(Scheme::TlsHttp2, Login::None, JOB);
     assert_eq!(costs.cost.requests, 10);
-    assert!(costs.cost.connections <= MOST_CONNECTIONS);
+    assert!(costs.cost.connections <= MAX_CONNECTIONS);
     assert_trips(costs.trips, 5.0);
 }
 
@@ -35,7 +35,7 @@ fn without_authorisation() {
 fn with_a_password() {
     let costs = job(Scheme::TlsHttp2, Login::Basic, JOB);
     assert_eq!(costs.cost.requests, 10);
-    assert!(costs.cost.connections <= MOST_CONNECTIONS);
+    assert!(costs.cost.connections <= MAX_CONNECTIONS);
     assert_trips(costs.trips, 5.0);
 }
 

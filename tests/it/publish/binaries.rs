@@ -42,7 +42,7 @@ fn image_of(layer: (&'static str, Content)) -> Image {
 }
 
 #[test]
-fn fitting_programs_are_reported() {
+fn matching_programs_are_reported() {
     let mut scene = scene();
     load(&mut scene, "amd64", "arm64");
     let output = scene.run(PUBLISH).ok();

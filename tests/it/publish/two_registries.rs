@@ -47,7 +47,7 @@ fn one_run_fills_both_registries() {
 }
 
 #[test]
-fn each_blob_is_moved_once_and_mounted_from_there() {
+fn each_blob_is_copied_once_and_then_mounted() {
     let (scene, images) = scene();
     let (open, closed) = (scene.registry(), scene.other());
     scene.ok(PUBLISH);
@@ -75,7 +75,7 @@ fn each_blob_is_moved_once_and_mounted_from_there() {
 }
 
 #[test]
-fn second_run_moves_nothing() {
+fn second_run_copies_nothing() {
     let (scene, _) = scene();
     let digest = scene.run(PUBLISH).ok().digest();
     let before: Vec<_> = scene.registries.iter().map(Registry::snapshot).collect();

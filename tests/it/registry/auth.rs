@@ -177,7 +177,7 @@ async fn too_little_scope_can_be_denied_instead_of_challenged() {
 }
 
 #[tokio::test]
-async fn tokens_end_by_time_by_use_and_by_order() {
+async fn tokens_expire_by_time_by_use_and_on_request() {
     let bearer = Bearer::new(Accounts::new("ci", "pw"))
         .expires_in(Some(100))
         .uses(3);
@@ -212,7 +212,7 @@ async fn tokens_end_by_time_by_use_and_by_order() {
 }
 
 #[tokio::test]
-async fn token_answers_have_the_fields_that_they_were_given() {
+async fn token_answers_have_the_configured_fields() {
     for (field, expires_in, has_token, has_access_token) in [
         (TokenField::Token, Some(0), true, false),
         (TokenField::AccessToken, None, false, true),

@@ -262,7 +262,7 @@ async fn length_can_be_too_small_or_too_large() {
         assert_eq!(answer.body, bytes);
     }
     for length in [5, 9999] {
-        // An HTTP/2 client notices by itself (RFC 9113, 8.1.1).
+        // An HTTP/2 client detects the wrong length (RFC 9113, 8.1.1).
         let (answer, _) = get_under(Scheme::TlsHttp2, Fault::ContentLength(length)).await;
         assert!(answer.map_or(true, |answer| answer.broken));
     }

@@ -70,7 +70,7 @@ async fn virtual_blob_is_served_with_its_digest() {
 }
 
 #[tokio::test]
-async fn blob_host_is_redirected_to_and_refuses_credentials() {
+async fn blobs_are_redirected_to_a_host_without_credentials() {
     let site = Site::new(Scheme::TlsHttp1).ip("127.0.0.2");
     let registry = Registry::builder().blobs_at(site).start().await;
     let digest = registry.put_blob("a", "blob");

@@ -207,7 +207,7 @@ async fn foreign_layers_may_be_missing() {
 }
 
 #[tokio::test]
-async fn the_quirks_of_registries_with_manifests() {
+async fn deviations_of_real_registries_are_imitated() {
     let registry = Registry::builder()
         .immutable_tags()
         .media_type_required()

@@ -58,7 +58,7 @@ async fn registry_has_a_name_and_ends_when_dropped() {
 }
 
 #[test]
-fn a_registry_runs_beside_a_test_that_blocks() {
+fn a_registry_answers_while_the_test_blocks() {
     let registry = Registry::builder().start_in_background();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let status = runtime.block_on(async { Client::of(&registry).get("/v2/").await.status });
@@ -91,7 +91,7 @@ async fn certificates_are_valid_for_every_name_and_no_other() {
 }
 
 #[tokio::test]
-async fn client_certificates_can_be_wanted() {
+async fn client_certificates_can_be_required() {
     let registry = Registry::builder()
         .tls_http1()
         .client_certificates()
@@ -101,11 +101,11 @@ async fn client_certificates_can_be_wanted() {
         .await
         .expect("a listener");
     let name = ServerName::IpAddress(registry.address().ip().into());
-    // In TLS 1.3 the client learns only with its first read that it was refused.
+    // With TLS 1.3, the client detects the refusal only when it reads.
     let mut tls = connector()
         .connect(name, tcp)
         .await
-        .expect("half a handshake");
+        .expect("the handshake of the client");
     let _ = tls.write_all(b"GET /v2/ HTTP/1.1\r\nhost: x\r\n\r\n").await;
     tls.read_u8().await.expect_err("refused");
     let identity = tls::client_identity();
@@ -113,7 +113,7 @@ async fn client_certificates_can_be_wanted() {
     let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes());
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .expect("ring knows TLS 1.2 and 1.3")
+        .expect("ring supports TLS 1.2 and 1.3")
         .with_root_certificates(tls::roots())
         .with_client_auth_cert(vec![certificate.expect("PEM")], key.expect("PEM"));
     let shown = TlsConnector::from(Arc::new(config.expect("a pair")));
@@ -170,7 +170,7 @@ async fn log_contains_the_requests() {
 }
 
 #[tokio::test]
-async fn the_most_requests_at_once_are_counted() {
+async fn the_maximum_of_concurrent_requests_is_counted() {
     let registry = Registry::builder().start().await;
     let wait = Fault::Delay(Duration::from_millis(100));
     registry.rule(Rule::on(Class::Ping).forever().then(wait));
@@ -183,7 +183,7 @@ async fn the_most_requests_at_once_are_counted() {
 }
 
 #[tokio::test]
-async fn a_rate_limit_is_kept() {
+async fn a_rate_limit_is_enforced() {
     let registry = Registry::builder().rate_limit(3).start().await;
     let mut client = Client::of(&registry);
     let mut statuses = vec![];
@@ -200,7 +200,7 @@ async fn a_rate_limit_is_kept() {
 }
 
 #[tokio::test]
-async fn a_delay_line_adds_the_round_trips_of_a_distance() {
+async fn a_delay_line_adds_the_round_trip_time() {
     let trip = Duration::from_millis(40);
     for (scheme, handshake) in [
         (Scheme::Http, 1),

@@ -54,7 +54,7 @@ impl Accounts {
     }
 
     /// Returns whether the user name and password are valid.
-    pub fn knows(&self, user: &str, password: &str) -> bool {
+    pub fn accepts(&self, user: &str, password: &str) -> bool {
         self.users.iter().any(|(u, p)| u == user && p == password)
     }
 

@@ -84,7 +84,7 @@ fn refuse_basic(
     needs: &[Need],
 ) -> Option<Reply> {
     let user = match basic(headers) {
-        Some(Ok((user, password))) if accounts.knows(&user, &password) => Some(user),
+        Some(Ok((user, password))) if accounts.accepts(&user, &password) => Some(user),
         Some(_) => return Some(challenge(shared, needs, None)),
         None => None,
     };

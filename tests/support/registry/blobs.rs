@@ -35,7 +35,7 @@ pub fn get(
         return reply::error_with(
             StatusCode::BAD_REQUEST,
             "InvalidArgument",
-            "credentials are not wanted here",
+            "credentials are not allowed here",
         );
     }
     let is_redirected = shared.options.blobs_site.is_some() && role == Role::Registry && !head;

@@ -17,7 +17,7 @@ use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
 use super::{
     content::Content,
-    link::{Link, Parting},
+    link::{Closing, Link},
 };
 
 /// A response or request body that a rule has interrupted. Over HTTP/2 the stream is reset, with the code of the inner
@@ -116,14 +116,14 @@ impl Body {
             Ending::Cut if http2 => Poll::Ready(None),
             Ending::Reset if http2 => Poll::Ready(Some(Err(Broken(None)))),
             Ending::Stall => Poll::Pending,
-            Ending::Cut => self.part(Parting::Raw(Bytes::new())),
-            Ending::Reset => self.part(Parting::Reset),
+            Ending::Cut => self.interrupt(Closing::Raw(Bytes::new())),
+            Ending::Reset => self.interrupt(Closing::Reset),
         }
     }
 
-    fn part<T>(&mut self, parting: Parting) -> Poll<T> {
+    fn interrupt<T>(&mut self, closing: Closing) -> Poll<T> {
         if let Some(link) = self.link.take() {
-            link.part(parting);
+            link.close(closing);
         }
         Poll::Pending
     }

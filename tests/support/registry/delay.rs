@@ -45,7 +45,7 @@ impl DelayLine {
         let listener = TcpListener::bind((ip, 0)).await.expect("a free port");
         let address = listener.local_addr().expect("a bound socket");
         let round_trip = Arc::new(AtomicU64::new(nanoseconds(round_trip)));
-        let link = Arc::new(Cable {
+        let link = Arc::new(Network {
             target,
             up: Direction::new(bandwidth),
             down: Direction::new(bandwidth),
@@ -75,8 +75,8 @@ fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// The link to one server, which all its connections share.
-struct Cable {
+/// The simulated network in front of one server, which all connections share.
+struct Network {
     target: SocketAddr,
     up: Direction,
     down: Direction,
@@ -110,7 +110,7 @@ impl Direction {
     }
 }
 
-async fn serve(listener: TcpListener, link: Arc<Cable>, round_trip: Arc<AtomicU64>) {
+async fn serve(listener: TcpListener, link: Arc<Network>, round_trip: Arc<AtomicU64>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -124,7 +124,7 @@ async fn serve(listener: TcpListener, link: Arc<Cable>, round_trip: Arc<AtomicU6
     }
 }
 
-async fn relay(mut client: TcpStream, link: Arc<Cable>, round_trip: Duration) {
+async fn relay(mut client: TcpStream, link: Arc<Network>, round_trip: Duration) {
     // A distant server receives no data of the client before the handshake is complete.
     let established = Instant::now() + round_trip;
     let one_way = round_trip / 2;
@@ -136,8 +136,8 @@ async fn relay(mut client: TcpStream, link: Arc<Cable>, round_trip: Duration) {
     let (from_client, to_client) = client.split();
     let (from_server, to_server) = server.split();
     let both = tokio::try_join!(
-        carry(from_client, to_server, &link.up, established, one_way),
-        carry(from_server, to_client, &link.down, established, one_way),
+        forward(from_client, to_server, &link.up, established, one_way),
+        forward(from_server, to_client, &link.down, established, one_way),
     );
     if both.is_err() {
         // If one side was reset, the other side is reset too.
@@ -146,7 +146,7 @@ async fn relay(mut client: TcpStream, link: Arc<Cable>, round_trip: Duration) {
 }
 
 /// Forwards bytes in one direction until the end. Returns `Err` if either side is reset.
-async fn carry(
+async fn forward(
     mut from: ReadHalf<'_>,
     mut to: WriteHalf<'_>,
     direction: &Direction,
@@ -157,18 +157,18 @@ async fn carry(
     let read = async move {
         loop {
             let mut buffer = BytesMut::with_capacity(64 * 1024);
-            let freight = match from.read_buf(&mut buffer).await {
-                Ok(0) => Freight::End,
-                Ok(_) => Freight::Data(buffer.freeze()),
-                Err(_) => Freight::Reset,
+            let event = match from.read_buf(&mut buffer).await {
+                Ok(0) => Event::End,
+                Ok(_) => Event::Data(buffer.freeze()),
+                Err(_) => Event::Reset,
             };
-            let size = match &freight {
-                Freight::Data(bytes) => Some(bytes.len()),
-                Freight::End | Freight::Reset => None,
+            let size = match &event {
+                Event::Data(bytes) => Some(bytes.len()),
+                Event::End | Event::Reset => None,
             };
             let ready = Instant::now().max(established);
             let departure = direction.send(size.unwrap_or(0), ready);
-            Pacer::get().post(departure + one_way, freight, send.clone());
+            Pacer::get().schedule(departure + one_way, event, send.clone());
             if size.is_none() {
                 return Ok(());
             }
@@ -180,11 +180,11 @@ async fn carry(
         }
     };
     let write = async move {
-        while let Some(freight) = arrive.recv().await {
-            match freight {
-                Freight::Data(bytes) => to.write_all(&bytes).await.map_err(drop)?,
-                Freight::End => return to.shutdown().await.map_err(drop),
-                Freight::Reset => return Err(()),
+        while let Some(event) = arrive.recv().await {
+            match event {
+                Event::Data(bytes) => to.write_all(&bytes).await.map_err(drop)?,
+                Event::End => return to.shutdown().await.map_err(drop),
+                Event::Reset => return Err(()),
             }
         }
         Ok(())
@@ -192,7 +192,7 @@ async fn carry(
     tokio::try_join!(read, write).map(drop)
 }
 
-enum Freight {
+enum Event {
     Data(Bytes),
     End,
     Reset,
@@ -201,16 +201,16 @@ enum Freight {
 /// Forwards each chunk at the time when it is due. This needs a separate thread: tokio's timers have a resolution of a
 /// millisecond, which would change the measured slope.
 struct Pacer {
-    parcels: Mutex<BinaryHeap<Reverse<Parcel>>>,
+    queue: Mutex<BinaryHeap<Reverse<Scheduled>>>,
     posted: Condvar,
     count: AtomicU64,
 }
 
-struct Parcel {
+struct Scheduled {
     due: Instant,
     number: u64,
-    freight: Freight,
-    to: mpsc::UnboundedSender<Freight>,
+    event: Event,
+    to: mpsc::UnboundedSender<Event>,
 }
 
 impl Pacer {
@@ -218,7 +218,7 @@ impl Pacer {
         static PACER: OnceLock<&'static Pacer> = OnceLock::new();
         PACER.get_or_init(|| {
             let pacer: &'static Pacer = Box::leak(Box::new(Pacer {
-                parcels: Mutex::default(),
+                queue: Mutex::default(),
                 posted: Condvar::new(),
                 count: AtomicU64::new(0),
             }));
@@ -227,39 +227,39 @@ impl Pacer {
         })
     }
 
-    fn post(&self, due: Instant, freight: Freight, to: mpsc::UnboundedSender<Freight>) {
+    fn schedule(&self, due: Instant, event: Event, to: mpsc::UnboundedSender<Event>) {
         let number = self.count.fetch_add(1, Ordering::SeqCst);
-        let parcel = Parcel {
+        let scheduled = Scheduled {
             due,
             number,
-            freight,
+            event,
             to,
         };
-        let mut parcels = self.parcels.lock().unwrap_or_else(PoisonError::into_inner);
-        parcels.push(Reverse(parcel));
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.push(Reverse(scheduled));
         self.posted.notify_one();
     }
 
     fn run(&self) {
-        let mut parcels = self.parcels.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             let now = Instant::now();
-            let wait = parcels
+            let wait = queue
                 .peek()
                 .map(|Reverse(next)| next.due.saturating_duration_since(now));
-            parcels = match wait {
+            queue = match wait {
                 Some(Duration::ZERO) => {
-                    if let Some(Reverse(parcel)) = parcels.pop() {
-                        let _ = parcel.to.send(parcel.freight);
+                    if let Some(Reverse(scheduled)) = queue.pop() {
+                        let _ = scheduled.to.send(scheduled.event);
                     }
-                    parcels
+                    queue
                 }
                 Some(wait) => {
-                    let woken = self.posted.wait_timeout(parcels, wait);
+                    let woken = self.posted.wait_timeout(queue, wait);
                     woken.unwrap_or_else(PoisonError::into_inner).0
                 }
                 None => {
-                    let woken = self.posted.wait(parcels);
+                    let woken = self.posted.wait(queue);
                     woken.unwrap_or_else(PoisonError::into_inner)
                 }
             };
@@ -267,21 +267,21 @@ impl Pacer {
     }
 }
 
-impl PartialEq for Parcel {
+impl PartialEq for Scheduled {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other).is_eq()
     }
 }
 
-impl Eq for Parcel {}
+impl Eq for Scheduled {}
 
-impl PartialOrd for Parcel {
+impl PartialOrd for Scheduled {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Parcel {
+impl Ord for Scheduled {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         (self.due, self.number).cmp(&(other.due, other.number))
     }

@@ -27,7 +27,7 @@ pub enum Wire {
 
 /// How the server ends a connection.
 #[derive(Debug)]
-pub enum Parting {
+pub enum Closing {
     /// An immediate TCP reset. Data that was not yet delivered is lost.
     Reset,
     /// These bytes unchanged, then the end of the stream.
@@ -42,7 +42,7 @@ pub struct Link {
     pub id: u64,
     /// Whether it speaks HTTP/2.
     pub http2: bool,
-    parting: Mutex<Option<Parting>>,
+    closing: Mutex<Option<Closing>>,
     ends: Notify,
 }
 
@@ -52,28 +52,28 @@ impl Link {
         Arc::new(Self {
             id,
             http2,
-            parting: Mutex::new(None),
+            closing: Mutex::new(None),
             ends: Notify::new(),
         })
     }
 
-    /// Ends the connection in this way.
-    pub fn part(&self, parting: Parting) {
-        *self.parting.lock().unwrap_or_else(PoisonError::into_inner) = Some(parting);
+    /// Requests that the server ends the connection in this way.
+    pub fn close(&self, closing: Closing) {
+        *self.closing.lock().unwrap_or_else(PoisonError::into_inner) = Some(closing);
         self.ends.notify_one();
     }
 
     /// Waits until a handler requests the end of the connection.
-    pub async fn parted(&self) -> Parting {
+    pub async fn closing_requested(&self) -> Closing {
         loop {
             self.ends.notified().await;
-            let parting = self
-                .parting
+            let closing = self
+                .closing
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .take();
-            if let Some(parting) = parting {
-                return parting;
+            if let Some(closing) = closing {
+                return closing;
             }
         }
     }
@@ -83,22 +83,22 @@ impl Link {
 pub struct Tap(pub Arc<Mutex<Wire>>);
 
 /// Ends the connection, which hyper no longer uses, in this way.
-pub async fn leave(wire: Arc<Mutex<Wire>>, parting: Parting) {
+pub async fn close(wire: Arc<Mutex<Wire>>, closing: Closing) {
     let Some(wire) = Arc::into_inner(wire) else {
         return;
     };
     let mut wire = wire.into_inner().unwrap_or_else(PoisonError::into_inner);
-    match parting {
-        Parting::Reset => {
+    match closing {
+        Closing::Reset => {
             // A closing socket without linger time sends RST instead of FIN.
             let _ = wire.tcp().set_zero_linger();
         }
-        Parting::Raw(bytes) => {
+        Closing::Raw(bytes) => {
             let _ = wire.write_all(&bytes).await;
             let _ = wire.flush().await;
             drain(&mut wire).await;
         }
-        Parting::Graceful => drain(&mut wire).await,
+        Closing::Graceful => drain(&mut wire).await,
     }
 }
 

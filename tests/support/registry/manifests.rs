@@ -30,7 +30,7 @@ pub fn get(shared: &Shared, method: &Method, repo: &str, reference: &str) -> Rep
         &manifest.media_type,
     );
     reply::set(&mut answer, "etag", &format!("\"{digest}\""));
-    tell_digest(shared, &mut answer, method, digest);
+    set_digest(shared, &mut answer, method, digest);
     answer
 }
 
@@ -103,7 +103,7 @@ pub async fn put(
         let location = shared.location(Role::Registry, &format!("/v2/{repo}/manifests/{digest}"));
         reply::set(&mut answer, "location", &location);
     }
-    tell_digest(shared, &mut answer, &Method::PUT, &digest);
+    set_digest(shared, &mut answer, &Method::PUT, &digest);
     if shared.options.tag_parameters && digest::is_digest(reference) {
         for tag in &tags {
             reply::add(&mut answer, "oci-tag", tag);
@@ -202,7 +202,7 @@ fn refuse_dangling(shared: &Shared, repo: &Repository, document: &Value) -> Opti
     Some(reply::errors(status, &all.collect::<Vec<_>>()))
 }
 
-fn tell_digest(shared: &Shared, answer: &mut Reply, method: &Method, digest: &str) {
+fn set_digest(shared: &Shared, answer: &mut Reply, method: &Method, digest: &str) {
     let is_sent = match shared.options.digest_header {
         DigestHeader::Always => true,
         DigestHeader::NotOnHead => method != Method::HEAD,

@@ -89,7 +89,7 @@ impl Registry {
         Builder::default()
     }
 
-    /// Creates the builder of a registry over plain HTTP that permits all requests.
+    /// Starts a registry over plain HTTP that permits all requests.
     pub async fn plain() -> Self {
         Self::builder().start().await
     }

@@ -91,7 +91,7 @@ pub enum Chunks {
 }
 
 /// The options of a registry.
-#[allow(clippy::struct_excessive_bools, reason = "each is a toggle of its own")]
+#[allow(clippy::struct_excessive_bools, reason = "independent options")]
 pub struct Options {
     pub(super) site: Site,
     pub(super) client_certificates: bool,

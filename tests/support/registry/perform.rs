@@ -8,7 +8,7 @@ use http::{HeaderName, Method, StatusCode, header};
 use super::{
     body::{Body, Broken, Ending, Inbox},
     content::Content,
-    link::{Link, Parting},
+    link::{Closing, Link},
     reply::{self, Reply},
     script::Fault,
     server::Shared,
@@ -74,11 +74,11 @@ pub async fn end(link: &Link, fault: &Fault) -> Broken {
         Fault::RefuseStream if link.http2 => {
             return Broken(Some(h2::Reason::REFUSED_STREAM.into()));
         }
-        Fault::Reset | Fault::ResetConnection => link.part(Parting::Reset),
-        Fault::GoAway if link.http2 => link.part(Parting::Raw(Bytes::from_static(&GOAWAY))),
-        Fault::Raw(bytes) => link.part(Parting::Raw(bytes.clone())),
+        Fault::Reset | Fault::ResetConnection => link.close(Closing::Reset),
+        Fault::GoAway if link.http2 => link.close(Closing::Raw(Bytes::from_static(&GOAWAY))),
+        Fault::Raw(bytes) => link.close(Closing::Raw(bytes.clone())),
         Fault::Stall => {}
-        _ => link.part(Parting::Raw(Bytes::new())),
+        _ => link.close(Closing::Raw(Bytes::new())),
     }
     std::future::pending().await
 }
@@ -126,7 +126,7 @@ pub fn after(link: &Link, method: &Method, faults: &[Fault], answer: &mut Reply)
                     answer.headers_mut().remove(name);
                 }
             }
-            Fault::LastOnConnection => link.part(Parting::Graceful),
+            Fault::LastOnConnection => link.close(Closing::Graceful),
             _ => {}
         }
     }

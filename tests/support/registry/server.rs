@@ -24,7 +24,7 @@ use tokio_rustls::TlsAcceptor;
 use super::{
     Role,
     body::Gauge,
-    link::{self, Link, Parting, Tap, Wire},
+    link::{self, Closing, Link, Tap, Wire},
     log::Log,
     options::Options,
     script::Script,
@@ -216,11 +216,11 @@ async fn accept(
         },
     };
     let http2 = matches!(&wire, Wire::Tls(tls) if tls.get_ref().1.alpn_protocol() == Some(b"h2"));
-    converse(wire, shared, role, Link::new(id, http2)).await;
+    serve_connection(wire, shared, role, Link::new(id, http2)).await;
 }
 
 /// Serves one connection to its end.
-async fn converse(wire: Wire, shared: Arc<Shared>, role: Role, link: Arc<Link>) {
+async fn serve_connection(wire: Wire, shared: Arc<Shared>, role: Role, link: Arc<Link>) {
     let wire = Arc::new(Mutex::new(wire));
     let io = TokioIo::new(Tap(Arc::clone(&wire)));
     let known = Arc::clone(&link);
@@ -230,7 +230,7 @@ async fn converse(wire: Wire, shared: Arc<Shared>, role: Role, link: Arc<Link>) 
         let (shared, link) = (Arc::clone(&shared), Arc::clone(&known));
         async move { visit::answer(&shared, role, &link, request).await }
     });
-    let parting = if link.http2 {
+    let closing = if link.http2 {
         let mut builder = http2::Builder::new(TokioExecutor::new());
         let builder = builder.timer(TokioTimer::new());
         let builder = builder.max_header_list_size(1024 * 1024);
@@ -251,7 +251,7 @@ async fn converse(wire: Wire, shared: Arc<Shared>, role: Role, link: Arc<Link>) 
             .serve_connection(io, service);
         drive(connection, http1::Connection::graceful_shutdown, &link).await
     };
-    link::leave(wire, parting).await;
+    link::close(wire, closing).await;
 }
 
 /// Polls a connection of hyper until it ends or a request ends it. Returns how the connection must be ended.
@@ -259,14 +259,14 @@ async fn drive<C: Future>(
     connection: C,
     graceful: impl Fn(std::pin::Pin<&mut C>),
     link: &Link,
-) -> Parting {
+) -> Closing {
     let mut connection = std::pin::pin!(connection);
     loop {
         tokio::select! {
-            _ = connection.as_mut() => return Parting::Graceful,
-            parting = link.parted() => match parting {
-                Parting::Graceful => graceful(connection.as_mut()),
-                parting => return parting,
+            _ = connection.as_mut() => return Closing::Graceful,
+            closing = link.closing_requested() => match closing {
+                Closing::Graceful => graceful(connection.as_mut()),
+                closing => return closing,
             },
         }
     }

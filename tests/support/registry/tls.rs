@@ -67,7 +67,7 @@ pub fn client_identity() -> Identity {
 
 /// Returns a client certificate of an authority that the servers do not trust.
 pub fn untrusted_identity() -> Identity {
-    identity_signed_by(&new_authority("an authority of strangers"))
+    identity_signed_by(&new_authority("an untrusted authority"))
 }
 
 fn identity_signed_by(authority: &CertifiedIssuer<'static, KeyPair>) -> Identity {
@@ -105,7 +105,7 @@ pub fn acceptor(protocols: &[&str], client_certificates: bool) -> TlsAcceptor {
     let provider = Arc::new(ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .expect("ring knows TLS 1.2 and 1.3");
+        .expect("ring supports TLS 1.2 and 1.3");
     let builder = if client_certificates {
         let verifier =
             WebPkiClientVerifier::builder_with_provider(Arc::new(roots()), provider).build();

@@ -138,7 +138,7 @@ pub async fn serve(
 /// Handles a GET with Basic credentials or without credentials.
 fn by_password(shared: &Shared, bearer: &Bearer, parts: &Parts) -> Reply {
     let user = match auth::basic(&parts.headers) {
-        Some(Ok((user, password))) if bearer.accounts.knows(&user, &password) => Some(user),
+        Some(Ok((user, password))) if bearer.accounts.accepts(&user, &password) => Some(user),
         None if bearer.anonymous => None,
         _ => return refused(),
     };
@@ -188,7 +188,7 @@ fn by_form(shared: &Shared, bearer: &Bearer, form: &[u8]) -> Reply {
             known.or_else(|| shared.tokens().refresh.get(&shown).cloned())
         }
         "password" => {
-            Some(field("username")).filter(|user| bearer.accounts.knows(user, &field("password")))
+            Some(field("username")).filter(|user| bearer.accounts.accepts(user, &field("password")))
         }
         _ => return reply::error_with(StatusCode::BAD_REQUEST, "unsupported_grant_type", "?"),
     };

@@ -48,7 +48,7 @@ pub async fn answer(
         class,
         number,
     };
-    let outcome = visit.act_out(&act, &mut body).await;
+    let outcome = visit.apply(&act, &mut body).await;
     let ended = match outcome {
         Ok(mut reply) => match perform::after(link, &parts.method, &act.faults, &mut reply) {
             None => {
@@ -78,7 +78,7 @@ struct Visit<'a> {
 
 impl Visit<'_> {
     /// Returns the answer, or the fault that replaces it.
-    async fn act_out(&self, act: &Act, body: &mut Inbox) -> Result<Reply, Fault> {
+    async fn apply(&self, act: &Act, body: &mut Inbox) -> Result<Reply, Fault> {
         let before = perform::before(self.shared, &act.faults, body).await;
         let handled = match before {
             Before::Handle => return self.handle(body).await.map_err(|_| Fault::Reset),

@@ -176,7 +176,7 @@ async fn from_url(
     url: Url,
     client: &CloudClient,
 ) -> Result<Secret, CloudError> {
-    // Plain HTTP leads to a metadata service.
+    // A URL with plain HTTP names a metadata service.
     let is_metadata = url.scheme() == "http";
     let mut request = CloudRequest::get(url);
     for (name, value) in &source.headers {
