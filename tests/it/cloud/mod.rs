@@ -6,6 +6,7 @@ mod flows;
 mod google;
 mod hostile;
 mod overlap;
+mod refusals;
 mod server;
 
 use std::{net::SocketAddr, sync::Arc};
