@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_server_goes_in_and_the_credential_comes_out() {
+    async fn the_server_is_passed_and_the_credential_is_read() {
         let found =
             ask_script(r#"printf '{"ServerURL":"x","Username":"%s","Secret":"%s"}' "$(cat)" "$1""#)
                 .await

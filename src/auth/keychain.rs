@@ -128,7 +128,7 @@ impl Keychain {
         let Some(client) = &self.shared.cloud else {
             return Ok(Finding::nothing("not available"));
         };
-        // Boxed: the requests of a cloud would make every future of the registry client that large.
+        // Boxed, since the large future of a cloud request would otherwise be part of every future of the registry client.
         let find = Box::pin(source.find(client));
         let found = self.shared.cloud_results.once(source.clone(), find).await?;
         Ok(match found {

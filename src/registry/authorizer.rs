@@ -160,7 +160,8 @@ impl Authorizer {
     }
 
     /// Returns the scopes of a token request: the scopes of the call and of the challenge, and all other scopes that
-    /// the run has declared. If they are too many for one token, returns as many as fit of the scopes without a token.
+    /// the run has declared. If these are too many for one token, omits the other scopes that have a token already, and
+    /// those that do not fit.
     fn to_request(
         &self,
         state: &AuthState,

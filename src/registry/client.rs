@@ -159,7 +159,8 @@ impl Client {
     ) -> Result<Option<Reply>, CallError> {
         let permit = self.endpoint.permit(call, stream.is_some()).await?;
         let header = self.authorizer.header(call).await?;
-        // The permit of a refused request is kept until there are new credentials: the next request needs them.
+        // If the request is refused, its permit is kept until there are new credentials, so that no other request is sent
+        // with the refused ones.
         let (reply, _permit) = self
             .endpoint
             .send(call, permit, header.value.as_ref(), stream)

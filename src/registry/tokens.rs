@@ -11,7 +11,7 @@ pub(super) struct AuthState {
     /// Finds further credentials.
     pub(super) search: Search,
     pub(super) method: AuthMethod,
-    /// Increases with each change of the header. A refusal of an older header is recognised by it.
+    /// Increases with each change of the header. It shows whether a refusal is for an older header.
     generation: u64,
     /// Whether another credential has been tried.
     pub(super) has_switched: bool,

@@ -291,7 +291,7 @@ fn load_cache(images: &Registry) {
     images.put_manifest("app", Some("cache"), media::OCI_INDEX, index.to_string());
 }
 
-/// Removes the hex digits of digests, which differ between registries.
+/// Removes the hex digits of digests, which are not relevant in the table.
 fn without_digests(text: &str) -> String {
     let mut words = Vec::new();
     for word in text.split(' ') {

@@ -132,7 +132,7 @@ async fn federated(cloud: &AzureCloud, client: &CloudClient) -> Result<Lookup<Se
         cloud: "AZURE",
         audience: cloud.federation,
         file_variable: Some("AZURE_FEDERATED_TOKEN_FILE"),
-        asked_by: TENANT_ID,
+        needed_by: TENANT_ID,
     };
     let Some(id_token) = client.id_token(&request).await? else {
         return Ok(Lookup::nothing("no ID token was found"));

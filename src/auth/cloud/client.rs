@@ -195,7 +195,7 @@ impl CloudClient {
         let Some(text) = self.var(variable) else {
             return Ok(None);
         };
-        checked_url(text, variable, is_inside).map(Some)
+        checked_url(text, variable, is_internal_host).map(Some)
     }
 
     /// Sends a request and retries within the budget of the run. Redirects are not followed.
@@ -274,7 +274,7 @@ pub(super) fn is_local(host: &Host<&str>) -> bool {
 }
 
 /// Returns whether a host is an internal address. Used with [`checked_url`].
-pub(super) fn is_inside(host: &Host<&str>) -> bool {
+pub(super) fn is_internal_host(host: &Host<&str>) -> bool {
     is_internal(host)
 }
 

@@ -39,7 +39,7 @@ pub(super) async fn find(client: &CloudClient) -> Result<Lookup<Credential>, Clo
         cloud: "DOCKERHUB",
         audience: IDENTITY,
         file_variable: None,
-        asked_by: CONNECTION,
+        needed_by: CONNECTION,
     };
     let Some(id_token) = client.id_token(&request).await? else {
         return Ok(Lookup::nothing("no ID token was found"));

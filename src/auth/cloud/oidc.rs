@@ -22,8 +22,8 @@ pub(super) struct IdTokenRequest<'a> {
     pub(super) audience: &'a str,
     /// The variable of the cloud that names a file with a token.
     pub(super) file_variable: Option<&'static str>,
-    /// The name of the variable that requests the token, for messages.
-    pub(super) asked_by: &'static str,
+    /// The variable that is set and makes the token necessary, for messages.
+    pub(super) needed_by: &'static str,
 }
 
 /// A token, and where it was found.
@@ -92,7 +92,7 @@ impl CloudClient {
         let (Some(mut url), Some(token)) = (url, token) else {
             return if self.var("GITHUB_ACTIONS") == Some("true") {
                 Err(CloudError::MissingPermission {
-                    given: request.asked_by.to_owned(),
+                    given: request.needed_by.to_owned(),
                 })
             } else {
                 Ok(None)

@@ -167,7 +167,7 @@ async fn missing_permission_is_denied() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_login_is_sufficient() {
+async fn credentials_of_a_login_are_used() {
     for (scheme, auth) in combinations() {
         let (home, registry) = (home(), builder(scheme, auth).start().await);
         if auth == Login::Open {

@@ -214,7 +214,7 @@ async fn retry_after_is_obeyed_if_valid() {
 }
 
 #[tokio::test]
-async fn the_budget_is_one_for_the_run() {
+async fn all_requests_of_a_run_share_one_budget() {
     let scene = Scene::new(Scheme::Http).await;
     let busy = Fault::reply(503, &[("retry-after", "1")], "");
     scene

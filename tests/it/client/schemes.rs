@@ -74,7 +74,7 @@ async fn parallel_requests_share_the_scheme_probe() {
 }
 
 #[tokio::test]
-async fn the_answers_of_tls_servers_to_plain_http_are_known() {
+async fn answers_of_tls_servers_to_plain_http_are_recognised() {
     // These are the answers of Go and nginx. A registry behind them may answer differently.
     for (answer, switches) in [
         (

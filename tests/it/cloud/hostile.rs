@@ -178,7 +178,7 @@ fn no_source_follows_a_redirect() {
 }
 
 #[test]
-fn no_source_believes_a_false_or_endless_answer() {
+fn no_source_accepts_a_false_or_endless_answer() {
     for reply in [
         Reply::status(200, "<html>Sign in</html>"),
         Reply::json(json!({ "access_token": "two words", "AccessKeyId": 7 })),

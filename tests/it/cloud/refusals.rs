@@ -24,7 +24,7 @@ fn denied() -> Reply {
     Reply::status(403, DENIED)
 }
 
-/// Returns a server whose answers are `answer`, but which denies the requests that `is_denied` accepts.
+/// Returns a server that denies the requests for which `is_denied` is true, and answers all others with `answer`.
 fn denying(
     answer: fn(&str, &Seen) -> Reply,
     is_denied: impl Fn(&str, &Seen) -> bool + Send + Sync + 'static,

@@ -228,7 +228,7 @@ fn judge(case: &Case, trial: &Trial, before: &State, output: &Output) {
     assert_eq!(output.code, code, "{shown}");
     if !case.allows_unused_rules {
         let pending = trial.faulty().pending_rules();
-        assert_eq!(pending, 0, "it did not happen: {shown}");
+        assert_eq!(pending, 0, "the fault was not applied: {shown}");
     }
     let after = trial.state();
     assert_eq!(after.problems(), before.problems(), "{shown}");

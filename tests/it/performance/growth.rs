@@ -45,7 +45,7 @@ fn two_hundred_images_need_few_and_small_tokens() {
         let header = request.header("authorization").len();
         assert!(header < 8 << 10, "{header} bytes of authorization");
     }
-    // No more than the first requests, which were sent before there was a token.
+    // Only the first requests, which are sent before there is a token, are refused.
     let refused = registry.count_where(|it| it.status.is_some_and(|status| status == 401));
     assert!(refused <= 8, "{refused} refused");
     assert_eq!(

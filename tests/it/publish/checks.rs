@@ -209,7 +209,7 @@ fn append_is_repeated_if_it_was_overwritten() {
 
 /// The other client reads the result of the job, and adds to it before the job verifies it.
 #[test]
-fn append_succeeds_if_another_job_appends_to_its_result_before_the_verification() {
+fn append_succeeds_if_another_job_appends_to_its_result() {
     const PLATFORMS: [&str; 4] = ["linux/amd64", "linux/arm64", "linux/ppc64le", "linux/s390x"];
     let (scene, base) = scene();
     Image::new("linux/s390x").load(scene.registry(), "team/app", "s390x");

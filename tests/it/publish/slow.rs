@@ -86,17 +86,17 @@ fn upload_byte_by_byte(size: usize) {
 
 /// The layer fits in the buffers of the kernel.
 #[test]
-fn a_small_upload_that_is_read_byte_by_byte_ends_the_run_after_the_budget() {
+fn a_small_upload_that_is_read_byte_by_byte_ends_the_run() {
     upload_byte_by_byte(200_000);
 }
 
 #[test]
-fn a_large_upload_that_is_read_byte_by_byte_ends_the_run_after_the_budget() {
+fn a_large_upload_that_is_read_byte_by_byte_ends_the_run() {
     upload_byte_by_byte(40_000_000);
 }
 
 #[test]
-fn a_registry_that_refuses_all_connections_is_tried_for_five_seconds() {
+fn a_registry_that_refuses_connections_is_tried_for_5_s() {
     let (mut scene, _) = scene();
     scene.name("CLOSED", closed_address().to_string());
     let output = scene.run("inspect CLOSED/a:1").exits(6);
@@ -108,7 +108,7 @@ fn a_registry_that_refuses_all_connections_is_tried_for_five_seconds() {
 }
 
 #[test]
-fn a_token_server_that_refuses_all_connections_is_tried_for_five_seconds() {
+fn a_token_server_that_refuses_connections_is_tried_for_5_s() {
     let (mut scene, _) = scene();
     let closed = closed_address().to_string();
     let realm = format!("http://{closed}/token");

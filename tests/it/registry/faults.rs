@@ -279,7 +279,7 @@ async fn a_body_can_be_silent_or_endless() {
             let mut client = Client::of(&registry);
             timeout(SILENCE, client.get(PATH))
                 .await
-                .expect_err("nothing, or no end");
+                .expect_err("an incomplete answer");
         }
         assert_eq!(registry.pending_rules(), 0);
         let statuses: Vec<_> = registry.requests().iter().map(|r| r.status).collect();

@@ -29,7 +29,7 @@ pub(super) async fn web_identity(
         cloud: "AWS",
         audience: "sts.amazonaws.com",
         file_variable: Some("AWS_WEB_IDENTITY_TOKEN_FILE"),
-        asked_by: ROLE,
+        needed_by: ROLE,
     };
     let Some(token) = client.id_token(&request).await? else {
         return Ok(Lookup::nothing(

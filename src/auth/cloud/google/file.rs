@@ -9,7 +9,7 @@ use url::Url;
 
 use super::exchange::{Exchange, access_token};
 use crate::auth::cloud::client::{
-    CloudClient, CloudRequest, checked_url, is_header_text, is_inside, is_local,
+    CloudClient, CloudRequest, checked_url, is_header_text, is_internal_host, is_local,
 };
 use crate::auth::cloud::error::CloudError;
 use crate::auth::{Credential, Secret};
@@ -149,7 +149,7 @@ async fn subject_token(
     let text = match (&source.file, &source.url) {
         (Some(file), _) => client.text_file(file).await?,
         (None, Some(url)) => {
-            let url = checked_url(url, "credential_source.url", is_inside)?;
+            let url = checked_url(url, "credential_source.url", is_internal_host)?;
             from_url(source, url, client).await?
         }
         (None, None) => {

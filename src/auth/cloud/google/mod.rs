@@ -111,7 +111,7 @@ async fn provider(client: &CloudClient) -> Result<Lookup<Credential>, CloudError
         cloud: "GOOGLE",
         audience: &format!("https://iam.googleapis.com/{provider}"),
         file_variable: None,
-        asked_by: PROVIDER,
+        needed_by: PROVIDER,
     };
     let Some(id_token) = client.id_token(&request).await? else {
         return Ok(Lookup::nothing("no ID token was found"));
