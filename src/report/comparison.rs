@@ -30,6 +30,18 @@ pub struct Comparison {
     pub restore: Vec<String>,
 }
 
+/// What else differs if the images are the same.
+pub(super) const OTHER_CHANGES: &str =
+    "images are the same; annotations, attestations or the order of the entries differ";
+
+impl Comparison {
+    /// Returns whether both indexes have the same images.
+    pub(super) fn has_same_images(&self) -> bool {
+        let mut platforms = self.platforms.iter();
+        platforms.all(|platform| platform.change == ChangeKind::Unchanged)
+    }
+}
+
 /// The change for one platform.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]

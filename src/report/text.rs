@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::comparison::{ChangeKind, Comparison, PlatformChange, Previous};
+use super::comparison::{ChangeKind, Comparison, OTHER_CHANGES, PlatformChange, Previous};
 use super::format::{
     MAX_MESSAGE, annotation_lines, branches, human_difference, human_size, kind_of, leaves, shown,
 };
@@ -188,7 +188,9 @@ fn changes(out: &mut String, comparison: &Comparison, status: Status, palette: P
     for change in &comparison.platforms {
         let _ = writeln!(out, "  {}", change_line(change, palette).trim_end());
     }
-    if let Some(difference) = comparison.size_difference {
+    if comparison.has_same_images() {
+        let _ = writeln!(out, "  the {OTHER_CHANGES}");
+    } else if let Some(difference) = comparison.size_difference {
         let _ = writeln!(out, "  total size {}", human_difference(difference));
     }
     let label = match status {

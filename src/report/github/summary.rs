@@ -1,6 +1,6 @@
 //! The job summary: images, tags, changes and commands to copy. Untrusted text has no markup.
 
-use super::super::comparison::{ChangeKind, Comparison, PlatformChange, Previous};
+use super::super::comparison::{ChangeKind, Comparison, OTHER_CHANGES, PlatformChange, Previous};
 use super::super::format::{human_difference, human_size, kind_of};
 use super::super::result::{ErrorResult, IndexResult, Status, TagResult, TargetResult};
 use super::super::text::outcome;
@@ -236,6 +236,10 @@ fn changes(page: &mut Page, comparison: &Comparison, status: Status) {
         ["Platform", "Change", "Size", "Before", "After"],
         comparison.platforms.iter().map(change_row),
     );
+    if comparison.has_same_images() {
+        page.line(&format!("The {OTHER_CHANGES}."));
+        page.line("");
+    }
     if comparison.restore.iter().all(|command| is_command(command)) {
         let when = if is_planned {
             "To undo it afterwards:"

@@ -79,6 +79,24 @@ fn previous_digest_and_changes_are_reported() {
 }
 
 #[test]
+fn changes_beside_the_images_are_reported() {
+    let mut scene = scene(&["amd64"]);
+    scene.set("GITHUB_ACTIONS", "true");
+    scene.set("GITHUB_STEP_SUMMARY", "HOME/summary.md");
+    let publish = |options: &str| {
+        let line = format!("publish -t HOST/team/app:1 {options} HOST/team/app:amd64");
+        scene.run(&line).ok().stdout
+    };
+    publish("--annotation index:org.example.key=value");
+    let lost =
+        "the images are the same; annotations, attestations or the order of the entries differ";
+    let without = publish("");
+    assert!(without.contains(lost), "{without}");
+    assert!(!without.contains("total size"), "{without}");
+    assert!(scene.read("summary.md").contains(&lost[4..]));
+}
+
+#[test]
 fn missing_source_is_waited_for() {
     let scene = scene(&["amd64"]);
     let publish = |wait: &str| {
