@@ -223,7 +223,8 @@ impl Manifest {
             return Err(ManifestError::LetterCase(field));
         }
         let is_index = probe.manifests.is_some();
-        if probe.fs_layers.is_some() || announced.is_schema1() || probe.schema_version == Some(1) {
+        let is_schema1 = announced.is_schema1() || probe.media_type.is_schema1();
+        if probe.fs_layers.is_some() || is_schema1 || probe.schema_version == Some(1) {
             return Err(ManifestError::Schema1);
         }
         if let Some(version) = probe.schema_version.filter(|version| *version != 2) {
